@@ -1,0 +1,37 @@
+# Two commands: `make reproduce` and `make test`. Both set up .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+DATASET ?= acdc
+SOURCE ?= phantom
+PROFILE ?= tour
+ARGS ?=
+
+.PHONY: setup reproduce test lint notebooks clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+reproduce: setup
+	$(BIN)/python -m dainet reproduce --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
+
+test: setup lint
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Executes the notebooks in place at the tour profile and normalises them; commit the result.
+notebooks: setup
+	$(BIN)/python -m dainet notebooks
+
+clean:
+	rm -rf runs

@@ -1,0 +1,74 @@
+"""The command line: `python -m dainet reproduce` and `python -m dainet notebooks`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from dainet.lessons import regenerate
+from dainet.reproduce import NotebookFailed, find_notebooks
+from dainet.reproduce import reproduce as run_notebooks
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def reproduce(
+    dataset: Annotated[str | None, typer.Option(help="data set: acdc")] = None,
+    source: Annotated[str | None, typer.Option(help='"phantom", or the folder with the scans')] = None,
+    profile: Annotated[str, typer.Option(help="tour, laptop or paper")] = "tour",
+    weights: Annotated[str | None, typer.Option(help='ViT: "hub", "tour", "random", a timm name, or a file')] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")] = None,
+    notebooks: Annotated[str, typer.Option(help="numbers to run, such as 03,04; default all")] = "",
+) -> None:
+    """Run the notebooks headlessly; leaves figures, tables and index.html below figures/."""
+    named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
+    overrides = {name: value for name, value in named.items() if value is not None}
+    overrides |= dict(_parse(item) for item in set_ or [])
+    numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
+    index = run_notebooks(profile, _absolute(overrides), find_notebooks(numbers))
+    typer.echo(f"figures and tables: {index}")
+
+
+@app.command()
+def notebooks() -> None:
+    """Execute the notebooks in place at the tour profile and normalise them, for committing."""
+    for path in find_notebooks():
+        regenerate(path)
+        typer.echo(f"{path.name} regenerated")
+
+
+def _parse(item: str) -> tuple[str, Any]:
+    name, equals, value = item.partition("=")
+    if not equals:
+        raise ValueError(f"--set {item!r}: expected name=value, such as dino.epochs=2")
+    return name, yaml.safe_load(value)
+
+
+def _absolute(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Notebooks run in their own folder, so files given relative to this one must be made absolute."""
+    paths = ("data.source", "data.split", "vit.weights")
+    return {
+        name: str(Path(value).expanduser().resolve()) if name in paths and Path(value).expanduser().exists() else value
+        for name, value in overrides.items()
+    }
+
+
+def main() -> None:
+    """Entry point: errors of this kit are one line on stderr and a non-zero exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    try:
+        app()
+    except (ValueError, OSError, NotebookFailed, FloatingPointError) as error:
+        sys.exit(f"dainet: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Joint flips and rotations of image, label and attention maps, as whole batches on the device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["augment", "random_transforms", "transform"]
+
+_MAX_ANGLE_DEG = 20  # whole degrees -20..19, as the peers draw them
+
+
+def augment(tensors: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Apply one random transform per sample, the same to every tensor [B, C, S, S] of the list.
+
+    The peers' recipe (TransUNet dataset_synapse.py:11-46; paper: "random flipping and rotations"): with probability
+    0.5 a quarter turn 0..3 and always a flip; else with 0.5 a rotation of -20..19 degrees; else nothing. Nearest
+    neighbours for all (the peers' order=0) and 0 outside. The peers transform on the native grid before resizing; we do
+    so at network size, because the batch lives there (DESIGN).
+    """
+    matrices = random_transforms(len(tensors[0]), generator).to(tensors[0].device)
+    return [transform(tensor, matrices) for tensor in tensors]
+
+
+def random_transforms(batch: int, generator: torch.Generator) -> Tensor:
+    """Draw transforms [B, 2, 2], from output to input coordinates about the image centre; `generator` is on the CPU."""
+
+    def draw(high: int) -> Tensor:
+        return torch.randint(high, (batch,), generator=generator)
+
+    turn, flip_rows, angle, branch = draw(4), draw(2), draw(2 * _MAX_ANGLE_DEG) - _MAX_ANGLE_DEG, draw(4)
+    flipped = _rotation(turn * (math.pi / 2)) @ _flip(flip_rows)
+    rotated = _rotation(torch.deg2rad(angle.float()))
+    identity = torch.eye(2).expand(batch, 2, 2)
+    choice = branch[:, None, None]  # 0, 1: turn and flip; 2: rotation; 3: nothing
+    return torch.where(choice < 2, flipped, torch.where(choice == 2, rotated, identity))
+
+
+def transform(tensor: Tensor, matrices: Tensor) -> Tensor:
+    """Resample [B, C, S, S] by one matrix [B, 2, 2] per sample; values are copied, never mixed; 0 outside."""
+    theta = functional.pad(matrices, (0, 1))  # [B, 2, 3], no translation
+    grid = functional.affine_grid(theta, list(tensor.shape), align_corners=False)
+    return functional.grid_sample(tensor.float(), grid, mode="nearest", align_corners=False).to(tensor.dtype)
+
+
+def _rotation(angle: Tensor) -> Tensor:
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+
+
+def _flip(rows: Tensor) -> Tensor:
+    """Mirror columns where `rows` is 0 and rows where it is 1."""
+    sign = 1 - 2 * rows.float()
+    return torch.diag_embed(torch.stack([-sign, sign], -1))

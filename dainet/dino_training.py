@@ -1,0 +1,291 @@
+"""Fine-tuning a pre-trained ViT without labels on the training slices (paper sections 3.2 and 4.2)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from dainet.data.prepared import Prepared
+from dainet.device import Device
+from dainet.dino import (
+    DinoHead,
+    DinoNetwork,
+    clip_gradients,
+    collapse,
+    cosine_schedule,
+    dino_loss,
+    entropies,
+    freeze_last_layer,
+    head_from_authors,
+    parameter_groups,
+    teacher_temperature,
+    update_center,
+    update_teacher,
+)
+from dainet.settings import DinoSettings, Settings
+from dainet.store import StageResult, run_stage
+from dainet.views import multi_crop
+from dainet.vit import load_dino_center, load_dino_head, load_vit, save_vit, to_vit_input, weights_hash
+
+__all__ = ["HISTORY_COLUMNS", "collapse", "finetune", "run_dino", "training_slices"]
+
+log = logging.getLogger(__name__)
+_VERSION = 1
+
+# One line per epoch: means over its iterations, but lr, weight decay, momentum and temperature as at its end. Entropies
+# are in nats; center_norm is the length of the centre.
+HISTORY_COLUMNS: tuple[str, ...] = ("epoch", "loss", "lr", "weight_decay", "momentum", "teacher_temperature")
+HISTORY_COLUMNS += ("teacher_entropy", "batch_entropy", "center_norm")
+_ADVICE = {
+    "uniform": "the teacher's output is nearly flat, so it says nothing about the image: normal for a fresh head in a "
+    "short run, a collapse after a long one; train longer, or lower dino.teacher_temperature",
+    "constant": "every image gets the same output; set dino.centring to true, or raise dino.teacher_temperature",
+}
+
+
+@dataclass
+class _State:
+    """Everything that changes during training."""
+
+    student: DinoNetwork
+    teacher: DinoNetwork
+    optimiser: torch.optim.Optimizer
+    center: Tensor  # [K] float32
+    history: list[dict[str, float]]
+
+
+def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> StageResult:
+    """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
+
+    Leaves `student.safetensors`, `teacher.safetensors` (the paper does not say which one makes the maps; we use the
+    teacher, PROTOCOL 5.17), `head.safetensors` (the teacher's), `history.csv` and `training.json`.
+
+    Args:
+        settings: the run's settings.
+        prepared_vit: slices at `settings.vit.image_size` px and their splits.
+        device: where to train.
+
+    Raises:
+        ValueError: a validation or test patient is among the training slices; or as `finetune`.
+    """
+    return run_stage(
+        "dino",
+        _VERSION,
+        settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size},
+        {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)},
+        lambda folder: finetune(settings.dino, settings.vit.weights, training_slices(prepared_vit), device, folder),
+    )
+
+
+def training_slices(prepared: Prepared) -> np.ndarray:
+    """The slices [N, H, W] of the training split, into memory ("on the training set of each dataset", section 4.2).
+
+    Raises:
+        ValueError: a patient is in the training split and in another one too.
+    """
+    rows = prepared.rows("train")
+    patients = prepared.cases["patient"].to_numpy()
+    shared = set(patients[rows]) & set(np.delete(patients, rows))
+    if shared:
+        raise ValueError(
+            f"patients {', '.join(sorted(map(str, shared)))} are in the training split and in another one; DINO must "
+            "not see validation or test patients; correct the split and prepare again"
+        )
+    return np.asarray(prepared.images[rows])
+
+
+def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: Device, folder: Path) -> None:
+    """Train student and teacher from the same weights and write both; goes on where `folder` left off.
+
+    Head and centre come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
+    otherwise the head is fresh. A fresh head gives all images nearly the same logits, centring takes away what they
+    share, and what is left is nearly flat: teacher and batch entropy therefore begin near ln K and fall as it learns.
+    Each epoch draws its random numbers from (seed, epoch), also torch's global ones, so that a resumed training
+    repeats the undisturbed one: to the last bit on the CPU.
+
+    Args:
+        settings: with epochs = 0 the weights are kept and only written.
+        weights: as `dainet.vit.load_vit`.
+        images: [N, H, W] float16 in about [0, 1], kept on the device throughout.
+        device: where to train; bfloat16 where it has it.
+        folder: for the results, see `run_dino`; holds `checkpoint.pt` while training.
+
+    Raises:
+        ValueError: fewer images than a batch, values far from [0, 1], crops no multiple of the patch, a warm-up longer
+            than the training, a head of another size, or a checkpoint of other settings.
+        FloatingPointError: the loss is no longer finite.
+    """
+    state = _start(settings, weights, device)
+    if settings.epochs:
+        _check(settings, images, state.student.backbone.patch)
+        _resume(state, settings, folder)
+        slices = torch.from_numpy(np.array(images)).to(device.torch_device)[:, None]  # [N, 1, H, W]
+        for epoch in tqdm(range(len(state.history), settings.epochs), desc="DINO epochs", disable=None):
+            state.history.append(_train_epoch(state, settings, slices, device, epoch))
+            _report(state.history[-1], settings)
+            _save(state, settings, folder)
+    _finish(state, settings, folder)
+
+
+def _start(settings: DinoSettings, weights: str, device: Device) -> _State:
+    torch.manual_seed(_seed(settings, 0))
+    vit, head_state, center = load_vit(weights, settings.drop_path), load_dino_head(weights, "teacher"), None
+    if head_state is None:
+        head = DinoHead(vit.embed_dim, settings.out_dim, settings.norm_last_layer)
+    else:
+        head = head_from_authors(head_state, settings.out_dim, settings.norm_last_layer)
+        center = load_dino_center(weights)
+    student, teacher = DinoNetwork(vit, head), DinoNetwork(load_vit(weights), deepcopy(head))
+    student.train().to(device.torch_device)
+    teacher.eval().requires_grad_(False).to(device.torch_device)
+    if device.torch_device.type == "cpu" and device.autocast_dtype is not None:
+        _unfuse_attention(student, teacher)
+    optimiser = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
+    center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
+    return _State(student, teacher, optimiser, center.to(device.torch_device), [])
+
+
+def _unfuse_attention(*networks: DinoNetwork) -> None:
+    """Plain attention trains 1.7 times faster than the fused kernel in bfloat16 on a CPU (42 against 25 images/s)."""
+    for network in networks:
+        for module in network.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False  # type: ignore[assignment]
+
+
+def _check(settings: DinoSettings, images: np.ndarray, patch: int) -> None:
+    if len(images) < settings.batch_size:
+        raise ValueError(
+            f"found {len(images)} training images, expected at least one batch of {settings.batch_size}; lower "
+            "dino.batch_size or use more images"
+        )
+    low, high = float(images.min()), float(images.max())
+    if not -0.5 <= low <= high <= 1.5:
+        raise ValueError(
+            f"found image values {low:.2f} to {high:.2f}, expected about 0 to 1; set data.normalisation to minmax"
+        )
+    sizes = [settings.global_size] + [settings.local_size] * bool(settings.local_crops)
+    if any(size % patch for size in sizes):
+        raise ValueError(f"found views of {sizes} px, expected multiples of the patch, {patch} px; change dino.*_size")
+
+
+def _train_epoch(state: _State, settings: DinoSettings, images: Tensor, device: Device, epoch: int) -> dict[str, float]:
+    """One pass over the images in whole batches, and its line of the history."""
+    torch.manual_seed(_seed(settings, epoch + 1))  # drop path
+    generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
+    steps = len(images) // settings.batch_size
+    order = torch.randperm(len(images), generator=generator)[: steps * settings.batch_size].to(images.device)
+    schedules = _schedules(settings, steps)
+    total = torch.zeros(3, device=images.device)
+    for step, rows in enumerate(order.split(settings.batch_size), start=epoch * steps):
+        now = {name: values[step] for name, values in schedules.items()}
+        crops = multi_crop(images[rows], settings, generator)
+        views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
+        total += _step(state, settings, views, device, epoch, now)
+    means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
+    constant = {"epoch": epoch + 1, "teacher_temperature": teacher_temperature(settings, epoch)}
+    return constant | now | means | {"center_norm": state.center.norm().item()}
+
+
+def _schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
+    """The value of every iteration."""
+    epochs = settings.epochs
+    return {
+        "lr": cosine_schedule(settings.lr, settings.min_lr, epochs, steps, settings.warmup_epochs),
+        "weight_decay": cosine_schedule(settings.weight_decay, settings.weight_decay_end, epochs, steps),
+        "momentum": cosine_schedule(settings.teacher_momentum, 1.0, epochs, steps),
+    }
+
+
+def _step(
+    state: _State, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
+) -> Tensor:
+    """One update of student, centre and teacher; returns loss, teacher entropy and batch entropy."""
+    temperature = teacher_temperature(settings, epoch)
+    with device.autocast():
+        with torch.no_grad():
+            teacher = state.teacher(views[:2])  # [2, B, K]
+        student = state.student(views)  # [V, B, K]
+    loss = dino_loss(student, teacher, state.center, settings.student_temperature, temperature)
+    numbers = torch.stack([loss.detach(), *entropies(teacher, state.center, temperature)])
+    if settings.centring:
+        state.center = update_center(state.center, teacher, settings.center_momentum)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    clip_gradients(state.student.parameters(), settings.clip_grad)
+    if epoch < settings.freeze_last_layer_epochs:
+        freeze_last_layer(state.student.head)
+    for group in state.optimiser.param_groups:
+        group["lr"] = now["lr"]
+    state.optimiser.param_groups[0]["weight_decay"] = now["weight_decay"]
+    state.optimiser.step()
+    update_teacher(state.student, state.teacher, now["momentum"])
+    return numbers
+
+
+def _report(line: dict[str, float], settings: DinoSettings) -> None:
+    if not math.isfinite(line["loss"]):
+        raise FloatingPointError(
+            f"epoch {line['epoch']}: the loss is {line['loss']}; lower dino.lr or dino.clip_grad, or raise "
+            "dino.warmup_epochs; the checkpoint of the epoch before is kept"
+        )
+    values = (line["epoch"], settings.epochs, line["loss"], line["teacher_entropy"], line["batch_entropy"])
+    text = "epoch %d/%d  loss %.4f  teacher entropy %.3f  batch entropy %.3f  (ln K %.3f)"
+    log.info(text, *values, math.log(settings.out_dim))
+
+
+def _save(state: _State, settings: DinoSettings, folder: Path) -> None:
+    content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimiser")}
+    content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
+    torch.save(content, folder / "checkpoint.new")
+    os.replace(folder / "checkpoint.new", folder / "checkpoint.pt")
+    _write_history(state, folder)
+
+
+def _resume(state: _State, settings: DinoSettings, folder: Path) -> None:
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        return
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if content["settings"] != settings.model_dump_json():
+        raise ValueError(f"{path} was made with other settings; delete it or use another folder")
+    for name in ("student", "teacher", "optimiser"):
+        getattr(state, name).load_state_dict(content[name])
+    state.center, state.history = content["center"].to(state.center.device), content["history"]
+    log.info("goes on after epoch %d", len(state.history))
+
+
+def _finish(state: _State, settings: DinoSettings, folder: Path) -> None:
+    save_vit(state.student.backbone, folder / "student.safetensors")
+    save_vit(state.teacher.backbone, folder / "teacher.safetensors")
+    head = {name: tensor.cpu().contiguous() for name, tensor in state.teacher.head.state_dict().items()}
+    save_file(head, folder / "head.safetensors")
+    verdict = collapse(_write_history(state, folder), settings.out_dim)
+    if verdict != "none":
+        log.warning("collapse: %s: %s", verdict, _ADVICE[verdict])
+    record = {"collapse": verdict, "epochs": len(state.history)}
+    (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _write_history(state: _State, folder: Path) -> pd.DataFrame:
+    history = pd.DataFrame(state.history, columns=list(HISTORY_COLUMNS))
+    history.to_csv(folder / "history.csv", index=False)
+    return history
+
+
+def _seed(settings: DinoSettings, epoch: int) -> int:
+    """Seed of an epoch, counted from 1; 0 for the fresh head."""
+    return settings.seed * 100_003 + epoch

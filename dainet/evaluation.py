@@ -1,0 +1,58 @@
+"""Scores of every test volume on its native grid (PROTOCOL 1.5, 2.4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from dainet.data.prepared import Prepared, resize_slices
+from dainet.metrics import score_volume
+from dainet.slices import SliceData
+from dainet.store import StageResult, run_stage
+
+__all__ = ["predict_native", "read_scores", "run_scores"]
+
+_VERSION = 1
+
+
+def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W].
+
+    Nearest neighbours on the pixel-corner grid of scipy's zoom with order=0, as the peers do.
+    """
+    prediction = data.predict(model, rows).cpu().numpy()
+    return resize_slices(prediction, (shape[1], shape[2]), order=0)
+
+
+def run_scores(
+    model: nn.Module, segmentation: StageResult, prepared: Prepared, data: SliceData, class_names: tuple[str, ...]
+) -> StageResult:
+    """Score a trained network on every test volume, or return the finished scores; leaves `cases.csv`."""
+    return run_stage(
+        "scores",
+        _VERSION,
+        {"classes": list(class_names)},
+        {"segmentation": segmentation.key, "prepared": prepared.result.key},
+        lambda folder: _write_scores(model, prepared, data, class_names, folder),
+    )
+
+
+def read_scores(result: StageResult) -> pd.DataFrame:
+    """The scores of one network: case_id, patient, phase, class, policy, dsc, hd95_vox, hd95_mm."""
+    return pd.read_csv(result.path / "cases.csv")
+
+
+def _write_scores(
+    model: nn.Module, prepared: Prepared, data: SliceData, class_names: tuple[str, ...], folder: Path
+) -> None:
+    lines = []
+    for case_id, rows in prepared.volumes("test").items():
+        native = prepared.native(case_id)
+        prediction = predict_native(model, data, rows, native.label.shape)
+        case = prepared.cases.loc[rows[0], ["case_id", "patient", "phase"]].to_dict()
+        lines += [case | record for record in score_volume(prediction, native.label, class_names, native.spacing_mm)]
+    pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)
+

@@ -1,0 +1,56 @@
+"""What every notebook needs and no lesson is about: starting, checking answers, and being regenerated."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from dainet.settings import Settings, load_settings
+
+__all__ = ["check", "normalised", "regenerate", "start"]
+
+
+def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
+    """Load the settings of a lesson and let the package's log lines appear in the cell."""
+    logger = logging.getLogger("dainet")
+    logger.handlers[:] = [logging.StreamHandler(sys.stdout)]
+    logger.setLevel(logging.INFO)
+    return load_settings(profile, overrides)
+
+
+def check(answer: Any, right: Callable[[Any], bool], hint: str) -> None:
+    """Say whether the answer to an exercise is right, or give the hint; None counts as not answered yet."""
+    if answer is None:
+        print("not answered yet")
+    else:
+        print("right" if right(answer) else f"not yet: {hint}")
+
+
+def regenerate(path: Path) -> None:
+    """Execute a notebook in place and normalise it, so that it reads well without running and diffs stay small."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": path.parent}}).execute()
+    nbformat.write(normalised(notebook), path)
+
+
+def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what changes without meaning: cell ids, timings, widget state, kernel versions."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
+        for output in cell.get("outputs", []):
+            if "metadata" in output:
+                output.metadata = nbformat.from_dict({})
+    return notebook

@@ -1,0 +1,90 @@
+"""DSC and HD95 of one volume, and what to write down when a class is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from medpy.metric import binary
+
+__all__ = ["POLICIES", "dice", "hd95", "score_volume"]
+
+POLICIES = ("strict", "peer")
+
+
+def dice(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Dice coefficient 2|A n B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""
+    total = np.count_nonzero(prediction) + np.count_nonzero(label)
+    return 2 * np.count_nonzero(prediction & label) / total if total else float("nan")
+
+
+def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | None = None) -> float:
+    """95th percentile of the pooled surface distances of two masks, by medpy.
+
+    Both masks are cut to their joint bounding box and one voxel around it first: the same number, sooner.
+
+    Args:
+        prediction: [D, H, W], boolean.
+        label: [D, H, W], boolean.
+        spacing: edge of a voxel per axis (mm); None counts in voxels, as every peer does (PROTOCOL 1.5).
+
+    Raises:
+        ValueError: a mask is empty, so that no surface exists.
+    """
+    if not prediction.any() or not label.any():
+        raise ValueError("hd95 needs two non-empty masks; score_volume says what counts for an empty one")
+    box = tuple(slice(max(i.min() - 1, 0), i.max() + 2) for i in np.nonzero(prediction | label))
+    return float(binary.hd95(prediction[box], label[box], voxelspacing=spacing))
+
+
+def score_volume(
+    prediction: np.ndarray,
+    label: np.ndarray,
+    class_names: Sequence[str],
+    spacing_mm: Sequence[float] | None,
+) -> list[dict[str, Any]]:
+    """Score every foreground class of a volume under both policies.
+
+    The policies agree wherever both masks hold the class, and differ in the empty cases:
+
+    - "peer" (TransUNet utils.py:48-58): prediction empty -> DSC 0, HD95 0, even if the class is truly absent; only the
+      label empty -> DSC 1, HD95 0. A missed organ gets a perfect distance, a hallucinated one a perfect Dice.
+    - "strict": both empty -> NaN, left out of means; only one empty -> DSC 0 and, as HD95, the diagonal of the volume,
+      the largest distance it could have.
+
+    Args:
+        prediction: [D, H, W], 0..number of classes.
+        label: [D, H, W], likewise.
+        class_names: of the labels 1, 2, ...
+        spacing_mm: (z, y, x), or None: then `hd95_mm` is NaN, never guessed.
+
+    Returns:
+        One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm.
+    """
+    records = []
+    for value, name in enumerate(class_names, start=1):
+        masks = prediction == value, label == value
+        for policy in POLICIES:
+            dsc, vox, mm = _score(*masks, spacing_mm, policy)
+            records.append({"class": name, "policy": policy, "dsc": dsc, "hd95_vox": vox, "hd95_mm": mm})
+    return records
+
+
+def _score(
+    prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None, policy: str
+) -> tuple[float, float, float]:
+    nan = float("nan")
+    if prediction.any() and label.any():
+        millimetres = hd95(prediction, label, spacing_mm) if spacing_mm else nan
+        return dice(prediction, label), hd95(prediction, label), millimetres
+    if policy == "peer":
+        zero_mm = 0.0 if spacing_mm else nan
+        return (1.0 if prediction.any() else 0.0), 0.0, zero_mm
+    if not prediction.any() and not label.any():
+        return nan, nan, nan
+    return 0.0, _diagonal(label.shape, (1, 1, 1)), _diagonal(label.shape, spacing_mm) if spacing_mm else nan
+
+
+def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:
+    return float(np.linalg.norm((np.array(shape) - 1) * np.array(spacing)))

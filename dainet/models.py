@@ -1,0 +1,176 @@
+"""The networks of the paper: U-Net, single encoder and the dual encoder with its four switches (section 3.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["DAINet", "Encoder", "UNet", "build", "parameter_count"]
+
+_POOLINGS = 4  # four switches, so four skips, so four poolings (PROTOCOL 5.22)
+
+
+def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Two times 3x3 convolution, batch norm, ReLU, at unchanged size (legend of Fig. 2)."""
+    layers: list[nn.Module] = []
+    for channels in (in_channels, out_channels):
+        layers += [
+            nn.Conv2d(channels, out_channels, kernel_size=3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class Encoder(nn.Module):
+    """Convolution blocks with max pooling between them; channels double at every level.
+
+    [B, C, H, W] -> five features, from [B, width, H, W] to [B, 16 width, H/16, W/16].
+    """
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__()
+        channels = [in_channels, *(width * 2**level for level in range(_POOLINGS + 1))]
+        self.blocks = nn.ModuleList(conv_block(a, b) for a, b in zip(channels, channels[1:], strict=False))
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features = [self.blocks[0](x)]
+        for block in self.blocks[1:]:
+            features.append(block(self.pool(features[-1])))
+        return features
+
+
+class Decoder(nn.Module):
+    """Transposed convolutions; at each level the upsampled features meet the skips, then a convolution block.
+
+    Args:
+        bottleneck_channels: channels that arrive from below.
+        skip_channels: channels of all skips together per level, deepest (1/8) first.
+        width: channels of the full-resolution level.
+    """
+
+    def __init__(self, bottleneck_channels: int, skip_channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        outputs = [width * 2**level for level in reversed(range(_POOLINGS))]
+        inputs = [bottleneck_channels, *outputs]
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in zip(inputs, outputs, strict=False))
+        self.blocks = nn.ModuleList(conv_block(b + skip, b) for b, skip in zip(outputs, skip_channels, strict=True))
+
+    def forward(self, x: Tensor, skips: Sequence[Sequence[Tensor]]) -> Tensor:
+        for up, block, level_skips in zip(self.ups, self.blocks, skips, strict=True):
+            x = block(torch.cat([*level_skips, up(x)], dim=1))
+        return x
+
+
+class UNet(nn.Module):
+    """U-Net on the image, or on image and attention maps together ("single encoder", section 3.3).
+
+    `forward(image [B, C, H, W], attention [B, h, H, W])` -> logits [B, classes, H, W]; `attention` is ignored
+    where `heads` is 0. H and W must be multiples of 16.
+    """
+
+    def __init__(self, in_channels: int, heads: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.encoder = Encoder(in_channels + heads, width)
+        self.decoder = Decoder(16 * width, [8 * width, 4 * width, 2 * width, width], width)
+        self.head = nn.Conv2d(width, classes, kernel_size=1)
+
+    def forward(self, image: Tensor, attention: Tensor | None = None) -> Tensor:
+        _check_size(image)
+        x = torch.cat([image, _required(attention, self.heads)], dim=1) if self.heads else image
+        *skips, bottleneck = self.encoder(x)
+        return self.head(self.decoder(bottleneck, [[skip] for skip in reversed(skips)]))
+
+
+class DAINet(nn.Module):
+    """Dual encoder: image and attention maps meet at the bottleneck and at the skips that are on (Fig. 2).
+
+    `forward(image [B, C, H, W], attention [B, h, H, W])` -> logits [B, classes, H, W]. H and W must be multiples
+    of 16. `skips_on` says, deepest level (1/8) first, which skips of the attention encoder reach the decoder; those of
+    the image encoder always do (PROTOCOL 5.24). A skip that is off has no channels in the decoder: nothing of it is
+    computed or multiplied by zero.
+    """
+
+    def __init__(
+        self, in_channels: int, heads: int, classes: int, width: int, skips_on: Sequence[bool] = (True,) * _POOLINGS
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.skips_on = tuple(skips_on)
+        self.image_encoder = Encoder(in_channels, width)
+        self.attention_encoder = Encoder(heads, width)
+        levels = [8 * width, 4 * width, 2 * width, width]
+        skip_channels = [channels * (1 + on) for channels, on in zip(levels, self.skips_on, strict=True)]
+        self.decoder = Decoder(2 * 16 * width, skip_channels, width)
+        self.head = nn.Conv2d(width, classes, kernel_size=1)
+
+    def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
+        _check_size(image)
+        *image_skips, image_bottleneck = self.image_encoder(image)
+        *attention_skips, attention_bottleneck = self.attention_encoder(_required(attention, self.heads))
+        skips = [
+            [image_skip, attention_skip] if on else [image_skip]
+            for on, image_skip, attention_skip in zip(
+                self.skips_on, reversed(image_skips), reversed(attention_skips), strict=True
+            )
+        ]
+        return self.head(self.decoder(torch.cat([image_bottleneck, attention_bottleneck], dim=1), skips))
+
+
+def build(
+    name: str,
+    in_channels: int = 1,
+    heads: int = 6,
+    classes: int = 4,
+    width: int = 64,
+    switch_order: str = "deep-first",
+) -> UNet | DAINet:
+    """Build a network of the paper by name.
+
+    Args:
+        name: "unet", "single", or "dual-" and the paper's switches (1)(2)(3)(4), such as "dual-0111" (Table 3).
+        in_channels: image channels C (paper: not given; 1, PROTOCOL 5.13).
+        heads: attention maps h, 6 for ViT-S.
+        classes: outputs with background, N + 1.
+        width: channels of the first level; 64 in the paper's U-Net.
+        switch_order: "deep-first" reads (1) as the 1/8 skip and (4) as full resolution, "shallow-first" the reverse
+            (the paper's text allows both; PROTOCOL 5.21).
+
+    Raises:
+        ValueError: the name or the switch order is unknown.
+    """
+    if name == "unet":
+        return UNet(in_channels, 0, classes, width)
+    if name == "single":
+        return UNet(in_channels, heads, classes, width)
+    if not re.fullmatch(r"dual-[01]{4}", name):
+        raise ValueError(f"network {name!r} is unknown; expected unet, single or dual-abcd with four switches 0 or 1")
+    if switch_order not in ("deep-first", "shallow-first"):
+        raise ValueError(f"switch_order {switch_order!r} is unknown; expected deep-first or shallow-first")
+    switches = [digit == "1" for digit in name.removeprefix("dual-")]
+    return DAINet(in_channels, heads, classes, width, switches if switch_order == "deep-first" else switches[::-1])
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _check_size(image: Tensor) -> None:
+    step = 2**_POOLINGS
+    height, width = image.shape[-2:]
+    if height % step or width % step or not height or not width:
+        larger = tuple(-(-side // step) * step for side in (height, width))
+        raise ValueError(f"image of {height} x {width} px: sides must be multiples of {step}; next: {larger}")
+
+
+def _required(attention: Tensor | None, heads: int) -> Tensor:
+    if attention is None or attention.shape[1] != heads:
+        found = "none" if attention is None else f"{attention.shape[1]} maps"
+        raise ValueError(f"attention: found {found}, expected one map for each of the {heads} heads")
+    return attention

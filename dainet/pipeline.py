@@ -1,0 +1,102 @@
+"""The stages in their order, as the notebooks and later a cluster call them; each returns at once when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from torch import nn
+
+from dainet.attention import run_attention
+from dainet.data.prepared import Prepared, run_prepared
+from dainet.device import choose_device
+from dainet.dino_training import run_dino
+from dainet.evaluation import read_scores, run_scores
+from dainet.protocol import CLASSES
+from dainet.settings import Settings
+from dainet.slices import SliceData
+from dainet.store import StageResult
+from dainet.training import load_model, run_segmentation
+from dainet.vit import DinoViT, load_vit, randomised, weights_hash
+
+__all__ = ["Trained", "attention", "backbone", "finetune", "prepare", "prepare_for_vit", "scores", "slice_data", "train"]
+
+_RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, the stages that made it, and its scores per test case and class."""
+
+    name: str
+    seed: int
+    model: nn.Module
+    segmentation: StageResult
+    cases: pd.DataFrame
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Slices at the networks' size, and the test volumes on their native grid."""
+    return run_prepared(settings.data, settings.segmentation.image_size)
+
+
+def prepare_for_vit(settings: Settings) -> Prepared:
+    """The same slices, row for row, at the ViT's size and scaled to [0, 1], as its ImageNet statistics expect."""
+    data = settings.data
+    if data.normalisation == "zscore":
+        data = data.model_copy(update={"normalisation": "minmax"})
+    return run_prepared(data, settings.vit.image_size, keep_native=False)
+
+
+def finetune(settings: Settings) -> StageResult:
+    """DINO without labels on the training slices (paper section 3.2)."""
+    return run_dino(settings, prepare_for_vit(settings), choose_device(settings.device))
+
+
+def backbone(settings: Settings, kind: str) -> tuple[DinoViT, dict[str, str]]:
+    """The transformer that makes the maps, and what identifies it in keys.
+
+    Args:
+        settings: the run's settings.
+        kind: "finetuned" (teacher after DINO, as the paper), "pretrained" (as it came), or "random" (the control).
+
+    Raises:
+        ValueError: `kind` is unknown.
+    """
+    weights = settings.vit.weights
+    if kind == "finetuned":
+        result = finetune(settings)
+        return load_vit(str(result.path / "teacher.safetensors")), {"dino": result.key}
+    if kind == "pretrained":
+        return load_vit(weights), {"weights": weights_hash(weights)}
+    if kind == "random":
+        identity = {"random_like": weights_hash(weights), "seed": str(_RANDOM_SEED)}
+        return randomised(load_vit(weights), _RANDOM_SEED), identity
+    raise ValueError(f"backbone {kind!r} is unknown; expected finetuned, pretrained or random")
+
+
+def attention(settings: Settings, kind: str | None = None) -> StageResult:
+    """The last-block CLS attention of every slice; `kind` as in `backbone`, default the setting attention.backbone."""
+    vit, identity = backbone(settings, kind or settings.attention.backbone)
+    return run_attention(settings, prepare_for_vit(settings), vit, identity, choose_device(settings.device))
+
+
+def slice_data(settings: Settings, with_maps: bool) -> SliceData:
+    """All slices on the device, with attention maps on request."""
+    maps = attention(settings) if with_maps else None
+    return SliceData(prepare(settings), maps, settings.attention, choose_device(settings.device))
+
+
+def train(settings: Settings, name: str, seed: int) -> Trained:
+    """Train and score one network with one seed; `name` as in `dainet.models.build`."""
+    prepared, data = prepare(settings), slice_data(settings, with_maps=name != "unet")
+    segmentation = run_segmentation(settings, name, seed, prepared, data)
+    model = load_model(settings, name, segmentation, data)
+    result = run_scores(model, segmentation, prepared, data, CLASSES[settings.data.dataset])
+    return Trained(name, seed, model, segmentation, read_scores(result).assign(model=name, seed=seed))
+
+
+def scores(trained: Sequence[Trained]) -> pd.DataFrame:
+    """The per-case scores of several networks in one frame, with the columns model and seed."""
+    return pd.concat([item.cases for item in trained], ignore_index=True)

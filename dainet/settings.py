@@ -1,0 +1,159 @@
+"""The settings of every stage: frozen, typed, and an error for every name that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+__all__ = [
+    "AttentionSettings",
+    "DataSettings",
+    "DinoSettings",
+    "SegmentationSettings",
+    "Settings",
+    "VitSettings",
+    "load_settings",
+    "profile_names",
+]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Frozen):
+    """Which scans, and how they become arrays (paper section 4.1; PROTOCOL 2)."""
+
+    dataset: Literal["acdc"] = "acdc"
+    source: str = "phantom"  # "phantom", or a folder: ACDC's raw layout or SSL4MIS-style h5 volumes
+    phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
+    split: str = "mtunet"  # a column of protocol/acdc_splits.csv, or a CSV file (patient, split)
+    train_patients: int | tuple[str, ...] | None = None  # a number, spread evenly, or ids; None = all
+    normalisation: Literal["minmax", "percentile", "zscore"] = "minmax"  # per volume; not given in the paper
+
+
+class VitSettings(_Frozen):
+    """The transformer that makes the maps (paper section 4.2: DINO's ViT-S/16, ImageNet weights)."""
+
+    weights: str = "hub"  # "hub" (ViT-S/16 DINO), "tour" (shipped), "random", a timm name, or a file
+    image_size: int = Field(256, ge=16)  # px; rounded down to a multiple of the patch, as DINO's script does
+
+
+class DinoSettings(_Frozen):
+    """Fine-tuning without labels (paper section 3.2 and 4.2; silent points are DINO's own defaults)."""
+
+    epochs: int = Field(800, ge=0)  # 0 keeps the pre-trained weights
+    batch_size: int = Field(64, ge=2)
+    lr: float = Field(1e-4, gt=0)  # peak, as final value: DINO's batch/256 scaling is off (PROTOCOL 5.15)
+    min_lr: float = Field(1e-6, ge=0)
+    warmup_epochs: int = Field(10, ge=0)
+    weight_decay: float = Field(0.04, ge=0)
+    weight_decay_end: float = Field(0.4, ge=0)  # cosine, weights only
+    clip_grad: float = Field(3.0, gt=0)  # norm of each parameter tensor, not of all
+    freeze_last_layer_epochs: int = Field(1, ge=0)
+    drop_path: float = Field(0.1, ge=0, lt=1)  # student only
+    teacher_momentum: float = Field(0.996, ge=0, le=1)  # cosine to 1 (paper eq. 3)
+    student_temperature: float = Field(0.1, gt=0)
+    teacher_temperature: float = Field(0.04, gt=0)
+    warmup_teacher_temperature: float = Field(0.04, gt=0)
+    warmup_teacher_temperature_epochs: int = Field(0, ge=0)
+    centring: bool = True  # False with local_crops=0 is eq. 2 of the paper
+    center_momentum: float = Field(0.9, ge=0, le=1)
+    out_dim: int = Field(65536, ge=2)  # K of eq. 1
+    norm_last_layer: bool = True
+    global_size: int = Field(256, ge=16)  # px of a global view; DINO's code has 224 (PROTOCOL 5.15)
+    global_scale: tuple[float, float] = (0.4, 1.0)  # share of the image's area
+    local_crops: int = Field(8, ge=0)
+    local_size: int = Field(96, ge=8)  # px of a local view
+    local_scale: tuple[float, float] = (0.05, 0.4)
+    seed: int = 0
+
+
+class AttentionSettings(_Frozen):
+    """From last-block attention to network input (paper section 4.2; PROTOCOL 4.3, 5.17-5.20)."""
+
+    backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
+    resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # x patch nearest, then bilinear
+    normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
+
+
+class SegmentationSettings(_Frozen):
+    """The segmentation network and its training (paper sections 3.3 and 4.2)."""
+
+    image_size: int = Field(224, ge=16)
+    width: int = Field(64, ge=1)  # channels of the first level
+    switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # what switch (1) is; PROTOCOL 5.21
+    epochs: int = Field(300, ge=1)
+    patience: int = Field(50, ge=1)  # epochs without a better monitored DSC; not given in the paper
+    batch_size: int = Field(16, ge=1)
+    lr: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)  # L2 inside Adam, as MT-UNet
+    dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
+    augment: bool = True
+    selection: Literal["validation", "last", "peer-on-test"] = "validation"
+    seeds: tuple[int, ...] = (0,)
+
+
+class Settings(_Frozen):
+    """Everything a run depends on."""
+
+    profile: str = "paper"
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
+    output: str = ""  # folder of figures and tables below the repository; empty = figures/<data>-<profile>
+    data: DataSettings = DataSettings()
+    vit: VitSettings = VitSettings()
+    dino: DinoSettings = DinoSettings()
+    attention: AttentionSettings = AttentionSettings()
+    segmentation: SegmentationSettings = SegmentationSettings()
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that are shipped, as YAML files, in dainet/profiles."""
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in _profiles().iterdir() if f.name.endswith(".yaml")))
+
+
+def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings of a profile with single values overridden by dotted name, such as {"segmentation.epochs": 5}.
+
+    Raises:
+        ValueError: the profile or a name is unknown, or a value has the wrong type or range; the message names it.
+    """
+    if profile not in profile_names():
+        raise ValueError(f"profile {profile!r} is unknown; choose one of {', '.join(profile_names())}")
+    values: dict[str, Any] = yaml.safe_load(_profiles().joinpath(f"{profile}.yaml").read_text(encoding="utf-8")) or {}
+    values["profile"] = profile
+    for name, value in (overrides or {}).items():
+        _set(values, name, value)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_explain(error)) from error
+
+
+def _profiles() -> Any:
+    return files("dainet").joinpath("profiles")
+
+
+def _set(values: dict[str, Any], name: str, value: Any) -> None:
+    section, _, field = name.rpartition(".")
+    target = values.setdefault(section, {}) if section else values
+    target[field] = value
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        name = ".".join(map(str, item["loc"]))
+        lines.append(f"setting {name}: {item['msg']} (found {item['input']!r}){_known_names(name)}")
+    return "; ".join(lines)
+
+
+def _known_names(name: str) -> str:
+    section, _, field = name.rpartition(".")
+    model: Any = Settings.model_fields[section].annotation if section in Settings.model_fields else Settings
+    known = getattr(model, "model_fields", {})
+    return "" if field in known else f"; known names: {', '.join(known)}"

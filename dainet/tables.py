@@ -1,0 +1,96 @@
+"""Tables 2 and 3: what the paper printed beside what came out here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dainet.data.prepared import Prepared
+from dainet.protocol import load_split
+from dainet.settings import Settings
+
+__all__ = ["compare", "protocol_notes", "summarise"]
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and spread over seeds of every network, class and policy.
+
+    Within a seed: mean over cases per class, then the mean over classes as class "mean" (PROTOCOL 1.5).
+
+    Args:
+        scores: per case: model, seed, case_id, class, policy, dsc (0..1), hd95_vox, hd95_mm.
+
+    Returns:
+        One row per model, policy and class: `seeds`, and mean and standard deviation over seeds (NaN for a single seed)
+        of `dsc` (percent), `hd95_vox` and `hd95_mm`, as columns `dsc`, `dsc_std` and so on.
+    """
+    values = ["dsc", "hd95_vox", "hd95_mm"]
+    per_class = scores.assign(dsc=100 * scores["dsc"]).groupby(["model", "policy", "class", "seed"])[values].mean()
+    overall = per_class.groupby(["model", "policy", "seed"]).mean().assign(**{"class": "mean"})
+    stacked = pd.concat([per_class.reset_index(), overall.reset_index()])
+    groups = stacked.groupby(["model", "policy", "class"], sort=False)
+    spread = groups[values].std().add_suffix("_std")
+    return groups[values].mean().join(spread).join(groups["seed"].nunique().rename("seeds")).reset_index()
+
+
+def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str) -> pd.DataFrame:
+    """A published table with our numbers beside it, as printed: DSC in percent, mean ± deviation over seeds.
+
+    Rows of networks that were not run here, or that only peers have, keep empty cells.
+
+    Args:
+        published: see `dainet.protocol.published_table`.
+        scores: see `summarise`.
+        class_names: the columns, in the paper's order.
+        policy: which empty-mask policy counts (see `dainet.metrics`).
+    """
+    ours = summarise(scores)
+    ours = ours[ours["policy"] == policy].set_index(["model", "class"])
+    rows = []
+    for _, line in published.iterrows():
+        row = {"Method": line["method"] + line["marker"]}
+        for name in (*class_names, "mean"):
+            row |= _cells(name, float(line[_column(name)]), ours, str(line["model"]))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def protocol_notes(settings: Settings, prepared: Prepared, policy: str) -> list[str]:
+    """The sentences that belong beneath every table: data, selection rule, policy, and what is missing."""
+    split = load_split(settings.data.split)
+    patients = prepared.cases.groupby("split")["patient"].nunique()
+    notes = [
+        "paper: DSC in percent as printed; ours: mean over test volumes (ED and ES counted apart), then over classes, "
+        "± standard deviation over seeds.",
+        f"Data: {'phantoms' if settings.data.source == 'phantom' else settings.data.dataset}; "
+        + ", ".join(f"{patients.get(name, 0)} of {_listed(split, name)} {name}" for name in ("train", "valid", "test"))
+        + f" patients of the split {settings.data.split}.",
+        f"Setting: profile {settings.profile}, width {settings.segmentation.width}, "
+        f"{settings.segmentation.image_size} px, at most {settings.segmentation.epochs} epochs, "
+        f"seeds {', '.join(map(str, settings.segmentation.seeds))}.",
+        f"Checkpoint by the rule: {settings.segmentation.selection}. Empty masks: {policy} policy.",
+    ]
+    if settings.segmentation.selection == "peer-on-test":
+        notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do: no honest estimate.")
+    return notes
+
+
+def _listed(split: dict[str, str], name: str) -> int:
+    return sum(value == name for value in split.values())
+
+
+def _column(name: str) -> str:
+    return "dsc" if name == "mean" else name.lower()
+
+
+def _cells(name: str, paper: float, ours: pd.DataFrame, model: str) -> dict[str, str]:
+    label = "DSC" if name == "mean" else name
+    cells = {f"{label} paper": f"{paper:.2f}", f"{label} ours": ""}
+    if (model, name) in ours.index:
+        found = ours.loc[(model, name)]
+        deviation = f" ± {found['dsc_std']:.2f}" if found["seeds"] > 1 else ""
+        cells[f"{label} ours"] = f"{found['dsc']:.2f}{deviation}"
+    if name == "mean":
+        cells["difference"] = f"{ours.loc[(model, name), 'dsc'] - paper:+.2f}" if cells["DSC ours"] else ""
+    return cells

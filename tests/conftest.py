@@ -1,0 +1,68 @@
+"""Shared fixtures: a small prepared data set with its own runs folder, never the repository's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from dainet.settings import Settings, load_settings
+
+# Tiny tensors gain nothing from threads, and threads that wait for a busy core make them 100 times slower.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test writes its stages to a folder of its own."""
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def h5_source(tmp_path: Path) -> Path:
+    """Six patients with two phases of three slices: three nested discs in noise, as SSL4MIS-style h5 volumes."""
+    folder = tmp_path / "h5"
+    folder.mkdir()
+    for number in (1, 2, 4, 5, 19, 90):  # mtunet: 2 is test, 19 is valid, the others train
+        for frame in (1, 9):
+            image, label = discs(seed=100 * number + frame)
+            with h5py.File(folder / f"patient{number:03d}_frame{frame:02d}.h5", "w") as file:
+                file["image"], file["label"] = image, label
+    return folder
+
+
+@pytest.fixture
+def tiny(h5_source: Path) -> Settings:
+    """Settings with which everything takes a second."""
+    return load_settings(
+        "tour",
+        {
+            "device": "cpu",
+            "data.source": str(h5_source),
+            "vit.image_size": 32,
+            "dino.epochs": 1,
+            "dino.batch_size": 4,
+            "dino.out_dim": 16,
+            "dino.global_size": 32,
+            "dino.local_size": 16,
+            "segmentation.image_size": 32,
+            "segmentation.width": 4,
+            "segmentation.epochs": 3,
+            "segmentation.batch_size": 8,
+        },
+    )
+
+
+def discs(seed: int, shape: tuple[int, int, int] = (3, 40, 36)) -> tuple[np.ndarray, np.ndarray]:
+    """Image [D, H, W] float32 and label [D, H, W] uint8 with the classes 1, 2, 3 as nested discs."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[1], : shape[2]]
+    distance = np.hypot(rows - 20 - random.integers(-4, 5), columns - 18 - random.integers(-4, 5))
+    label = np.select([distance < 4, distance < 8, distance < 12], [3, 2, 1], 0).astype(np.uint8)
+    label = np.repeat(label[None], shape[0], axis=0)
+    image = label * 0.25 + random.normal(0, 0.05, shape)
+    return image.astype(np.float32), label

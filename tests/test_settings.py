@@ -1,0 +1,56 @@
+import pytest
+
+from dainet.protocol import published_table
+from dainet.settings import load_settings, profile_names
+
+
+def test_the_three_profiles_load():
+    assert set(profile_names()) == {"tour", "laptop", "paper"}
+    for name in profile_names():
+        assert load_settings(name).profile == name
+
+
+def test_paper_profile_is_section_4_2():
+    settings = load_settings("paper")
+    segmentation, dino = settings.segmentation, settings.dino
+    assert (segmentation.lr, segmentation.weight_decay, segmentation.batch_size) == (1e-4, 1e-4, 16)
+    assert (segmentation.epochs, segmentation.image_size, segmentation.width) == (300, 224, 64)
+    assert (dino.epochs, dino.batch_size, dino.lr, dino.teacher_momentum) == (800, 64, 1e-4, 0.996)
+    assert settings.vit.image_size == 256
+
+
+def test_override_by_dotted_name():
+    assert load_settings("tour", {"segmentation.epochs": 5}).segmentation.epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"segmentation.epocs": 3}, "segmentation.epocs.*known names: image_size"),
+        ({"colour": 1}, "setting colour.*known names: profile"),
+        ({"segmentation.epochs": "many"}, "segmentation.epochs.*integer"),
+        ({"segmentation.epochs": 0}, "greater than or equal to 1"),
+        ({"attention.backbone": "magic"}, "finetuned"),
+    ],
+)
+def test_wrong_overrides_name_the_setting(overrides, words):
+    with pytest.raises(ValueError, match=words):
+        load_settings("tour", overrides)
+
+
+def test_unknown_profile_lists_the_known():
+    with pytest.raises(ValueError, match="laptop, paper, tour"):
+        load_settings("gpu")
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError):
+        load_settings("tour").segmentation.epochs = 7
+
+
+def test_published_means_are_consistent_with_their_rows():
+    # PROTOCOL 5.26 and 5.32: the printed means agree to rounding, but for one known slip of the paper.
+    for name in ("acdc_table2", "acdc_table3"):
+        table = published_table(name)
+        off = (table[["rv", "myo", "lv"]].mean(axis=1) - table["dsc"]).abs()
+        assert set(table.loc[off > 0.011, "method"]) <= {"R50 AttnUNet"}
