@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 _HIDDEN, _BOTTLENECK = 2048, 256
-_UNIFORM = 0.98  # share of ln K from which the teacher's distribution counts as flat
-_CONSTANT = 0.01  # share of ln K below which the output does not depend on the image
+_UNIFORM = 0.99  # share of ln K from which the teacher's distributions count as flat
+_CONSTANT = 0.05  # share of what they lack to ln K, below which a batch's mean counts as no flatter than they are
 
 
 class DinoHead(nn.Module):
@@ -171,9 +171,10 @@ def collapse(history: pd.DataFrame, out_dim: int) -> str:
     if history.empty:
         return "none"
     last, maximum = history.iloc[-1], math.log(out_dim)
-    if last["teacher_entropy"] >= _UNIFORM * maximum:
+    single, batch = last["teacher_entropy"], last["batch_entropy"]
+    if single >= _UNIFORM * maximum:
         return "uniform"
-    return "constant" if last["batch_entropy"] - last["teacher_entropy"] < _CONSTANT * maximum else "none"
+    return "constant" if batch - single < _CONSTANT * (maximum - single) else "none"
 
 
 def cosine_schedule(

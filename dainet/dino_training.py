@@ -110,8 +110,9 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
     """Train student and teacher from the same weights and write both; goes on where `folder` left off.
 
     Head and centre come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
-    otherwise the head is fresh. A fresh head gives all images nearly the same logits, centring takes away what they
-    share, and what is left is nearly flat: teacher and batch entropy therefore begin near ln K and fall as it learns.
+    otherwise the head is fresh. A fresh head gives all images nearly the same logits. Both entropies therefore begin a
+    little below ln K, rise towards it while the centre takes away what the images share (tens of iterations), and fall
+    only once the head tells images apart.
     Each epoch draws its random numbers from (seed, epoch), also torch's global ones, so that a resumed training
     repeats the undisturbed one: to the last bit on the CPU.
 

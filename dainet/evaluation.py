@@ -55,4 +55,3 @@ def _write_scores(
         case = prepared.cases.loc[rows[0], ["case_id", "patient", "phase"]].to_dict()
         lines += [case | record for record in score_volume(prediction, native.label, class_names, native.spacing_mm)]
     pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)
-

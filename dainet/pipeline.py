@@ -20,7 +20,17 @@ from dainet.store import StageResult
 from dainet.training import load_model, run_segmentation
 from dainet.vit import DinoViT, load_vit, randomised, weights_hash
 
-__all__ = ["Trained", "attention", "backbone", "finetune", "prepare", "prepare_for_vit", "scores", "slice_data", "train"]
+__all__ = [
+    "Trained",
+    "attention",
+    "backbone",
+    "finetune",
+    "prepare",
+    "prepare_for_vit",
+    "scores",
+    "slice_data",
+    "train",
+]
 
 _RANDOM_SEED = 0
 

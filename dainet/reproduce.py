@@ -35,7 +35,9 @@ def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
     found = {path.name[:2]: path for path in sorted((repository_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
     unknown = [number for number in numbers if number not in found]
     if unknown or not found:
-        raise ValueError(f"no notebook {', '.join(unknown)}; found {', '.join(found) or 'none: run from the repository'}")
+        raise ValueError(
+            f"no notebook {', '.join(unknown)}; found {', '.join(found) or 'none: run from the repository'}"
+        )
     return [found[number] for number in (numbers or found)]
 
 

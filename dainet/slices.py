@@ -40,7 +40,9 @@ class SliceData:
         if attention is not None:
             maps, grid = open_attention(attention)
             if len(maps) != len(self.images):
-                raise ValueError(f"{len(maps)} attention maps for {len(self.images)} slices; extract from the same data")
+                raise ValueError(
+                    f"{len(maps)} attention maps for {len(self.images)} slices; extract from the same data"
+                )
             self.maps, self.vit_size_px = _to_device(maps, device), grid.vit_size_px
 
     @property
@@ -60,7 +62,9 @@ class SliceData:
         """Predicted labels [n, S, S], uint8 on the device, for the rows given."""
         model.eval()
         with torch.inference_mode(), self.device.autocast():
-            parts = [model(*self.inputs(chunk)).argmax(dim=1).to(torch.uint8) for chunk in self._chunks(rows, batch_size)]
+            parts = [
+                model(*self.inputs(chunk)).argmax(dim=1).to(torch.uint8) for chunk in self._chunks(rows, batch_size)
+            ]
         return torch.cat(parts)
 
     def _chunks(self, rows: np.ndarray, batch_size: int) -> Iterator[Tensor]:

@@ -40,9 +40,7 @@ def test_every_flip_and_turn_of_the_peers_occurs_and_nothing_else():
 def test_rotation_agrees_with_scipy_inside():
     image = np.kron(np.eye(4), np.ones((8, 8)))  # blocks, so that half a pixel does not matter in most places
     found = transform(torch.tensor(image)[None, None], rotation(15)).numpy()[0, 0]
-    agreement = [
-        (found == ndimage.rotate(image, angle, order=0, reshape=False)).mean() for angle in (15, -15)
-    ]
+    agreement = [(found == ndimage.rotate(image, angle, order=0, reshape=False)).mean() for angle in (15, -15)]
     assert max(agreement) > 0.97 and found[0, -1] == 0
 
 

@@ -28,9 +28,7 @@ def test_squared_dice_is_the_peers(sample):
 
 @pytest.mark.parametrize(("dice", "squared"), [("squared", True), ("eq5", False)])
 def test_dice_against_monai(sample, dice, squared):
-    oracle = DiceLoss(
-        softmax=True, to_onehot_y=True, squared_pred=squared, batch=True, smooth_nr=1e-5, smooth_dr=1e-5
-    )
+    oracle = DiceLoss(softmax=True, to_onehot_y=True, squared_pred=squared, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
     logits, label = sample
     torch.testing.assert_close(dice_loss(logits, label, dice), oracle(logits, label[:, None]))
 

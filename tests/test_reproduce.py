@@ -18,7 +18,10 @@ def repository(tmp_path, monkeypatch):
 
 
 def write(root, name, source, parameters=PARAMETERS):
-    cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(source)]
+    cells = [
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(source),
+    ]
     nbformat.write(normalised(nbformat.v4.new_notebook(cells=cells)), root / "notebooks" / name)
 
 

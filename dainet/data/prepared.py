@@ -43,7 +43,7 @@ class Prepared:
     def volumes(self, split: str) -> dict[str, np.ndarray]:
         """Case id -> its row numbers, base to apex as stored."""
         chosen = self.cases[self.cases["split"] == split]
-        return {str(case_id): rows.index.to_numpy() for case_id, rows in chosen.groupby("case_id", sort=True)}
+        return {str(case_id): rows.index.to_numpy(copy=True) for case_id, rows in chosen.groupby("case_id", sort=True)}
 
     def native(self, case_id: str) -> Volume:
         """A test volume on its native grid: normalised image, untouched label, spacing if known."""
@@ -66,15 +66,21 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     """
     folder = source_folder(settings)
     cases = find_cases(folder)
-    split = choose_patients(load_split(settings.split), {case.patient for case in cases}, settings.train_patients)
+    listed, found = load_split(settings.split), {case.patient for case in cases}
+    split = choose_patients(listed, found, settings.train_patients)
     cases = [case for case in cases if case.patient in split]
     files = {path for case in cases for path in (case.image_path, case.label_path)}
+
+    def build(target: Path) -> None:
+        log.info("%d of the %d patients of the split are in the source", len(set(listed) & found), len(listed))
+        _write(target, cases, split, image_size, settings.normalisation, keep_native)
+
     result = run_stage(
         "prepared",
         _VERSION,
         {"image_size": image_size, "normalisation": settings.normalisation, "split": split, "native": keep_native},
         {"data": hash_files(files, folder)},
-        lambda target: _write(target, cases, split, image_size, settings.normalisation, keep_native),
+        build,
     )
     return Prepared(
         result,
@@ -94,9 +100,6 @@ def choose_patients(
     Raises:
         DataError: no patient is left for training or test, or more or other training patients are asked for than found.
     """
-    missing = sorted(set(split) - found)
-    if missing:
-        log.warning("%d of the %d patients of the split are not in the source", len(missing), len(split))
     train = sorted(patient for patient in found if split.get(patient) == "train")
     kept = set(train if train_patients is None else _thin_out(train, train_patients))
     chosen = {p: split[p] for p in sorted(found) if p in split and (split[p] != "train" or p in kept)}
