@@ -1,4 +1,4 @@
-"""Charts of numbers: training curves, head scores and distributions; a matplotlib Figure out, nothing saved or shown."""
+"""Charts of numbers: training curves, head scores, distributions; a Figure out, nothing is saved or shown."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 __all__ = ["dino_curves", "head_score_figure", "new_figure", "score_distribution", "training_curves"]
 
 WIDTH = 11.5  # inches at most: a notebook's column
+_STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow panels
 
 
 def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
@@ -146,9 +147,9 @@ def _label(panel: Axes, x: str, y: str) -> None:
     panel.grid(True, color="#e5e5e5", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=_STEPS))
     if x == "Epoch":
-        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS, integer=True))
 
 
 def _legend_below(panel: Axes, handles: Sequence[Artist]) -> None:

@@ -37,7 +37,16 @@ from dainet.dino import (
 from dainet.settings import DinoSettings, Settings
 from dainet.store import StageResult, run_stage
 from dainet.views import multi_crop
-from dainet.vit import load_dino_center, load_dino_head, load_vit, save_vit, to_vit_input, weights_hash
+from dainet.vit import (
+    DinoViT,
+    input_size,
+    load_dino_center,
+    load_dino_head,
+    load_vit,
+    save_vit,
+    to_vit_input,
+    weights_hash,
+)
 
 __all__ = ["HISTORY_COLUMNS", "collapse", "finetune", "run_dino", "training_slices"]
 
@@ -124,13 +133,14 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
         folder: for the results, see `run_dino`; holds `checkpoint.pt` while training.
 
     Raises:
-        ValueError: fewer images than a batch, values far from [0, 1], crops no multiple of the patch, a warm-up longer
+        ValueError: fewer images than a batch, values far from [0, 1], views smaller than a patch, a warm-up longer
             than the training, a head of another size, or a checkpoint of other settings.
         FloatingPointError: the loss is no longer finite.
     """
     state = _start(settings, weights, device)
     if settings.epochs:
-        _check(settings, images, state.student.backbone.patch)
+        settings = _fit_views(settings, state.student.backbone)
+        _check(settings, images)
         _resume(state, settings, folder)
         slices = torch.from_numpy(np.array(images)).to(device.torch_device)[:, None]  # [N, 1, H, W]
         for epoch in tqdm(range(len(state.history), settings.epochs), desc="DINO epochs", disable=None):
@@ -166,7 +176,13 @@ def _unfuse_attention(*networks: DinoNetwork) -> None:
                 module.fused_attn = False  # type: ignore[assignment]
 
 
-def _check(settings: DinoSettings, images: np.ndarray, patch: int) -> None:
+def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
+    """Views are made at whole patches: 96 px become 84 px for a patch of 14 px."""
+    sizes = {name: input_size(vit, getattr(settings, name)) for name in ("global_size", "local_size")}
+    return settings.model_copy(update=sizes)
+
+
+def _check(settings: DinoSettings, images: np.ndarray) -> None:
     if len(images) < settings.batch_size:
         raise ValueError(
             f"found {len(images)} training images, expected at least one batch of {settings.batch_size}; lower "
@@ -177,9 +193,6 @@ def _check(settings: DinoSettings, images: np.ndarray, patch: int) -> None:
         raise ValueError(
             f"found image values {low:.2f} to {high:.2f}, expected about 0 to 1; set data.normalisation to minmax"
         )
-    sizes = [settings.global_size] + [settings.local_size] * bool(settings.local_crops)
-    if any(size % patch for size in sizes):
-        raise ValueError(f"found views of {sizes} px, expected multiples of the patch, {patch} px; change dino.*_size")
 
 
 def _train_epoch(state: _State, settings: DinoSettings, images: Tensor, device: Device, epoch: int) -> dict[str, float]:

@@ -203,7 +203,7 @@ def _panels(
 def _class_legend(figure: Figure, class_names: Sequence[str], colours: Sequence[str]) -> None:
     if len(class_names) != len(colours):
         raise ValueError(
-            f"got {len(class_names)} class names and {len(colours)} colours; expected one colour per class"
+            f"got {len(class_names)} class names and {len(colours)} colours; expected as many"
         )
     handles = [Patch(color=colour, label=name) for name, colour in zip(class_names, colours, strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)

@@ -35,9 +35,8 @@ def check(answer: Any, right: Callable[[Any], bool], hint: str) -> None:
 def regenerate(path: Path) -> None:
     """Execute a notebook in place and normalise it, so that it reads well without running and diffs stay small."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook, timeout=1200, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-    ).execute()
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources).execute()
     nbformat.write(normalised(notebook), path)
 
 

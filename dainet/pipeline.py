@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 from torch import nn
 
 from dainet.attention import run_attention
@@ -13,6 +14,7 @@ from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino_training import run_dino
 from dainet.evaluation import read_scores, run_scores
+from dainet.head_scores import head_scores
 from dainet.protocol import CLASSES
 from dainet.settings import Settings
 from dainet.slices import SliceData
@@ -27,6 +29,7 @@ __all__ = [
     "finetune",
     "prepare",
     "prepare_for_vit",
+    "score_heads",
     "scores",
     "slice_data",
     "train",
@@ -90,6 +93,19 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
     """The last-block CLS attention of every slice; `kind` as in `backbone`, default the setting attention.backbone."""
     vit, identity = backbone(settings, kind or settings.attention.backbone)
     return run_attention(settings, prepare_for_vit(settings), vit, identity, choose_device(settings.device))
+
+
+def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:
+    """AUROC and IoU of every head against every class on the slices of a split (see `dainet.head_scores`).
+
+    The maps are resized as for the networks. No label is used to make or choose a map.
+    """
+    prepared = prepare(settings)
+    data = SliceData(prepared, attention(settings, kind), settings.attention, choose_device(settings.device))
+    rows = prepared.rows(split)
+    maps = (data.inputs(torch.tensor([row]))[1] for row in rows)
+    numpy_maps = (m[0].cpu().numpy() for m in maps if m is not None)
+    return head_scores(numpy_maps, prepared.labels[rows], CLASSES[settings.data.dataset])
 
 
 def slice_data(settings: Settings, with_maps: bool) -> SliceData:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -61,14 +59,10 @@ class SliceData:
     def predict(self, model: nn.Module, rows: np.ndarray, batch_size: int = 32) -> Tensor:
         """Predicted labels [n, S, S], uint8 on the device, for the rows given."""
         model.eval()
+        chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
         with torch.inference_mode(), self.device.autocast():
-            parts = [
-                model(*self.inputs(chunk)).argmax(dim=1).to(torch.uint8) for chunk in self._chunks(rows, batch_size)
-            ]
+            parts = [model(*self.inputs(chunk)).argmax(dim=1).to(torch.uint8) for chunk in chunks]
         return torch.cat(parts)
-
-    def _chunks(self, rows: np.ndarray, batch_size: int) -> Iterator[Tensor]:
-        yield from torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
 
     def _formatted(self, tensor: Tensor) -> Tensor:
         return tensor.contiguous(memory_format=self.device.memory_format)

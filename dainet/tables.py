@@ -10,7 +10,7 @@ from dainet.data.prepared import Prepared
 from dainet.protocol import load_split
 from dainet.settings import Settings
 
-__all__ = ["compare", "protocol_notes", "summarise"]
+__all__ = ["compare", "policies", "protocol_notes", "summarise"]
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
@@ -56,6 +56,21 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
     return pd.DataFrame(rows)
 
 
+def policies(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every network under both empty-mask policies side by side: DSC in percent, HD95 in voxels and in millimetres.
+
+    Mean over classes, mean ± deviation over seeds; millimetres stay empty where the data store no spacing.
+    """
+    summary = summarise(scores)
+    overall = summary[summary["class"] == "mean"]
+    columns = {"dsc": "DSC (%)", "hd95_vox": "HD95 (voxels)", "hd95_mm": "HD95 (mm)"}
+    rows = []
+    for _, line in overall.iterrows():
+        numbers = {title: _number(line[value], line[f"{value}_std"]) for value, title in columns.items()}
+        rows.append({"Network": line["model"], "Policy": line["policy"], "Seeds": str(line["seeds"])} | numbers)
+    return pd.DataFrame(rows)
+
+
 def protocol_notes(settings: Settings, prepared: Prepared, policy: str) -> list[str]:
     """The sentences that belong beneath every table: data, selection rule, policy, and what is missing."""
     split = load_split(settings.data.split)
@@ -89,8 +104,13 @@ def _cells(name: str, paper: float, ours: pd.DataFrame, model: str) -> dict[str,
     cells = {f"{label} paper": f"{paper:.2f}", f"{label} ours": ""}
     if (model, name) in ours.index:
         found = ours.loc[(model, name)]
-        deviation = f" ± {found['dsc_std']:.2f}" if found["seeds"] > 1 else ""
-        cells[f"{label} ours"] = f"{found['dsc']:.2f}{deviation}"
+        cells[f"{label} ours"] = _number(found["dsc"], found["dsc_std"])
     if name == "mean":
         cells["difference"] = f"{ours.loc[(model, name), 'dsc'] - paper:+.2f}" if cells["DSC ours"] else ""
     return cells
+
+
+def _number(mean: float, deviation: float) -> str:
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.2f}" if pd.isna(deviation) else f"{mean:.2f} ± {deviation:.2f}"

@@ -115,7 +115,8 @@ def poly_factor(step: int, total: int) -> float:
 def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> float:
     """Mean DSC over volumes and foreground classes at network size; NaN without volumes.
 
-    A class that neither label nor prediction holds is left out. The peers watch whole-heart DSC per slice (PROTOCOL 2.4).
+    A class that neither label nor prediction holds is left out.
+    The peers watch whole-heart DSC per slice instead (PROTOCOL 2.4).
     """
     if not volumes:
         return float("nan")

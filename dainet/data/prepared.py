@@ -45,6 +45,12 @@ class Prepared:
         chosen = self.cases[self.cases["split"] == split]
         return {str(case_id): rows.index.to_numpy(copy=True) for case_id, rows in chosen.groupby("case_id", sort=True)}
 
+    def example_rows(self, split: str, count: int) -> np.ndarray:
+        """Rows for a figure, not chosen by eye: the slice with most foreground of `count` evenly spaced volumes."""
+        volumes = list(self.volumes(split).values())
+        chosen = [volumes[i] for i in np.linspace(0, len(volumes) - 1, min(count, len(volumes))).round().astype(int)]
+        return np.array([rows[np.count_nonzero(self.labels[rows], axis=(1, 2)).argmax()] for rows in chosen])
+
     def native(self, case_id: str) -> Volume:
         """A test volume on its native grid: normalised image, untouched label, spacing if known."""
         with np.load(self.result.path / "native" / f"{case_id}.npz", allow_pickle=False) as file:
