@@ -147,7 +147,7 @@ def _label(panel: Axes, x: str, y: str) -> None:
     panel.grid(True, color="#e5e5e5", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=_STEPS))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS))
     if x == "Epoch":
         panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS, integer=True))
 

@@ -149,7 +149,8 @@ def slice_montage(
     _check_lengths(images=images, titles=titles, **({} if labels is None else {"labels": labels}))
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     side = min(2.0, WIDTH / columns)
-    figure = new_figure(side * columns, (side * images.shape[1] / images.shape[2] + 0.25) * rows + 0.35)
+    legend_height = 0.0 if labels is None else 0.35
+    figure = new_figure(side * columns, (side * images.shape[1] / images.shape[2] + 0.25) * rows + legend_height)
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for i, panel in enumerate(panels):
         panel.set_axis_off()
@@ -202,9 +203,7 @@ def _panels(
 
 def _class_legend(figure: Figure, class_names: Sequence[str], colours: Sequence[str]) -> None:
     if len(class_names) != len(colours):
-        raise ValueError(
-            f"got {len(class_names)} class names and {len(colours)} colours; expected as many"
-        )
+        raise ValueError(f"got {len(class_names)} class names and {len(colours)} colours; expected as many")
     handles = [Patch(color=colour, label=name) for name, colour in zip(class_names, colours, strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
 

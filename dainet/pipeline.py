@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from dainet.attention import run_attention
+from dainet.attention import open_attention, resize_maps, run_attention
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino_training import run_dino
@@ -98,14 +98,16 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
 def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:
     """AUROC and IoU of every head against every class on the slices of a split (see `dainet.head_scores`).
 
-    The maps are resized as for the networks. No label is used to make or choose a map.
+    The maps are resized as for the networks, but not rescaled. No label is used to make or choose a map.
     """
     prepared = prepare(settings)
-    data = SliceData(prepared, attention(settings, kind), settings.attention, choose_device(settings.device))
-    rows = prepared.rows(split)
-    maps = (data.inputs(torch.tensor([row]))[1] for row in rows)
-    numpy_maps = (m[0].cpu().numpy() for m in maps if m is not None)
-    return head_scores(numpy_maps, prepared.labels[rows], CLASSES[settings.data.dataset])
+    stored, grid = open_attention(attention(settings, kind))
+    rows, size = prepared.rows(split), prepared.images.shape[-1]
+    maps = (
+        resize_maps(torch.tensor(stored[row : row + 1]), size, settings.attention.resize, grid.vit_size_px)[0].numpy()
+        for row in rows
+    )
+    return head_scores(maps, prepared.labels[rows], CLASSES[settings.data.dataset])
 
 
 def slice_data(settings: Settings, with_maps: bool) -> SliceData:

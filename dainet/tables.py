@@ -9,29 +9,9 @@ import pandas as pd
 from dainet.data.prepared import Prepared
 from dainet.protocol import load_split
 from dainet.settings import Settings
+from dainet.statistics import summarise
 
-__all__ = ["compare", "policies", "protocol_notes", "summarise"]
-
-
-def summarise(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean and spread over seeds of every network, class and policy.
-
-    Within a seed: mean over cases per class, then the mean over classes as class "mean" (PROTOCOL 1.5).
-
-    Args:
-        scores: per case: model, seed, case_id, class, policy, dsc (0..1), hd95_vox, hd95_mm.
-
-    Returns:
-        One row per model, policy and class: `seeds`, and mean and standard deviation over seeds (NaN for a single seed)
-        of `dsc` (percent), `hd95_vox` and `hd95_mm`, as columns `dsc`, `dsc_std` and so on.
-    """
-    values = ["dsc", "hd95_vox", "hd95_mm"]
-    per_class = scores.assign(dsc=100 * scores["dsc"]).groupby(["model", "policy", "class", "seed"])[values].mean()
-    overall = per_class.groupby(["model", "policy", "seed"]).mean().assign(**{"class": "mean"})
-    stacked = pd.concat([per_class.reset_index(), overall.reset_index()])
-    groups = stacked.groupby(["model", "policy", "class"], sort=False)
-    spread = groups[values].std().add_suffix("_std")
-    return groups[values].mean().join(spread).join(groups["seed"].nunique().rename("seeds")).reset_index()
+__all__ = ["compare", "policies", "protocol_notes"]
 
 
 def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str) -> pd.DataFrame:
@@ -41,7 +21,7 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
 
     Args:
         published: see `dainet.protocol.published_table`.
-        scores: see `summarise`.
+        scores: see `dainet.statistics.summarise`.
         class_names: the columns, in the paper's order.
         policy: which empty-mask policy counts (see `dainet.metrics`).
     """

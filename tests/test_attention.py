@@ -68,7 +68,7 @@ def explicit_softmax() -> Iterator[None]:
 def test_equals_explicit_softmax(changes: dict[str, Any], size: tuple[int, int]) -> None:
     vit, seen = tiny_vit(**changes), []
     vit.blocks[-1].attn.attn_drop.register_forward_hook(lambda module, args, output: seen.append(output))
-    images = torch.randn(2, 3, *size)
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         vit(images)
         found = cls_attention(vit, images)
@@ -78,7 +78,7 @@ def test_equals_explicit_softmax(changes: dict[str, Any], size: tuple[int, int])
     rows, columns = size[0] // vit.patch, size[1] // vit.patch
     patches = found[:, :, vit.num_prefix_tokens :].reshape(2, vit.heads, rows, columns)
     torch.testing.assert_close(maps, patches, rtol=0, atol=0)
-    assert found.std() > 0.01  # not the trivial uniform case
+    assert found.std() * found.shape[-1] > 0.1  # spread against the mean: not the trivial uniform case
 
 
 def test_fused_network_gives_the_same_and_softmax_stays_float32_under_autocast() -> None:

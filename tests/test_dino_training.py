@@ -177,7 +177,6 @@ def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
         ({"batch_size": 10}, slices(), "found 9 training images, expected at least one batch of 10"),
         ({}, slices() * 9 - 4, "found image values -4.00 to 4.99, expected about 0 to 1"),
         ({}, slices() * np.float16("nan"), "found image values nan"),
-        ({"local_size": 7}, slices(), "image size 7 px is smaller than one patch of 8 px"),
         ({"warmup_epochs": 4}, slices(), "found 4 warm-up epochs in 3 epochs"),
     ],
 )

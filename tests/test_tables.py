@@ -1,36 +1,14 @@
 import json
-import math
 
 import pandas as pd
 import pytest
+from conftest import scores
 
 from dainet.artefacts import output_folder, public_settings, save_table
 from dainet.data.prepared import run_prepared
 from dainet.protocol import published_table
 from dainet.settings import load_settings
-from dainet.tables import compare, protocol_notes, summarise
-
-
-def scores(model="unet", seeds=(0,), dsc=(0.9, 0.8, 0.7)):
-    lines = []
-    for seed in seeds:
-        for case_id, shift in (("a", 0.0), ("b", 0.1)):
-            for name, value in zip(("RV", "Myo", "LV"), dsc, strict=True):
-                record = {"model": model, "seed": seed, "case_id": case_id, "class": name, "policy": "strict"}
-                lines.append(record | {"dsc": value - shift - 0.02 * seed, "hd95_vox": 4.0, "hd95_mm": math.nan})
-    return pd.DataFrame(lines)
-
-
-def test_summary_is_mean_over_cases_then_classes_then_seeds():
-    summary = summarise(scores(seeds=(0, 1))).set_index("class")
-    assert summary.loc["RV", "dsc"] == pytest.approx(100 * (0.85 + 0.83) / 2)
-    assert summary.loc["mean", "dsc"] == pytest.approx(100 * (0.75 + 0.73) / 2)
-    assert summary.loc["mean", "dsc_std"] == pytest.approx(2 / math.sqrt(2))
-    assert summary.loc["mean", "seeds"] == 2 and math.isnan(summary.loc["mean", "hd95_mm"])
-
-
-def test_a_single_seed_has_no_spread():
-    assert summarise(scores())["dsc_std"].isna().all()
+from dainet.tables import compare, policies, protocol_notes
 
 
 @pytest.mark.parametrize(("table", "rows"), [("acdc_table2", 10), ("acdc_table3", 5)])
@@ -41,6 +19,13 @@ def test_every_published_row_is_there_with_ours_beside_it(table, rows):
     assert list(ours["Method"]) in (["DAINet (dual-1111)"], ["Dual 1111"])
     assert ours["DSC ours"].item() == "74.00 ± 1.41" and ours["difference"].item() == "-17.90"
     assert ours["DSC paper"].item() == "91.90"
+
+
+def test_policies_stand_side_by_side():
+    both = pd.concat([scores(seeds=(0, 1)), scores(seeds=(0, 1)).assign(policy="peer", hd95_vox=0.0)])
+    table = policies(both).set_index("Policy")
+    assert table.loc["strict", "HD95 (voxels)"] == "4.00 ± 0.00" and table.loc["peer", "HD95 (voxels)"] == "0.00 ± 0.00"
+    assert (table["HD95 (mm)"] == "").all() and (table["DSC (%)"] == "74.00 ± 1.41").all()
 
 
 def test_another_policy_is_not_mixed_in():
