@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from dainet.data.prepared import Prepared
 from dainet.device import Device
@@ -34,6 +33,7 @@ from dainet.dino import (
     update_center,
     update_teacher,
 )
+from dainet.progress import progress
 from dainet.settings import DinoSettings, Settings
 from dainet.store import StageResult, run_stage
 from dainet.views import multi_crop
@@ -143,7 +143,7 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
         _check(settings, images)
         _resume(state, settings, folder)
         slices = torch.from_numpy(np.array(images)).to(device.torch_device)[:, None]  # [N, 1, H, W]
-        for epoch in tqdm(range(len(state.history), settings.epochs), desc="DINO epochs", disable=None):
+        for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
             state.history.append(_train_epoch(state, settings, slices, device, epoch))
             _report(state.history[-1], settings)
             _save(state, settings, folder)

@@ -1,4 +1,4 @@
-"""The figures of the paper and of the lessons: numbers in, a matplotlib Figure out; nothing is saved or shown."""
+"""Figures with images in them, Figures 1 and 3 of the paper among them; a Figure out, nothing is saved or shown."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from dainet.charts import WIDTH, dino_curves, head_score_figure, new_figure, score_distribution, training_curves
+from dainet.charts import WIDTH, new_figure
 
 __all__ = [
     "attention_figure",
-    "dino_curves",
-    "head_score_figure",
     "label_overlay",
     "qualitative_figure",
-    "score_distribution",
     "slice_montage",
-    "training_curves",
 ]
 
 _OPACITY = 0.55  # of a label's colour over the image

@@ -14,12 +14,12 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from dainet import models
 from dainet.augment import augment
 from dainet.data.prepared import Prepared
 from dainet.losses import segmentation_loss
+from dainet.progress import progress
 from dainet.protocol import CLASSES
 from dainet.settings import SegmentationSettings, Settings
 from dainet.slices import SliceData
@@ -94,7 +94,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: poly_factor(step, settings.epochs * steps))
     history = _resume(folder, model, optimiser, schedule)
     volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
-    for epoch in tqdm(range(len(history), settings.epochs), desc="epochs", disable=None):
+    for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
         loss = _train_epoch(model, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)

@@ -121,7 +121,7 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
         vit.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     except RuntimeError as error:
         raise ValueError(f"{origin}: not a plain ViT with timm's tensor names; {error}") from error
-    log.info("%s: %d blocks, width %d, %d heads", origin, len(vit.blocks), vit.embed_dim, vit.heads)
+    log.debug("%s: %d blocks, width %d, %d heads", origin, len(vit.blocks), vit.embed_dim, vit.heads)
     return vit.eval()
 
 

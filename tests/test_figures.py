@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
-from dainet import figures
+from dainet import charts, figures
 from dainet.protocol import CLASSES, COLOURS
 
 NAMES, PALETTE = CLASSES["acdc"], COLOURS["acdc"]
@@ -102,7 +102,7 @@ def history(epochs):
 
 def test_training_curves_give_a_model_one_colour():
     histories = {("unet", 0): history(40), ("unet", 1): history(40), ("dual-1111", 0): history(3)}
-    figure = draw(figures.training_curves(histories))
+    figure = draw(charts.training_curves(histories))
     assert [panel.get_ylabel() for panel in figure.axes] == ["Training loss", "Monitored DSC"]
     first, second, third = figure.axes[1].lines
     assert first.get_color() == second.get_color() != third.get_color()
@@ -113,7 +113,7 @@ def test_training_curves_give_a_model_one_colour():
 def test_dino_curves_mark_a_flat_output():
     columns = ["loss", "teacher_entropy", "batch_entropy", "center_norm", "lr", "momentum"]
     table = pd.DataFrame(random.random((3, 6)), columns=columns).assign(epoch=[1, 2, 3])
-    figure = draw(figures.dino_curves(table, out_dim=4096))
+    figure = draw(charts.dino_curves(table, out_dim=4096))
     assert [panel.get_ylabel() for panel in figure.axes] == ["Loss", "Entropy in nats", "Momentum", "Learning rate"]
     assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == [
         "Teacher entropy",
@@ -131,7 +131,7 @@ def head_scores(missing=()):
 
 @pytest.mark.parametrize(("metric", "limits", "first"), [("auroc", (0, 1), "0.20"), ("iou", (0, 0.25), "0.10")])
 def test_head_scores_share_one_colour_scale(metric, limits, first):
-    figure = draw(figures.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
+    figure = draw(charts.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
     assert titles(figure) == ["random", "tuned"]
     left, right, _ = figure.axes
     assert left.collections[0].get_clim() == right.collections[0].get_clim() == pytest.approx(limits)
@@ -153,7 +153,7 @@ def cases(policies=("peer",)):
 
 
 def test_score_distribution_shows_every_case():
-    figure = draw(figures.score_distribution(cases()))
+    figure = draw(charts.score_distribution(cases()))
     (panel,) = figure.axes
     assert [text.get_text() for text in panel.get_xticklabels()] == list(NAMES)
     assert legend(figure) == ["unet", "single"]
@@ -180,8 +180,8 @@ ONE = {"unet": LABELS[:1]}
         (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3 has no colour"),
         (lambda: figures.label_overlay(IMAGES[0], LABELS[0, 1:], PALETTE), "resize one of them"),
         (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3 has no colour: got 2 colours"),
-        (lambda: figures.head_score_figure({"a": head_scores()}, "dice"), "expected auroc or iou"),
-        (lambda: figures.score_distribution(cases(("peer", "strict"))), "count twice"),
+        (lambda: charts.head_score_figure({"a": head_scores()}, "dice"), "expected auroc or iou"),
+        (lambda: charts.score_distribution(cases(("peer", "strict"))), "count twice"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message):
@@ -191,6 +191,6 @@ def test_what_does_not_fit_is_refused(call, message):
 
 def test_global_settings_stay_as_they_are():
     before = dict(mpl.rcParams)
-    draw(figures.training_curves({("unet", 0): history(2)}))
-    draw(figures.score_distribution(cases()))
+    draw(charts.training_curves({("unet", 0): history(2)}))
+    draw(charts.score_distribution(cases()))
     assert dict(mpl.rcParams) == before
