@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dainet.checkpoints import load_dino_center, load_dino_head, weights_hash
 from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.dino import (
@@ -40,12 +41,9 @@ from dainet.views import multi_crop
 from dainet.vit import (
     DinoViT,
     input_size,
-    load_dino_center,
-    load_dino_head,
     load_vit,
     save_vit,
     to_vit_input,
-    weights_hash,
 )
 
 __all__ = ["HISTORY_COLUMNS", "collapse", "finetune", "run_dino", "training_slices"]

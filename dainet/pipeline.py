@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dainet.attention import open_attention, resize_maps, run_attention
+from dainet.checkpoints import weights_hash
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino_training import run_dino
@@ -20,7 +21,7 @@ from dainet.settings import Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult
 from dainet.training import load_model, run_segmentation
-from dainet.vit import DinoViT, load_vit, randomised, weights_hash
+from dainet.vit import DinoViT, load_vit, randomised
 
 __all__ = [
     "Trained",

@@ -19,5 +19,5 @@ def progress(items: Iterable[Item], description: str) -> Iterable[Item]:
     A notebook kernel replaces sys.stderr and calls itself a terminal, also when nobody looks; there the log line of
     each epoch is enough.
     """
-    watched = sys.stderr is sys.__stderr__ and sys.stderr.isatty()
+    watched = sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty()
     return tqdm(items, desc=description, disable=not watched)

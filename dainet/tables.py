@@ -51,8 +51,8 @@ def policies(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def protocol_notes(settings: Settings, prepared: Prepared, policy: str) -> list[str]:
-    """The sentences that belong beneath every table: data, selection rule, policy, and what is missing."""
+def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: pd.DataFrame) -> list[str]:
+    """The sentences that belong beneath every table: data, selection rule, policy, and what went wrong."""
     split = load_split(settings.data.split)
     patients = prepared.cases.groupby("split")["patient"].nunique()
     notes = [
@@ -68,7 +68,15 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str) -> list[
     ]
     if settings.segmentation.selection == "peer-on-test":
         notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do: no honest estimate.")
-    return notes
+    return notes + _never_found(scores)
+
+
+def _never_found(scores: pd.DataFrame) -> list[str]:
+    best = scores[scores["policy"] == "strict"].groupby(["model", "seed", "class"])["dsc"].max()
+    return [
+        f"{model}, seed {seed}: {name} was not found in a single test volume; this training failed."
+        for model, seed, name in best[best == 0].index
+    ]
 
 
 def _listed(split: dict[str, str], name: str) -> int:

@@ -15,7 +15,7 @@ from dainet.settings import load_settings
 def main(
     source: Annotated[str, typer.Option(help='"phantom", or the folder with the scans')] = "phantom",
     size: Annotated[int, typer.Option(help="side of the prepared slices in px")] = 224,
-    split: Annotated[str, typer.Option(help="a split by name, or a CSV file with the columns patient,split")] = "mtunet",
+    split: Annotated[str, typer.Option(help="a split by name, or a CSV file (patient,split)")] = "mtunet",
 ) -> None:
     """Write the prepared store and print patients, volumes and slices of every split."""
     settings = load_settings("paper", {"data.source": source, "data.split": split})

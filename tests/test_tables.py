@@ -35,10 +35,17 @@ def test_another_policy_is_not_mixed_in():
 
 def test_notes_count_patients_and_name_the_rule(tiny):
     prepared = run_prepared(tiny.data, 32)
-    notes = " ".join(protocol_notes(tiny, prepared, "strict"))
+    notes = " ".join(protocol_notes(tiny, prepared, "strict", scores()))
     assert "4 of 70 train, 1 of 10 valid, 1 of 20 test" in notes and "rule: validation" in notes
     peer = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update={"selection": "peer-on-test"})})
-    assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict"))
+    assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict", scores()))
+
+
+def test_a_class_that_is_never_found_is_said(tiny):
+    failed = scores("single")
+    failed.loc[failed["class"] == "Myo", "dsc"] = 0.0
+    notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)
+    assert notes[-1] == "single, seed 0: Myo was not found in a single test volume; this training failed."
 
 
 def test_saved_tables_have_three_forms_and_a_record(tmp_path):

@@ -18,18 +18,16 @@ from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from dainet.checkpoints import load_dino_center, load_dino_head, weights_hash
 from dainet.vit import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     DinoViT,
     input_size,
-    load_dino_center,
-    load_dino_head,
     load_vit,
     randomised,
     save_vit,
     to_vit_input,
-    weights_hash,
 )
 
 TINY: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
