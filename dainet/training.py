@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,15 @@ def train(
     Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats the undisturbed one.
 
     Raises:
+        ValueError: the rule selects on validation volumes and there are none.
         FloatingPointError: the loss is no longer finite.
     """
+    volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
+    if not volumes and settings.selection != "last":
+        raise ValueError(
+            f"segmentation.selection is {settings.selection!r}, but the split has no such volumes; "
+            "add validation patients or set segmentation.selection=last"
+        )
     rows = prepared.rows("train")
     steps = -(-len(rows) // settings.batch_size)
     optimiser = torch.optim.Adam(
@@ -93,7 +101,6 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: poly_factor(step, settings.epochs * steps))
     history = _resume(folder, model, optimiser, schedule)
-    volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
@@ -223,7 +230,7 @@ def _finish(folder: Path, model: nn.Module, settings: SegmentationSettings, hist
     if last:
         _write_weights(model, folder / "model.safetensors")
     else:
-        os.replace(folder / "best.safetensors", folder / "model.safetensors")
+        shutil.copyfile(folder / "best.safetensors", folder / "model.safetensors")
     chosen = history[-1] if last else _best(history)
     record = {
         "rule": settings.selection,

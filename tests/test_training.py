@@ -123,6 +123,13 @@ def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatc
     assert record["split"] == ("test" if selection == "peer-on-test" else "valid")
 
 
+def test_selecting_without_validation_volumes_is_refused(tiny, prepared, data, tmp_path):
+    cases = prepared.cases.replace({"split": {"valid": "train"}})
+    without = type(prepared)(prepared.result, prepared.images, prepared.labels, cases)
+    with pytest.raises(ValueError, match="set segmentation.selection=last"):
+        train(network(), tiny.segmentation, 0, without, data, tmp_path)
+
+
 def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
     model = network()
     with torch.no_grad():

@@ -1,0 +1,36 @@
+"""From scans to scores with the shipped ViT, small enough for a unit test."""
+
+import numpy as np
+import pytest
+
+from dainet import pipeline
+from dainet.attention import open_attention
+
+
+def test_from_scans_to_scores_and_back_from_the_cache(tiny, runs):
+    trained = pipeline.train(tiny, "dual-0101", seed=0)
+    scores = pipeline.scores([trained, pipeline.train(tiny, "unet", seed=1)])
+    assert set(scores["model"]) == {"dual-0101", "unet"} and scores["dsc"].between(0, 1).all()
+    assert {path.name for path in runs.iterdir()} == {"prepared", "dino", "attention", "segmentation", "scores"}
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+    again = pipeline.train(tiny, "dual-0101", seed=0)
+    assert again.cases.equals(trained.cases)
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
+
+
+def test_the_three_kinds_of_backbone_give_different_maps_of_the_same_rows(tiny):
+    maps = {kind: open_attention(pipeline.attention(tiny, kind))[0] for kind in ("finetuned", "pretrained", "random")}
+    assert {array.shape for array in maps.values()} == {(36, 6, 4, 4)}
+    assert not np.array_equal(maps["pretrained"], maps["random"])
+    assert not np.array_equal(maps["pretrained"], maps["finetuned"])
+
+
+def test_an_unknown_kind_is_named(tiny):
+    with pytest.raises(ValueError, match="expected finetuned, pretrained or random"):
+        pipeline.backbone(tiny, "magic")
+
+
+def test_head_scores_of_the_test_slices(tiny):
+    scores = pipeline.score_heads(tiny, "pretrained")
+    assert len(scores) == 6 * 4 and set(scores["class"]) == {"RV", "Myo", "LV", "any"}
+    assert (scores["slices"] == 6).all() and scores["auroc"].between(0, 1).all()
