@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -38,10 +40,12 @@ def reproduce(
 
 @app.command()
 def notebooks() -> None:
-    """Execute the notebooks in place at the tour profile and normalise them, for committing."""
-    for path in find_notebooks():
-        regenerate(path)
-        typer.echo(f"{path.name} regenerated")
+    """Execute the notebooks in place at the tour profile, from an empty cache, and normalise them for committing."""
+    with TemporaryDirectory() as runs:
+        os.environ["DAINET_RUNS"] = runs
+        for path in find_notebooks():
+            regenerate(path)
+            typer.echo(f"{path.name} regenerated")
 
 
 def _parse(item: str) -> tuple[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 from dainet.settings import Settings, load_settings
 
@@ -41,7 +44,7 @@ def regenerate(path: Path) -> None:
 
 
 def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what changes without meaning: cell ids, timings, widget state, kernel versions."""
+    """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images."""
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -51,7 +54,27 @@ def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
         cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
-        for output in cell.get("outputs", []):
-            if "metadata" in output:
-                output.metadata = nbformat.from_dict({})
+        if cell.cell_type == "code":
+            cell.outputs = _tidy(cell.outputs)
     return notebook
+
+
+def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    tidy: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and tidy and tidy[-1].get("name") == output.name:
+            tidy[-1].text += output.text
+            continue
+        if "metadata" in output:
+            output.metadata = nbformat.from_dict({})
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = _small_png(output.data["image/png"])
+        tidy.append(output)
+    return tidy
+
+
+def _small_png(encoded: str) -> str:
+    """The same picture with 256 colours: a third of the bytes, and grey slices and class colours stay what they are."""
+    picture, buffer = Image.open(BytesIO(b64decode(encoded))), BytesIO()
+    picture.convert("RGB").quantize(256).save(buffer, "PNG", optimize=True)
+    return b64encode(buffer.getvalue()).decode()

@@ -22,8 +22,10 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         of `dsc` (percent), `hd95_vox` and `hd95_mm`, as columns `dsc`, `dsc_std` and so on.
     """
     values = ["dsc", "hd95_vox", "hd95_mm"]
-    per_class = scores.assign(dsc=100 * scores["dsc"]).groupby(["model", "policy", "class", "seed"])[values].mean()
-    overall = per_class.groupby(["model", "policy", "seed"]).mean().assign(**{"class": "mean"})
+    per_class = (
+        scores.assign(dsc=100 * scores["dsc"]).groupby(["model", "policy", "class", "seed"], sort=False)[values].mean()
+    )
+    overall = per_class.groupby(["model", "policy", "seed"], sort=False).mean().assign(**{"class": "mean"})
     stacked = pd.concat([per_class.reset_index(), overall.reset_index()])
     groups = stacked.groupby(["model", "policy", "class"], sort=False)
     spread = groups[values].std().add_suffix("_std")

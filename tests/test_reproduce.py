@@ -1,5 +1,10 @@
+from base64 import b64decode, b64encode
+from io import BytesIO
+
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from dainet.lessons import check, normalised
 from dainet.reproduce import NotebookFailed, find_notebooks, reproduce
@@ -68,6 +73,22 @@ def test_choosing_notebooks(repository):
     assert [path.name for path in find_notebooks(["02", "01"])] == ["02_b.ipynb", "01_a.ipynb"]
     with pytest.raises(ValueError, match="no notebook 07; found 01, 02"):
         find_notebooks(["07"])
+
+
+def test_normalising_joins_prints_and_shrinks_images():
+    buffer = BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 1), np.uint8)
+    Image.fromarray(np.repeat(noise, 3, axis=2)).save(buffer, "PNG")
+    picture = b64encode(buffer.getvalue()).decode()
+    cell = nbformat.v4.new_code_cell("1")
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
+    cell.outputs.append(nbformat.v4.new_output("display_data", {"image/png": picture}))
+    text, image = normalised(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
+    assert text.text == "a\nb\n"
+    small = image.data["image/png"]
+    assert len(small) < 0.6 * len(picture)
+    pixels = np.asarray(Image.open(BytesIO(b64decode(small))).convert("L"))
+    assert np.abs(pixels.astype(int) - noise[..., 0]).max() <= 3
 
 
 def test_normalising_drops_what_changes_without_meaning():

@@ -1,0 +1,39 @@
+import sys
+
+import pytest
+
+from dainet import __main__ as command_line
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main()
+    return stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "segmentation.epocs=3"], "segmentation.epocs"),
+        (["--set", "epochs"], "expected name=value"),
+        (["--profile", "huge"], "laptop, paper, tour"),
+        (["--notebooks", "99"], "no notebook 99"),
+        (["--dataset", "brats"], "data.dataset"),
+    ],
+)
+def test_mistakes_are_one_line_and_a_failure(monkeypatch, arguments, words):
+    message = run(monkeypatch, "reproduce", *arguments)
+    assert message.startswith("dainet: ") and words in message and "\n" not in message
+
+
+def test_options_become_overrides(monkeypatch, tmp_path):
+    called = []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scans").mkdir()
+    monkeypatch.setattr(command_line, "find_notebooks", lambda numbers: numbers)
+    monkeypatch.setattr(command_line, "run_notebooks", lambda *arguments: called.append(arguments))
+    options = ["--source", "scans", "--weights", "hub", "--set", "segmentation.seeds=[0, 1]", "--notebooks", "04, 05"]
+    assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == 0
+    overrides = {"data.source": str(tmp_path / "scans"), "vit.weights": "hub", "segmentation.seeds": [0, 1]}
+    assert called == [("laptop", overrides, ["04", "05"])]
