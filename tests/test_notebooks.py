@@ -32,7 +32,7 @@ def test_all_five_lessons_are_there():
 
 def test_one_title_and_the_fixed_order(notebook):
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert len(re.findall(r"^# ", prose, flags=re.M)) == 1 and notebook.cells[0].source.startswith("# ")
+    assert len(re.findall(r"^# ", prose, flags=re.M)) == 1 and re.match(r"# \d\. \w", notebook.cells[0].source)
     order = ["What you will learn", "Run time", "Summary", "Exercises", "References"]
     assert [prose.index(word) for word in order] == sorted(prose.index(word) for word in order)
 
