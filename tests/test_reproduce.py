@@ -88,7 +88,7 @@ def test_normalising_joins_prints_and_shrinks_images():
     small = image.data["image/png"]
     assert len(small) < 0.6 * len(picture)
     pixels = np.asarray(Image.open(BytesIO(b64decode(small))).convert("L"))
-    assert np.abs(pixels.astype(int) - noise[..., 0]).max() <= 3
+    assert np.abs(pixels.astype(int) - noise[..., 0]).max() <= 8
 
 
 def test_normalising_drops_what_changes_without_meaning():
