@@ -126,7 +126,8 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     panel = figure.subplots()
     what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": "colorblind", "ax": panel}
     sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
-    sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=0.12)
+    # No jitter: it is drawn anew each time, and the same scores should give the same picture.
+    sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
     _label(panel, "", "DSC per case")
     panel.grid(False, axis="x")
     handles, names = panel.get_legend_handles_labels()
