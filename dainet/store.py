@@ -112,8 +112,11 @@ def _key(stage: str, version: int, settings: Mapping[str, Any], inputs: Mapping[
 
 
 def _git_state() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    """Commit of the package, "-dirty" where the package differs from it; figures in the making do not count."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "not a git checkout"
+    return commit.stdout.strip() + ("-dirty" if changed.stdout else "")
