@@ -38,15 +38,9 @@ from dainet.progress import progress
 from dainet.settings import DinoSettings, Settings
 from dainet.store import StageResult, run_stage
 from dainet.views import multi_crop
-from dainet.vit import (
-    DinoViT,
-    input_size,
-    load_vit,
-    save_vit,
-    to_vit_input,
-)
+from dainet.vit import DinoViT, input_size, load_vit, save_vit, to_vit_input
 
-__all__ = ["HISTORY_COLUMNS", "collapse", "finetune", "run_dino", "training_slices"]
+__all__ = ["HISTORY_COLUMNS", "finetune", "run_dino", "training_slices"]
 
 log = logging.getLogger(__name__)
 _VERSION = 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from dainet.settings import DataSettings
 from dainet.store import StageResult, hash_file, hash_files, run_stage
 
 __all__ = ["Prepared", "choose_patients", "normalise", "resize_slices", "run_prepared"]
+
+Item = TypeVar("Item")
 
 log = logging.getLogger(__name__)
 _VERSION = 1
@@ -48,7 +51,7 @@ class Prepared:
     def example_rows(self, split: str, count: int) -> np.ndarray:
         """Rows for a figure, not chosen by eye: the slice with most foreground of `count` evenly spaced volumes."""
         volumes = list(self.volumes(split).values())
-        chosen = [volumes[i] for i in np.linspace(0, len(volumes) - 1, min(count, len(volumes))).round().astype(int)]
+        chosen = _evenly_spaced(volumes, min(count, len(volumes)))
         return np.array([rows[np.count_nonzero(self.labels[rows], axis=(1, 2)).argmax()] for rows in chosen])
 
     def native(self, case_id: str) -> Volume:
@@ -135,11 +138,15 @@ def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.
     return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])
 
 
+def _evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
 def _thin_out(train: list[str], wanted: int | tuple[str, ...]) -> list[str]:
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(train):
             raise DataError(f"data.train_patients = {wanted}, but the source holds {len(train)} training patients")
-        return [train[i] for i in np.linspace(0, len(train) - 1, wanted).round().astype(int)]
+        return _evenly_spaced(train, wanted)
     unknown = sorted(set(wanted) - set(train))
     if unknown:
         raise DataError(f"data.train_patients names {', '.join(unknown)}, not among the training patients found")
