@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pandas as pd
@@ -17,8 +17,8 @@ __all__ = ["output_folder", "public_settings", "save_figure", "save_table"]
 
 
 def output_folder(settings: Settings) -> Path:
-    """Where figures and tables of these settings go: `settings.output`, else figures/<data>-<profile>."""
-    data = "phantom" if settings.data.source == "phantom" else settings.data.dataset
+    """Where figures and tables go: `settings.output`, else figures/[phantom-]<dataset>-<profile>."""
+    data = ("phantom-" if settings.data.source == "phantom" else "") + settings.data.dataset
     folder = repository_root() / (settings.output or f"figures/{data}-{settings.profile}")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -64,9 +64,8 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
 def public_settings(settings: Settings) -> dict[str, Any]:
     """The settings as they may be published: files and folders by name, without the path to them."""
     values = settings.model_dump(mode="json", exclude={"output"})
-    values["data"]["source"] = Path(values["data"]["source"]).name
-    values["data"]["split"] = Path(values["data"]["split"]).name
-    values["vit"]["weights"] = Path(values["vit"]["weights"]).name
+    for section, name in (("data", "source"), ("data", "split"), ("vit", "weights")):
+        values[section][name] = PureWindowsPath(values[section][name]).name  # splits at / and at \\
     return values
 
 

@@ -27,31 +27,27 @@ def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: t
     return resize_slices(prediction, (shape[1], shape[2]), order=0)
 
 
-def run_scores(
-    model: nn.Module, segmentation: StageResult, prepared: Prepared, data: SliceData, class_names: tuple[str, ...]
-) -> StageResult:
+def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, data: SliceData) -> StageResult:
     """Score a trained network on every test volume, or return the finished scores; leaves `cases.csv`."""
     return run_stage(
         "scores",
         _VERSION,
-        {"classes": list(class_names)},
+        {"classes": list(prepared.classes.names)},
         {"segmentation": segmentation.key, "prepared": prepared.result.key},
-        lambda folder: _write_scores(model, prepared, data, class_names, folder),
+        lambda folder: _write_scores(model, prepared, data, folder),
     )
 
 
 def read_scores(result: StageResult) -> pd.DataFrame:
     """The scores of one network: case_id, patient, phase, class, policy, dsc, hd95_vox, hd95_mm."""
-    return pd.read_csv(result.path / "cases.csv")
+    return pd.read_csv(result.path / "cases.csv", dtype={"case_id": str, "patient": str, "phase": str})
 
 
-def _write_scores(
-    model: nn.Module, prepared: Prepared, data: SliceData, class_names: tuple[str, ...], folder: Path
-) -> None:
+def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder: Path) -> None:
     lines = []
     for case_id, rows in prepared.volumes("test").items():
-        native = prepared.native(case_id)
-        prediction = predict_native(model, data, rows, native.label.shape)
+        label, spacing_mm = prepared.native_label(case_id)
+        prediction = predict_native(model, data, rows, label.shape)
         case = prepared.cases.loc[rows[0], ["case_id", "patient", "phase"]].to_dict()
-        lines += [case | record for record in score_volume(prediction, native.label, class_names, native.spacing_mm)]
+        lines += [case | record for record in score_volume(prediction, label, prepared.classes.names, spacing_mm)]
     pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)

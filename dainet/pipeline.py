@@ -17,7 +17,6 @@ from dainet.device import choose_device
 from dainet.dino_training import run_dino
 from dainet.evaluation import read_scores, run_scores
 from dainet.head_scores import head_scores
-from dainet.protocol import CLASSES
 from dainet.settings import Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult
@@ -61,7 +60,7 @@ def prepare_for_vit(settings: Settings) -> Prepared:
     """The same slices, row for row, at the ViT's size and scaled to [0, 1], as its ImageNet statistics expect."""
     data = settings.data
     if data.normalisation == "zscore":
-        data = data.model_copy(update={"normalisation": "minmax"})
+        data = data.model_copy(update={"normalisation": "auto"})
     return run_prepared(data, settings.vit.image_size, keep_native=False)
 
 
@@ -110,7 +109,7 @@ def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFr
         resize_maps(torch.tensor(stored[row : row + 1]), size, settings.attention.resize, grid.vit_size_px)[0].numpy()
         for row in rows
     )
-    return head_scores(maps, prepared.labels[rows], CLASSES[settings.data.dataset])
+    return head_scores(maps, prepared.labels[rows], prepared.classes.names)
 
 
 def slice_data(settings: Settings, with_maps: bool) -> SliceData:
@@ -125,7 +124,7 @@ def train(settings: Settings, name: str, seed: int) -> Trained:
     prepared, data = prepare(settings), slice_data(settings, with_maps=name != "unet")
     segmentation = run_segmentation(settings, name, seed, prepared, data)
     model = load_model(settings, name, segmentation, data)
-    result = run_scores(model, segmentation, prepared, data, CLASSES[settings.data.dataset])
+    result = run_scores(model, segmentation, prepared, data)
     return Trained(name, seed, model, segmentation, read_scores(result).assign(model=name, seed=seed))
 
 

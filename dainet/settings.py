@@ -28,12 +28,16 @@ class _Frozen(BaseModel):
 class DataSettings(_Frozen):
     """Which scans, and how they become arrays (paper section 4.1; PROTOCOL 2)."""
 
-    dataset: Literal["acdc"] = "acdc"
-    source: str = "phantom"  # "phantom", or a folder: ACDC's raw layout or SSL4MIS-style h5 volumes
+    dataset: Literal["acdc", "synapse", "custom"] = "acdc"
+    source: str = "phantom"  # "phantom", or a folder in one of the formats of data/sources.py
     phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
-    split: str = "mtunet"  # a column of protocol/acdc_splits.csv, or a CSV file (patient, split)
+    split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
     train_patients: int | tuple[str, ...] | None = None  # a number, spread evenly, or ids; None = all
-    normalisation: Literal["minmax", "percentile", "zscore"] = "minmax"  # per volume; not given in the paper
+    # "window" is for Hounsfield units, the others are per volume; "auto": window for CT, minmax for the rest, as the
+    # peers do (PROTOCOL 1.2, 5.12); not given in the paper.
+    normalisation: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
+    window_hu: tuple[float, float] = (-125, 275)  # TransUNet's, for soft tissue of the abdomen
+    label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"  # of a copy of Synapse; PROTOCOL 1.3
 
 
 class VitSettings(_Frozen):

@@ -34,7 +34,7 @@ class SliceData:
         self.images = _to_device(prepared.images, device)[:, None]  # [N, 1, S, S]
         self.labels = _to_device(prepared.labels, device)
         self.maps, self.vit_size_px = None, 0
-        self.attention, self.settings, self.device = attention, settings, device
+        self.classes, self.attention, self.settings, self.device = prepared.classes, attention, settings, device
         if attention is not None:
             maps, grid = open_attention(attention)
             if len(maps) != len(self.images):

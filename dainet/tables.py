@@ -1,13 +1,13 @@
-"""Tables 2 and 3: what the paper printed beside what came out here."""
+"""Tables 1 to 3: what the paper printed beside what came out here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from dainet.data.prepared import Prepared
-from dainet.protocol import load_split
 from dainet.settings import Settings
 from dainet.statistics import summarise
 
@@ -15,25 +15,31 @@ __all__ = ["compare", "policies", "protocol_notes"]
 
 
 def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str) -> pd.DataFrame:
-    """A published table with our numbers beside it, as printed: DSC in percent, mean ± deviation over seeds.
+    """A published table with our rows below those they reproduce: DSC in percent, mean ± deviation over seeds.
 
-    Rows of networks that were not run here, or that only peers have, keep empty cells.
+    Networks that the paper does not print follow at the end.
 
     Args:
-        published: see `dainet.protocol.published_table`.
+        published: see `dainet.protocol.published_table`; without rows, only ours are given.
         scores: see `dainet.statistics.summarise`.
         class_names: the columns, in the paper's order.
         policy: which empty-mask policy counts (see `dainet.metrics`).
+
+    Returns:
+        Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and Difference to the
+        paper's DSC; texts, empty where there is no number.
     """
     ours = summarise(scores)
     ours = ours[ours["policy"] == policy].set_index(["model", "class"])
+    left = list(dict.fromkeys(ours.index.get_level_values("model")))
     rows = []
-    for _, line in published.iterrows():
-        row = {"Method": line["method"] + line["marker"]}
-        for name in (*class_names, "mean"):
-            row |= _cells(name, float(line[_column(name)]), ours, str(line["model"]))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    for line in published.to_dict("records"):
+        rows.append(_paper_row(line, class_names))
+        if line["model"] in left:
+            left.remove(line["model"])
+            rows.append(_our_row(line["model"], ours, class_names, float(line["dsc"])))
+    rows += [_our_row(model, ours, class_names, None) for model in left]
+    return pd.DataFrame(rows, columns=["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"])
 
 
 def policies(scores: pd.DataFrame) -> pd.DataFrame:
@@ -53,20 +59,21 @@ def policies(scores: pd.DataFrame) -> pd.DataFrame:
 
 def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: pd.DataFrame) -> list[str]:
     """The sentences that belong beneath every table: data, selection rule, policy, and what went wrong."""
-    split = load_split(settings.data.split)
+    about, segmentation = prepared.about, settings.segmentation
     patients = prepared.cases.groupby("split")["patient"].nunique()
+    counts = (f"{patients.get(name, 0)} of {total} {name}" for name, total in about["listed"].items())
+    kind = "phantoms in the form of " if settings.data.source == "phantom" else ""
+    labels = f", labels in the order of {about['label_order']}" if about["label_order"] else ""
+    phases = " (ED and ES counted apart)" if prepared.cases["phase"].any() else ""
     notes = [
-        "paper: DSC in percent as printed; ours: mean over test volumes (ED and ES counted apart), then over classes, "
-        "± standard deviation over seeds.",
-        f"Data: {'phantoms' if settings.data.source == 'phantom' else settings.data.dataset}; "
-        + ", ".join(f"{patients.get(name, 0)} of {_listed(split, name)} {name}" for name in ("train", "valid", "test"))
-        + f" patients of the split {settings.data.split}.",
-        f"Setting: profile {settings.profile}, width {settings.segmentation.width}, "
-        f"{settings.segmentation.image_size} px, at most {settings.segmentation.epochs} epochs, "
-        f"seeds {', '.join(map(str, settings.segmentation.seeds))}.",
-        f"Checkpoint by the rule: {settings.segmentation.selection}. Empty masks: {policy} policy.",
+        f"paper: as printed, single runs; here: mean over test volumes{phases}, then over classes, ± standard "
+        "deviation over seeds. HD95 in voxels, as the peers compute it, whatever they call it.",
+        f"Data: {kind}{about['format']}{labels}; {', '.join(counts)} patients of the split {about['split']}.",
+        f"Setting: profile {settings.profile}, width {segmentation.width}, {segmentation.image_size} px, at most "
+        f"{segmentation.epochs} epochs, seeds {', '.join(map(str, segmentation.seeds))}.",
+        f"Checkpoint by the rule: {segmentation.selection}. Empty masks: {policy} policy.",
     ]
-    if settings.segmentation.selection == "peer-on-test":
+    if segmentation.selection == "peer-on-test":
         notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do: no honest estimate.")
     return notes + _never_found(scores)
 
@@ -79,23 +86,20 @@ def _never_found(scores: pd.DataFrame) -> list[str]:
     ]
 
 
-def _listed(split: dict[str, str], name: str) -> int:
-    return sum(value == name for value in split.values())
+def _paper_row(line: Mapping[Hashable, Any], class_names: Sequence[str]) -> dict[str, str]:
+    distance = str(line.get("hd95", ""))
+    row = {"Method": line["method"] + line["marker"], "By": "paper", "DSC (%)": f"{float(line['dsc']):.2f}"}
+    row |= {"HD95 (voxels)": f"{float(distance):.2f}" if distance else "", "Difference": ""}
+    return row | {name: f"{float(line[name.lower()]):.2f}" for name in class_names}
 
 
-def _column(name: str) -> str:
-    return "dsc" if name == "mean" else name.lower()
-
-
-def _cells(name: str, paper: float, ours: pd.DataFrame, model: str) -> dict[str, str]:
-    label = "DSC" if name == "mean" else name
-    cells = {f"{label} paper": f"{paper:.2f}", f"{label} ours": ""}
-    if (model, name) in ours.index:
-        found = ours.loc[(model, name)]
-        cells[f"{label} ours"] = _number(found["dsc"], found["dsc_std"])
-    if name == "mean":
-        cells["difference"] = f"{ours.loc[(model, name), 'dsc'] - paper:+.2f}" if cells["DSC ours"] else ""
-    return cells
+def _our_row(model: str, ours: pd.DataFrame, class_names: Sequence[str], paper: float | None) -> dict[str, str]:
+    mean = ours.loc[(model, "mean")]
+    row = {"Method": model, "By": "here", "DSC (%)": _number(mean["dsc"], mean["dsc_std"])}
+    row["HD95 (voxels)"] = _number(mean["hd95_vox"], mean["hd95_vox_std"])
+    row["Difference"] = "" if paper is None else f"{mean['dsc'] - paper:+.2f}"
+    cells = {name: ours.loc[(model, name)] for name in class_names}
+    return row | {name: _number(cell["dsc"], cell["dsc_std"]) for name, cell in cells.items()}
 
 
 def _number(mean: float, deviation: float) -> str:

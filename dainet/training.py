@@ -21,7 +21,6 @@ from dainet.augment import augment
 from dainet.data.prepared import Prepared
 from dainet.losses import segmentation_loss
 from dainet.progress import progress
-from dainet.protocol import CLASSES
 from dainet.settings import SegmentationSettings, Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult, run_stage
@@ -185,7 +184,7 @@ def _seeded_network(settings: Settings, name: str, seed: int, data: SliceData) -
 
 
 def _network(settings: Settings, name: str, data: SliceData) -> nn.Module:
-    classes = len(CLASSES[settings.data.dataset]) + 1
+    classes = len(data.classes.names) + 1
     segmentation, device = settings.segmentation, data.device
     model = models.build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
     return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]

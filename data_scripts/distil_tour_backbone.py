@@ -134,7 +134,7 @@ def held_out_scores(vit: DinoViT) -> pd.DataFrame:
     images, labels = (np.concatenate(parts) for parts in zip(*patients, strict=True))
     maps = token_maps(vit, to_vit_input(torch.from_numpy(images)[:, None], STUDENT_PX))
     resized = resize_maps(maps, STUDENT_PX, "nearest-bilinear", STUDENT_PX)
-    return best_heads(head_scores(resized.numpy(), labels, CLASSES["acdc"]))
+    return best_heads(head_scores(resized.numpy(), labels, CLASSES["acdc"].names))
 
 
 if __name__ == "__main__":

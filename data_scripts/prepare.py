@@ -1,25 +1,61 @@
-"""Prepare a data set and say what is in it: `python data_scripts/prepare.py --source DIR --size 224`."""
+"""Look at a data set, or prepare it: `python data_scripts/prepare.py check --dataset acdc --source DIR`."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
+from dainet.data.check import Report, check_source, report_text
 from dainet.data.prepared import run_prepared
-from dainet.settings import load_settings
+from dainet.data.sources import evenly_spaced
+from dainet.figures import slice_montage
+from dainet.settings import DataSettings, load_settings
+from dainet.store import runs_folder
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+_PICTURES = 48  # on the sheet, evenly spaced over the cases
+
+Dataset = Annotated[str, typer.Option(help="acdc, synapse or custom")]
+SourceFolder = Annotated[str, typer.Option("--source", help='the folder with the scans, or "phantom"')]
+Split = Annotated[str, typer.Option(help="a split by name, or a CSV file (patient,split); empty: the default")]
+LabelOrder = Annotated[str, typer.Option(help="of a copy of Synapse: auto, transunet, cascade, samed or btcv")]
 
 
-def main(
-    source: Annotated[str, typer.Option(help='"phantom", or the folder with the scans')] = "phantom",
+@app.command()
+def check(
+    dataset: Dataset = "acdc",
+    source: SourceFolder = "phantom",
+    split: Split = "",
+    label_order: LabelOrder = "auto",
+    output: Annotated[Path | None, typer.Option(help="folder for cases.csv and sheet.png; default runs/check")] = None,
+) -> None:
+    """Read every case once; print what is there, missing and wrong; exit with 1 if a run would suffer."""
+    report = check_source(_settings(dataset, source, split, label_order))
+    folder = output or runs_folder() / "check"
+    folder.mkdir(parents=True, exist_ok=True)
+    report.cases.to_csv(folder / "cases.csv", index=False)
+    typer.echo(report_text(report))
+    if report.pictures:
+        _draw_sheet(report, folder / "sheet.png")
+        typer.echo(f"table and pictures: {folder}")
+    raise typer.Exit(1 if report.problems else 0)
+
+
+@app.command()
+def store(
+    dataset: Dataset = "acdc",
+    source: SourceFolder = "phantom",
+    split: Split = "",
+    label_order: LabelOrder = "auto",
     size: Annotated[int, typer.Option(help="side of the prepared slices in px")] = 224,
-    split: Annotated[str, typer.Option(help="a split by name, or a CSV file (patient,split)")] = "mtunet",
 ) -> None:
     """Write the prepared store and print patients, volumes and slices of every split."""
-    settings = load_settings("paper", {"data.source": source, "data.split": split})
-    prepared = run_prepared(settings.data, size)
+    prepared = run_prepared(_settings(dataset, source, split, label_order), size)
     counts = prepared.cases.groupby("split").agg(
         patients=("patient", "nunique"), volumes=("case_id", "nunique"), slices=("slice", "size")
     )
@@ -27,9 +63,23 @@ def main(
     typer.echo(f"prepared store: {prepared.result.path}")
 
 
+def _settings(dataset: str, source: str, split: str, label_order: str) -> DataSettings:
+    named = {"dataset": dataset, "source": source, "split": split, "label_order": label_order}
+    return load_settings("paper", {f"data.{name}": value for name, value in named.items()}).data
+
+
+def _draw_sheet(report: Report, path: Path) -> None:
+    pictures = evenly_spaced(report.pictures, min(_PICTURES, len(report.pictures)))
+    images, labels = (np.stack([getattr(picture, name) for picture in pictures]) for name in ("image", "label"))
+    titles = [picture.case_id for picture in pictures]
+    slice_montage(images, labels, report.classes.names, report.classes.colours, titles, columns=8).savefig(
+        path, dpi=120
+    )
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        typer.run(main)
+        app()
     except (ValueError, OSError) as error:
         sys.exit(f"prepare: {error}")

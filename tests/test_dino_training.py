@@ -21,6 +21,7 @@ from dainet import dino, dino_training
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino_training import HISTORY_COLUMNS, finetune, run_dino, training_slices
+from dainet.protocol import Classes
 from dainet.settings import DinoSettings, Settings
 from dainet.store import StageResult
 from dainet.vit import DinoViT, load_vit, save_vit
@@ -222,6 +223,8 @@ def test_stage_trains_once_on_training_slices_only(
 
 def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
     cases = pd.DataFrame({"patient": ["patient001", "patient001", "patient002"], "split": ["train", "test", "test"]})
-    prepared = Prepared(StageResult("prepared", "key", tmp_path), slices(3), np.zeros((3, 16, 16)), cases)
+    prepared = Prepared(
+        StageResult("prepared", "key", tmp_path), slices(3), np.zeros((3, 16, 16)), cases, Classes((), ()), {}
+    )
     with pytest.raises(ValueError, match="patients patient001 are in the training split and in another one"):
         training_slices(prepared)

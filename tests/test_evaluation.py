@@ -34,20 +34,20 @@ def data(prepared):
 
 def test_predictions_return_to_the_native_grid(prepared, data):
     case_id, rows = next(iter(prepared.volumes("test").items()))
-    native = prepared.native(case_id)
-    found = predict_native(Thresholds(), data, rows, native.label.shape)
+    label, _ = prepared.native_label(case_id)
+    found = predict_native(Thresholds(), data, rows, label.shape)
     small = [(prepared.images[row].astype(np.float32)[..., None] > [0.15, 0.4, 0.65]).sum(-1) for row in rows]
-    np.testing.assert_array_equal(found, resize_slices(np.stack(small), native.label.shape[1:], order=0))
+    np.testing.assert_array_equal(found, resize_slices(np.stack(small), label.shape[1:], order=0))
 
 
 def test_scores_are_those_of_each_volume_on_its_own(prepared, data):
     segmentation = run_stage("segmentation", 1, {}, {}, lambda folder: None)
-    frame = read_scores(run_scores(Thresholds(), segmentation, prepared, data, CLASSES))
+    frame = read_scores(run_scores(Thresholds(), segmentation, prepared, data))
     assert len(frame) == 2 * 3 * 2  # volumes, classes, policies
     for case_id, rows in prepared.volumes("test").items():
-        native = prepared.native(case_id)
-        prediction = predict_native(Thresholds(), data, rows, native.label.shape)
-        expected = score_volume(prediction, native.label, CLASSES, None)
+        label, _ = prepared.native_label(case_id)
+        prediction = predict_native(Thresholds(), data, rows, label.shape)
+        expected = score_volume(prediction, label, CLASSES, None)
         np.testing.assert_allclose(frame.loc[frame["case_id"] == case_id, "dsc"], [line["dsc"] for line in expected])
     assert frame["hd95_mm"].isna().all() and frame["hd95_vox"].notna().all()
     assert (frame["dsc"] > 0.1).all()

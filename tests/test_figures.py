@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from dainet import charts, figures
-from dainet.protocol import CLASSES, COLOURS
+from dainet.protocol import CLASSES
 
-NAMES, PALETTE = CLASSES["acdc"], COLOURS["acdc"]
+NAMES, PALETTE = CLASSES["acdc"].names, CLASSES["acdc"].colours
 random = np.random.default_rng(0)
 
 

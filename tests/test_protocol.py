@@ -2,26 +2,53 @@ from collections import Counter
 
 import pytest
 
-from dainet.protocol import load_split, split_names
+from dainet.protocol import CLASSES, load_split, published_table, split_names
 
 
-@pytest.mark.parametrize("name", split_names())
+@pytest.mark.parametrize("name", split_names("acdc"))
 def test_every_shipped_split_is_70_10_20(name):
-    assert Counter(load_split(name).values()) == {"train": 70, "valid": 10, "test": 20}
+    assert Counter(load_split("acdc", name).values()) == {"train": 70, "valid": 10, "test": 20}
+
+
+def test_synapse_is_18_and_12_with_three_of_the_18_for_validation():
+    carved, transunet = load_split("synapse", "carved"), load_split("synapse", "transunet")
+    # TransUNet's lists (PROTOCOL 1.1).
+    test = ["0008", "0022", "0038", "0036", "0032", "0002", "0029", "0003", "0001", "0004", "0025", "0035"]
+    for split in (carved, transunet):
+        assert {patient for patient, kind in split.items() if kind == "test"} == {f"case{number}" for number in test}
+    train = sorted(patient for patient, kind in transunet.items() if kind == "train")
+    assert len(train) == 18 and train[0] == "case0005" and train[-1] == "case0040"
+    # The stated rule: every sixth of the sorted training ids, from the third on.
+    assert [patient for patient in train if carved[patient] == "valid"] == train[2::6]
+
+
+def test_table_1_has_fifteen_rows_and_eight_organs():
+    table = published_table("synapse", 1)
+    assert len(table) == 15 and set(table["model"]) == {"", "unet", "dual-1111"}
+    dainet = table.set_index("model").loc["dual-1111"]
+    assert (dainet["dsc"], dainet["hd95"], dainet["spleen"]) == (84.26, "13.79", 93.74)
+    assert [name.lower() for name in CLASSES["synapse"].names] == list(table.columns[3:11])
+    assert published_table("custom", 1).empty
+
+
+@pytest.mark.parametrize("dataset", CLASSES)
+def test_every_class_has_a_colour_of_its_own(dataset):
+    classes = CLASSES[dataset]
+    assert len(set(classes.colours)) == len(classes.names)
 
 
 def test_the_papers_test_patients():
     # MT-UNet's lists (PROTOCOL 2.1), which are also nnFormer's test patients.
     numbers = [2, 3, 8, 9, 12, 14, 17, 24, 42, 48, 49, 53, 55, 64, 67, 79, 81, 88, 92, 95]
     for name in ("mtunet", "nnformer"):
-        test = {patient for patient, split in load_split(name).items() if split == "test"}
+        test = {patient for patient, split in load_split("acdc", name).items() if split == "test"}
         assert test == {f"patient{number:03d}" for number in numbers}
 
 
 def test_own_split_file(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("patient,split\npatient001,train\npatient002,test\n")
-    assert load_split(str(path)) == {"patient001": "train", "patient002": "test"}
+    assert load_split("acdc", str(path)) == {"patient001": "train", "patient002": "test"}
 
 
 @pytest.mark.parametrize(
@@ -36,9 +63,9 @@ def test_wrong_split_files(tmp_path, text, words):
     path = tmp_path / "mine.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
-        load_split(str(path))
+        load_split("acdc", str(path))
 
 
 def test_unknown_split_lists_the_known():
     with pytest.raises(ValueError, match="mtunet, nnformer"):
-        load_split("best")
+        load_split("acdc", "best")

@@ -53,7 +53,7 @@ def test_a_failing_cell_is_named_and_its_copy_kept(repository):
     write(repository, "02_second.ipynb", "1")
     with pytest.raises(NotebookFailed, match="01_first.ipynb failed in cell .*OSError: no disk"):
         reproduce("tour", {}, find_notebooks())
-    copies = list((repository / "figures" / "phantom-tour" / "notebooks").iterdir())
+    copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
     assert [copy.name for copy in copies] == ["01_first.ipynb"] and "no disk" in copies[0].read_text()
 
 

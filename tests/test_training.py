@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,7 +61,7 @@ def test_inputs_are_what_the_network_takes(data):
 
 
 def test_maps_of_other_data_are_refused(prepared, data):
-    shorter = type(prepared)(prepared.result, prepared.images[:-1], prepared.labels[:-1], prepared.cases[:-1])
+    shorter = replace(prepared, images=prepared.images[:-1], labels=prepared.labels[:-1])
     with pytest.raises(ValueError, match="36 attention maps for 35 slices"):
         SliceData(shorter, data.attention, AttentionSettings(), data.device)
 
@@ -125,7 +127,7 @@ def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatc
 
 def test_selecting_without_validation_volumes_is_refused(tiny, prepared, data, tmp_path):
     cases = prepared.cases.replace({"split": {"valid": "train"}})
-    without = type(prepared)(prepared.result, prepared.images, prepared.labels, cases)
+    without = replace(prepared, cases=cases)
     with pytest.raises(ValueError, match="set segmentation.selection=last"):
         train(network(), tiny.segmentation, 0, without, data, tmp_path)
 

@@ -2,79 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import nibabel
-import numpy as np
+from dainet.data.nifti import read_nifti_pair
+from dainet.data.volume import Case, DataError, Volume, why_unreadable
 
-from dainet.data.volume import Case, DataError, Volume, checked_volume
-from dainet.protocol import CLASSES
+__all__ = ["find_acdc_cases", "read_acdc_volume", "read_info"]
 
-__all__ = ["find_raw_cases", "read_info", "read_raw_volume"]
+_PATIENT = re.compile(r"patient\d{3}$")
 
 
-def find_raw_cases(source: Path) -> Iterator[Case]:
-    """Find the ED and ES volumes of every folder `patientXXX` below `source` (training/, testing/, or itself).
+def find_acdc_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
+    """Find the ED and ES volumes in folders `patientXXX`, of training/ and testing/ alike; the 4-D film is left alone.
 
     Frame numbers come from Info.cfg: end-diastole is not always the first frame (patient090; PROTOCOL 2.5).
 
-    Raises:
-        DataError: Info.cfg is absent or incomplete, or a frame it names is missing.
+    Yields:
+        Cases; errors for an Info.cfg that is absent or incomplete, and for frames that are missing.
     """
-    folders = {path.name: path for path in source.glob("**/patient[0-9][0-9][0-9]") if path.is_dir()}
-    for patient, folder in sorted(folders.items()):
-        info = read_info(folder / "Info.cfg")
+    folders: dict[Path, set[str]] = defaultdict(set)
+    for path in files:
+        if _PATIENT.match(path.parent.name) and (path.name == "Info.cfg" or ".nii" in path.name):
+            folders[path.parent].add(path.name)
+    for folder, names in sorted(folders.items()):
+        try:
+            info = read_info(folder / "Info.cfg")
+        except DataError as error:
+            yield error
+            continue
         for phase in ("ED", "ES"):
-            image_path = _frame(folder, patient, info, phase)
-            label_path = image_path.with_name(image_path.name.replace(".nii", "_gt.nii"))
-            if not label_path.is_file():
-                raise DataError(f"{patient} {phase}: {label_path.name} is missing beside {image_path.name}")
-            yield Case(patient, phase, image_path, label_path, info.get("Group", ""))
+            yield _find_frame(folder, names, info, phase)
 
 
 def read_info(path: Path) -> dict[str, str]:
     """Read the `key: value` lines of Info.cfg.
 
     Raises:
-        DataError: the file is absent, or ED or ES is not a frame number.
+        DataError: the file is absent or no text, or ED or ES is not a frame number.
     """
-    if not path.is_file():
-        raise DataError(f"{path.parent.name}: Info.cfg is missing; it tells which frame is ED and which ES")
-    pairs = (line.partition(":") for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
-    info = {key.strip(): value.strip() for key, _, value in pairs}
+    patient = path.parent.name
+    try:
+        pairs = (line.partition(":") for line in path.read_text(encoding="utf-8-sig").splitlines() if ":" in line)
+        info = {key.strip(): value.strip() for key, _, value in pairs}
+    except FileNotFoundError as error:
+        why = "it tells which frame is ED and which ES; fetch it again"
+        raise DataError(f"{patient}: Info.cfg is missing; {why}", patient) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{patient}: Info.cfg cannot be read {why_unreadable(error, path)}", patient) from error
     for phase in ("ED", "ES"):
-        if not info.get(phase, "").isdigit():
-            raise DataError(
-                f"{path.parent.name}: Info.cfg gives {phase} = {info.get(phase)!r}, expected a frame number"
-            )
+        if not re.fullmatch(r"[0-9]{1,4}", info.get(phase, "")):
+            found = f"Info.cfg gives {phase} = {info[phase][:40]!r}" if phase in info else f"Info.cfg names no {phase}"
+            raise DataError(f"{patient}: {found}, expected a frame number; fetch it again", patient)
     return info
 
 
-def read_raw_volume(case: Case) -> Volume:
+def read_acdc_volume(case: Case) -> Volume:
     """Read one volume; NIfTI's (x, y, z) becomes [D, H, W] with rows = y, without any flip (PROTOCOL 1.2).
 
     Raises:
-        DataError: see `checked_volume`; also when a file cannot be read as NIfTI.
+        DataError: see `read_nifti_pair`.
     """
-    image, spacing_mm = _read_nifti(case, case.image_path)
-    label, _ = _read_nifti(case, case.label_path)
-    return checked_volume(case, image, label, spacing_mm, len(CLASSES["acdc"]))
+    return read_nifti_pair(case, turn_upright=False)
 
 
-def _frame(folder: Path, patient: str, info: dict[str, str], phase: str) -> Path:
-    stem = f"{patient}_frame{int(info[phase]):02d}.nii"
-    for path in (folder / f"{stem}.gz", folder / stem):
-        if path.is_file():
-            return path
-    raise DataError(f"{patient} {phase}: {stem}.gz is missing, although Info.cfg says {phase} is frame {info[phase]}")
-
-
-def _read_nifti(case: Case, path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
-    try:
-        nifti = nibabel.load(path)
-        array = np.asanyarray(nifti.dataobj)  # type: ignore[attr-defined]
-    except (nibabel.filebasedimages.ImageFileError, OSError, EOFError) as error:
-        raise DataError(f"{case.case_id}: {path.name} cannot be read as NIfTI ({error}); fetch it again") from error
-    zooms = nifti.header.get_zooms()  # type: ignore[attr-defined]
-    return array.T, (float(zooms[2]), float(zooms[1]), float(zooms[0])) if array.ndim == 3 else (0.0, 0.0, 0.0)
+def _find_frame(folder: Path, names: set[str], info: dict[str, str], phase: str) -> Case | DataError:
+    patient, ending = folder.name, ".nii.gz"
+    frame = f"{patient}_frame{int(info[phase]):02d}"
+    if f"{frame}.nii.gz" not in names and f"{frame}.nii" in names:
+        ending = ".nii"
+    if f"{frame}{ending}" not in names:
+        why = f"although Info.cfg says {phase} = {info[phase]}"
+        return DataError(f"{patient} {phase}: {frame}.nii.gz is missing, {why}; fetch it again", patient)
+    if f"{frame}_gt{ending}" not in names:
+        return DataError(
+            f"{patient} {phase}: {frame}_gt{ending} is missing beside {frame}{ending}; fetch it again", patient
+        )
+    return Case(patient, phase, (folder / f"{frame}{ending}", folder / f"{frame}_gt{ending}"), info.get("Group", ""))

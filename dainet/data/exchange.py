@@ -1,54 +1,190 @@
-"""The forms in which prepared copies of ACDC circulate; today SSL4MIS-style h5 volumes."""
+"""The forms in which prepared copies of ACDC and Synapse circulate, read as they are."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from dainet.data.volume import Case, DataError, Volume, checked_volume
-from dainet.protocol import CLASSES
+from dainet.data.volume import Case, DataError, Volume, check_claim, why_unreadable
 
-__all__ = ["find_h5_cases", "read_h5_volume"]
+__all__ = [
+    "find_mtunet_cases",
+    "find_ssl4mis_slices",
+    "find_ssl4mis_volumes",
+    "find_transunet_cases",
+    "read_mtunet_volume",
+    "read_ssl4mis_volume",
+    "read_transunet_volume",
+]
 
-_NAME = re.compile(r"(patient\d{3})_frame(\d+)\.h5$")
-# The files carry no Info.cfg. The lower frame is ED in every training patient but this one (PROTOCOL 2.5).
+_SSL4MIS_VOLUME = re.compile(r"(patient\d{3})_frame(\d+)\.h5$")
+_SSL4MIS_SLICE = re.compile(r"(patient\d{3})_frame(\d+)_slice_(\d{1,4})\.h5$")
+_MTUNET = re.compile(r"(case_\d{3})_(?:volume_(E[DS])|slice(E[DS])_(\d{1,4}))\.npz$")
+_TRANSUNET = re.compile(r"(case\d{4})(?:\.npy\.h5|_slice(\d{1,4})\.npz)$")
+# SSL4MIS' files carry no Info.cfg. The lower frame is ED in every training patient but this one (PROTOCOL 2.5).
 _ED_IS_HIGHER_FRAME = frozenset({"patient090"})
+_LOW_HU, _WINDOW_HU = -125.0, 400.0  # TransUNet's window [-125, 275], stored as [0, 1]
 
 
-def find_h5_cases(source: Path) -> Iterator[Case]:
-    """Find `patientXXX_frameYY.h5` volumes and tell ED from ES by the order of the frames.
+def find_ssl4mis_volumes(files: Sequence[Path]) -> Iterator[Case | DataError]:
+    """Find `patientXXX_frameYY.h5` volumes; of a patient's two frames the lower one is ED."""
+    matches, repeated = _matches(_SSL4MIS_VOLUME, files)
+    yield from repeated
+    yield from _by_frame({(match[1], int(match[2])): (path,) for match, path in matches})
+
+
+def find_ssl4mis_slices(files: Sequence[Path]) -> Iterator[Case | DataError]:
+    """Find `patientXXX_frameYY_slice_Z.h5` slices and stack them by their numbers."""
+    matches, repeated = _matches(_SSL4MIS_SLICE, files)
+    yield from repeated
+    slices: dict[tuple[str, int], dict[int, Path]] = defaultdict(dict)
+    for match, path in matches:
+        slices[match[1], int(match[2])][int(match[3])] = path
+    yield from _by_frame({key: _in_order(key[0], f"frame {key[1]}", found) for key, found in slices.items()})
+
+
+def find_mtunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
+    """Find MT-UNet's ACDC: `case_001_sliceED_0.npz` (training, validation) and `case_002_volume_ED.npz` (test)."""
+    matches, repeated = _matches(_MTUNET, files)
+    yield from repeated
+    yield from _volumes_or_slices(
+        [((_patient(match), match[2] or match[3]), match[4], path) for match, path in matches]
+    )
+
+
+def find_transunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
+    """Find TransUNet's Synapse: `case0005_slice000.npz` (training) and `case0001.npy.h5` (test)."""
+    matches, repeated = _matches(_TRANSUNET, files)
+    yield from repeated
+    yield from _volumes_or_slices([((match[1], ""), match[2], path) for match, path in matches])
+
+
+def read_ssl4mis_volume(case: Case) -> Volume:
+    """Read `image` and `label` of a volume or of stacked slices; the format stores no voxel spacing."""
+    return _stacked(case, "image")
+
+
+def read_mtunet_volume(case: Case) -> Volume:
+    """Read `img`, which users found in [-1, 1], and `label`, both at 224 px (PROTOCOL 2.2); no voxel spacing."""
+    return _stacked(case, "img")
+
+
+def read_transunet_volume(case: Case) -> Volume:
+    """Read `image` in [0, 1] back to Hounsfield units, clipped to the window it was stored with (PROTOCOL 1.2).
 
     Raises:
-        DataError: a patient has not exactly two frames.
+        DataError: the values are far outside [0, 1], so they were scaled in another way.
     """
-    frames: dict[str, list[tuple[int, Path]]] = defaultdict(list)
-    for path in source.glob("**/*.h5"):
-        if match := _NAME.search(path.name):
-            frames[match[1]].append((int(match[2]), path))
-    for patient, found in sorted(frames.items()):
-        if len(found) != 2:
-            names = ", ".join(path.name for _, path in found)
-            raise DataError(f"{patient}: found {len(found)} annotated frame(s) ({names}), expected two, ED and ES")
-        ordered = [path for _, path in sorted(found, reverse=patient in _ED_IS_HIGHER_FRAME)]
-        for phase, path in zip(("ED", "ES"), ordered, strict=True):
-            yield Case(patient, phase, path, path)
-
-
-def read_h5_volume(case: Case) -> Volume:
-    """Read the datasets `image` and `label` [D, H, W] of one file; the format stores no voxel spacing.
-
-    Raises:
-        DataError: see `checked_volume`; also when the file is damaged or lacks a dataset.
-    """
-    try:
-        with h5py.File(case.image_path, "r") as file:
-            image, label = file["image"][()], file["label"][()]
-    except (OSError, KeyError) as error:
+    volume = _stacked(case, "image")
+    if not volume.image.size:
+        return volume  # refused by `checked`
+    low, high = float(volume.image.min()), float(volume.image.max())
+    # Copies that were resized by cubic interpolation overshoot a little (-0.10 to 1.16 were reported).
+    if low < -0.5 or high > 1.5:
         raise DataError(
-            f"{case.case_id}: {case.image_path.name} holds no readable datasets image and label ({error})"
-        ) from error
-    return checked_volume(case, image, label, None, len(CLASSES["acdc"]))
+            f"{case}: grey values from {low:.4g} to {high:.4g}; expected 0 to 1, TransUNet's window of -125 to 275 HU; "
+            "this copy was scaled in another way"
+        )
+    return Volume(volume.image.astype(np.float32) * _WINDOW_HU + _LOW_HU, volume.label)
+
+
+def _matches(
+    pattern: re.Pattern[str], files: Sequence[Path]
+) -> tuple[list[tuple[re.Match[str], Path]], list[DataError]]:
+    """The files whose names match, every name once; and an error per patient of whom a name occurs in two folders."""
+    found: dict[str, tuple[re.Match[str], Path]] = {}
+    repeated: dict[str, DataError] = {}
+    for path in files:
+        if not (match := pattern.match(path.name)):
+            continue
+        first = found.setdefault(path.name, (match, path))[1]
+        if first is not path:
+            where = f"in {first.parent.name} and in {path.parent.name}; keep one"
+            repeated[_patient(match)] = DataError(f"{_patient(match)}: found {path.name} {where}", _patient(match))
+    return list(found.values()), list(repeated.values())
+
+
+def _patient(match: re.Match[str]) -> str:
+    """MT-UNet's case_001 is ACDC's patient001 (PROTOCOL 2.2)."""
+    return match[1].replace("case_", "patient")
+
+
+def _by_frame(frames: Mapping[tuple[str, int], tuple[Path, ...] | DataError]) -> Iterator[Case | DataError]:
+    """Name the two frames of every patient ED and ES."""
+    patients: dict[str, list[int]] = defaultdict(list)
+    for patient, frame in sorted(frames):
+        patients[patient].append(frame)
+    for patient, found in patients.items():
+        if len(found) != 2:
+            names = ", ".join(f"frame{frame:02d}" for frame in found)
+            message = (
+                f"{patient}: found {len(found)} annotated frame(s) ({names}), expected two, ED and ES; fetch it again"
+            )
+            yield DataError(message, patient)
+            continue
+        for phase, frame in zip(("ED", "ES"), sorted(found, reverse=patient in _ED_IS_HIGHER_FRAME), strict=True):
+            paths = frames[patient, frame]
+            yield paths if isinstance(paths, DataError) else Case(patient, phase, paths)
+
+
+def _volumes_or_slices(found: Sequence[tuple[tuple[str, str], str | None, Path]]) -> Iterator[Case | DataError]:
+    """Cases of (patient, phase), each from a whole volume (slice number None) or from its slices."""
+    slices: dict[tuple[str, str], dict[int, Path]] = defaultdict(dict)
+    for (patient, phase), number, path in found:
+        if number is None:
+            yield Case(patient, phase, (path,))
+        else:
+            slices[patient, phase][int(number)] = path
+    for (patient, phase), numbered in sorted(slices.items()):
+        paths = _in_order(patient, phase, numbered)
+        yield paths if isinstance(paths, DataError) else Case(patient, phase, paths)
+
+
+def _in_order(patient: str, volume: str, numbered: Mapping[int, Path]) -> tuple[Path, ...] | DataError:
+    """Slices by number, 0, 1, 2 ... or 1, 2, 3 ..., never by name: 10 follows 9."""
+    first, last = min(numbered), max(numbered)
+    missing = sorted(set(range(min(first, 1), last + 1)) - set(numbered))
+    if missing:
+        where = f"{patient} {volume}".strip()
+        return DataError(f"{where}: slice {missing[0]} is missing, the last one is {last}; fetch them again", patient)
+    return tuple(numbered[number] for number in sorted(numbered))
+
+
+def _stacked(case: Case, image_key: str) -> Volume:
+    """One file with a volume [D, H, W], or one file per slice [H, W]."""
+    pairs = [_read_arrays(case, path, image_key) for path in case.files]
+    if len(pairs) == 1:
+        return Volume(*pairs[0])
+    usual, _ = Counter(array.shape for pair in pairs for array in pair).most_common(1)[0]
+    for path, (image, label) in zip(case.files, pairs, strict=True):
+        if not image.shape == label.shape == usual or len(usual) != 2:
+            found = f"{path.name} holds an image {image.shape} and a label {label.shape}"
+            raise DataError(
+                f"{case.case_id}: {found}; expected [height, width], {usual} as in most slices; fetch it again"
+            )
+    images, labels = zip(*pairs, strict=True)
+    return Volume(np.stack(images), np.stack(labels))
+
+
+def _read_arrays(case: Case, path: Path, image_key: str) -> tuple[np.ndarray, np.ndarray]:
+    keys = (image_key, "label")
+    try:
+        if path.suffix == ".h5":
+            with h5py.File(path, "r") as h5:
+                for key in keys:
+                    check_claim(path, h5[key].nbytes)
+                image, label = (np.asarray(h5[key][()]) for key in keys)
+        else:
+            with np.load(path, allow_pickle=False) as npz:
+                image, label = (npz[key] for key in keys)
+        if not {image.dtype.kind, label.dtype.kind} <= set("iufb"):
+            raise TypeError(f"they are of type {image.dtype} and {label.dtype}, expected numbers")
+    except Exception as error:  # damaged files make libraries raise nearly anything
+        why = f"holds no readable {image_key} and label {why_unreadable(error, path)}"
+        raise DataError(f"{case.case_id}: {path.name} {why}") from error
+    return image, label

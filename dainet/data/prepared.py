@@ -1,29 +1,33 @@
-"""The prepared store: every slice at one size in memory-mapped arrays, and test volumes on their native grid."""
+"""The prepared store: every slice at one size in memory-mapped arrays, and test labels on their native grid."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from dainet.data.sources import find_cases, read_volume, source_folder
+from dainet.data.sources import Source, evenly_spaced, open_source
+from dainet.data.splits import choose_patients, resolve_split
 from dainet.data.volume import Case, DataError, Volume
-from dainet.protocol import load_split
+from dainet.progress import progress
+from dainet.protocol import Classes
 from dainet.settings import DataSettings
-from dainet.store import StageResult, hash_file, hash_files, run_stage
+from dainet.store import StageResult, hash_files, run_stage
 
-__all__ = ["Prepared", "choose_patients", "normalise", "resize_slices", "run_prepared"]
-
-Item = TypeVar("Item")
+__all__ = ["Prepared", "normalisation_mode", "normalise", "resize_slices", "run_prepared"]
 
 log = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,101 +35,111 @@ class Prepared:
     """An opened prepared store; row i of each array is one slice.
 
     `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both memory-mapped; `cases` has one line per row with
-    case_id, patient, phase, group, slice, split, spacing in mm (empty where unknown), source file and its SHA-256.
+    case_id, patient, phase, group, slice, split, spacing in mm (empty where unknown), source file and the SHA-256 of
+    the volume's voxels. `about` says what was read: data set, format, label order and its evidence, size of the split.
     """
 
     result: StageResult
     images: np.ndarray
     labels: np.ndarray
     cases: pd.DataFrame
+    classes: Classes
+    about: dict[str, Any]
 
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of a split, in order."""
         return np.flatnonzero(self.cases["split"] == split)
 
     def volumes(self, split: str) -> dict[str, np.ndarray]:
-        """Case id -> its row numbers, base to apex as stored."""
+        """Case id -> its row numbers, in the order of the slices."""
         chosen = self.cases[self.cases["split"] == split]
         return {str(case_id): rows.index.to_numpy(copy=True) for case_id, rows in chosen.groupby("case_id", sort=True)}
 
     def example_rows(self, split: str, count: int) -> np.ndarray:
         """Rows for a figure, not chosen by eye: the slice with most foreground of `count` evenly spaced volumes."""
         volumes = list(self.volumes(split).values())
-        chosen = _evenly_spaced(volumes, min(count, len(volumes)))
+        chosen = evenly_spaced(volumes, min(count, len(volumes)))
         return np.array([rows[np.count_nonzero(self.labels[rows], axis=(1, 2)).argmax()] for rows in chosen])
 
-    def native(self, case_id: str) -> Volume:
-        """A test volume on its native grid: normalised image, untouched label, spacing if known."""
+    def native_label(self, case_id: str) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+        """The untouched label [D, H, W] of a test volume with the kit's class numbers, and its spacing if known."""
         with np.load(self.result.path / "native" / f"{case_id}.npz", allow_pickle=False) as file:
             spacing = file["spacing_mm"]
             known = (float(spacing[0]), float(spacing[1]), float(spacing[2])) if spacing.size else None
-            return Volume(file["image"].astype(np.float32), file["label"], known)
+            return file["label"], known
 
 
 def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = True) -> Prepared:
     """Prepare every patient of the split at `image_size` px, or open what an earlier call left.
 
+    Volumes are read one after the other, so memory does not grow with their number. A volume that fails its checks does
+    not keep the others from being checked; at the end all problems are reported together and nothing is left behind.
+
     Args:
         settings: which data, split and normalisation (paper section 4.1).
         image_size: side of the square slices in px (paper: 224 for the networks, 256 for the ViT).
-        keep_native: also keep the test volumes on their native grid, on which they are scored.
+        keep_native: also keep the labels of test volumes on their native grid, on which they are scored.
 
     Raises:
-        DataError: the source is not recognised, a volume fails its checks, or a split is left without patients.
+        DataError: the source is not recognised, volumes fail their checks, a split is left without patients, or the
+            disk is full.
     """
-    folder = source_folder(settings)
-    cases = find_cases(folder)
-    listed, found = load_split(settings.split), {case.patient for case in cases}
-    split = choose_patients(listed, found, settings.train_patients)
-    cases = [case for case in cases if case.patient in split]
-    files = {path for case in cases for path in (case.image_path, case.label_path)}
-
-    def build(target: Path) -> None:
-        log.info("%d of the %d patients of the split are in the source", len(set(listed) & found), len(listed))
-        _write(target, cases, split, image_size, settings.normalisation, keep_native)
-
+    source = open_source(settings)
+    split_name, listed = resolve_split(settings, source)
+    _raise_or_log(source.problems, listed)
+    split = choose_patients(listed, {case.patient for case in source.cases}, settings.train_patients)
+    cases = [case for case in source.cases if case.patient in split]
+    about: dict[str, Any] = {"dataset": settings.dataset, "split": split_name, "classes": asdict(source.classes)}
+    about |= {"image_size": image_size, "native": keep_native, "label_order": settings.label_order}
+    about |= {"normalisation": normalisation_mode(settings, source), "window_hu": list(settings.window_hu)}
     result = run_stage(
         "prepared",
         _VERSION,
-        {"image_size": image_size, "normalisation": settings.normalisation, "split": split, "native": keep_native},
-        {"data": hash_files(files, folder)},
-        build,
+        about | {"patients": split},
+        {"data": hash_files({path for case in cases for path in case.files if _can_be_opened(path)}, source.folder)},
+        lambda target: _build(target, source, cases, split, listed, about),
     )
-    return Prepared(
-        result,
-        np.load(result.path / "images.npy", mmap_mode="r"),
-        np.load(result.path / "labels.npy", mmap_mode="r"),
-        pd.read_csv(result.path / "cases.csv", keep_default_na=False),
-    )
+    return _open(result)
 
 
-def choose_patients(
-    split: Mapping[str, str], found: set[str], train_patients: int | tuple[str, ...] | None
-) -> dict[str, str]:
-    """The patients of a split that are there, with training patients thinned out on request.
+def _can_be_opened(path: Path) -> bool:
+    """Files that cannot are left to the checks, which report them with everything else that is wrong."""
+    try:
+        path.open("rb").close()
+    except OSError:
+        return False
+    return True
 
-    A number is spread evenly over the sorted training ids, because ACDC's ids are sorted by pathology.
+
+def normalisation_mode(settings: DataSettings, source: Source) -> str:
+    """What "auto" means for this source: "window" for CT, "minmax" for the rest.
 
     Raises:
-        DataError: no patient is left for training or test, or more or other training patients are asked for than found.
+        DataError: a window is asked for, but the grey values are no Hounsfield units.
     """
-    train = sorted(patient for patient in found if split.get(patient) == "train")
-    kept = set(train if train_patients is None else _thin_out(train, train_patients))
-    chosen = {p: split[p] for p in sorted(found) if p in split and (split[p] != "train" or p in kept)}
-    for name in ("train", "test"):
-        if name not in chosen.values():
-            raise DataError(f"no {name} patient of the split is among the {len(found)} patients found; check the ids")
-    return chosen
+    mode = settings.normalisation
+    if mode == "auto":
+        return "window" if source.is_ct else "minmax"
+    if mode == "window" and not source.is_ct:
+        raise DataError("data.normalisation=window needs Hounsfield units (CT); choose minmax, percentile or zscore")
+    return mode
 
 
-def normalise(image: np.ndarray, mode: str) -> np.ndarray:
-    """Scale one volume [D, H, W]: "minmax" to [0, 1], "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore".
+def normalise(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-125, 275)) -> np.ndarray:
+    """Scale one volume [D, H, W].
 
-    Per volume, as SSL4MIS does; the paper does not say (PROTOCOL 5.12).
+    Args:
+        image: in the scanner's units.
+        mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; PROTOCOL 1.2), "minmax" (of this volume,
+            to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The paper does
+            not say (PROTOCOL 5.12).
+        window_hu: lowest and highest value that counts, for "window".
     """
     if mode == "zscore":
         return (image - image.mean()) / image.std()
-    low, high = np.percentile(image, (0.5, 99.5)) if mode == "percentile" else (image.min(), image.max())
+    low, high = window_hu if mode == "window" else (image.min(), image.max())
+    if mode == "percentile" and np.ptp(percentiles := np.percentile(image, (0.5, 99.5))):
+        low, high = percentiles
     return (np.clip(image, low, high) - low) / (high - low)
 
 
@@ -138,47 +152,121 @@ def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.
     return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])
 
 
-def _evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
-    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
-
-
-def _thin_out(train: list[str], wanted: int | tuple[str, ...]) -> list[str]:
-    if isinstance(wanted, int):
-        if not 1 <= wanted <= len(train):
-            raise DataError(f"data.train_patients = {wanted}, but the source holds {len(train)} training patients")
-        return _evenly_spaced(train, wanted)
-    unknown = sorted(set(wanted) - set(train))
-    if unknown:
-        raise DataError(f"data.train_patients names {', '.join(unknown)}, not among the training patients found")
-    return list(wanted)
-
-
-def _write(
-    target: Path, cases: list[Case], split: Mapping[str, str], size: int, normalisation: str, keep_native: bool
+def _build(
+    target: Path,
+    source: Source,
+    cases: Sequence[Case],
+    split: Mapping[str, str],
+    listed: Mapping[str, str],
+    about: Mapping[str, Any],
 ) -> None:
-    images, labels, lines = [], [], []
+    """Write the store; whatever goes wrong, nothing half-written stays."""
+    log.info("%s: %d of the %d patients of the split", source.format.name, len(set(listed) & set(split)), len(listed))
+    try:
+        order, evidence = source.label_evidence
+        counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}
+        facts = dict(about) | {"format": source.format.name, "listed": counts}
+        facts |= {"label_order": order, "label_evidence": evidence}
+        (target / "about.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        _write_volumes(target, source, cases, split, about)
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise DataError(
+            f"the prepared store could not be written ({error.strerror}); free space below runs/ or move it with "
+            "DAINET_RUNS"
+        ) from error
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _raise_or_log(problems: Sequence[DataError], listed: Mapping[str, str]) -> None:
+    """Problems of patients that nobody asked for are only mentioned."""
+    for problem in problems:
+        if problem.patient and problem.patient not in listed:
+            log.warning("not in the split: %s", problem)
+    concerned = [str(problem) for problem in problems if not problem.patient or problem.patient in listed]
+    if concerned:
+        raise DataError("\n".join(concerned))
+
+
+def _write_volumes(
+    target: Path, source: Source, cases: Sequence[Case], split: Mapping[str, str], about: Mapping[str, Any]
+) -> None:
+    size, problems, lines = about["image_size"], list[str](), list[dict[str, object]]()
     (target / "native").mkdir(exist_ok=True)
-    for case in cases:
-        volume = read_volume(case)
-        image = normalise(volume.image, normalisation)
-        images.append(resize_slices(image, (size, size), order=3).astype(np.float16))
-        labels.append(resize_slices(volume.label, (size, size), order=0))
-        lines += _case_lines(case, volume, split[case.patient])
-        if keep_native and split[case.patient] == "test":
-            _save_native(target / "native" / f"{case.case_id}.npz", image, volume)
-    np.save(target / "images.npy", np.concatenate(images))
-    np.save(target / "labels.npy", np.concatenate(labels))
+    with (
+        _growing_array(target / "images.npy", (size, size), np.float16) as append_images,
+        _growing_array(target / "labels.npy", (size, size), np.uint8) as append_labels,
+    ):
+        for case in progress(cases, "preparing"):
+            try:
+                volume = source.read(case)
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            scaled = normalise(volume.image, about["normalisation"], tuple(about["window_hu"]))
+            append_images(resize_slices(scaled, (size, size), order=3))
+            append_labels(resize_slices(volume.label, (size, size), order=0))
+            lines += _case_lines(case, volume, split[case.patient])
+            if about["native"] and split[case.patient] == "test":
+                spacing = np.array(volume.spacing_mm or (), dtype=np.float64)
+                np.savez_compressed(target / "native" / f"{case.case_id}.npz", label=volume.label, spacing_mm=spacing)
+    problems += _leaks(lines)
+    if problems:
+        raise DataError("\n".join(problems))
     pd.DataFrame(lines).to_csv(target / "cases.csv", index=False)
 
 
-def _save_native(path: Path, image: np.ndarray, volume: Volume) -> None:
-    spacing = np.array(volume.spacing_mm or (), dtype=np.float64)
-    np.savez(path, image=image.astype(np.float16), label=volume.label, spacing_mm=spacing)
+@contextmanager
+def _growing_array(path: Path, row_shape: tuple[int, ...], dtype: type) -> Iterator[Callable[[np.ndarray], None]]:
+    """An .npy file whose number of rows is known at the end: NumPy leaves room for it in the header.
+
+    Not a memory map, because a full disk then kills the process instead of raising an error.
+    """
+    rows = 0
+    with path.open("wb") as handle:
+
+        def write_header() -> None:
+            header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, *row_shape)}
+            np.lib.format.write_array_header_1_0(handle, header)
+
+        def append(array: np.ndarray) -> None:
+            nonlocal rows
+            handle.write(np.ascontiguousarray(array, dtype).tobytes())
+            rows += len(array)
+
+        write_header()
+        yield append
+        handle.seek(0)
+        write_header()
 
 
 def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object]]:
     z, y, x = volume.spacing_mm or ("", "", "")
     common = {"case_id": case.case_id, "patient": case.patient, "phase": case.phase, "group": case.group}
     spacing = {"spacing_z_mm": z, "spacing_y_mm": y, "spacing_x_mm": x}
-    source = {"file": case.image_path.name, "sha256": hash_file(case.image_path)}
+    source = {"file": case.files[0].name, "sha256": hashlib.sha256(volume.image.tobytes()).hexdigest()}
     return [common | {"slice": i, "split": split} | spacing | source for i in range(len(volume.image))]
+
+
+def _leaks(lines: Sequence[Mapping[str, object]]) -> list[str]:
+    """The same scan under two names in two splits: a test on what was seen."""
+    first: dict[object, Mapping[str, object]] = {}
+    problems = {}
+    for line in lines:
+        other = first.setdefault(line["sha256"], line)
+        if other["split"] != line["split"]:
+            problems[line["case_id"]] = (
+                f"{line['case_id']} ({line['split']}) and {other['case_id']} ({other['split']}) are the same image; "
+                "leave one out of the split"
+            )
+    return list(problems.values())
+
+
+def _open(result: StageResult) -> Prepared:
+    about = json.loads((result.path / "about.json").read_text(encoding="utf-8"))
+    classes = Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colours"]))
+    images, labels = (np.load(result.path / f"{name}.npy", mmap_mode="r") for name in ("images", "labels"))
+    cases = pd.read_csv(result.path / "cases.csv", keep_default_na=False, dtype={"patient": str, "case_id": str})
+    return Prepared(result, images, labels, cases, classes, about)

@@ -2,58 +2,218 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
-from dainet.data.acdc import find_raw_cases, read_raw_volume
-from dainet.data.exchange import find_h5_cases, read_h5_volume
+from dainet.data import exchange
+from dainet.data.acdc import find_acdc_cases, read_acdc_volume
+from dainet.data.label_order import ORDERS, check_order, detect_order, label_map, measure
+from dainet.data.nnunet import find_nnunet_cases, read_description, read_nnunet_volume
 from dainet.data.phantom import write_cardiac_phantoms
-from dainet.data.volume import Case, DataError, Volume
+from dainet.data.phantom_abdomen import write_abdomen_phantoms
+from dainet.data.synapse import find_btcv_cases, read_btcv_volume
+from dainet.data.volume import Case, DataError, Volume, checked
+from dainet.protocol import CLASSES, Classes
 from dainet.settings import DataSettings
 from dainet.store import run_stage
 
-__all__ = ["PHANTOM_SEED", "find_cases", "read_volume", "source_folder"]
+__all__ = ["FORMATS", "PHANTOM_SEED", "Format", "Source", "evenly_spaced", "open_source", "source_folder"]
 
 PHANTOM_SEED = 0
 _PHANTOM_VERSION = 1
+Item = TypeVar("Item")
+
+_MEASURED_CASES = 4  # enough to outvote an odd patient when label orders are told apart
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form in which people hold a data set: how its cases are found among files, and how one is read."""
+
+    name: str
+    dataset: str
+    find: Callable[[Sequence[Path]], Iterator[Case | DataError]]
+    read: Callable[[Case], Volume]
+
+
+_ACDC = Format("raw ACDC (patientXXX folders with Info.cfg)", "acdc", find_acdc_cases, read_acdc_volume)
+_SSL4MIS_VOLUMES = Format(
+    "SSL4MIS volumes (patientXXX_frameYY.h5)", "acdc", exchange.find_ssl4mis_volumes, exchange.read_ssl4mis_volume
+)
+_SSL4MIS_SLICES = Format(
+    "SSL4MIS slices (patientXXX_frameYY_slice_Z.h5)", "acdc", exchange.find_ssl4mis_slices, exchange.read_ssl4mis_volume
+)
+_MTUNET = Format(
+    "MT-UNet's ACDC (case_XXX_sliceED_Z.npz)", "acdc", exchange.find_mtunet_cases, exchange.read_mtunet_volume
+)
+_BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume)
+_TRANSUNET = Format(
+    "TransUNet's Synapse (caseXXXX_sliceYYY.npz, caseXXXX.npy.h5)",
+    "synapse",
+    exchange.find_transunet_cases,
+    exchange.read_transunet_volume,
+)
+_NNUNET = Format("nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_nnunet_volume)
+FORMATS = (_ACDC, _SSL4MIS_VOLUMES, _SSL4MIS_SLICES, _MTUNET, _BTCV, _TRANSUNET, _NNUNET)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recognised data set: its cases, and what is wrong with it before a single voxel is read."""
+
+    folder: Path
+    format: Format
+    cases: tuple[Case, ...]  # sorted by patient and phase
+    problems: tuple[DataError, ...]
+    classes: Classes
+    is_ct: bool  # grey values are Hounsfield units
+    label_order: str  # as set: "auto" or a name
+
+    @cached_property
+    def label_evidence(self) -> tuple[str, list[str]]:
+        """The label order of a Synapse source and the measurements that speak for it; empty for other data sets.
+
+        Raises:
+            DataError: the labels fit no order, fit several while none was named, or contradict the one named.
+        """
+        if self.format.dataset != "synapse":
+            return "", []
+        measured = [measure(volume.label, volume.spacing_mm) for volume in self._examples()]
+        named = "btcv" if self.label_order == "auto" and self.format is _BTCV else self.label_order
+        if not measured:  # whatever the order, every case will say why it cannot be read
+            return ORDERS[0] if named == "auto" else named, []
+        return detect_order(measured) if named == "auto" else (named, check_order(named, measured))
+
+    @cached_property
+    def label_map(self) -> dict[int, int]:
+        """Stored label -> class number.
+
+        Raises:
+            DataError: see `label_evidence`.
+        """
+        order, _ = self.label_evidence
+        return label_map(order) if order else {value: value for value in range(len(self.classes.names) + 1)}
+
+    def _examples(self) -> Iterator[Volume]:
+        """A few volumes as stored; unreadable ones and labels of no order are reported when it is their turn."""
+        as_stored = {value: value for order in ORDERS for value in label_map(order)}
+        for case in evenly_spaced(self.cases, min(_MEASURED_CASES, len(self.cases))):
+            with suppress(DataError):
+                yield checked(case, self.format.read(case), as_stored)
+
+    def read(self, case: Case) -> Volume:
+        """Read a case, map its labels and check it.
+
+        Raises:
+            DataError: see the format's reader, `label_map` and `dainet.data.volume.checked`.
+        """
+        return checked(case, self.format.read(case), self.label_map)
 
 
 def source_folder(settings: DataSettings) -> Path:
     """The folder with the scans; phantoms are written on first use.
 
     Raises:
-        DataError: the folder does not exist.
+        DataError: the folder does not exist, or phantoms are asked for a custom data set.
     """
     if settings.source == "phantom":
-        patients = settings.phantom_patients
-        return run_stage(
-            "phantoms",
-            _PHANTOM_VERSION,
-            {"patients": patients, "seed": PHANTOM_SEED},
-            {},
-            lambda folder: write_cardiac_phantoms(folder, patients, PHANTOM_SEED),
-        ).path
-    folder = Path(settings.source).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"data.source {settings.source!r} is no folder; give the folder that holds the scans")
+        return _phantoms(settings.dataset, settings.phantom_patients)
+    folder = Path(os.path.expanduser(settings.source))
+    if not os.path.isdir(folder):
+        advice = "give the folder that holds the scans, as this computer writes it"
+        raise DataError(f'data.source "{settings.source}" is no folder or may not be entered; {advice}')
     return folder
 
 
-def find_cases(folder: Path) -> list[Case]:
-    """All annotated volumes below a folder, in raw ACDC layout or as SSL4MIS-style h5, sorted by patient and phase.
+def open_source(settings: DataSettings) -> Source:
+    """Find the cases of the data set in one of its formats (PROTOCOL 1.2, 2.2, 2.5).
 
     Raises:
-        DataError: nothing is recognised, or both formats lie in the folder, so that patients could count twice.
+        DataError: nothing is recognised, two formats lie in the folder, so that patients could count twice, or
+            dataset.json of a custom data set cannot be read.
     """
-    raw, h5 = list(find_raw_cases(folder)), list(find_h5_cases(folder))
-    if raw and h5:
-        raise DataError(f"{folder.name} holds raw ACDC folders and h5 volumes; point data.source at one of them")
-    if not raw and not h5:
-        raise DataError(
-            f"{folder.name} holds neither patientXXX folders with Info.cfg (raw ACDC) nor patientXXX_frameYY.h5 volumes"
+    folder = source_folder(settings)
+    files, problems = _list_files(folder)
+    fitting = {form: found for form in FORMATS if (found := list(form.find(files)))}
+    candidates = {form: found for form, found in fitting.items() if form.dataset == settings.dataset}
+    if _SSL4MIS_VOLUMES in candidates:
+        candidates.pop(_SSL4MIS_SLICES, None)  # SSL4MIS ships every volume a second time, as slices
+    if len(candidates) != 1:
+        unlisted = [f"; {problem}" for problem in problems]
+        raise DataError(_not_recognised(folder, settings.dataset, candidates, fitting) + "".join(unlisted))
+    form, found = candidates.popitem()
+    cases = [item for item in found if isinstance(item, Case)]
+    problems += [item for item in found if isinstance(item, DataError)]
+    problems += _duplicates(cases)
+    classes, is_ct = CLASSES.get(settings.dataset), settings.dataset == "synapse"
+    if classes is None:
+        descriptions = [path for path in files if path.name == "dataset.json"]
+        description = read_description(min(descriptions, key=lambda path: not (path.parent / "imagesTr").is_dir()))
+        classes, is_ct = description.classes, description.is_ct
+    ordered = sorted({case.case_id: case for case in reversed(cases)}.values(), key=lambda case: case.case_id)
+    return Source(folder, form, tuple(ordered), tuple(problems), classes, is_ct, settings.label_order)
+
+
+def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
+    """`count` of the items, the first and the last among them where there are two or more."""
+    last = len(items) - 1
+    return [items[round(i * last / max(count - 1, 1))] for i in range(count)]
+
+
+def _phantoms(dataset: str, patients: int) -> Path:
+    if dataset == "custom":
+        raise DataError("a custom data set has no phantoms; give data.source a folder in nnU-Net's raw layout")
+    write = {"acdc": write_cardiac_phantoms, "synapse": write_abdomen_phantoms}[dataset]
+    settings = {"dataset": dataset, "patients": patients, "seed": PHANTOM_SEED}
+    return run_stage(
+        "phantoms", _PHANTOM_VERSION, settings, {}, lambda folder: write(folder, patients, PHANTOM_SEED)
+    ).path
+
+
+def _list_files(folder: Path) -> tuple[list[Path], list[DataError]]:
+    """All files below a folder, sorted, links followed but every folder listed once; and what could not be listed."""
+    files, problems, seen = list[Path](), list[DataError](), set[str]()
+
+    def note(error: OSError) -> None:
+        name = os.path.relpath(error.filename, folder.parent)
+        problems.append(DataError(f"folder {name} cannot be listed ({error.strerror}); allow reading it"))
+
+    waiting = [folder]
+    while waiting:  # linked folders after all others, which keep their own names if both lead to the same place
+        for here, folders, names in os.walk(waiting.pop(0), onerror=note):
+            if os.path.realpath(here) in seen:
+                folders.clear()
+                continue
+            seen.add(os.path.realpath(here))
+            waiting += [path for name in sorted(folders) if (path := Path(here, name)).is_symlink()]
+            files += [Path(here, name) for name in names if not name.startswith(".")]
+    return sorted(files), problems
+
+
+def _duplicates(cases: Sequence[Case]) -> list[DataError]:
+    folders: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        folders[case.case_id].append(case.files[0].parent.name)
+    twice = {case.case_id: case.patient for case in cases if len(folders[case.case_id]) > 1}
+    return [
+        DataError(
+            f"{case_id}: found {len(folders[case_id])} times, in {', '.join(folders[case_id])}; keep one", patient
         )
-    return raw or h5
+        for case_id, patient in twice.items()
+    ]
 
 
-def read_volume(case: Case) -> Volume:
-    """Read a case with the reader of its format."""
-    return read_h5_volume(case) if case.image_path.suffix == ".h5" else read_raw_volume(case)
+def _not_recognised(folder: Path, dataset: str, candidates: Iterable[Format], fitting: Iterable[Format]) -> str:
+    found = [form.name for form in candidates]
+    if found:
+        return f"{folder.name} holds {' and '.join(found)}; point data.source at one of them"
+    others = [f"{form.name}: set data.dataset to {form.dataset}" for form in fitting]
+    expected = [form.name for form in FORMATS if form.dataset == dataset]
+    hint = f"; but it holds {others[0]}" if others else ""
+    return f"{folder.name} holds no {dataset} data, expected {' or '.join(expected)}{hint}"

@@ -2,75 +2,132 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Case", "DataError", "Volume", "checked_volume"]
+__all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "reason", "why_unreadable"]
+
+_MOST_DEFLATE = 1032  # times smaller than its content a deflated file can be, as gzip, zip and HDF5 deflate
 
 
 class DataError(ValueError):
-    """Something in the data would spoil a run; the message names case or file, what was found and what to do."""
+    """Something in the data would spoil a run; the message names case or file, what was found and what to do.
+
+    `patient` is the one concerned, empty where it concerns all.
+    """
+
+    def __init__(self, message: str, patient: str = "") -> None:
+        super().__init__(message)
+        self.patient = patient
+
+
+def reason(error: Exception, path: Path) -> str:
+    """What a library says about a file, in one line and without the folders it lies in."""
+    text = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
+    return " ".join(text.replace(str(path), path.name).split())
+
+
+def why_unreadable(error: Exception, path: Path) -> str:
+    """The reason in brackets, and what to do."""
+    advice = "allow reading it" if isinstance(error, PermissionError) else "fetch it again"
+    return f"({reason(error, path)}); {advice}"
+
+
+def check_claim(path: Path, claimed_bytes: int) -> None:
+    """Refuse, before memory is taken, voxels that a header announces but a file of this size cannot hold."""
+    held = path.stat().st_size
+    if claimed_bytes > _MOST_DEFLATE * held:
+        raise ValueError(f"the header claims {claimed_bytes / 1e9:.3g} GB of voxels, found a file of {held} bytes")
 
 
 @dataclass(frozen=True)
 class Case:
-    """The files of one annotated phase of one patient."""
+    """The files of one annotated volume."""
 
-    patient: str  # "patient001"
-    phase: str  # "ED" (end-diastole, heart relaxed) or "ES" (end-systole, heart contracted)
-    image_path: Path
-    label_path: Path  # the same file where a format keeps both together
+    patient: str  # "patient001", "case0005"
+    phase: str  # "ED" (end-diastole, heart relaxed), "ES" (end-systole, heart contracted); empty for a single scan
+    files: tuple[Path, ...]  # image and label, or one file with both, or one file per slice
     group: str = ""  # pathology (NOR, DCM, HCM, MINF, RV), empty where the format does not say
 
     @property
     def case_id(self) -> str:
-        """Such as "patient001_ED"."""
-        return f"{self.patient}_{self.phase}"
+        """Such as "patient001_ED", or "case0005" where there is no phase."""
+        return f"{self.patient}_{self.phase}" if self.phase else self.patient
+
+    def __str__(self) -> str:
+        """For messages: the case and its files, of many slices the first and the last."""
+        ends = dict.fromkeys((self.files[0].name, self.files[-1].name))
+        return f"{self.case_id} ({(' to ' if len(self.files) > 2 else ' and ').join(ends)})"
 
 
 @dataclass(frozen=True)
 class Volume:
-    """Image and label of a case on its native grid.
+    """Image and label of a case on its native grid, both [D, H, W].
 
-    `image` is float32 [D, H, W] in the scanner's units, `label` uint8 [D, H, W] with 0 = background;
-    `spacing_mm` is (z, y, x) or None where the format does not store it. It is never guessed.
+    As read from a format: any number type, labels as stored. After `checked`: image float32 in the scanner's units,
+    label uint8 with the kit's class numbers, 0 = background. `spacing_mm` is (z, y, x) or None where the format does
+    not store it; it is never guessed. `orientation` says where the file's axes x, y, z point to, such as "LAS".
     """
 
     image: np.ndarray
     label: np.ndarray
-    spacing_mm: tuple[float, float, float] | None
+    spacing_mm: tuple[float, float, float] | None = None
+    orientation: str = ""
 
 
-def checked_volume(
-    case: Case, image: np.ndarray, label: np.ndarray, spacing_mm: tuple[float, float, float] | None, classes: int
-) -> Volume:
-    """Build a volume after checking what would otherwise surface hours later as a NaN or a CUDA assert.
+def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
+    """Map the labels after checking what would otherwise surface hours later as a NaN or a CUDA assert.
 
     Args:
         case: named in every error.
-        image: [D, H, W], any number type.
-        label: [D, H, W], whole numbers 0..classes.
-        spacing_mm: (z, y, x) or None.
-        classes: number of foreground classes.
+        volume: as a format's reader gives it.
+        label_map: stored label -> class number; any other label is an error (PROTOCOL 6.9).
 
     Raises:
-        DataError: wrong number of axes, different shapes, NaN or infinity, a constant image, a label out of range.
+        DataError: wrong number of axes, different shapes, nothing inside, NaN or infinity, a constant image, labels
+            that are no whole numbers or not in the map.
     """
-    if image.ndim != 3 or image.shape != label.shape:
+    image, label = volume.image, volume.label
+    if image.ndim != 3 or image.shape != label.shape or not image.size:
         raise DataError(
-            f"{case.case_id} ({case.image_path.name}): image {image.shape} and label {label.shape}; "
-            "expected two equal shapes [slices, height, width]"
+            f"{case}: image {image.shape} and label {label.shape}; expected two equal shapes [slices, height, width]; "
+            "fetch both again"
         )
+    if image.dtype.kind not in "iufb" or label.dtype.kind not in "iufb":
+        raise DataError(f"{case}: image of type {image.dtype} and label of type {label.dtype}; expected numbers")
+    with np.errstate(over="ignore"):
+        image = image.astype(np.float32)  # first: 1e39 becomes infinite, and a faint image constant
     if not np.isfinite(image).all():
-        raise DataError(f"{case.case_id} ({case.image_path.name}): NaN or infinite grey values; repair or exclude it")
-    if image.min() == image.max():
-        raise DataError(f"{case.case_id} ({case.image_path.name}): every voxel is {image.min()}; the image is empty")
-    values = np.unique(label)
-    if not np.isin(values, np.arange(classes + 1)).all():
         raise DataError(
-            f"{case.case_id} ({case.label_path.name}): found the labels {values.tolist()[:10]}, "
-            f"expected whole numbers 0 to {classes}; map other labels to these first"
+            f"{case}: found NaN or infinite grey values; repair the file or leave the patient out of the split"
         )
-    return Volume(image.astype(np.float32), label.astype(np.uint8), spacing_mm)
+    if image.min() == image.max():
+        raise DataError(f"{case}: every voxel is {image.min()}; the image is empty, fetch it again")
+    return replace(volume, image=image, label=_mapped(case, label, label_map))
+
+
+def _mapped(case: Case, label: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
+    """Class numbers, by a table of 256 entries."""
+    if label.dtype.kind == "f" and not (label == np.rint(label)).all():
+        example = label[label != np.rint(label)][0]
+        raise DataError(
+            f"{case}: labels such as {example:.3g}; expected whole numbers; resample labels without interpolation"
+        )
+    expected = f"expected {_listed(label_map)}; map other labels to these, or name the data set they belong to"
+    if label.min() < 0 or label.max() > 255:
+        raise DataError(f"{case}: found labels from {label.min():g} to {label.max():g}, {expected}")
+    stored = label.astype(np.uint8)
+    found = np.flatnonzero(sum(np.bincount(plane.ravel(), minlength=256) for plane in stored))
+    if not set(found.tolist()) <= set(label_map):
+        raise DataError(f"{case}: found the labels {found.tolist()[:20]}, {expected}")
+    table = np.zeros(256, np.uint8)
+    table[list(label_map)] = list(label_map.values())
+    return table[stored]
+
+
+def _listed(label_map: Mapping[int, int]) -> str:
+    values = sorted(label_map)
+    return f"0 to {values[-1]}" if values == list(range(len(values))) else ", ".join(map(str, values))

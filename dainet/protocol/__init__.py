@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["CLASSES", "COLOURS", "load_split", "published_table", "split_names"]
-
-# Names of the labels 1, 2, 3 ..., in the order of the paper's tables (PROTOCOL 2.3).
-CLASSES = {"acdc": ("RV", "Myo", "LV")}
-# The paper names colours for Synapse only (Fig. 3: red, green, blue ...); ACDC's classes take the first three.
-COLOURS = {"acdc": ("#e41a1c", "#4daf4a", "#377eb8")}
+__all__ = ["CLASSES", "DEFAULT_SPLIT", "Classes", "load_split", "published_table", "split_names"]
 
 
-def split_names() -> tuple[str, ...]:
-    """Names of the ACDC splits that circulate; "mtunet" is the paper's 70/10/20 (paper section 4.1)."""
-    return tuple(_read_csv("acdc_splits.csv").columns[1:])
+@dataclass(frozen=True)
+class Classes:
+    """Names and colours of the labels 1, 2, 3 ..."""
+
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
 
 
-def load_split(name: str) -> dict[str, str]:
-    """Read a split by name, or from a CSV file with the columns `patient` and `split`.
+# In the order of the paper's tables (PROTOCOL 1.3, 2.3). The colours of Synapse are those of Figure 3 (PROTOCOL 5.31);
+# the paper names none for ACDC, whose classes take the first three.
+CLASSES = {
+    "acdc": Classes(("RV", "Myo", "LV"), ("#e41a1c", "#4daf4a", "#377eb8")),
+    "synapse": Classes(
+        ("Aorta", "Gallbladder", "Kidney (L)", "Kidney (R)", "Liver", "Pancreas", "Spleen", "Stomach"),
+        ("#ff0000", "#00c800", "#2060ff", "#ffe000", "#a020f0", "#00e0e0", "#ff9000", "#a0a0a0"),
+    ),
+}
+
+# ACDC: the paper's 70/10/20 (section 4.1). Synapse: the paper's 18/12 with three of the 18 kept for validation, every
+# sixth of the sorted ids from the third on, because nobody published a validation list (PROTOCOL 1.1, 5.5).
+DEFAULT_SPLIT = {"acdc": "mtunet", "synapse": "carved"}
+
+
+def split_names(dataset: str) -> tuple[str, ...]:
+    """Names of the splits of a data set that circulate."""
+    return tuple(_read_csv(f"{dataset}_splits.csv").columns[1:])
+
+
+def load_split(dataset: str, name: str) -> dict[str, str]:
+    """Read a split of "acdc" or "synapse" by name, or of any data set from a CSV file (columns patient, split).
 
     Returns:
         Patient id -> "train", "valid" or "test".
@@ -29,23 +48,29 @@ def load_split(name: str) -> dict[str, str]:
     Raises:
         ValueError: the name is unknown, or the file lacks a column, repeats a patient or has another split word.
     """
-    if name in split_names():
-        table = _read_csv("acdc_splits.csv")
+    known = split_names(dataset) if dataset in DEFAULT_SPLIT else ()
+    if name in known:
+        table = _read_csv(f"{dataset}_splits.csv")
         return dict(zip(table["patient"], table[name], strict=True))
     if not Path(name).is_file():
         raise ValueError(
-            f"split {name!r} is neither one of {', '.join(split_names())} nor a CSV file; "
+            f"split {name!r} is neither one of {', '.join(known) or 'none'} nor a CSV file; "
             "give a known name or a file with the columns patient,split"
         )
     return _load_split_file(Path(name))
 
 
-def published_table(name: str) -> pd.DataFrame:
-    """A published table, `acdc_table2` or `acdc_table3`: DSC in percent per class, every row as printed.
+def published_table(dataset: str, number: int) -> pd.DataFrame:
+    """Table 1 (Synapse), 2 or 3 (ACDC) of the paper, every row as printed; no rows for another data set.
 
-    The column `model` names the network of this kit that reproduces the row; it is empty for peers' rows.
+    Columns: method, model, marker, the classes in lower case and `dsc`, in percent; Table 1 also has `hd95` in voxels,
+    whatever the paper calls it (PROTOCOL 1.5), empty where not printed. `model` names the network of this kit that
+    reproduces the row and is empty for peers' rows.
     """
-    return _read_csv(f"{name}.csv")
+    name = f"{dataset}_table{number}.csv"
+    if not files(__name__).joinpath(name).is_file():
+        return pd.DataFrame(columns=["method", "model", "marker", "dsc"])
+    return _read_csv(name)
 
 
 def _load_split_file(path: Path) -> dict[str, str]:

@@ -1,0 +1,209 @@
+"""A look at every case before hours are spent: what is there, what is missing, what would spoil a run, what is odd."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from dainet.data.prepared import normalisation_mode, normalise, resize_slices
+from dainet.data.sources import Source, open_source
+from dainet.data.splits import resolve_split
+from dainet.data.volume import Case, DataError, Volume
+from dainet.progress import progress
+from dainet.protocol import Classes
+from dainet.settings import DataSettings
+
+__all__ = ["Picture", "Report", "check_source", "report_text"]
+
+_PICTURE_PX = 128
+_ODD_SIZE = 4.0  # times larger or smaller than the median of the class
+_ENOUGH_CASES = 5  # for a median that says something
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The slice of a case with the most foreground, as a network sees it."""
+
+    case_id: str
+    image: np.ndarray  # [128, 128], normalised
+    label: np.ndarray  # [128, 128]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    `cases` has one line per readable case: case_id, split, slices, height, width, spacing_mm, orientation, lowest,
+    highest, and the voxels of every class under its name. `missing` holds the patients of the split that are not there.
+    """
+
+    format: str
+    normalisation: str  # what data.normalisation comes to
+    split: str
+    label_evidence: tuple[str, ...]
+    cases: pd.DataFrame
+    missing: dict[str, list[str]]
+    problems: tuple[str, ...]  # would spoil a run
+    suspicions: tuple[str, ...]  # may be right; look at them
+    pictures: tuple[Picture, ...]
+    classes: Classes
+
+
+def check_source(settings: DataSettings) -> Report:
+    """Read every case of a source once, also those outside the split; any part of a data set will do.
+
+    Raises:
+        DataError: no case is recognised at all; everything else is in the report.
+    """
+    source = open_source(settings)
+    split_name, split = resolve_split(settings, source)
+    mode = normalisation_mode(settings, source)
+    problems, lines, pictures = [str(problem) for problem in source.problems], list[dict[str, Any]](), list[Picture]()
+    evidence, readable = _label_evidence(source, problems)
+    for case in progress(readable, "checking"):
+        try:
+            volume = source.read(case)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        lines.append(_line(case, volume, split.get(case.patient, "none"), source.classes.names))
+        pictures.append(_picture(case, volume, mode, settings.window_hu))
+    cases = pd.DataFrame(lines)
+    if lines:
+        leaks = _same_images(cases, in_two_splits=True)
+        problems += [f"{names} are the same image in different splits; leave one out of the split" for names in leaks]
+        problems += _swapped(cases, settings.dataset)
+    return Report(
+        format=source.format.name,
+        normalisation=mode,
+        split=split_name,
+        label_evidence=evidence,
+        cases=cases.drop(columns=["sha256", "swapped"], errors="ignore"),
+        missing=_missing(split, {case.patient for case in source.cases}),
+        problems=tuple(problems),
+        suspicions=tuple(_suspicions(cases, source)) if lines else (),
+        pictures=tuple(pictures),
+        classes=source.classes,
+    )
+
+
+def report_text(report: Report) -> str:
+    """The report as a person reads it in a terminal."""
+    blocks = [f"format: {report.format}"]
+    if report.label_evidence:
+        blocks.append("labels: " + "; ".join(report.label_evidence[:3]))
+    if len(report.cases):
+        blocks.append(report.cases.to_string(index=False))
+    counts = report.cases["split"].value_counts().to_dict() if len(report.cases) else {}
+    summary = [f"split {report.split}: {sum(counts.values())} volumes readable"]
+    for name, absent in report.missing.items():
+        more = f", absent patients: {_some(absent)}" if absent else ", no patient absent"
+        summary.append(f"  {name}: {counts.get(name, 0)} volumes{more}")
+    if counts.get("none"):
+        summary.append(f"  in no split: {counts['none']} volumes")
+    blocks.append("\n".join(summary))
+    for title, lines in (("suspicious", report.suspicions), ("PROBLEM", report.problems)):
+        blocks += [f"{title}: {line}" for line in lines]
+    blocks.append(f"{len(report.problems)} problem(s) that would spoil a run, {len(report.suspicions)} suspicion(s)")
+    return "\n".join(blocks)
+
+
+def _label_evidence(source: Source, problems: list[str]) -> tuple[tuple[str, ...], tuple[Case, ...]]:
+    """The evidence for the label order, and the cases to read: none where the order, and so every label, is unclear."""
+    try:
+        return tuple(source.label_evidence[1]), source.cases
+    except DataError as error:
+        problems.append(str(error))
+        return (), ()
+
+
+def _missing(split: Mapping[str, str], found: set[str]) -> dict[str, list[str]]:
+    kinds = ("train", "valid", "test")
+    return {kind: sorted(p for p in split if split[p] == kind and p not in found) for kind in kinds}
+
+
+def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[str, Any]:
+    slices, height, width = volume.image.shape
+    voxels = np.bincount(volume.label.ravel(), minlength=len(names) + 1)
+    spacing = " x ".join(f"{edge:.2f}" for edge in volume.spacing_mm) if volume.spacing_mm else "unknown"
+    facts: dict[str, Any] = {
+        "case_id": case.case_id,
+        "split": split,
+        "slices": slices,
+        "height": height,
+        "width": width,
+    }
+    facts |= {"spacing_mm": spacing, "orientation": volume.orientation or "unknown"}
+    facts |= {"lowest": round(float(volume.image.min()), 2), "highest": round(float(volume.image.max()), 2)}
+    facts |= {name: int(voxels[value]) for value, name in enumerate(names, start=1)}
+    sha256 = hashlib.sha256(volume.image.tobytes()).hexdigest()
+    return facts | {"sha256": sha256, "swapped": _ring_around(volume.label, 1) > _ring_around(volume.label, 3)}
+
+
+def _picture(case: Case, volume: Volume, mode: str, window_hu: tuple[float, float]) -> Picture:
+    fullest = int(np.count_nonzero(volume.label, axis=(1, 2)).argmax())
+    chosen, shape = slice(fullest, fullest + 1), (_PICTURE_PX, _PICTURE_PX)
+    image = resize_slices(normalise(volume.image, mode, window_hu)[chosen], shape, order=1)[0]
+    return Picture(case.case_id, image, resize_slices(volume.label[chosen], shape, order=0)[0])
+
+
+def _ring_around(label: np.ndarray, value: int) -> float:
+    """Which share of the voxels that touch a class in the slice plane is class 2."""
+    inside = label == value
+    cross = ndimage.generate_binary_structure(2, 1)[None]
+    around = ndimage.binary_dilation(inside, cross) & ~inside
+    return float((label[around] == 2).mean()) if around.any() else 0.0
+
+
+def _swapped(cases: pd.DataFrame, dataset: str) -> list[str]:
+    """ACDC's LV lies within the myocardium; M&Ms and others count LV as 1 and RV as 3 (PROTOCOL 2.3)."""
+    share = cases["swapped"].mean()
+    if dataset != "acdc" or share <= 0.5:
+        return []
+    return [
+        f"label 1 (RV) lies within label 2 (Myo) in {share:.0%} of the volumes, as LV should; "
+        "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV"
+    ]
+
+
+def _same_images(cases: pd.DataFrame, in_two_splits: bool) -> list[str]:
+    """Cases with equal voxels, "a and b"; those that leak from one split into another, or the others."""
+    groups = [group for _, group in cases.groupby("sha256", sort=False) if len(group) > 1]
+    leaking = [group.loc[group["split"] != "none", "split"].nunique() > 1 for group in groups]
+    return [" and ".join(g["case_id"]) for g, leaks in zip(groups, leaking, strict=True) if leaks == in_two_splits]
+
+
+def _suspicions(cases: pd.DataFrame, source: Source) -> list[str]:
+    twice = _same_images(cases, in_two_splits=False)
+    odd = [f"{names} are the same image under several names" for names in twice]
+    if (cases["spacing_mm"] == "unknown").all():
+        odd.append("the format stores no voxel spacing: no distance in millimetres can be computed")
+    for case_id, spacing in cases[["case_id", "spacing_mm"]].itertuples(index=False):
+        if spacing == "1.00 x 1.00 x 1.00":
+            odd.append(f"{case_id}: spacing 1 x 1 x 1 mm, probably lost in a conversion")
+    if source.is_ct and "raw" in source.format.name:
+        windowed = cases.loc[cases["lowest"] > -200, "case_id"]
+        odd += [f"{case_id}: no value below -200 HU, so no air; windowed or shifted already?" for case_id in windowed]
+    return odd + [line for name in source.classes.names for line in _odd_sizes(cases, name)]
+
+
+def _odd_sizes(cases: pd.DataFrame, name: str) -> list[str]:
+    present = cases.loc[cases[name] > 0, name]
+    odd = [f"{case_id}: no {name}" for case_id in cases.loc[cases[name] == 0, "case_id"]]
+    if len(present) < _ENOUGH_CASES:
+        return odd
+    median = present.median()
+    for case_id, voxels in cases.loc[present.index, ["case_id", name]].itertuples(index=False):
+        if not median / _ODD_SIZE <= voxels <= median * _ODD_SIZE:
+            odd.append(f"{case_id}: {voxels} voxels of {name}, the median is {median:.0f}")
+    return odd
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

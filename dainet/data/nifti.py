@@ -1,0 +1,104 @@
+"""Reading an image and its label from NIfTI, with everything that can be wrong between the two."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from nibabel import orientations
+
+from dainet.data.volume import Case, DataError, Volume, check_claim, why_unreadable
+
+__all__ = ["nifti_stem", "read_nifti_pair"]
+
+_DISPLAY = "LPS"  # columns to the patient's left, rows to the back, slices upwards: a picture as radiologists see it
+
+
+def nifti_stem(path: Path) -> str:
+    """The file name without .nii or .nii.gz; empty for another file."""
+    for ending in (".nii.gz", ".nii"):
+        if path.name.endswith(ending):
+            return path.name.removesuffix(ending)
+    return ""
+
+
+def read_nifti_pair(case: Case, turn_upright: bool) -> Volume:
+    """Read image and label of a case, (x, y, z) on disk, as [D, H, W].
+
+    Args:
+        case: its files are the image and the label.
+        turn_upright: turn to slices upwards, rows to the back and columns to the patient's left, as the affine says;
+            else only the axes are reversed, without any flip (PROTOCOL 1.2).
+
+    Raises:
+        DataError: a file cannot be read, is no 3-D volume, or the two do not lie on the same voxels.
+    """
+    image, label = (_open(case, path) for path in case.files)
+    if image.shape == label.shape:
+        _check_affines(case, image, label)
+    orientation = "".join(axis or "?" for axis in nibabel.aff2axcodes(image.affine))
+    turn = _turn(image.affine) if turn_upright else orientations.axcodes2ornt("RAS")
+    spacing = _turned(image.header.get_zooms()[:3], turn)
+    voxels, classes = (
+        orientations.apply_orientation(_array(case, nifti, path), turn).T
+        for nifti, path in zip((image, label), case.files, strict=True)
+    )
+    return Volume(voxels, classes, (float(spacing[2]), float(spacing[1]), float(spacing[0])), orientation)
+
+
+def _turned(zooms: tuple[float, ...], turn: np.ndarray) -> np.ndarray:
+    """Voxel edges (x, y, z) in the order of the turned axes."""
+    turned = np.empty(3)
+    turned[turn[:, 0].astype(int)] = zooms
+    return turned
+
+
+def _turn(affine: np.ndarray) -> np.ndarray:
+    return orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(_DISPLAY))
+
+
+def _open(case: Case, path: Path) -> Any:
+    """The header; voxels are read later, so that a wrong shape is refused before memory is taken."""
+    try:
+        path.open("rb").close()  # nibabel does not say that it may not read
+        nifti: Any = nibabel.load(path)
+        check_claim(path, math.prod(nifti.shape) * nifti.get_data_dtype().itemsize)
+    except Exception as error:  # damaged files make libraries raise nearly anything
+        raise _unreadable(case, path, error) from error
+    if len(nifti.shape) != 3 or 0 in nifti.shape:
+        advice = "this looks like the whole film, give one frame" if len(nifti.shape) == 4 else "fetch it again"
+        raise DataError(f"{case.case_id}: {path.name} has the shape {nifti.shape}; expected three axes; {advice}")
+    edges, affine = nifti.header.get_zooms(), nifti.affine
+    if not (
+        all(0 < edge < math.inf for edge in edges) and np.isfinite(affine).all() and np.linalg.matrix_rank(affine) == 4
+    ):
+        raise DataError(
+            f"{case.case_id}: {path.name} has voxel edges of {', '.join(f'{edge:g}' for edge in edges)} mm and the "
+            f"affine {affine[:3].tolist()}; expected edges above 0 and an affine that can be inverted; fetch it again"
+        )
+    return nifti
+
+
+def _array(case: Case, nifti: Any, path: Path) -> np.ndarray:
+    try:
+        return np.asanyarray(nifti.dataobj)
+    except Exception as error:
+        raise _unreadable(case, path, error) from error
+
+
+def _unreadable(case: Case, path: Path, error: Exception) -> DataError:
+    return DataError(f"{case.case_id}: {path.name} cannot be read as NIfTI {why_unreadable(error, path)}")
+
+
+def _check_affines(case: Case, image: Any, label: Any) -> None:
+    """Both volumes must put their corners at the same place, to half a voxel."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in image.shape], [1], indexing="ij")).reshape(4, -1)
+    distance = np.abs((image.affine - label.affine) @ corners)[:3].max()
+    if not distance <= 0.5 * min(image.header.get_zooms()[:3]):
+        raise DataError(
+            f"{case.case_id}: by their affines {case.files[0].name} and {case.files[1].name} lie up to {distance:.1f} "
+            "mm apart; expected the same voxels; resample the label onto the image or fetch both again"
+        )

@@ -1,0 +1,64 @@
+"""Which patient is in training, validation and test: never two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PureWindowsPath
+
+from dainet.data.sources import Source, evenly_spaced
+from dainet.data.volume import DataError
+from dainet.protocol import DEFAULT_SPLIT, load_split
+from dainet.settings import DataSettings
+
+__all__ = ["choose_patients", "resolve_split", "spread"]
+
+
+def resolve_split(settings: DataSettings, source: Source) -> tuple[str, dict[str, str]]:
+    """The split of the settings: its name, and patient id -> "train", "valid" or "test", also of patients not found.
+
+    Empty means the data set's default; a custom data set without a split file is spread over its sorted ids.
+
+    Raises:
+        ValueError: see `load_split`.
+    """
+    if not settings.split and settings.dataset not in DEFAULT_SPLIT:
+        broken = {problem.patient for problem in source.problems if problem.patient}
+        return "spread", spread(sorted({case.patient for case in source.cases} | broken))
+    name = settings.split or DEFAULT_SPLIT[settings.dataset]
+    return PureWindowsPath(name).name, load_split(settings.dataset, name)  # splits at / and at \\
+
+
+def spread(patients: list[str]) -> dict[str, str]:
+    """About 70/10/20 for data without a split: of every ten sorted ids the 3rd and 8th test, the 6th validates."""
+    kinds = ("train", "train", "test", "train", "train", "valid", "train", "test", "train", "train")
+    return {patient: kinds[i % 10] for i, patient in enumerate(patients)}
+
+
+def choose_patients(
+    split: Mapping[str, str], found: set[str], train_patients: int | tuple[str, ...] | None
+) -> dict[str, str]:
+    """The patients of a split that are there, with training patients thinned out on request.
+
+    A number is spread evenly over the sorted training ids, because ACDC's ids are sorted by pathology.
+
+    Raises:
+        DataError: no patient is left for training or test, or more or other training patients are asked for than found.
+    """
+    train = sorted(patient for patient in found if split.get(patient) == "train")
+    kept = set(train if train_patients is None else _thin_out(train, train_patients))
+    chosen = {p: split[p] for p in sorted(found) if p in split and (split[p] != "train" or p in kept)}
+    for name in ("train", "test"):
+        if name not in chosen.values():
+            raise DataError(f"no {name} patient of the split is among the {len(found)} patients found; check the ids")
+    return chosen
+
+
+def _thin_out(train: list[str], wanted: int | tuple[str, ...]) -> list[str]:
+    if isinstance(wanted, int):
+        if not 1 <= wanted <= len(train):
+            raise DataError(f"data.train_patients = {wanted}, but the source holds {len(train)} training patients")
+        return evenly_spaced(train, wanted)
+    unknown = sorted(set(wanted) - set(train))
+    if unknown:
+        raise DataError(f"data.train_patients names {', '.join(unknown)}, not among the training patients found")
+    return list(wanted)

@@ -1,0 +1,39 @@
+"""Fetch ACDC from its authors' server: `python data_scripts/download_acdc.py TARGET`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dainet.data.download import ACDC_API, ACDC_FOLDER, download_girder, read_secret
+
+__all__ = ["main"]
+
+
+def main(
+    target: Annotated[Path, typer.Argument(help="Folder for training/, testing/; made where missing.")],
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with a key of your account there; default: GIRDER_API_KEY, else public.")
+    ] = None,
+) -> None:
+    """Download ACDC (about 2.3 GB). Run it again after an interruption: finished files are not fetched twice.
+
+    Non-commercial research only, with citation (CC BY-NC-SA 4.0); read the terms at
+    https://www.creatis.insa-lyon.fr/Challenge/acdc/databases.html first.
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("dainet").setLevel(logging.INFO)
+    try:
+        files = download_girder(ACDC_API, ACDC_FOLDER, target, read_secret("GIRDER_API_KEY", api_key_file))
+    except (ValueError, OSError) as error:
+        typer.echo(f"download_acdc: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{len(files)} files in {target}; next: python data_scripts/prepare.py check --source {target}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

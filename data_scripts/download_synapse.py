@@ -1,0 +1,43 @@
+"""Fetch BTCV's abdomen training data ("Synapse"): `python data_scripts/download_synapse.py TARGET`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dainet.data.download import BTCV_ENTITY, download_synapse, read_secret
+
+__all__ = ["main"]
+
+
+def main(
+    target: Annotated[Path, typer.Argument(help="Folder for RawData.zip and its content; made where missing.")],
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with your personal access token; default: SYNAPSE_AUTH_TOKEN.")
+    ] = None,
+    entity: Annotated[
+        str, typer.Option(help="The archive on Synapse; many public scripts name this one, untested with an account.")
+    ] = BTCV_ENTITY,
+) -> None:
+    """Download RawData.zip (about 1.5 GB) and unpack it. Run it again after an interruption to go on.
+
+    Needs a Synapse account that joined the challenge (https://www.synapse.org/Synapse:syn3193805); its terms forbid
+    passing the data on.
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("dainet").setLevel(logging.INFO)
+    try:
+        files = download_synapse(entity, target, read_secret("SYNAPSE_AUTH_TOKEN", token_file))
+    except (ValueError, OSError) as error:
+        typer.echo(f"download_synapse: {error}", err=True)
+        raise typer.Exit(1) from error
+    next_step = f"python data_scripts/prepare.py check --dataset synapse --source {target}"
+    typer.echo(f"{len(files)} training files below {target} (expected 60); next: {next_step}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
