@@ -9,9 +9,9 @@ import h5py
 import nibabel
 import numpy as np
 from conftest import discs
-from dainet.data.phantom_abdomen import make_abdomen
 
 from dainet.data.label_order import label_map
+from dainet.data.phantom_abdomen import make_abdomen
 from dainet.data.sources import Source, open_source
 from dainet.settings import DataSettings
 

@@ -5,9 +5,9 @@ import nibabel
 import numpy as np
 import pytest
 from conftest import discs
-from dainet.data.phantom_abdomen import write_abdomen_phantoms
 from formats import abdomen, acdc_patient, mtunet, nnunet, save_nifti, source, ssl4mis_slices, transunet
 
+from dainet.data.phantom_abdomen import write_abdomen_phantoms
 from dainet.data.prepared import run_prepared
 from dainet.data.volume import DataError
 from dainet.settings import DataSettings
