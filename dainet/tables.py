@@ -79,10 +79,11 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
 
 
 def _never_found(scores: pd.DataFrame) -> list[str]:
-    best = scores[scores["policy"] == "strict"].groupby(["model", "seed", "class"])["dsc"].max()
+    best = scores[scores["policy"] == "strict"].groupby(["model", "seed", "class"], sort=False)["dsc"].max()
+    missed = best[best == 0].reset_index().groupby(["model", "seed"], sort=False)["class"].agg(", ".join)
     return [
-        f"{model}, seed {seed}: {name} was not found in a single test volume; this training failed."
-        for model, seed, name in best[best == 0].index
+        f"{model}, seed {seed}: not found in a single test volume: {names}. This training failed."
+        for (model, seed), names in missed.items()
     ]
 
 

@@ -1,28 +1,34 @@
-"""Write the cardiac phantom data set: `python data_scripts/make_phantoms.py TARGET --patients 30 --seed 0`."""
+"""Write phantoms in the raw layout of a data set: `python data_scripts/make_phantoms.py TARGET --dataset synapse`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dainet.data.phantom import write_cardiac_phantoms
+from dainet.data.phantom_abdomen import write_abdomen_phantoms
 
 __all__ = ["main"]
 
 
 def main(
     target: Annotated[Path, typer.Argument(help="Folder to write; made where missing.")],
-    patients: Annotated[int, typer.Option(min=1, help="How many patients; groups cycle NOR, DCM, HCM, MINF, RV.")] = 30,
+    dataset: Annotated[Literal["acdc", "synapse"], typer.Option(help="Cardiac MR, or abdominal CT.")] = "acdc",
+    patients: Annotated[int, typer.Option(min=1, help="How many patients; 30 at most for synapse.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    size: Annotated[int, typer.Option(min=32, help="Rows and columns in px, for synapse; real ones have 512.")] = 128,
 ) -> None:
-    """Write cardiac phantoms in the raw folder layout of ACDC."""
+    """Write phantoms in the raw folder layout of ACDC or of Synapse (BTCV)."""
     try:
-        write_cardiac_phantoms(target, patients, seed)
-    except FileExistsError as error:
+        if dataset == "acdc":
+            write_cardiac_phantoms(target, patients, seed)
+        else:
+            write_abdomen_phantoms(target, patients, seed, size)
+    except (FileExistsError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    typer.echo(f"{patients} phantom patients (seed {seed}) in {target / 'training'}")
+    typer.echo(f"{patients} phantom patients of {dataset} (seed {seed}) in {target}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from formats import source
 from dainet.data.prepared import normalise, resize_slices, run_prepared
 from dainet.data.sources import source_folder
 from dainet.data.splits import choose_patients, spread
-from dainet.data.volume import DataError
+from dainet.data.volume import DataError, fullest_slice
 from dainet.settings import DataSettings
 
 
@@ -131,3 +131,11 @@ def test_phantoms_of_both_kinds_are_sources():
     for dataset, patients in (("acdc", 2), ("synapse", 2)):
         folder = source_folder(DataSettings(dataset=dataset, phantom_patients=patients))
         assert len({case.patient for case in source(folder, dataset).cases}) == patients
+
+
+def test_the_fullest_slice_has_most_classes_then_most_foreground():
+    label = np.zeros((4, 8, 8), np.uint8)
+    label[0, :6] = 1  # much of one class
+    label[1, 0, :3], label[2, 0, :5], label[2, 1, 0] = (1, 2, 2), 1, 2  # two classes, little of both
+    assert fullest_slice(label) == 2
+    assert fullest_slice(np.zeros((3, 4, 4), np.uint8)) == 0

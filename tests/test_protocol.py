@@ -23,12 +23,12 @@ def test_synapse_is_18_and_12_with_three_of_the_18_for_validation():
 
 
 def test_table_1_has_fifteen_rows_and_eight_organs():
-    table = published_table("synapse", 1)
+    table = published_table("synapse", "table1")
     assert len(table) == 15 and set(table["model"]) == {"", "unet", "dual-1111"}
     dainet = table.set_index("model").loc["dual-1111"]
     assert (dainet["dsc"], dainet["hd95"], dainet["spleen"]) == (84.26, "13.79", 93.74)
     assert [name.lower() for name in CLASSES["synapse"].names] == list(table.columns[3:11])
-    assert published_table("custom", 1).empty
+    assert published_table("custom", "table1").empty
 
 
 @pytest.mark.parametrize("dataset", CLASSES)

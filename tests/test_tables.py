@@ -13,9 +13,9 @@ from dainet.tables import compare, policies, protocol_notes
 ACDC = CLASSES["acdc"].names
 
 
-@pytest.mark.parametrize(("number", "rows"), [(2, 10), (3, 5)])
-def test_ours_stands_below_the_published_row_it_reproduces(number, rows):
-    result = compare(published_table("acdc", number), scores("dual-1111", (0, 1)), ACDC, "strict")
+@pytest.mark.parametrize(("name", "rows"), [("table2", 10), ("table3", 5)])
+def test_ours_stands_below_the_published_row_it_reproduces(name, rows):
+    result = compare(published_table("acdc", name), scores("dual-1111", (0, 1)), ACDC, "strict")
     assert list(result["By"]) == ["paper"] * rows + ["here"]  # the paper's own row is the last one
     paper, ours = result.iloc[-2], result.iloc[-1]
     assert (paper["DSC (%)"], paper["RV"], paper["HD95 (voxels)"]) == ("91.90", "90.53", "")
@@ -26,7 +26,7 @@ def test_ours_stands_below_the_published_row_it_reproduces(number, rows):
 def test_table_1_has_all_rows_distances_and_organs():
     names = CLASSES["synapse"].names
     found = pd.concat([scores("unet", classes=names), scores("single", classes=names)])
-    result = compare(published_table("synapse", 1), found, names, "strict")
+    result = compare(published_table("synapse", "table1"), found, names, "strict")
     assert len(result) == 15 + 2 and list(result.columns[4:12]) == list(names)
     dainet = result[result["Method"] == "DAINet (dual-1111)"].iloc[0]
     assert (dainet["HD95 (voxels)"], dainet["Stomach"]) == ("13.79", "83.48")
@@ -35,7 +35,7 @@ def test_table_1_has_all_rows_distances_and_organs():
 
 
 def test_data_the_paper_does_not_know_have_our_rows_only():
-    result = compare(published_table("custom", 2), scores("unet"), ACDC, "strict")
+    result = compare(published_table("custom", "table2"), scores("unet"), ACDC, "strict")
     assert list(result["By"]) == ["here"] and result["Difference"].item() == ""
 
 
@@ -47,7 +47,7 @@ def test_policies_stand_side_by_side():
 
 
 def test_another_policy_is_not_mixed_in():
-    result = compare(published_table("acdc", 2), scores(), ACDC, "peer")
+    result = compare(published_table("acdc", "table2"), scores(), ACDC, "peer")
     assert (result["By"] == "paper").all()
 
 
@@ -66,12 +66,12 @@ def test_a_class_that_is_never_found_is_said(tiny):
     failed = scores("single")
     failed.loc[failed["class"] == "Myo", "dsc"] = 0.0
     notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)
-    assert notes[-1] == "single, seed 0: Myo was not found in a single test volume; this training failed."
+    assert notes[-1] == "single, seed 0: not found in a single test volume: Myo. This training failed."
 
 
 def test_saved_tables_have_three_forms_and_a_record(tmp_path):
     settings = load_settings("tour", {"output": str(tmp_path / "out"), "data.source": "/secret/place/scans"})
-    table = compare(published_table("acdc", 2), scores(), ACDC, "strict")
+    table = compare(published_table("acdc", "table2"), scores(), ACDC, "strict")
     path = save_table(table, "table2", settings, {"scores": "abc"}, ["a note with 5 % in it"])
     assert path.read_text().endswith("- a note with 5 % in it\n")
     pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False), table)

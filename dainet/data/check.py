@@ -14,7 +14,7 @@ from scipy import ndimage
 from dainet.data.prepared import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
-from dainet.data.volume import Case, DataError, Volume
+from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.progress import progress
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
@@ -28,7 +28,7 @@ _ENOUGH_CASES = 5  # for a median that says something
 
 @dataclass(frozen=True)
 class Picture:
-    """The slice of a case with the most foreground, as a network sees it."""
+    """The fullest slice of a case, as a network sees it."""
 
     case_id: str
     image: np.ndarray  # [128, 128], normalised
@@ -147,7 +147,7 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
 
 
 def _picture(case: Case, volume: Volume, mode: str, window_hu: tuple[float, float]) -> Picture:
-    fullest = int(np.count_nonzero(volume.label, axis=(1, 2)).argmax())
+    fullest = fullest_slice(volume.label)
     chosen, shape = slice(fullest, fullest + 1), (_PICTURE_PX, _PICTURE_PX)
     image = resize_slices(normalise(volume.image, mode, window_hu)[chosen], shape, order=1)[0]
     return Picture(case.case_id, image, resize_slices(volume.label[chosen], shape, order=0)[0])

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
-from dainet.data.volume import Case, DataError, Volume
+from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.progress import progress
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
@@ -56,10 +56,10 @@ class Prepared:
         return {str(case_id): rows.index.to_numpy(copy=True) for case_id, rows in chosen.groupby("case_id", sort=True)}
 
     def example_rows(self, split: str, count: int) -> np.ndarray:
-        """Rows for a figure, not chosen by eye: the slice with most foreground of `count` evenly spaced volumes."""
+        """Rows for a figure, not chosen by eye: the fullest slice of `count` evenly spaced volumes."""
         volumes = list(self.volumes(split).values())
         chosen = evenly_spaced(volumes, min(count, len(volumes)))
-        return np.array([rows[np.count_nonzero(self.labels[rows], axis=(1, 2)).argmax()] for rows in chosen])
+        return np.array([rows[fullest_slice(self.labels[rows])] for rows in chosen])
 
     def native_label(self, case_id: str) -> tuple[np.ndarray, tuple[float, float, float] | None]:
         """The untouched label [D, H, W] of a test volume with the kit's class numbers, and its spacing if known."""

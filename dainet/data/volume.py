@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "reason", "why_unreadable"]
+__all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "fullest_slice", "reason", "why_unreadable"]
 
 _MOST_DEFLATE = 1032  # times smaller than its content a deflated file can be, as gzip, zip and HDF5 deflate
 
@@ -131,3 +131,9 @@ def _mapped(case: Case, label: np.ndarray, label_map: Mapping[int, int]) -> np.n
 def _listed(label_map: Mapping[int, int]) -> str:
     values = sorted(label_map)
     return f"0 to {values[-1]}" if values == list(range(len(values))) else ", ".join(map(str, values))
+
+
+def fullest_slice(label: np.ndarray) -> int:
+    """The slice of a label [D, H, W] to show: the one with most classes, among these the one with most foreground."""
+    counts = [np.bincount(plane.ravel(), minlength=2)[1:] for plane in label]
+    return max(range(len(label)), key=lambda z: (np.count_nonzero(counts[z]), counts[z].sum()))

@@ -60,17 +60,16 @@ def load_split(dataset: str, name: str) -> dict[str, str]:
     return _load_split_file(Path(name))
 
 
-def published_table(dataset: str, number: int) -> pd.DataFrame:
-    """Table 1 (Synapse), 2 or 3 (ACDC) of the paper, every row as printed; no rows for another data set.
+def published_table(dataset: str, name: str) -> pd.DataFrame:
+    """The paper's "table1" (Synapse), "table2" or "table3" (ACDC), every row as printed; else a table without rows.
 
     Columns: method, model, marker, the classes in lower case and `dsc`, in percent; Table 1 also has `hd95` in voxels,
     whatever the paper calls it (PROTOCOL 1.5), empty where not printed. `model` names the network of this kit that
     reproduces the row and is empty for peers' rows.
     """
-    name = f"{dataset}_table{number}.csv"
-    if not files(__name__).joinpath(name).is_file():
+    if not files(__name__).joinpath(f"{dataset}_{name}.csv").is_file():
         return pd.DataFrame(columns=["method", "model", "marker", "dsc"])
-    return _read_csv(name)
+    return _read_csv(f"{dataset}_{name}.csv")
 
 
 def _load_split_file(path: Path) -> dict[str, str]:
