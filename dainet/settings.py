@@ -130,7 +130,9 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
         raise ValueError(f"profile {profile!r} is unknown; choose one of {', '.join(profile_names())}")
     values: dict[str, Any] = yaml.safe_load(_profiles().joinpath(f"{profile}.yaml").read_text(encoding="utf-8")) or {}
     values["profile"] = profile
-    for name, value in (overrides or {}).items():
+    overrides = dict(overrides or {})
+    of_dataset: dict[str, Any] = values.pop("for_dataset", {}).get(overrides.get("data.dataset"), {})
+    for name, value in (of_dataset | overrides).items():
         _set(values, name, value)
     try:
         return Settings.model_validate(values)

@@ -23,6 +23,12 @@ def test_override_by_dotted_name():
     assert load_settings("tour", {"segmentation.epochs": 5}).segmentation.epochs == 5
 
 
+def test_a_profile_may_differ_by_data_set():
+    assert load_settings("tour", {"data.dataset": "synapse"}).segmentation.epochs == 20
+    assert load_settings("tour", {"data.dataset": "synapse", "segmentation.epochs": 3}).segmentation.epochs == 3
+    assert load_settings("tour", {"data.dataset": "acdc"}) == load_settings("tour")
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

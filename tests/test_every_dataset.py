@@ -1,0 +1,40 @@
+"""All notebooks, headless, on the data sets that the stored outputs do not show: no cell may know ACDC's classes."""
+
+import pandas as pd
+import pytest
+from formats import nnunet
+
+from dainet.reproduce import find_notebooks, reproduce
+
+QUICK = {
+    "data.phantom_patients": 6,
+    "vit.image_size": 32,
+    "dino.epochs": 1,
+    "dino.batch_size": 16,
+    "dino.out_dim": 16,
+    "dino.global_size": 32,
+    "dino.local_size": 16,
+    "segmentation.image_size": 32,
+    "segmentation.width": 2,
+    "segmentation.epochs": 1,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dataset", "table", "first", "published"),
+    [("synapse", "table1", "Aorta", 15), ("custom", "table_own_data", "core", 0)],
+)
+def test_the_notebooks_run_on(dataset, table, first, published, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    source = "phantom"
+    if dataset == "custom":
+        nnunet(tmp_path / "Dataset001_Discs", [f"case {number}" for number in range(10)])
+        source = str(tmp_path / "Dataset001_Discs")
+    overrides = QUICK | {"data.dataset": dataset, "data.source": source, "output": str(tmp_path / "figures")}
+    index = reproduce("tour", overrides, find_notebooks())
+    rows = pd.read_csv(index.parent / f"{table}.csv", keep_default_na=False)
+    assert first in rows.columns and list(rows["By"]).count("paper") == published
+    assert set(rows.loc[rows["By"] == "here", "Method"]) == {"unet", "single", "dual-1111"}
+    for name in ("data_sheet", "figure1_attention", "figure2_architecture", "figure3_qualitative", "table3"):
+        assert f"{name}." in index.read_text()
