@@ -87,6 +87,7 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
         settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size},
         {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)},
         lambda folder: finetune(settings.dino, settings.vit.weights, training_slices(prepared_vit), device, folder),
+        resumes=True,
     )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from dainet.data.prepared import Prepared, resize_slices
+from dainet.data.prepared import Prepared
+from dainet.data.preprocessing import resize_slices
 from dainet.metrics import score_volume
 from dainet.slices import SliceData
 from dainet.store import StageResult, run_stage

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import json
 import logging
 import os
 import platform
+import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -16,10 +20,25 @@ from typing import Any
 
 import dainet
 
-__all__ = ["StageResult", "hash_file", "hash_files", "provenance", "repository_root", "run_stage", "runs_folder"]
+__all__ = [
+    "StageError",
+    "StageResult",
+    "hash_file",
+    "hash_files",
+    "provenance",
+    "repository_root",
+    "run_stage",
+    "runs_folder",
+]
 
 log = logging.getLogger(__name__)
 _RECORD = "provenance.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+
+
+class StageError(ValueError):
+    """The folder of finished stages cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +60,12 @@ def run_stage(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
     build: Callable[[Path], None],
+    resumes: bool = False,
 ) -> StageResult:
     """Return the finished stage with this key, building it first where it is missing.
 
-    `build` writes into `<key>.partial`, which is kept when it fails, so that it may resume there; a finished folder is
-    renamed to `<key>` in one step, after its provenance record. A folder without ".partial" is therefore complete.
+    `build` writes into `<key>.partial`; a finished folder is renamed to `<key>` in one step, after its provenance
+    record. A folder without ".partial" is therefore complete.
 
     Args:
         stage: folder name under runs/.
@@ -53,17 +73,18 @@ def run_stage(
         settings: JSON-like settings of this stage, without paths.
         inputs: name -> key or hash of everything read.
         build: writes the files.
+        resumes: a build that failed goes on from what it left; otherwise nothing half-written stays.
+
+    Raises:
+        StageError: the folder of the runs is full or protected.
     """
     key = _key(stage, version, settings, inputs)
     done = runs_folder() / stage / key
-    if not done.exists():
-        partial = done.with_name(f"{key}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        log.info("%s: computing %s", stage, key)
-        build(partial)
-        record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
-        (partial / _RECORD).write_text(json.dumps(record | provenance(), indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(partial, done)
+    record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
+    with _explained_disk():
+        if not done.exists():
+            log.info("%s: computing %s", stage, key)
+            _build(done, record, build, resumes)
     return StageResult(stage, key, done)
 
 
@@ -81,15 +102,22 @@ def provenance() -> dict[str, Any]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    """SHA-256 of a file's content, in hexadecimal; read once per process unless size, time or file number change."""
+    status = path.stat()
+    return _sha256(path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> str:
     """One SHA-256 over the names below `root` and the contents of files, independent of their order."""
     lines = sorted(f"{path.relative_to(root).as_posix()} {hash_file(path)}" for path in paths)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    text = "\n".join(lines)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # file names may be no valid UTF-8
+
+
+@functools.cache
+def _sha256(path: Path, status: tuple[int, ...]) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def repository_root() -> Path:
@@ -104,6 +132,35 @@ def repository_root() -> Path:
 def runs_folder() -> Path:
     """Where finished stages live: the folder in DAINET_RUNS, else runs/ in the repository."""
     return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
+
+
+def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:
+    partial = done.with_name(f"{done.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        build(partial)
+        text = json.dumps(dict(record) | provenance(), indent=1, sort_keys=True)
+        (partial / _RECORD).write_text(text, encoding="utf-8")
+        os.replace(partial, done)
+    except BaseException:
+        if not resumes:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _explained_disk() -> Iterator[None]:
+    """A full or protected disk in one line; errors that concern other files stay as they are."""
+    try:
+        yield
+    except OSError as error:
+        elsewhere = error.filename and not str(error.filename).startswith(str(runs_folder()))
+        if error.errno not in (*_FULL, *_PROTECTED) or elsewhere:
+            raise
+        raise StageError(
+            f"{runs_folder()}: results cannot be written ({error.strerror}); free space there, allow writing, or name "
+            "another folder in DAINET_RUNS"
+        ) from error
 
 
 def _key(stage: str, version: int, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:

@@ -66,6 +66,7 @@ def run_segmentation(
         lambda folder: train(
             _seeded_network(settings, name, seed, data), settings.segmentation, seed, prepared, data, folder
         ),
+        resumes=True,
     )
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from dainet.attention import resize_maps, token_maps
 from dainet.data.phantom import make_cardiac_patient
-from dainet.data.prepared import normalise, resize_slices
+from dainet.data.preprocessing import normalise, resize_slices
 from dainet.device import Device, choose_device
 from dainet.head_scores import best_heads, head_scores
 from dainet.protocol import CLASSES

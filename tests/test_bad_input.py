@@ -510,15 +510,14 @@ def test_a_full_disk(tmp_path, runs):
     script = """
 import resource, sys
 from dainet.data.prepared import run_prepared
-from dainet.data.volume import DataError
 from dainet.settings import DataSettings
+from dainet.store import StageError, runs_folder
 for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         print(len(run_prepared(DataSettings(source=sys.argv[1]), 64).images))
-    except DataError as error:
+    except StageError as error:
         print(error)
-    from dainet.store import runs_folder
     print(len(list((runs_folder() / "prepared").iterdir())))
 """
     pytest.importorskip("resource")
@@ -526,7 +525,7 @@ for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     lines = done.stdout.splitlines()
     assert lines[1::2] == ["0", "0", "0", "0", "1"], done.stdout + done.stderr
-    full = r"the prepared store could not be written \(File too large\); free space below runs/ or move it.*"
+    full = r".*runs: results cannot be written \(File too large\); free space there, allow writing, or name another.*"
     assert all(re.fullmatch(full, line) for line in lines[:-2:2]) and lines[-2] == "12", done.stdout
 
 

@@ -5,7 +5,8 @@ import pytest
 from conftest import discs
 from formats import source
 
-from dainet.data.prepared import normalise, resize_slices, run_prepared
+from dainet.data.prepared import run_prepared
+from dainet.data.preprocessing import normalise, resize_slices
 from dainet.data.sources import source_folder
 from dainet.data.splits import choose_patients, spread
 from dainet.data.volume import DataError, fullest_slice

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from dainet.data.prepared import resize_slices, run_prepared
+from dainet.data.prepared import run_prepared
+from dainet.data.preprocessing import resize_slices
 from dainet.device import choose_device
 from dainet.evaluation import predict_native, read_scores, run_scores
 from dainet.metrics import score_volume

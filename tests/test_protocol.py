@@ -54,16 +54,28 @@ def test_own_split_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("name,split\np1,train\n", "mine.csv.*columns"),
+        ("name,split\np1,train\n", "columns"),
         ("patient,split\np1,training\n", "training"),
         ("patient,split\np1,train\np1,test\n", "p1 listed more than once"),
+        ("patient,split\n,train\n", "without a patient"),
+        ("patient,split\np1\n", r"split words \[''\]"),
+        ("", "no CSV file .No columns"),
+        ('patient,split\n"p1,train\n', "no CSV file .*EOF inside string"),
+        ("patient,split\nJ\xfcrgen,train\n".encode("latin-1"), "no CSV file .*utf-8"),
+        ("patient,split\np1,train\n".encode("utf-16"), "no CSV file .*utf-8"),
     ],
 )
 def test_wrong_split_files(tmp_path, text, words):
     path = tmp_path / "mine.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=words):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=rf"^mine.csv: .*{words}[^\n]*$"):
         load_split("acdc", str(path))
+
+
+def test_a_split_file_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("patient,split\r\n001,train\r\nNA,test\r\n", encoding="utf-8-sig")
+    assert load_split("acdc", str(path)) == {"001": "train", "NA": "test"}
 
 
 def test_unknown_split_lists_the_known():

@@ -1,6 +1,9 @@
+import errno
+import os
+
 import pytest
 
-from dainet.store import hash_files, run_stage
+from dainet.store import StageError, hash_files, run_stage
 
 
 def build(folder):
@@ -21,15 +24,42 @@ def test_every_part_of_the_key_matters(change):
     assert run_stage(**base, build=build).path != run_stage(**(base | change), build=build).path
 
 
-def test_a_failed_stage_leaves_only_its_partial_folder(runs):
+def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs):
     def fail(folder):
         build(folder)
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        run_stage("s", 1, {}, {}, fail)
+        run_stage("s", 1, {}, {}, fail, resumes=True)
     assert [path.suffix for path in (runs / "s").iterdir()] == [".partial"]
     assert run_stage("s", 1, {}, {}, lambda folder: None).path.joinpath("number.txt").exists()  # resumes there
+
+
+def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dainet.store.provenance", full)  # at the very end, when the record is written
+    with pytest.raises(StageError, match=r"runs: results cannot be written \(No space left on device\); free space"):
+        run_stage("s", 1, {}, {}, build)
+    assert not list((runs / "s").iterdir())
+
+
+def test_a_runs_folder_that_is_none_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "file"))
+    with pytest.raises(StageError, match=r"file: results cannot be written .*DAINET_RUNS"):
+        run_stage("s", 1, {}, {}, build)
+
+
+def test_errors_that_are_not_the_disks_stay_what_they_are(runs):
+    def offline(_):
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    with pytest.raises(ConnectionRefusedError):
+        run_stage("s", 1, {}, {}, offline)
+    with pytest.raises(PermissionError, match="weights"):
+        run_stage("s", 1, {}, {}, lambda _: (_ for _ in ()).throw(PermissionError(errno.EACCES, "no", "/weights")))
 
 
 def test_provenance_holds_no_path_or_user(runs):
@@ -44,3 +74,12 @@ def test_hash_of_files_follows_names_and_contents(tmp_path):
     a, b, c = (tmp_path / name for name in "abc")
     assert hash_files([a, b], tmp_path) == hash_files([b, a], tmp_path)
     assert len({hash_files(paths, tmp_path) for paths in ([a], [b], [c])}) == 3
+    before = hash_files([a], tmp_path)
+    a.write_text("2")  # same name and size
+    assert hash_files([a], tmp_path) != before
+
+
+def test_file_names_need_not_be_utf_8(tmp_path):
+    path = tmp_path / os.fsdecode(b"J\xfcrgen")
+    path.write_text("1")
+    assert len(hash_files([path], tmp_path)) == 64

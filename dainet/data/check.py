@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from dainet.data.prepared import normalisation_mode, normalise, resize_slices
+from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice

@@ -84,7 +84,7 @@ def detect_order(measurements: Sequence[pd.DataFrame]) -> tuple[str, list[str]]:
         return fitting[0], judged[fitting[0]][0] + refuted
     found = f"the labels {_seen(measurements)} fit " + (f"several orders ({', '.join(fitting)})" if fitting else "none")
     advice = f"name the order of this copy with data.label_order={'|'.join(ORDERS)}"
-    raise DataError("\n  ".join([f"label order: {found}", *refuted, advice]))
+    raise DataError("; ".join([f"label order: {found}", *refuted, advice]))
 
 
 def check_order(order: str, measurements: Sequence[pd.DataFrame]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
+from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
@@ -24,7 +23,7 @@ from dainet.protocol import Classes
 from dainet.settings import DataSettings
 from dainet.store import StageResult, hash_files, run_stage
 
-__all__ = ["Prepared", "normalisation_mode", "normalise", "resize_slices", "run_prepared"]
+__all__ = ["Prepared", "run_prepared"]
 
 log = logging.getLogger(__name__)
 _VERSION = 2
@@ -81,8 +80,8 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
         keep_native: also keep the labels of test volumes on their native grid, on which they are scored.
 
     Raises:
-        DataError: the source is not recognised, volumes fail their checks, a split is left without patients, or the
-            disk is full.
+        DataError: the source is not recognised, volumes fail their checks, or a split is left without patients.
+        StageError: the disk is full.
     """
     source = open_source(settings)
     split_name, listed = resolve_split(settings, source)
@@ -111,47 +110,6 @@ def _can_be_opened(path: Path) -> bool:
     return True
 
 
-def normalisation_mode(settings: DataSettings, source: Source) -> str:
-    """What "auto" means for this source: "window" for CT, "minmax" for the rest.
-
-    Raises:
-        DataError: a window is asked for, but the grey values are no Hounsfield units.
-    """
-    mode = settings.normalisation
-    if mode == "auto":
-        return "window" if source.is_ct else "minmax"
-    if mode == "window" and not source.is_ct:
-        raise DataError("data.normalisation=window needs Hounsfield units (CT); choose minmax, percentile or zscore")
-    return mode
-
-
-def normalise(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-125, 275)) -> np.ndarray:
-    """Scale one volume [D, H, W].
-
-    Args:
-        image: in the scanner's units.
-        mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; PROTOCOL 1.2), "minmax" (of this volume,
-            to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The paper does
-            not say (PROTOCOL 5.12).
-        window_hu: lowest and highest value that counts, for "window".
-    """
-    if mode == "zscore":
-        return (image - image.mean()) / image.std()
-    low, high = window_hu if mode == "window" else (image.min(), image.max())
-    if mode == "percentile" and np.ptp(percentiles := np.percentile(image, (0.5, 99.5))):
-        low, high = percentiles
-    return (np.clip(image, low, high) - low) / (high - low)
-
-
-def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
-    """Resize [D, H, W] to [D, *shape] slice by slice with scipy's zoom, as the peers do (PROTOCOL 1.4).
-
-    Cubic (order 3) overshoots the input range a little; labels use order 0. Pixel centres of the corners stay corners.
-    """
-    factors = [wanted / found for wanted, found in zip(shape, volume.shape[1:], strict=True)]
-    return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])
-
-
 def _build(
     target: Path,
     source: Source,
@@ -160,24 +118,13 @@ def _build(
     listed: Mapping[str, str],
     about: Mapping[str, Any],
 ) -> None:
-    """Write the store; whatever goes wrong, nothing half-written stays."""
     log.info("%s: %d of the %d patients of the split", source.format.name, len(set(listed) & set(split)), len(listed))
-    try:
-        order, evidence = source.label_evidence
-        counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}
-        facts = dict(about) | {"format": source.format.name, "listed": counts}
-        facts |= {"label_order": order, "label_evidence": evidence}
-        (target / "about.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        _write_volumes(target, source, cases, split, about)
-    except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise DataError(
-            f"the prepared store could not be written ({error.strerror}); free space below runs/ or move it with "
-            "DAINET_RUNS"
-        ) from error
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+    order, evidence = source.label_evidence
+    counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}
+    facts = dict(about) | {"format": source.format.name, "listed": counts}
+    facts |= {"label_order": order, "label_evidence": evidence}
+    (target / "about.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    _write_volumes(target, source, cases, split, about)
 
 
 def _raise_or_log(problems: Sequence[DataError], listed: Mapping[str, str]) -> None:

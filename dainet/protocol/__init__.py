@@ -73,12 +73,17 @@ def published_table(dataset: str, name: str) -> pd.DataFrame:
 
 
 def _load_split_file(path: Path) -> dict[str, str]:
-    table = pd.read_csv(path, dtype=str)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path.name}: no CSV file ({said}); expected UTF-8 text, first line patient,split") from None
     if not {"patient", "split"} <= set(table.columns):
         raise ValueError(f"{path.name}: found the columns {list(table.columns)}, expected patient and split")
-    unknown = set(table["split"]) - {"train", "valid", "test"}
-    if unknown:
-        raise ValueError(f"{path.name}: found the split words {sorted(map(str, unknown))}, expected train, valid, test")
+    unknown = sorted(set(table["split"]) - {"train", "valid", "test"})
+    if unknown or "" in set(table["patient"]):
+        found = f"found the split words {unknown}" if unknown else "found a line without a patient"
+        raise ValueError(f"{path.name}: {found}; expected a patient and one of train, valid, test in every line")
     repeated = sorted(table.loc[table["patient"].duplicated(), "patient"])
     if repeated:
         raise ValueError(f"{path.name}: {', '.join(repeated)} listed more than once; give each patient one split")

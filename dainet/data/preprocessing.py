@@ -1,0 +1,53 @@
+"""What happens to a volume before a network sees it: grey values to a common range, slices to one size."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from dainet.data.sources import Source
+from dainet.data.volume import DataError
+from dainet.settings import DataSettings
+
+__all__ = ["normalisation_mode", "normalise", "resize_slices"]
+
+
+def normalisation_mode(settings: DataSettings, source: Source) -> str:
+    """What "auto" means for this source: "window" for CT, "minmax" for the rest.
+
+    Raises:
+        DataError: a window is asked for, but the grey values are no Hounsfield units.
+    """
+    mode = settings.normalisation
+    if mode == "auto":
+        return "window" if source.is_ct else "minmax"
+    if mode == "window" and not source.is_ct:
+        raise DataError("data.normalisation=window needs Hounsfield units (CT); choose minmax, percentile or zscore")
+    return mode
+
+
+def normalise(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-125, 275)) -> np.ndarray:
+    """Scale one volume [D, H, W].
+
+    Args:
+        image: in the scanner's units.
+        mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; PROTOCOL 1.2), "minmax" (of this volume,
+            to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The paper does
+            not say (PROTOCOL 5.12).
+        window_hu: lowest and highest value that counts, for "window".
+    """
+    if mode == "zscore":
+        return (image - image.mean()) / image.std()
+    low, high = window_hu if mode == "window" else (image.min(), image.max())
+    if mode == "percentile" and np.ptp(percentiles := np.percentile(image, (0.5, 99.5))):
+        low, high = percentiles
+    return (np.clip(image, low, high) - low) / (high - low)
+
+
+def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
+    """Resize [D, H, W] to [D, *shape] slice by slice with scipy's zoom, as the peers do (PROTOCOL 1.4).
+
+    Cubic (order 3) overshoots the input range a little; labels use order 0. Pixel centres of the corners stay corners.
+    """
+    factors = [wanted / found for wanted, found in zip(shape, volume.shape[1:], strict=True)]
+    return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])
