@@ -1,7 +1,9 @@
-"""Reading an image and its label from NIfTI, with everything that can be wrong between the two."""
+"""NIfTI files: reading an image and its label, with everything that can be wrong between the two; and packing one."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from nibabel import orientations
 
 from dainet.data.volume import Case, DataError, Volume, check_claim, why_unreadable
 
-__all__ = ["nifti_stem", "read_nifti_pair"]
+__all__ = ["nifti_stem", "packed_nifti", "read_nifti_pair"]
 
 _DISPLAY = "LPS"  # columns to the patient's left, rows to the back, slices upwards: a picture as radiologists see it
 
@@ -102,3 +104,13 @@ def _check_affines(case: Case, image: Any, label: Any) -> None:
             f"{case.case_id}: by their affines {case.files[0].name} and {case.files[1].name} lie up to {distance:.1f} "
             "mm apart; expected the same voxels; resample the label onto the image or fetch both again"
         )
+
+
+def packed_nifti(array: np.ndarray, affine: np.ndarray) -> bytes:
+    """The bytes of a .nii.gz file of [X, Y, Z] voxels in mm; no time stamp, so that equal data are equal bytes."""
+    image = nibabel.Nifti1Image(np.ascontiguousarray(array), affine)
+    image.header.set_xyzt_units("mm")
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed:
+        packed.write(image.to_bytes())
+    return buffer.getvalue()

@@ -1,21 +1,19 @@
 """A cardiac cine-MR phantom data set in the raw folder layout of ACDC, drawn from a seed.
 
 It contains no real data. Each patient depends on (seed, number) only; see `phantom_anatomy` for the shapes and
-`phantom_image` for the grey levels.
+`phantom_image` and `phantom_scanner` for the grey levels.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from dainet.data.nifti import packed_nifti
 from dainet.data.phantom_anatomy import (
     GROUPS,
     Contours,
@@ -27,15 +25,13 @@ from dainet.data.phantom_anatomy import (
     sample_heart,
 )
 from dainet.data.phantom_image import (
-    Scanner,
     Scene,
-    acquire,
     draw_chest,
     draw_heart,
-    sample_scanner,
     sample_scene,
     texture,
 )
+from dainet.data.phantom_scanner import Scanner, acquire, sample_scanner
 
 __all__ = ["CardiacPatient", "make_cardiac_patient", "write_cardiac_phantoms"]
 
@@ -235,10 +231,5 @@ def _info(patient: CardiacPatient) -> str:
 
 
 def _nifti(volume: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> bytes:
-    """Compressed NIfTI with axes (x, y, z) of a [D, H, W] volume; no time stamp, so that equal data are equal bytes."""
-    image = nib.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), np.diag([*spacing_mm[::-1], 1.0]))
-    image.header.set_xyzt_units("mm")
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed:
-        packed.write(image.to_bytes())
-    return buffer.getvalue()
+    """A [D, H, W] volume with axes (x, y, z) on disk, as ACDC's."""
+    return packed_nifti(volume.transpose(2, 1, 0), np.diag([*spacing_mm[::-1], 1.0]))

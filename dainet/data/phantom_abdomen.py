@@ -1,20 +1,19 @@
 """An abdominal CT phantom data set in the raw folder layout of BTCV (Synapse), drawn from a seed.
 
-It contains no real data. Each patient depends on (seed, number) only; see `phantom_abdomen_anatomy` for the shapes.
+It contains no real data. Each patient depends on (seed, number) only; see `phantom_abdomen_atlas` for organs and
+tissues, and `phantom_abdomen_anatomy` for the shapes.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dainet.data.nifti import packed_nifti
 from dainet.data.phantom_abdomen_anatomy import (
     Abdomen,
     Organ,
@@ -23,6 +22,7 @@ from dainet.data.phantom_abdomen_anatomy import (
     organ_distance,
     sample_abdomen,
 )
+from dainet.data.phantom_abdomen_atlas import TISSUES
 from dainet.data.phantom_anatomy import Table
 
 __all__ = ["ABDOMEN_NUMBERS", "AbdomenPatient", "make_abdomen", "write_abdomen_phantoms"]
@@ -35,38 +35,6 @@ SUBPLANE_MM = 5.0  # a slice thicker than this is the mean of three planes
 PROFILE = 0.6  # of the slice spacing is seen by one slice; all of it would hide the adrenals at small sizes
 NOISE_HU = (9.0, 14.0)
 DIAPHRAGM_MM = 1.5  # muscle and fat between an organ and the wall or the lung
-
-# Hounsfield units in the portal venous phase: mean between patients, their deviation, deviation of the texture
-TISSUES: dict[str, tuple[float, float, float]] = {
-    "air": (-1000, 0, 0),
-    "gas": (-960, 10, 8),
-    "lung": (-850, 20, 35),
-    "fat": (-102, 4, 9),
-    "skin": (35, 10, 10),
-    "muscle": (56, 5, 10),
-    "bone": (520, 70, 90),
-    "marrow": (230, 40, 60),
-    "disc": (85, 8, 8),
-    "heart": (145, 12, 12),
-    "liver": (104, 9, 6),
-    "spleen": (118, 8, 5),
-    "cortex": (182, 10, 8),
-    "medulla": (150, 10, 10),
-    "gallbladder wall": (60, 8, 5),
-    "bile": (8, 4, 3),
-    "esophagus": (58, 8, 12),
-    "stomach wall": (82, 8, 10),
-    "stomach content": (40, 9, 16),
-    "aorta": (166, 7, 3),
-    "cava": (144, 6, 6),
-    "portal": (158, 7, 4),
-    "pancreas": (94, 7, 13),
-    "adrenal": (78, 7, 6),
-    "bowel wall": (92, 8, 8),
-    "bowel content": (32, 12, 20),
-    "stool": (10, 25, 70),
-    "oral contrast": (230, 60, 30),
-}
 
 
 @dataclass(frozen=True)
@@ -277,14 +245,9 @@ def _write(path: Path, volume: NDArray[np.generic], spacing_mm: tuple[float, flo
 
 
 def _nifti(volume: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> bytes:
-    """Compressed NIfTI with axes (L, A, S) of a [D, H, W] volume; no time stamp, so that equal data are equal bytes."""
+    """A [D, H, W] volume with axes (L, A, S) on disk."""
     z, y, x = spacing_mm
-    turned = np.ascontiguousarray(volume[:, ::-1].transpose(2, 1, 0))
+    turned = volume[:, ::-1].transpose(2, 1, 0)
     affine = np.diag([-x, y, z, 1.0])  # NIfTI counts x to the right and y to the front of the patient
     affine[:3, 3] = (x * (turned.shape[0] - 1) / 2, -y * (turned.shape[1] - 1) / 2, 0)
-    image = nib.Nifti1Image(turned, affine)
-    image.header.set_xyzt_units("mm")
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed:
-        packed.write(image.to_bytes())
-    return buffer.getvalue()
+    return packed_nifti(turned, affine)

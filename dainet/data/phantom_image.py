@@ -1,4 +1,4 @@
-"""Grey levels of a phantom slice: the chest around the heart, the heart itself, and what a bSSFP scan does to both."""
+"""Grey levels of a phantom slice: the chest around the heart, and the heart itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from scipy import ndimage
 from dainet.data.phantom_anatomy import Contours, Table, angular_bump, at_angle, distance_to, random_ripple, soften
 
 __all__ = [
-    "Scanner",
     "Scene",
-    "acquire",
     "draw_chest",
     "draw_heart",
-    "sample_scanner",
     "sample_scene",
     "texture",
 ]
@@ -48,26 +45,6 @@ class Scene:
     epicardial_fat_mm: Table  # thickness around the heart
     papillary: tuple[tuple[float, float, float], ...]  # angle in rad, relative distance from the axis, radius in mm
     trabeculae_mm: Table  # muscle that reaches into the cavity and is labelled as blood
-
-
-@dataclass(frozen=True)
-class Scanner:
-    """What one scan does to the ideal grey levels."""
-
-    blur_px: float  # standard deviation of the point spread
-    noise: float  # standard deviation per channel, in units of the grey level
-    coil: tuple[float, float, float]  # strength, and direction of the brightest side
-    band: tuple[float, float, float]  # bSSFP off-resonance: phase in rad, gradients in rad per mm
-
-
-def sample_scanner(rng: np.random.Generator) -> Scanner:
-    """Draw sharpness, noise, coil sensitivity and field of one scan."""
-    return Scanner(
-        blur_px=float(rng.uniform(0.45, 0.85)),
-        noise=float(rng.uniform(0.008, 0.025)),
-        coil=(float(rng.uniform(0.15, 0.5)), float(rng.normal(-0.8, 0.25)), float(rng.normal(-0.5, 0.35))),
-        band=(float(rng.uniform(-0.6, 0.6)), float(rng.normal(0, 0.009)), float(rng.normal(0, 0.009))),
-    )
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
@@ -252,26 +229,3 @@ def _draw_atria(canvas: Table, scene: Scene, x_mm: Table, y_mm: Table, rough: Ta
         canvas = _paint(canvas, edge - 1.8, scene.myocardium, 2.5)
         canvas = _paint(canvas, edge, grey * (0.95 + 0.13 * rough), 2.5)
     return canvas
-
-
-def acquire(image: Table, scanner: Scanner, x_mm: Table, y_mm: Table, rng: np.random.Generator) -> Table:
-    """Scan the slices: coil sensitivity, off-resonance bands, a faint breathing ghost, point spread and Rician noise.
-
-    Args:
-        image: [D, H, W] ideal grey levels.
-        scanner: from `sample_scanner`.
-        x_mm, y_mm: [H, W] heart coordinates of the pixels.
-        rng: noise source.
-
-    Returns:
-        [D, H, W] non-negative magnitudes.
-    """
-    strength, coil_x, coil_y = scanner.coil
-    phase, slope_x, slope_y = scanner.band
-    coil = np.exp(strength * ((coil_x * x_mm + coil_y * y_mm) / 90 - (x_mm**2 + y_mm**2) / 250**2))
-    resonance = phase + slope_x * x_mm + slope_y * y_mm + (x_mm**2 + y_mm**2) / 95**2
-    bands = 1 - 0.75 * np.exp(-((np.cos(resonance / 2) / 0.22) ** 2))  # dark where the phase passes pi
-    ghost = 0.025 * np.roll(image, image.shape[-2] // 3, axis=-2)
-    blurred = ndimage.gaussian_filter((image + ghost) * coil * bands, (0, scanner.blur_px, scanner.blur_px))
-    noise = ndimage.gaussian_filter(rng.standard_normal((2, *image.shape), dtype=np.float32), (0, 0, 0.4, 0.4))
-    return np.hypot(blurred + 1.35 * scanner.noise * noise[0], 1.35 * scanner.noise * noise[1])
