@@ -209,7 +209,7 @@ def test_the_same_image_in_two_splits(cardiac):
     for name in ("frame01.nii.gz", "frame01_gt.nii.gz"):
         shutil.copy(cardiac / "patient001" / f"patient001_{name}", cardiac / "patient002" / f"patient002_{name}")
     report = check(cardiac)
-    expected = "patient001_ED and patient002_ED are the same image in different splits; leave one out of the split"
+    expected = "patient001_ED (train) and patient002_ED (test) are the same image; leave one out of the split"
     assert report.problems == (expected,) and report.suspicions == ()
 
 

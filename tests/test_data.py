@@ -1,3 +1,5 @@
+import shutil
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -5,6 +7,7 @@ import pytest
 from conftest import discs
 from formats import source
 
+from dainet.data.check import check_source
 from dainet.data.prepared import run_prepared
 from dainet.data.preprocessing import normalise, resize_slices
 from dainet.data.sources import source_folder
@@ -99,9 +102,27 @@ def test_a_window_needs_hounsfield_units(h5_source):
 def test_the_same_scan_in_two_splits_is_refused(h5_source, runs):
     copy = (h5_source / "patient001_frame01.h5").read_bytes()
     (h5_source / "patient002_frame01.h5").write_bytes(copy)  # 1 trains, 2 tests
-    with pytest.raises(DataError, match=r"patient002_ED \(test\) and patient001_ED \(train\) are the same image"):
+    with pytest.raises(DataError, match=r"patient001_ED \(train\) and patient002_ED \(test\) are the same image"):
         run_prepared(DataSettings(source=str(h5_source)), 32)
     assert not list((runs / "prepared").iterdir())
+
+
+def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(h5_source, caplog):
+    """In the paper's split patient074 trains and patient076 validates; their labels differ, so the files do, too."""
+    for frame in ("01", "12"):
+        shutil.copy(h5_source / "patient001_frame01.h5", h5_source / f"patient074_frame{frame}.h5")
+        shutil.copy(h5_source / "patient001_frame01.h5", h5_source / f"patient076_frame{frame}.h5")
+        for number in (74, 76):
+            with h5py.File(h5_source / f"patient0{number}_frame{frame}.h5", "r+") as file:
+                file["image"][0, 0, 0] = 7.0 + int(frame)
+                file["label"][0, 0, number - 74] = 1
+    settings = DataSettings(source=str(h5_source))
+    prepared = run_prepared(settings, 32)
+    split = prepared.cases.groupby("patient")["split"].unique().map(list).to_dict()
+    assert split["patient074"] == ["left out"] and split["patient076"] == ["valid"] and split["patient001"] == ["train"]
+    assert caplog.messages.count("patient074 is left out of training: it is the same scan as patient076 (valid)") == 1
+    report = check_source(settings)
+    assert not report.problems and "patient074 is left out of training" in report.suspicions[0]
 
 
 def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):

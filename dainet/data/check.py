@@ -14,6 +14,7 @@ from scipy import ndimage
 from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
+from dainet.data.twins import find_twins
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.progress import progress
 from dainet.protocol import Classes
@@ -75,19 +76,20 @@ def check_source(settings: DataSettings) -> Report:
         lines.append(_line(case, volume, split.get(case.patient, "none"), source.classes.names))
         pictures.append(_picture(case, volume, mode, settings.window_hu))
     cases = pd.DataFrame(lines)
+    left_out = dict[str, str]()
     if lines:
-        leaks = _same_images(cases, in_two_splits=True)
-        problems += [f"{names} are the same image in different splits; leave one out of the split" for names in leaks]
+        leaks, left_out = find_twins(cases)
+        problems += leaks
         problems += _swapped(cases, settings.dataset)
     return Report(
         format=source.format.name,
         normalisation=mode,
         split=split_name,
         label_evidence=evidence,
-        cases=cases.drop(columns=["sha256", "swapped"], errors="ignore"),
+        cases=cases.drop(columns=["patient", "sha256", "swapped"], errors="ignore"),
         missing=_missing(split, {case.patient for case in source.cases}),
         problems=tuple(problems),
-        suspicions=tuple(_suspicions(cases, source)) if lines else (),
+        suspicions=(*left_out.values(), *(_suspicions(cases, source) if lines else ())),
         pictures=tuple(pictures),
         classes=source.classes,
     )
@@ -134,6 +136,7 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
     spacing = " x ".join(f"{edge:.2f}" for edge in volume.spacing_mm) if volume.spacing_mm else "unknown"
     facts: dict[str, Any] = {
         "case_id": case.case_id,
+        "patient": case.patient,
         "split": split,
         "slices": slices,
         "height": height,
@@ -172,16 +175,10 @@ def _swapped(cases: pd.DataFrame, dataset: str) -> list[str]:
     ]
 
 
-def _same_images(cases: pd.DataFrame, in_two_splits: bool) -> list[str]:
-    """Cases with equal voxels, "a and b"; those that leak from one split into another, or the others."""
-    groups = [group for _, group in cases.groupby("sha256", sort=False) if len(group) > 1]
-    leaking = [group.loc[group["split"] != "none", "split"].nunique() > 1 for group in groups]
-    return [" and ".join(g["case_id"]) for g, leaks in zip(groups, leaking, strict=True) if leaks == in_two_splits]
-
-
 def _suspicions(cases: pd.DataFrame, source: Source) -> list[str]:
-    twice = _same_images(cases, in_two_splits=False)
-    odd = [f"{names} are the same image under several names" for names in twice]
+    same = [group for _, group in cases.groupby("sha256", sort=False) if len(group) > 1]
+    harmless = [group for group in same if group.loc[group["split"] != "none", "split"].nunique() < 2]
+    odd = [f"{' and '.join(group['case_id'])} are the same image under several names" for group in harmless]
     if (cases["spacing_mm"] == "unknown").all():
         odd.append("the format stores no voxel spacing: no distance in millimetres can be computed")
     for case_id, spacing in cases[["case_id", "spacing_mm"]].itertuples(index=False):

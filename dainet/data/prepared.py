@@ -17,6 +17,7 @@ import pandas as pd
 from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
+from dainet.data.twins import find_twins
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.progress import progress
 from dainet.protocol import Classes
@@ -27,6 +28,10 @@ __all__ = ["Prepared", "run_prepared"]
 
 log = logging.getLogger(__name__)
 _VERSION = 2
+_COLUMNS = (
+    *("case_id", "patient", "phase", "group", "slice", "split"),
+    *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "file", "sha256"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,9 @@ class Prepared:
     """An opened prepared store; row i of each array is one slice.
 
     `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both memory-mapped; `cases` has one line per row with
-    case_id, patient, phase, group, slice, split, spacing in mm (empty where unknown), source file and the SHA-256 of
-    the volume's voxels. `about` says what was read: data set, format, label order and its evidence, size of the split.
+    case_id, patient, phase, group, slice, split ("left out": see `find_twins`), spacing in mm (empty where unknown),
+    source file and the SHA-256 of the volume's voxels. `about` says what was read: data set, format, label order and its
+    evidence, size of the split.
     """
 
     result: StageResult
@@ -159,10 +165,14 @@ def _write_volumes(
             if about["native"] and split[case.patient] == "test":
                 spacing = np.array(volume.spacing_mm or (), dtype=np.float64)
                 np.savez_compressed(target / "native" / f"{case.case_id}.npz", label=volume.label, spacing_mm=spacing)
-    problems += _leaks(lines)
-    if problems:
-        raise DataError("\n".join(problems))
-    pd.DataFrame(lines).to_csv(target / "cases.csv", index=False)
+    table = pd.DataFrame(lines, columns=_COLUMNS)
+    leaks, left_out = find_twins(table.drop_duplicates("case_id"))
+    if problems or leaks:
+        raise DataError("\n".join(problems + leaks))
+    for sentence in left_out.values():
+        log.warning("%s", sentence)
+    table.loc[table["patient"].isin(left_out), "split"] = "left out"
+    table.to_csv(target / "cases.csv", index=False)
 
 
 @contextmanager
@@ -195,20 +205,6 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
     spacing = {"spacing_z_mm": z, "spacing_y_mm": y, "spacing_x_mm": x}
     source = {"file": case.files[0].name, "sha256": hashlib.sha256(volume.image.tobytes()).hexdigest()}
     return [common | {"slice": i, "split": split} | spacing | source for i in range(len(volume.image))]
-
-
-def _leaks(lines: Sequence[Mapping[str, object]]) -> list[str]:
-    """The same scan under two names in two splits: a test on what was seen."""
-    first: dict[object, Mapping[str, object]] = {}
-    problems = {}
-    for line in lines:
-        other = first.setdefault(line["sha256"], line)
-        if other["split"] != line["split"]:
-            problems[line["case_id"]] = (
-                f"{line['case_id']} ({line['split']}) and {other['case_id']} ({other['split']}) are the same image; "
-                "leave one out of the split"
-            )
-    return list(problems.values())
 
 
 def _open(result: StageResult) -> Prepared:

@@ -1,0 +1,35 @@
+"""The same scan under two names: where a split puts them on two sides, a network is tested on what it has seen."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+__all__ = ["KNOWN_TWINS", "find_twins"]
+
+KNOWN_TWINS = (frozenset({"patient074", "patient076"}),)  # one scan of ACDC, annotated twice (PROTOCOL 5.35)
+
+
+def find_twins(volumes: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
+    """Look for equal images in different parts of a split.
+
+    Args:
+        volumes: one line per volume with case_id, patient, split ("none" for a patient of no part) and sha256, the
+            hash of the image's voxels.
+
+    Returns:
+        What would spoil a run, a sentence per pair; and the patients to leave out of training, each with the reason:
+        those that the data set's authors put in twice. Which other pair is a mistake, only the user can know.
+    """
+    problems, left_out = list[str](), dict[str, str]()
+    for _, group in volumes[volumes["split"] != "none"].groupby("sha256", sort=False):
+        if group["split"].nunique() == 1:
+            continue
+        trained = group[group["split"] == "train"]
+        others = group.drop(trained.index)
+        if frozenset(group["patient"]) in KNOWN_TWINS and len(trained) == len(others) == 1:
+            patient, other, split = trained["patient"].iloc[0], others["patient"].iloc[0], others["split"].iloc[0]
+            left_out[patient] = f"{patient} is left out of training: it is the same scan as {other} ({split})"
+        else:
+            names = [f"{line.case_id} ({line.split})" for line in group.itertuples()]
+            problems.append(f"{' and '.join(names)} are the same image; leave one out of the split")
+    return problems, left_out
