@@ -40,7 +40,7 @@ class Prepared:
 
     `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both memory-mapped; `cases` has one line per row with
     case_id, patient, phase, group, slice, split ("left out": see `find_twins`), spacing in mm (empty where unknown),
-    source file and the SHA-256 of the volume's voxels. `about` says what was read: data set, format, label order and its
+    source file and the SHA-256 of the voxels. `about` says what was read: data set, format, label order and its
     evidence, size of the split.
     """
 
