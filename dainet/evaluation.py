@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
 from dainet.data.preprocessing import resize_slices
@@ -14,7 +16,7 @@ from dainet.metrics import score_volume
 from dainet.slices import SliceData
 from dainet.store import StageResult, run_stage
 
-__all__ = ["predict_native", "read_scores", "run_scores"]
+__all__ = ["class_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
 
 _VERSION = 1
 
@@ -26,6 +28,28 @@ def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: t
     """
     prediction = data.predict(model, rows).cpu().numpy()
     return resize_slices(prediction, (shape[1], shape[2]), order=0)
+
+
+def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> Tensor:
+    """DSC per volume and foreground class [V, N] at network size; NaN where neither label nor prediction holds it.
+
+    Args:
+        model: a network of this kit.
+        data: its slices.
+        volumes: case id -> row numbers, at least one; see `Prepared.volumes`.
+    """
+    rows, lengths = np.concatenate(list(volumes.values())), [len(part) for part in volumes.values()]
+    prediction = data.predict(model, rows).split(lengths)
+    label = data.labels[torch.as_tensor(rows, device=data.labels.device)].split(lengths)
+    classes = len(data.classes.names)
+    return torch.stack([class_dsc(p, y, classes) for p, y in zip(prediction, label, strict=True)])
+
+
+def class_dsc(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
+    """DSC of the labels 1 to `classes` [N] over all pixels of two equal shapes; NaN where both lack the label."""
+    foreground = torch.arange(1, classes + 1, device=label.device)[:, None]
+    p, y = prediction.flatten() == foreground, label.flatten() == foreground  # [N, pixels]
+    return 2 * (p & y).sum(1) / (p.sum(1) + y.sum(1))
 
 
 def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, data: SliceData) -> StageResult:

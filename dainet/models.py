@@ -111,8 +111,12 @@ class DAINet(nn.Module):
 
     def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
         _check_size(image)
-        *image_skips, image_bottleneck = self.image_encoder(image)
-        *attention_skips, attention_bottleneck = self.attention_encoder(_required(attention, self.heads))
+        return self.decode(self.image_encoder(image), self.attention_encoder(_required(attention, self.heads)))
+
+    def decode(self, image_features: Sequence[Tensor], attention_features: Sequence[Tensor]) -> Tensor:
+        """Logits from the five features of each encoder, full resolution first."""
+        *image_skips, image_bottleneck = image_features
+        *attention_skips, attention_bottleneck = attention_features
         skips = [
             [image_skip, attention_skip] if on else [image_skip]
             for on, image_skip, attention_skip in zip(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dainet import models
 from dainet.augment import augment
 from dainet.data.prepared import Prepared
+from dainet.evaluation import volume_dsc
 from dainet.losses import segmentation_loss
 from dainet.progress import progress
 from dainet.settings import SegmentationSettings, Settings
@@ -127,17 +128,7 @@ def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.
     """
     if not volumes:
         return float("nan")
-    rows = np.concatenate(list(volumes.values()))
-    prediction = data.predict(model, rows).split([len(part) for part in volumes.values()])
-    label = data.labels[torch.as_tensor(rows, device=data.labels.device)].split([len(v) for v in volumes.values()])
-    scores = [_class_dsc(p, y, _classes(model)) for p, y in zip(prediction, label, strict=True)]
-    return torch.stack(scores).nanmean().item()
-
-
-def _class_dsc(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
-    foreground = torch.arange(1, classes, device=label.device)[:, None]
-    p, y = prediction.flatten() == foreground, label.flatten() == foreground  # [classes - 1, voxels]
-    return 2 * (p & y).sum(1) / (p.sum(1) + y.sum(1))
+    return volume_dsc(model, data, volumes).nanmean().item()
 
 
 def _train_epoch(
@@ -189,10 +180,6 @@ def _network(settings: Settings, name: str, data: SliceData) -> nn.Module:
     segmentation, device = settings.segmentation, data.device
     model = models.build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
     return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]
-
-
-def _classes(model: nn.Module) -> int:
-    return model.head.out_channels  # type: ignore[union-attr, return-value]
 
 
 def _stops_early(history: list[dict[str, Any]], settings: SegmentationSettings) -> bool:

@@ -11,7 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from dainet.settings import Settings, load_settings
+from dainet.data.prepared import Prepared, run_prepared
+from dainet.device import choose_device
+from dainet.settings import AttentionSettings, Settings, load_settings
+from dainet.slices import SliceData
+from dainet.store import run_stage
 
 # Tiny tensors gain nothing from threads, and threads that wait for a busy core make them 100 times slower.
 torch.set_num_threads(1)
@@ -81,3 +85,21 @@ def scores(
                 record = {"model": model, "seed": seed, "patient": case_id, "class": name, "policy": "strict"}
                 lines.append(record | {"dsc": value - shift - 0.02 * seed, "hd95_vox": 4.0, "hd95_mm": math.nan})
     return pd.DataFrame(lines)
+
+
+@pytest.fixture
+def prepared(tiny: Settings) -> Prepared:
+    return run_prepared(tiny.data, tiny.segmentation.image_size)
+
+
+@pytest.fixture
+def data(prepared: Prepared) -> SliceData:
+    """Slices with three random maps each."""
+    maps = np.random.default_rng(0).random((len(prepared.images), 3, 4, 4)).astype(np.float16)
+
+    def write(folder: Path) -> None:
+        np.save(folder / "attention.npy", maps)
+        (folder / "attention.json").write_text('{"heads": 3, "grid": [4, 4], "patch": 8, "vit_size_px": 32}')
+
+    stage = run_stage("attention", 1, {}, {}, write)
+    return SliceData(prepared, stage, AttentionSettings(), choose_device("cpu"))

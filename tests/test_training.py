@@ -6,30 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dainet.data.prepared import run_prepared
 from dainet.device import choose_device
 from dainet.models import build
 from dainet.settings import AttentionSettings
 from dainet.slices import SliceData
-from dainet.store import run_stage
 from dainet.training import mean_volume_dsc, poly_factor, run_segmentation, train
-
-
-@pytest.fixture
-def prepared(tiny):
-    return run_prepared(tiny.data, tiny.segmentation.image_size)
-
-
-@pytest.fixture
-def data(prepared):
-    maps = np.random.default_rng(0).random((len(prepared.images), 3, 4, 4)).astype(np.float16)
-
-    def write(folder):
-        np.save(folder / "attention.npy", maps)
-        (folder / "attention.json").write_text('{"heads": 3, "grid": [4, 4], "patch": 8, "vit_size_px": 32}')
-
-    stage = run_stage("attention", 1, {}, {}, write)
-    return SliceData(prepared, stage, AttentionSettings(), choose_device("cpu"))
 
 
 @pytest.fixture
