@@ -15,8 +15,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from scipy.stats import spearmanr
 
-__all__ = ["dino_curves", "head_score_figure", "new_figure", "score_distribution", "training_curves"]
+__all__ = [
+    "dino_curves",
+    "head_importance_figure",
+    "head_score_figure",
+    "new_figure",
+    "score_distribution",
+    "training_curves",
+]
 
 WIDTH = 11.5  # inches at most: a notebook's column
 _STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow panels
@@ -106,6 +114,33 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
         panel.tick_params(labelsize=9, length=0, rotation=0)
     bar = figure.colorbar(panels[-1].collections[0], ax=list(panels), fraction=0.05, pad=0.02)
     bar.set_label({"auroc": "AUROC", "iou": "IoU"}[metric], fontsize=9)
+    return figure
+
+
+def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Figure:
+    """What each head is worth to a network, and whether that is what its map alone promises.
+
+    Left: DSC lost when a head is cut. Right: the same against the head's AUROC for all classes together, with
+    Spearman's rank correlation.
+
+    Args:
+        importance: see `dainet.cuts.head_importance`.
+        scores: see `dainet.head_scores.head_scores`, of the same heads.
+    """
+    lost = importance[importance["class"] == "mean"].set_index("head")["lost"]
+    auroc = _head_table(scores, "auroc")["any"]
+    figure = new_figure(10, 3.4)
+    bars, points = figure.subplots(1, 2)
+    bars.barh(lost.index, lost, color=["C0"] * len(auroc) + ["grey"], height=0.7)
+    bars.invert_yaxis()
+    _label(bars, "DSC lost (points)", "")
+    bars.set_yticks(range(len(lost)), lost.index)
+    points.scatter(auroc, lost[auroc.index], color="C0")
+    for head, x in auroc.items():
+        points.annotate(str(head), (x, lost[head]), (5, 4), textcoords="offset points", fontsize=9)
+    points.margins(0.2)
+    points.set_title(f"rank correlation {spearmanr(auroc, lost[auroc.index]).statistic:.2f}", fontsize=10)
+    _label(points, "AUROC of the map", "DSC lost (points)")
     return figure
 
 

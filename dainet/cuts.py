@@ -73,7 +73,8 @@ def head_importance(model: UNet | DAINet, data: SliceData, volumes: Mapping[str,
         volumes: case id -> row numbers.
 
     Returns:
-        Columns head (1 to h, or "all"), class (the classes, then "mean"), dsc and lost, both in percent.
+        Columns head ("Head 1" to "Head h", then "all heads"), class (the classes, then "mean"), dsc and lost, both in
+        percent.
 
     Raises:
         ValueError: the network takes no maps, or there are no volumes.
@@ -84,7 +85,7 @@ def head_importance(model: UNet | DAINet, data: SliceData, volumes: Mapping[str,
     network, heads = CutNetwork(model), range(model.heads)
     whole = _class_means(network, data, volumes)
     parts = []
-    for name, off in [*((str(head + 1), {head}) for head in heads), ("all", set(heads))]:
+    for name, off in [*((f"Head {head + 1}", {head}) for head in heads), ("all heads", set(heads))]:
         network.heads_on = tuple(head not in off for head in heads)
         dsc = _class_means(network, data, volumes)
         parts.append(pd.DataFrame({"head": name, "class": dsc.index, "dsc": dsc.array, "lost": (whole - dsc).array}))

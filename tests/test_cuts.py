@@ -90,8 +90,8 @@ def test_the_head_that_matters_loses_its_dsc(prepared, data):
     volumes = prepared.volumes("valid")
     lost = head_importance(SeesOneHead(), data, volumes).set_index(["head", "class"])["lost"]
     whole = 100 * mean_volume_dsc(SeesOneHead(), data, volumes)
-    assert lost[("2", "mean")] == lost[("all", "mean")] == pytest.approx(whole) and whole > 0
-    assert (lost[["1", "3"]] == 0).all() and len(lost) == 4 * 4
+    assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole) and whole > 0
+    assert (lost[["Head 1", "Head 3"]] == 0).all() and len(lost) == 4 * 4
 
 
 def test_head_importance_needs_heads_and_volumes(prepared, data):

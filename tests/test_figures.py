@@ -152,6 +152,19 @@ def cases(policies=("peer",)):
     return pd.DataFrame(rows, columns=["model", "class", "policy", "dsc"])
 
 
+def test_head_importance_names_every_head_and_shows_the_rank_correlation():
+    heads = ["Head 1", "Head 2", "Head 3"]
+    importance = pd.DataFrame({"head": [*heads, "all heads"], "class": "mean", "lost": [3.0, 1.0, 2.0, 9.0]})
+    scores = pd.DataFrame({"head": [0, 1, 2], "class": "any", "auroc": [0.9, 0.5, 0.6], "iou": 0.1, "slices": 4})
+    figure = charts.head_importance_figure(importance, scores)
+    figure.canvas.draw()
+    bars, points = figure.axes
+    assert [text.get_text() for text in bars.get_yticklabels()] == [*heads, "all heads"]
+    assert [bar.get_width() for bar in bars.patches] == [3, 1, 2, 9]
+    assert points.get_title() == "rank correlation 1.00"
+    assert points.collections[0].get_offsets().tolist() == [[0.9, 3], [0.5, 1], [0.6, 2]]
+
+
 def test_score_distribution_shows_every_case():
     figure = draw(charts.score_distribution(cases()))
     (panel,) = figure.axes
