@@ -20,7 +20,7 @@ from dainet.head_scores import head_scores
 from dainet.settings import Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult
-from dainet.training import load_model, run_segmentation
+from dainet.training import load_model, monitored_volumes, run_segmentation
 from dainet.vit import DinoViT, load_vit, randomised
 
 __all__ = [
@@ -52,8 +52,14 @@ class Trained:
 
 
 def prepare(settings: Settings) -> Prepared:
-    """Slices at the networks' size, and the test volumes on their native grid."""
-    return run_prepared(settings.data, settings.segmentation.image_size)
+    """Slices at the networks' size, and the test volumes on their native grid.
+
+    Raises:
+        ValueError: see `monitored_volumes`; it is said here, hours before the networks are trained.
+    """
+    prepared = run_prepared(settings.data, settings.segmentation.image_size)
+    monitored_volumes(settings.segmentation, prepared)
+    return prepared
 
 
 def prepare_for_vit(settings: Settings) -> Prepared:

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from tqdm import tqdm
 
-__all__ = ["progress"]
+__all__ = ["progress", "reported_to"]
 
 Item = TypeVar("Item")
+Report = Callable[[str, int, int], None]  # description, finished, of how many
+
+_report: ContextVar[Report | None] = ContextVar("_report", default=None)
 
 
-def progress(items: Iterable[Item], description: str) -> Iterable[Item]:
+def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
     """Iterate with a bar at a terminal, without one elsewhere.
 
     A notebook kernel replaces sys.stderr and calls itself a terminal, also when nobody looks; there the log line of
-    each epoch is enough.
+    each epoch is enough, unless the caller listens (`reported_to`).
     """
     watched = sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty()
-    return tqdm(items, desc=description, disable=not watched)
+    report = _report.get()
+    for finished, item in enumerate(tqdm(items, desc=description, disable=not watched)):
+        if report:
+            report(description, finished, len(items))
+        yield item
+
+
+@contextmanager
+def reported_to(report: Report) -> Iterator[None]:
+    """Inside, every step of a long computation calls `report(description, finished, total)`."""
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)

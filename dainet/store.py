@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -22,7 +23,9 @@ import dainet
 
 __all__ = [
     "StageError",
+    "StageMissing",
     "StageResult",
+    "finished_only",
     "hash_file",
     "hash_files",
     "provenance",
@@ -35,6 +38,13 @@ log = logging.getLogger(__name__)
 _RECORD = "provenance.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+
+
+_may_build = ContextVar("_may_build", default=True)
+
+
+class StageMissing(LookupError):
+    """A stage that is not finished was asked for where nothing may be computed; the message names it."""
 
 
 class StageError(ValueError):
@@ -77,15 +87,28 @@ def run_stage(
 
     Raises:
         StageError: the folder of the runs is full or protected.
+        StageMissing: it is not finished, inside `finished_only`.
     """
     key = _key(stage, version, settings, inputs)
     done = runs_folder() / stage / key
     record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
     with _explained_disk():
         if not done.exists():
+            if not _may_build.get():
+                raise StageMissing(f"{stage} has not been computed with these settings")
             log.info("%s: computing %s", stage, key)
             _build(done, record, build, resumes)
     return StageResult(stage, key, done)
+
+
+@contextmanager
+def finished_only() -> Iterator[None]:
+    """Inside, finished stages are opened as always, and a missing one raises `StageMissing` instead of being built."""
+    token = _may_build.set(False)
+    try:
+        yield
+    finally:
+        _may_build.reset(token)
 
 
 def provenance() -> dict[str, Any]:

@@ -26,7 +26,15 @@ from dainet.settings import SegmentationSettings, Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult, run_stage
 
-__all__ = ["MONITORED_SPLIT", "load_model", "mean_volume_dsc", "poly_factor", "run_segmentation", "train"]
+__all__ = [
+    "MONITORED_SPLIT",
+    "load_model",
+    "mean_volume_dsc",
+    "monitored_volumes",
+    "poly_factor",
+    "run_segmentation",
+    "train",
+]
 
 log = logging.getLogger(__name__)
 _VERSION = 1
@@ -86,15 +94,10 @@ def train(
     Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats the undisturbed one.
 
     Raises:
-        ValueError: the rule selects on validation volumes and there are none.
+        ValueError: see `monitored_volumes`.
         FloatingPointError: the loss is no longer finite.
     """
-    volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
-    if not volumes and settings.selection != "last":
-        raise ValueError(
-            f"segmentation.selection is {settings.selection!r}, but the split has no such volumes; "
-            "add validation patients or set segmentation.selection=last"
-        )
+    volumes = monitored_volumes(settings, prepared)
     rows = prepared.rows("train")
     steps = -(-len(rows) // settings.batch_size)
     optimiser = torch.optim.Adam(
@@ -113,6 +116,21 @@ def train(
         log.info("epoch %d/%d  loss %.4f  monitored DSC %.4f", epoch + 1, settings.epochs, loss, dsc)
         _save(folder, model, optimiser, schedule, history)
     _finish(folder, model, settings, history)
+
+
+def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dict[str, np.ndarray]:
+    """The volumes on which the rule chooses a checkpoint: case id -> row numbers.
+
+    Raises:
+        ValueError: the rule needs some and there are none.
+    """
+    volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
+    if not volumes and settings.selection != "last":
+        raise ValueError(
+            f"segmentation.selection is {settings.selection!r}, but the split has no such volumes; "
+            "add validation patients or set segmentation.selection=last"
+        )
+    return volumes
 
 
 def poly_factor(step: int, total: int) -> float:

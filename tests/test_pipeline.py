@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dainet import pipeline
+from dainet import pipeline, store
 from dainet.attention import open_attention
 
 
@@ -34,3 +34,28 @@ def test_head_scores_of_the_test_slices(tiny):
     scores = pipeline.score_heads(tiny, "pretrained")
     assert len(scores) == 6 * 4 and set(scores["class"]) == {"RV", "Myo", "LV", "any"}
     assert (scores["slices"] == 6).all() and scores["auroc"].between(0, 1).all()
+
+
+def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_trained(tiny, tmp_path):
+    split = tmp_path / "split.csv"
+    split.write_text(
+        "patient,split\n" + "".join(f"patient{n:03d},train\n" for n in (1, 2, 4, 5, 19)) + "patient090,test\n"
+    )
+    settings = tiny.model_copy(update={"data": tiny.data.model_copy(update={"split": str(split)})})
+    with pytest.raises(ValueError, match="no such volumes; add validation patients or set segmentation.selection=last"):
+        pipeline.prepare(settings)
+    last = settings.segmentation.model_copy(update={"selection": "last"})
+    pipeline.prepare(settings.model_copy(update={"segmentation": last}))
+
+
+def test_looking_for_what_is_finished_computes_nothing(tiny, runs):
+    with store.finished_only(), pytest.raises(store.StageMissing, match="prepared has not been computed"):
+        pipeline.train(tiny, "unet", seed=0)
+    assert not runs.exists()
+    trained = pipeline.train(tiny, "unet", seed=0)
+    pipeline.prepare_for_vit(tiny)
+    with store.finished_only():
+        assert pipeline.train(tiny, "unet", seed=0).cases.equals(trained.cases)
+        with pytest.raises(store.StageMissing, match="dino has not been computed"):
+            pipeline.train(tiny, "single", seed=0)
+    pipeline.finetune(tiny)  # allowed again
