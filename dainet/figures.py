@@ -15,6 +15,7 @@ from dainet.charts import WIDTH, new_figure
 
 __all__ = [
     "attention_figure",
+    "grey",
     "label_overlay",
     "qualitative_figure",
     "slice_montage",
@@ -23,13 +24,16 @@ __all__ = [
 _OPACITY = 0.55  # of a label's colour over the image
 
 
-def label_overlay(image: np.ndarray, label: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+def label_overlay(
+    image: np.ndarray, label: np.ndarray, colours: Sequence[str], opacity: float = _OPACITY
+) -> np.ndarray:
     """The image in grey with every class's colour over it; background stays grey.
 
     Args:
         image: [H, W], any range; its 0.5 and 99.5 percentiles become black and white.
         label: [H, W] whole numbers, 0 = background.
         colours: of the labels 1, 2, 3 ...
+        opacity: of the colours, 0..1.
 
     Returns:
         [H, W, 3] in [0, 1].
@@ -41,8 +45,8 @@ def label_overlay(image: np.ndarray, label: np.ndarray, colours: Sequence[str]) 
         raise ValueError(f"image of {image.shape} and label of {label.shape} px; resize one of them first")
     _check_colours(label, colours)
     palette = np.array([(0.0, 0.0, 0.0), *map(to_rgb, colours)])
-    opacity = np.where(label > 0, _OPACITY, 0.0)[..., None]  # [H, W, 1]
-    return (1 - opacity) * _grey(image)[..., None] + opacity * palette[label.astype(int)]
+    weight = np.where(label > 0, opacity, 0.0)[..., None]  # [H, W, 1]
+    return (1 - weight) * grey(image)[..., None] + weight * palette[label.astype(int)]
 
 
 def attention_figure(
@@ -71,7 +75,7 @@ def attention_figure(
     titles = ["Image", "Ground truth", *(f"Head {head + 1}" for head in range(maps.shape[1]))]
     figure, axes = _panels(names, titles, images)
     for row, image, label, heads in zip(axes, images, labels, maps, strict=True):
-        row[0].imshow(_grey(image), cmap="gray", vmin=0, vmax=1)
+        row[0].imshow(grey(image), cmap="gray", vmin=0, vmax=1)
         row[1].imshow(label_overlay(image, label, colours))
         for panel, attn in zip(row[2:], heads, strict=True):
             panel.imshow(np.asarray(attn, np.float32), cmap="viridis")
@@ -111,7 +115,7 @@ def qualitative_figure(
         sample_names, ["Image", "Ground truth", *predictions], images, 0.1 if scores is None else 0.3
     )
     for i, row in enumerate(axes):
-        row[0].imshow(_grey(images[i]), cmap="gray", vmin=0, vmax=1)
+        row[0].imshow(grey(images[i]), cmap="gray", vmin=0, vmax=1)
         row[1].imshow(label_overlay(images[i], labels[i], colours))
         for panel, (model, predicted) in zip(row[2:], predictions.items(), strict=True):
             panel.imshow(label_overlay(images[i], predicted[i], colours))
@@ -151,7 +155,7 @@ def slice_montage(
     for i, panel in enumerate(panels):
         panel.set_axis_off()
         if i < len(images):
-            panel.imshow(_grey(images[i]), cmap="gray", vmin=0, vmax=1)
+            panel.imshow(grey(images[i]), cmap="gray", vmin=0, vmax=1)
             panel.set_title(titles[i], fontsize=9)
             if labels is not None:
                 _outline(panel, labels[i], colours)
@@ -160,7 +164,7 @@ def slice_montage(
     return figure
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def grey(image: np.ndarray) -> np.ndarray:
     """[H, W] -> [0, 1], black and white at the 0.5 and 99.5 percentiles; one value everywhere gives black."""
     image = np.asarray(image, np.float64)
     low, high = np.percentile(image, (0.5, 99.5))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from torch import nn
 
 from dainet.attention import open_attention, resize_maps, run_attention
 from dainet.checkpoints import weights_hash
@@ -17,6 +16,7 @@ from dainet.device import choose_device
 from dainet.dino_training import run_dino
 from dainet.evaluation import read_scores, run_scores
 from dainet.head_scores import head_scores
+from dainet.models import DAINet, UNet
 from dainet.settings import Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult
@@ -46,7 +46,7 @@ class Trained:
 
     name: str
     seed: int
-    model: nn.Module
+    model: UNet | DAINet
     segmentation: StageResult
     cases: pd.DataFrame
 

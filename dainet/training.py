@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dainet import models
 from dainet.augment import augment
 from dainet.data.prepared import Prepared
 from dainet.evaluation import volume_dsc
 from dainet.losses import segmentation_loss
+from dainet.models import DAINet, UNet, build
 from dainet.progress import progress
 from dainet.settings import SegmentationSettings, Settings
 from dainet.slices import SliceData
@@ -79,7 +79,7 @@ def run_segmentation(
     )
 
 
-def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> nn.Module:
+def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:
     """Build a trained network with the weights that its selection rule chose, on the device, in evaluation mode."""
     model = _network(settings, name, data)
     model.load_state_dict(load_file(result.path / "model.safetensors"), strict=True)
@@ -187,16 +187,16 @@ def _augmented(
     return image, maps, label[:, 0].long()
 
 
-def _seeded_network(settings: Settings, name: str, seed: int, data: SliceData) -> nn.Module:
+def _seeded_network(settings: Settings, name: str, seed: int, data: SliceData) -> UNet | DAINet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _network(settings, name, data)
 
 
-def _network(settings: Settings, name: str, data: SliceData) -> nn.Module:
+def _network(settings: Settings, name: str, data: SliceData) -> UNet | DAINet:
     classes = len(data.classes.names) + 1
     segmentation, device = settings.segmentation, data.device
-    model = models.build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
+    model = build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
     return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]
 
 

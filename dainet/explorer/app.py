@@ -1,0 +1,261 @@
+"""The explorer: asks the predictor for what the controls say and shows it, or says in place why it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+
+from dainet.data.volume import fullest_slice
+from dainet.evaluation import class_dsc
+from dainet.explorer.controls import COLOUR_BLIND_SAFE, Controls, head_toggles
+from dainet.explorer.drawing import network_drawing, score_table
+from dainet.explorer.pictures import colour_blind_safe, figure_html, map_picture, slice_pictures
+from dainet.explorer.predictor import Choice, Predictor, train
+from dainet.explorer.view import TITLES, View
+from dainet.progress import reported_to
+from dainet.settings import Settings
+from dainet.store import StageMissing
+
+__all__ = ["Explorer"]
+
+_NOTES = {
+    False: "A network <b>trained</b> with exactly these skips: its weights had the chance to do without the others.",
+    True: "One network, trained with everything on. What you switch off enters as <b>zeros</b>, which it never saw: "
+    "this shows what it relies on, not what a network can do without.",
+}
+
+
+class Explorer:
+    """The screen is `view.screen`; what a control leads to is a method that can be called without a browser.
+
+    `scores` holds what the table shows: title -> DSC 0..1 per class (NaN where neither label nor prediction holds it),
+    None while the volume is not predicted yet.
+
+    Args:
+        datasets: name -> settings, see `explorable`. Finished networks are found by their settings; none is trained
+            unless the button is pressed.
+    """
+
+    def __init__(self, datasets: Mapping[str, Settings]) -> None:
+        self.datasets = dict(datasets)
+        self.controls = Controls(list(self.datasets))
+        self.view = View(self.controls, self._deep_first)
+        self.predictor: Predictor | None = None
+        self.scores: dict[str, list[float] | None] = {}
+        self._now: Choice | None = None
+        self._before: Choice | None = None
+        self._ticket = object()  # of the volume in the making; a newer one makes an older one stop
+        self._silent = False
+        self._connect()
+        self.open_dataset()
+
+    @property
+    def settings(self) -> Settings:
+        """Of the chosen data set."""
+        return self.datasets[self.controls.dataset.value]
+
+    @property
+    def row(self) -> int:
+        """Row number of the chosen slice."""
+        assert self.predictor is not None
+        return int(self.predictor.rows(self.controls.phase.value)[self.controls.slice.value - 1])
+
+    def open_dataset(self) -> None:
+        """Open what is prepared of the chosen data set and go to its first test patient."""
+        self.predictor, self._now, self._before = None, None, None
+        self.view.say("")
+        self.view.place_switches(self._deep_first)
+        with self._messages():
+            self.predictor = Predictor(self.settings)
+        if self.predictor is None:
+            self._show_nothing()
+            return
+        cases = self.predictor.prepared.cases.drop_duplicates("patient")
+        names = [f"{patient} ({split})" for patient, split in zip(cases["patient"], cases["split"], strict=True)]
+        with self._without_reaction():
+            self.controls.patient.options = list(zip(names, cases["patient"], strict=True))
+            self.controls.patient.value = cases.loc[cases["split"] == "test", "patient"].iloc[0]
+        self.open_patient()
+
+    def open_patient(self) -> None:
+        """Offer the phases of the chosen patient and go to the first."""
+        cases = self._opened.prepared.cases
+        phases = cases[cases["patient"] == self.controls.patient.value].drop_duplicates("case_id")
+        names = [str(phase) or "one scan" for phase in phases["phase"]]
+        with self._without_reaction():
+            self.controls.phase.options = list(zip(names, phases["case_id"], strict=True))
+            self.controls.phase.value = phases["case_id"].iloc[0]
+            self.controls.phase.disabled = len(names) == 1
+        self.open_volume()
+
+    def open_volume(self) -> None:
+        """Go to the fullest slice of the chosen scan."""
+        labels = self._opened.prepared.labels[self._opened.rows(self.controls.phase.value)]
+        with self._without_reaction():
+            self.controls.slice.max = len(labels)
+            self.controls.slice.value = fullest_slice(labels) + 1
+        self.show()
+
+    def show(self) -> None:
+        """Draw the chosen slice under the chosen setting with its scores; those of the volume follow."""
+        self.view.say("")
+        self.controls.settle()
+        if self.predictor is None:
+            self.open_dataset()  # once more; says why not
+            return
+        maps = self._maps()
+        if maps is not None:
+            self._fit_heads(len(maps))
+        choice = self.controls.choice
+        self._show_setting(choice)
+        if choice != self._now:
+            self._now, self._before = choice, self._now
+        prediction = None
+        with self._messages():
+            prediction = self.predictor.slice_label(choice, self.row)
+        self._show_maps(maps)
+        self._show_pictures(prediction)
+        self.show_scores()
+        if prediction is not None:
+            self._predict_volume(choice)
+
+    def show_scores(self) -> None:
+        """The table: DSC of what has been predicted so far, and its change against the setting before."""
+        rows = {"this slice": np.array([self.row]), "this volume": self._opened.rows(self.controls.phase.value)}
+        self.scores = {title: self._dsc(self._now, part) for title, part in rows.items()}
+        lines = {title: (self.scores[title], self._dsc(self._before, part)) for title, part in rows.items()}
+        self.view.scores.value = score_table(lines, self._opened.prepared.classes.names, self._colours)
+
+    def train_missing(self) -> None:
+        """Compute what the chosen setting lacks, with a progress bar, and show it."""
+        self.view.train.disabled, self.view.progress.layout.display = True, ""
+        try:
+            with self._messages(), reported_to(self._report):
+                train(self.settings, self.controls.choice)
+                self.show()
+        finally:
+            self.view.train.disabled, self.view.progress.layout.display = False, "none"
+
+    @property
+    def _opened(self) -> Predictor:
+        assert self.predictor is not None  # patients, scans and slices can be chosen only of an open data set
+        return self.predictor
+
+    @property
+    def _deep_first(self) -> bool:
+        return self.settings.segmentation.switch_order == "deep-first"
+
+    @property
+    def _colours(self) -> list[str]:
+        classes = self._opened.prepared.classes
+        safe = self.controls.palette.value == COLOUR_BLIND_SAFE
+        return colour_blind_safe(len(classes.colours)) if safe else list(classes.colours)
+
+    def _connect(self) -> None:
+        controls = self.controls
+        self._react(self.open_dataset, [controls.dataset])
+        self._react(self.open_patient, [controls.patient])
+        self._react(self.open_volume, [controls.phase])
+        self._react(self.show, [controls.slice, controls.opacity, controls.palette, controls.colour_map])
+        self._react(self.show, [controls.model, controls.mode, controls.source, *controls.skips, *controls.heads])
+        self.view.train.on_click(lambda _: self.train_missing())
+
+    def _react(self, called: Callable[[], None], touched: Iterable[Any]) -> None:
+        for control in touched:
+            control.observe(lambda _: None if self._silent else called(), names="value")
+
+    @contextmanager
+    def _without_reaction(self) -> Iterator[None]:
+        """Fill a control without being called back for it."""
+        self._silent = True
+        try:
+            yield
+        finally:
+            self._silent = False
+
+    @contextmanager
+    def _messages(self) -> Iterator[None]:
+        """What cannot be done is said on the screen; errors of the code itself stay errors."""
+        try:
+            yield
+        except StageMissing:
+            choice = self.controls.choice
+            fed = f" and {choice.source} maps" if choice.source else ""
+            what = f"{choice.network}{fed} on {self.settings.data.dataset} at the profile {self.settings.profile}"
+            self.view.say(f"Not computed yet: {what}. At the profile tour it takes a few minutes.", offer=True)
+        except (ValueError, OSError) as error:
+            self.view.say(str(error))
+
+    def _report(self, description: str, finished: int, total: int) -> None:
+        self.view.progress.max, self.view.progress.value = total, finished
+        self.view.say(f"{description}: {finished} of {total}", offer=True)
+
+    def _show_setting(self, choice: Choice) -> None:
+        self.view.note.value = f'<div class="note">{_NOTES[choice.cut]}</div>'
+        self.view.network.value = network_drawing(choice, self._deep_first)
+
+    def _show_nothing(self) -> None:
+        self._show_setting(self.controls.choice)
+        self._show_maps(None)
+        for html, title in zip(self.view.pictures, TITLES, strict=True):
+            html.value = figure_html(None, title, f"{title}: nothing yet")
+        self.view.scores.value = ""
+
+    def _show_pictures(self, prediction: np.ndarray | None) -> None:
+        prepared, opacity = self._opened.prepared, self.controls.opacity.value
+        image, label = prepared.images[self.row], prepared.labels[self.row]
+        pictures = slice_pictures(image, label, prediction, self._colours, opacity)
+        for html, title in zip(self.view.pictures, TITLES, strict=True):
+            html.value = figure_html(pictures.get(title), title, f"{title}, slice {self.controls.slice.value}")
+
+    def _maps(self) -> np.ndarray | None:
+        """Of the chosen source [h, S, S], also for the U-Net, which takes none; None where there are none yet."""
+        with suppress(StageMissing):
+            return self._opened.maps(self.controls.source.value, self.row)
+        return None
+
+    def _fit_heads(self, count: int) -> None:
+        """Another transformer may have other than six heads."""
+        if count != len(self.controls.heads):
+            self.controls.heads = head_toggles(count)
+            self.view.place_heads(self.controls)
+            self._react(self.show, self.controls.heads)
+
+    def _show_maps(self, maps: np.ndarray | None) -> None:
+        for number, html in enumerate(self.view.maps):
+            picture = None if maps is None else map_picture(maps[number], self.controls.colour_map.value)
+            html.value = figure_html(picture, "", f"attention of head {number + 1}")
+        self.view.light_heads([toggle.value for toggle in self.controls.heads])
+
+    def _predict_volume(self, choice: Choice) -> None:
+        """In a notebook slice by slice, so that a touched control is answered in between; else at once."""
+        steps, self._ticket = self._opened.volume_steps(choice, self.controls.phase.value), object()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # no kernel
+            deque(steps, maxlen=0)
+            self.show_scores()
+        else:
+            self._task = loop.create_task(self._finish_volume(steps, self._ticket))  # kept, or it may be collected
+
+    async def _finish_volume(self, steps: Iterator[None], ticket: object) -> None:
+        with self._messages():
+            for _ in steps:
+                await asyncio.sleep(0)
+                if ticket is not self._ticket:
+                    return
+            self.show_scores()
+
+    def _dsc(self, choice: Choice | None, rows: np.ndarray) -> list[float] | None:
+        prediction = self._opened.known(choice, rows)
+        if prediction is None:
+            return None
+        prepared = self._opened.prepared
+        label = torch.from_numpy(np.array(prepared.labels[rows]))
+        return class_dsc(torch.from_numpy(prediction), label, len(prepared.classes.names)).tolist()

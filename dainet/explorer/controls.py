@@ -1,0 +1,86 @@
+"""The explorer's controls: every widget that is touched, with its label, and what they choose together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+
+from dainet.explorer.drawing import SWITCH_PLACES
+from dainet.explorer.predictor import Choice
+
+__all__ = ["COLOUR_BLIND_SAFE", "Controls", "head_toggles", "switch_style"]
+
+MODELS = {"U-Net": "unet", "Single encoder": "single", "Dual encoder": "dual"}
+MODES = {"Trained with this setting": False, "Cut at inference": True}
+SOURCES = {"fine-tuned": "finetuned", "pre-trained": "pretrained", "random weights": "random"}
+COLOUR_BLIND_SAFE = "colour-blind safe"
+COLOUR_MAPS = ("viridis", "cividis", "magma", "gray")
+
+
+class Controls:
+    """The widgets; `choice` is what they say about the network. None of them knows what is drawn."""
+
+    def __init__(self, datasets: Sequence[str]) -> None:
+        self.dataset = _dropdown("Data set", datasets)
+        self.patient = _dropdown("Patient", [])
+        self.phase = _dropdown("Phase", [])
+        self.slice = _slider(ipywidgets.IntSlider, "Slice", value=1, min=1, max=1)
+        self.model = _choice_of_few("Model", MODELS, "Dual encoder", width="106px")
+        self.mode = _choice_of_few("Mode", MODES, "Cut at inference", width="170px")
+        self.source = _dropdown("Attention", SOURCES)
+        self.opacity = _slider(ipywidgets.FloatSlider, "Opacity", value=0.55, min=0, max=1, step=0.05)
+        self.palette = _dropdown("Colours", ["of the data set", COLOUR_BLIND_SAFE])
+        self.colour_map = _dropdown("Maps in", COLOUR_MAPS)
+        self.skips = [_toggle(f"({i + 1})", f"skip ({i + 1}) of the attention encoder") for i in range(4)]
+        self.heads = head_toggles(6)  # ViT-S
+
+    @property
+    def choice(self) -> Choice:
+        """What predicts, with everything neutral that has no effect, so that equal networks are equal choices."""
+        model, cut = self.model.value, self.mode.value and self.model.value != "unet"
+        skips = tuple(toggle.value or model != "dual" for toggle in self.skips)
+        heads = tuple(toggle.value or not cut for toggle in self.heads)
+        return Choice(model, cut, skips, heads, None if model == "unet" else self.source.value)
+
+    def settle(self) -> None:
+        """Disable the switches that have no effect with this model and mode."""
+        model, cut = self.model.value, self.mode.value
+        self.mode.disabled = self.source.disabled = model == "unet"
+        for toggle in self.skips:
+            toggle.disabled = model != "dual"
+        for toggle in self.heads:
+            toggle.disabled = model == "unet" or not cut
+
+
+def head_toggles(count: int) -> list[ipywidgets.ToggleButton]:
+    """A button for each head."""
+    return [_toggle(f"Head {i + 1}", f"attention map of head {i + 1}") for i in range(count)]
+
+
+def switch_style(deep_first: bool) -> str:
+    """CSS that lays the buttons (1) to (4) on their lines of the drawing."""
+    places = SWITCH_PLACES[::-1] if deep_first else SWITCH_PLACES
+    return "".join(f".dainet-skip-{i + 1} {{ left: {x}px; top: {y}px }}\n" for i, (x, y) in enumerate(places))
+
+
+def _dropdown(label: str, options: Any) -> ipywidgets.Dropdown:
+    layout = ipywidgets.Layout(width="auto", flex="1 1 150px", min_width="0")
+    return ipywidgets.Dropdown(description=label, options=options, layout=layout, style={"description_width": "64px"})
+
+
+def _slider(kind: Any, label: str, **values: Any) -> Any:
+    layout = ipywidgets.Layout(width="auto", flex="2 1 200px", min_width="0")
+    return kind(description=label, layout=layout, style={"description_width": "52px"}, **values)
+
+
+def _choice_of_few(label: str, options: dict[str, Any], first: str, width: str) -> ipywidgets.ToggleButtons:
+    style = {"description_width": "52px", "button_width": width}
+    return ipywidgets.ToggleButtons(
+        description=label, options=options, value=options[first], style=style, layout=ipywidgets.Layout(width="auto")
+    )
+
+
+def _toggle(label: str, what: str) -> ipywidgets.ToggleButton:
+    return ipywidgets.ToggleButton(value=True, description=label, tooltip=f"switch the {what} on or off")

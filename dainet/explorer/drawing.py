@@ -1,0 +1,132 @@
+"""The explorer's drawing of the network, lit where attention flows, and its table of DSC; both as HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from dainet.explorer.predictor import Choice
+
+__all__ = ["SWITCH_PLACES", "network_drawing", "score_table"]
+
+# All lengths are px of the drawing, whose rows are the levels: 1/1, 1/2, 1/4, 1/8, and the bottleneck below.
+_WIDTH, _HEIGHT = 372, 236
+_ROWS = (48, 90, 132, 174, 218)
+_BLOCK_WIDTHS = (84, 70, 56, 42, 34)
+_IMAGE_X, _DECODER_X, _MAPS_X = 56, 176, 310  # middle of each column
+_SWITCH_X = 243
+
+# Middle of the switch of each level, full resolution first, for the buttons that lie on the drawing.
+SWITCH_PLACES = tuple((_SWITCH_X, y) for y in _ROWS[:4])
+
+
+def network_drawing(choice: Choice, deep_first: bool) -> str:
+    """The network of a choice as SVG: what is on has colour, what is off is dashed and pale.
+
+    Args:
+        choice: see `Choice`.
+        deep_first: switch (1) is the skip at 1/8 resolution, else the one at full resolution.
+    """
+    dual, single = choice.model == "dual", choice.model == "single"
+    skips = choice.skips_on[::-1] if deep_first else choice.skips_on  # full resolution first
+    heads = f"{sum(choice.heads_on)} of {len(choice.heads_on)} maps" if choice.source else "no maps"
+    parts = [
+        _text(_IMAGE_X, 14, "slice" + (" + " + heads if single else "")),
+        _text(_MAPS_X, 14, heads if dual else "no attention encoder"),
+        _text(_DECODER_X, 14, "prediction"),
+        *(_line(_IMAGE_X, 19, _IMAGE_X, 37, True), _line(_MAPS_X, 19, _MAPS_X, 37, dual and any(choice.heads_on))),
+        _line(_DECODER_X, 37, _DECODER_X, 19, True),
+    ]
+    for x, kind, on in ((_IMAGE_X, "image", True), (_DECODER_X, "decoder", True), (_MAPS_X, "maps", dual)):
+        parts.append(_line(x, _ROWS[0], x, _ROWS[3] if kind == "decoder" else _ROWS[4], on))
+    for y, on in zip(_ROWS, skips, strict=False):
+        parts.append(_line(_IMAGE_X, y, _DECODER_X, y, True))
+        parts.append(_line(_MAPS_X, y, _DECODER_X, y, dual and on, "switched"))
+    parts += [
+        _line(_IMAGE_X, _ROWS[4], _DECODER_X, _ROWS[4], True),
+        _line(_MAPS_X, _ROWS[4], _DECODER_X, _ROWS[4], dual),
+        _line(_DECODER_X, _ROWS[4], _DECODER_X, _ROWS[3], True),
+    ]
+    for level, (y, width) in enumerate(zip(_ROWS, _BLOCK_WIDTHS, strict=True)):
+        scale = f"1/{2**level}"
+        parts.append(_block(_IMAGE_X, y, width, "image", scale, True))
+        parts.append(_block(_MAPS_X, y, width, "maps", scale, dual))
+        if level < 4:
+            parts.append(_block(_DECODER_X, y, width, "decoder", scale, True))
+    words = escape(_in_words(choice))
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
+    )
+
+
+def score_table(
+    rows: Mapping[str, tuple[Sequence[float] | None, Sequence[float] | None]],
+    class_names: Sequence[str],
+    colours: Sequence[str],
+) -> str:
+    """DSC in percent per class and their mean, with the change against the setting before.
+
+    Args:
+        rows: title -> (DSC 0..1 per class, the same before); NaN where neither label nor prediction holds the class,
+            None where it is not known (yet).
+        class_names: of the columns.
+        colours: their colours.
+    """
+    chips = (f'<span class="chip" style="background:{colour}"></span>' for colour in colours)
+    heads = "".join(f"<th>{chip}{escape(name)}</th>" for chip, name in zip(chips, class_names, strict=True))
+    lines = [
+        f'<tr><th scope="row">{escape(title)}</th>{_cells(now, before, len(class_names) + 1)}</tr>'
+        for title, (now, before) in rows.items()
+    ]
+    return f"<table><tr><th>DSC in %</th>{heads}<th>mean</th></tr>{''.join(lines)}</table>"
+
+
+def _cells(now: Sequence[float] | None, before: Sequence[float] | None, count: int) -> str:
+    if now is None:
+        return "<td>…</td>" * count
+    values = _with_mean(now)
+    past = [math.nan] * count if before is None else _with_mean(before)
+    return "".join(f"<td>{_number(value)}{_change(value - old)}</td>" for value, old in zip(values, past, strict=True))
+
+
+def _with_mean(values: Sequence[float]) -> list[float]:
+    known = [value for value in values if not math.isnan(value)]
+    return [*values, sum(known) / len(known) if known else math.nan]
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return '<span title="neither in the ground truth nor in the prediction">–</span>'
+    return f"{100 * value:.1f}"
+
+
+def _change(difference: float) -> str:
+    if math.isnan(difference):
+        return ""
+    points = round(100 * difference, 1) + 0.0  # no "-0.0"
+    kind, sign = ("up", "▲") if points > 0 else ("down", "▼") if points < 0 else ("same", "=")
+    return f' <span class="{kind}">{sign}{abs(points):.1f}</span>' if points else f' <span class="same">{sign}</span>'
+
+
+def _in_words(choice: Choice) -> str:
+    if choice.model == "unet":
+        return "U-Net: the slice alone goes through an encoder and a decoder"
+    heads = ", ".join(str(i + 1) for i, on in enumerate(choice.heads_on) if on) or "none"
+    if choice.model == "single":
+        return f"Single encoder: slice and attention maps together; heads on: {heads}"
+    skips = ", ".join(f"({i + 1})" for i, on in enumerate(choice.skips_on) if on) or "none"
+    return f"Dual encoder; heads on: {heads}; skips of the attention encoder on: {skips}"
+
+
+def _text(x: float, y: float, text: str) -> str:
+    return f'<text x="{x}" y="{y}">{escape(text)}</text>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, on: bool, kind: str = "") -> str:
+    return f'<line class="{"on" if on else "off"} {kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
+
+
+def _block(x: float, y: float, width: float, kind: str, text: str, on: bool) -> str:
+    box = f'<rect x="{x - width / 2}" y="{y - 11}" width="{width}" height="22" rx="3"/>'
+    return f'<g class="{kind} {"on" if on else "off"}">{box}<text x="{x}" y="{y + 4}">{text}</text></g>'

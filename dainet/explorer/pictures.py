@@ -1,0 +1,94 @@
+"""The explorer's pictures: arrays in, HTML with an embedded PNG out."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.colors import to_rgb
+from PIL import Image
+from scipy.ndimage import binary_erosion
+
+from dainet.figures import grey, label_overlay
+
+__all__ = ["ERROR_COLOURS", "colour_blind_safe", "figure_html", "slice_pictures", "map_picture"]
+
+# Of Okabe and Ito's palette, which all kinds of colour vision tell apart.
+ERROR_COLOURS = {"missed": "#56b4e9", "added": "#e69f00", "wrong class": "#cc79a7"}
+_SIDE = 288  # px at least, so that outlines are finer than pixels of the slice
+_LINE = 2  # px
+
+
+def slice_pictures(
+    image: np.ndarray, label: np.ndarray, prediction: np.ndarray | None, colours: Sequence[str], opacity: float
+) -> dict[str, np.ndarray]:
+    """The same slice five times: alone, with its truth, with the prediction, with both outlines, with the errors.
+
+    Args:
+        image: [H, W], any range.
+        label: [H, W], 0 = background.
+        prediction: [H, W]; None leaves the last three out.
+        colours: of the labels 1, 2, 3 ...
+        opacity: of colours over the image, 0..1.
+
+    Returns:
+        Title -> [k H, k W, 3] in [0, 1].
+    """
+    factor = math.ceil(_SIDE / min(image.shape))
+    image, label = _enlarged(image, factor), _enlarged(label, factor)
+    plain = np.repeat(grey(image)[..., None], 3, axis=-1)
+    pictures = {"Slice": plain, "Ground truth": label_overlay(image, label, colours, opacity)}
+    if prediction is not None:
+        prediction = _enlarged(prediction, factor)
+        pictures["Prediction"] = label_overlay(image, prediction, colours, opacity)
+        pictures["Outlines"] = _outlined(_outlined(plain, label, ["white"] * len(colours)), prediction, colours)
+        pictures["Errors"] = label_overlay(image, _errors(label, prediction), list(ERROR_COLOURS.values()), 0.8)
+    return pictures
+
+
+def map_picture(attention: np.ndarray, colour_map: str) -> np.ndarray:
+    """An attention map [H, W] on its own scale from lowest to highest, in one of matplotlib's colour maps [H, W, 3]."""
+    low, high = float(attention.min()), float(attention.max())
+    scaled = (attention - low) / (high - low or 1.0)
+    return matplotlib.colormaps[colour_map](scaled)[..., :3]
+
+
+def figure_html(picture: np.ndarray | None, title: str, description: str) -> str:
+    """A picture [H, W, 3] in [0, 1] with its title below and words for those who do not see it; None = empty frame."""
+    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
+    if picture is None:
+        return f'<figure><div class="empty" role="img" aria-label="{escape(description)}"></div>{caption}</figure>'
+    buffer = BytesIO()
+    Image.fromarray((picture * 255).round().astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    source = b64encode(buffer.getvalue()).decode()
+    return f'<figure><img src="data:image/png;base64,{source}" alt="{escape(description)}">{caption}</figure>'
+
+
+def colour_blind_safe(count: int) -> list[str]:
+    """Colours for `count` classes from seaborn's palette for all kinds of colour vision, without its grey."""
+    palette = [colour for colour in sns.color_palette("colorblind").as_hex() if len(set(to_rgb(colour))) > 1]
+    return [palette[i % len(palette)] for i in range(count)]
+
+
+def _enlarged(array: np.ndarray, factor: int) -> np.ndarray:
+    return np.asarray(array).repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _outlined(picture: np.ndarray, label: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    picture = picture.copy()
+    for number, colour in enumerate(colours, start=1):
+        mask = label == number
+        picture[mask & ~binary_erosion(mask, iterations=_LINE, border_value=1)] = to_rgb(colour)
+    return picture
+
+
+def _errors(label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """0 right, 1 missed (background where a class is), 2 added (a class on background), 3 another class."""
+    wrong = label != prediction
+    return np.select([wrong & (prediction == 0), wrong & (label == 0), wrong], [1, 2, 3], 0)

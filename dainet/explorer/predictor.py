@@ -1,0 +1,161 @@
+"""What the explorer predicts with: finished networks of one data set, found without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dainet import pipeline
+from dainet.cuts import CutNetwork
+from dainet.device import choose_device
+from dainet.settings import Settings, load_settings
+from dainet.slices import SliceData
+from dainet.store import finished_only
+
+__all__ = ["Choice", "Predictor", "explorable", "train"]
+
+_KEPT_NETWORKS = 4  # in memory; 55 million parameters each at the paper's width
+_KEPT_SLICES = 4096  # labels
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What predicts: a network, how its switches come about, and whose attention it is fed.
+
+    `model` is "unet", "single" or "dual"; `cut` says whether switches act on the network trained with everything on
+    (cut at inference) or name the network that was trained with them; `skips_on` are the switches (1) to (4) of Table
+    3; `heads_on` has one entry per head; `source` is a kind of `pipeline.backbone`, None where no maps are used.
+    """
+
+    model: str
+    cut: bool
+    skips_on: tuple[bool, ...]
+    heads_on: tuple[bool, ...]
+    source: str | None
+
+    @property
+    def network(self) -> str:
+        """Name of the trained network, as in `dainet.models.build`."""
+        if self.model != "dual":
+            return self.model
+        return "dual-" + "".join("1" if on or self.cut else "0" for on in self.skips_on)
+
+
+def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings]:
+    """Name -> settings of what can be explored: the data set asked for and, of phantoms, the others that there are."""
+    asked = load_settings(profile, overrides)
+    names = [asked.data.dataset]
+    if asked.data.source == "phantom":
+        names += [name for name in ("acdc", "synapse") if name not in names]
+    return {name: load_settings(profile, {**overrides, "data.dataset": name}) for name in names}
+
+
+class Predictor:
+    """Predictions of one data set under any `Choice`; networks and the features of the latest slice stay in memory.
+
+    Raises:
+        StageMissing: here and in every method: what is asked for has not been computed yet; see `train`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        with finished_only():
+            self.prepared = pipeline.prepare(settings)
+        self._data: dict[str | None, SliceData] = {}
+        self._networks: dict[tuple[str, str], CutNetwork] = {}
+        self._inputs: tuple[int, str | None, Tensor, Tensor | None] | None = None
+        self._labels: dict[tuple[Choice, int], np.ndarray] = {}
+
+    def heads(self, source: str) -> int:
+        """Number of attention maps per slice."""
+        return self._data_of(source).heads
+
+    def maps(self, source: str, row: int) -> np.ndarray:
+        """Attention maps of one slice as a network gets them [h, S, S]."""
+        _, maps = self._data_of(source).inputs(torch.tensor([row]))
+        assert maps is not None  # there is a source
+        return maps[0].cpu().numpy()
+
+    def slice_label(self, choice: Choice, row: int) -> np.ndarray:
+        """Predicted labels of one slice [S, S]."""
+        if (choice, row) not in self._labels:
+            self._labels[choice, row] = self._predict(self._network(choice), *self._inputs_of(choice.source, row))
+        return self._labels[choice, row]
+
+    def volume_steps(self, choice: Choice, case_id: str) -> Iterator[None]:
+        """Predict a volume slice by slice and pause after each, so that a screen can answer in between."""
+        network = self._switched(CutNetwork(self._network(choice).model), choice)  # leaves the kept features alone
+        for row in self.rows(case_id):
+            if (choice, row) not in self._labels:
+                inputs = self._data_of(choice.source).inputs(torch.tensor([row]))
+                self._labels[choice, row] = self._predict(network, *inputs)
+                yield
+        _drop_oldest(self._labels, _KEPT_SLICES)
+
+    def known(self, choice: Choice | None, rows: Sequence[int] | np.ndarray) -> np.ndarray | None:
+        """Labels that have been predicted already [n, S, S], or None where one is missing."""
+        labels = [self._labels.get((choice, row)) for row in rows] if choice else [None]
+        return None if any(label is None for label in labels) else np.stack(labels)  # type: ignore[arg-type]
+
+    def rows(self, case_id: str) -> np.ndarray:
+        """Row numbers of a volume, in the order of its slices."""
+        return np.flatnonzero(self.prepared.cases["case_id"] == case_id)
+
+    def _network(self, choice: Choice) -> CutNetwork:
+        settings = _settings_of(self.settings, choice)
+        key = (choice.network, settings.attention.backbone)
+        if key not in self._networks:
+            with finished_only():
+                trained = pipeline.train(settings, choice.network, settings.segmentation.seeds[0])
+            self._networks[key] = CutNetwork(trained.model)
+            _drop_oldest(self._networks, _KEPT_NETWORKS)
+        return self._switched(self._networks[key], choice)
+
+    def _switched(self, network: CutNetwork, choice: Choice) -> CutNetwork:
+        deep_first = self.settings.segmentation.switch_order == "deep-first"
+        network.heads_on = choice.heads_on
+        network.skips_on = choice.skips_on[:: 1 if deep_first else -1] if choice.cut else (True,) * 4
+        return network
+
+    def _data_of(self, source: str | None) -> SliceData:
+        if source not in self._data:
+            with finished_only():
+                self._data[source] = pipeline.slice_data(_with_source(self.settings, source), source is not None)
+        return self._data[source]
+
+    def _inputs_of(self, source: str | None, row: int) -> tuple[Tensor, Tensor | None]:
+        if self._inputs is None or self._inputs[:2] != (row, source):
+            self._inputs = (row, source, *self._data_of(source).inputs(torch.tensor([row])))
+        return self._inputs[2:]
+
+    def _predict(self, network: CutNetwork, image: Tensor, maps: Tensor | None) -> np.ndarray:
+        with torch.inference_mode(), choose_device(self.settings.device).autocast():
+            return network(image, maps)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+
+
+def train(settings: Settings, choice: Choice) -> None:
+    """Compute everything that `choice` needs and that is missing: data, transformer, maps, network, scores."""
+    pipeline.train(_settings_of(settings, choice), choice.network, settings.segmentation.seeds[0])
+    if choice.source is not None:
+        pipeline.attention(_with_source(settings, choice.source))
+
+
+def _settings_of(settings: Settings, choice: Choice) -> Settings:
+    """Of the network's training: a network that is cut keeps its own maps there, whatever it is fed here."""
+    return settings if choice.cut else _with_source(settings, choice.source)
+
+
+def _with_source(settings: Settings, source: str | None) -> Settings:
+    if source is None:
+        return settings
+    return settings.model_copy(update={"attention": settings.attention.model_copy(update={"backbone": source})})
+
+
+def _drop_oldest(kept: dict, most: int) -> None:
+    while len(kept) > most:
+        del kept[next(iter(kept))]

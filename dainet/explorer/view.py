@@ -1,0 +1,76 @@
+"""The explorer's screen: everything that is shown, and where controls and pictures lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+
+import ipywidgets
+from ipywidgets import HTML, Box, HBox, Layout, VBox
+
+from dainet.explorer.controls import Controls, switch_style
+
+__all__ = ["TITLES", "View"]
+
+TITLES = ("Slice", "Ground truth", "Prediction", "Outlines", "Errors")
+
+
+class View:
+    """Output widgets, and `screen`, which holds them and the controls."""
+
+    def __init__(self, controls: Controls, deep_first: bool) -> None:
+        self.pictures = [HTML() for _ in TITLES]
+        self.maps: list[HTML] = []
+        self.network, self.note, self.scores, self.message = HTML(), HTML(), HTML(), HTML()
+        self.train = ipywidgets.Button(
+            description="Train it now",
+            tooltip="compute everything that this setting lacks",
+            layout=Layout(display="none"),
+        )
+        self.progress = ipywidgets.IntProgress(layout=Layout(width="260px", display="none"))
+        self._heads, self._style = HBox(), HTML()
+        self.screen = self._arranged(controls)
+        self.place_switches(deep_first)
+        self.place_heads(controls)
+
+    def place_heads(self, controls: Controls) -> None:
+        """A panel for each head, with its button over the map."""
+        self.maps = [HTML() for _ in controls.heads]
+        self._heads.children = [Box(pair) for pair in zip(self.maps, controls.heads, strict=True)]
+
+    def place_switches(self, deep_first: bool) -> None:
+        """Lay the buttons (1) to (4) on the levels that they switch."""
+        css = files("dainet").joinpath("templates/explorer.css").read_text(encoding="utf-8")
+        self._style.value = f"<style>{css}{switch_style(deep_first)}</style>"
+
+    def light_heads(self, on: Sequence[bool]) -> None:
+        """Dim the maps of heads that are off."""
+        for panel, lit in zip(self._heads.children, on, strict=True):
+            (panel.remove_class if lit else panel.add_class)("dainet-off")
+
+    def say(self, text: str, offer: bool = False) -> None:
+        """Show a message below the pictures, with the button to train on offer; no text hides both."""
+        self.message.value = f'<div class="message" role="status">{escape(text)}</div>' if text else ""
+        self.train.layout.display = "" if offer else "none"
+
+    def _arranged(self, controls: Controls) -> VBox:
+        for i, toggle in enumerate(controls.skips):
+            toggle.add_class(f"dainet-skip-{i + 1}")
+        network = Box([self.network, *controls.skips]).add_class("dainet-network")
+        self._heads.add_class("dainet-heads")
+        left = VBox(
+            [HBox([controls.model, controls.source]), controls.mode, self.note, self._heads],
+            layout=Layout(flex="1 1 0", min_width="0"),
+        )
+        return VBox(
+            [
+                self._style,
+                HBox([controls.dataset, controls.patient, controls.phase, controls.slice]),
+                HBox([controls.opacity, controls.palette, controls.colour_map]),
+                HBox(self.pictures).add_class("dainet-pictures"),
+                HBox([left, network]),
+                self.scores,
+                HBox([self.message, self.train, self.progress]),
+            ]
+        ).add_class("dainet")
