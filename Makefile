@@ -8,7 +8,7 @@ SOURCE ?= phantom
 PROFILE ?= tour
 ARGS ?=
 
-.PHONY: setup reproduce test lint notebooks clean
+.PHONY: setup reproduce explorer test lint notebooks clean
 
 setup: $(VENV)/.ready
 
@@ -19,6 +19,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 reproduce: setup
 	$(BIN)/python -m dainet reproduce --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
+
+# The explorer of notebook 06 as a web page on localhost.
+explorer: setup
+	$(BIN)/python -m dainet explorer --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
 test: setup lint
 	$(BIN)/python -m pytest

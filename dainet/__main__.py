@@ -1,4 +1,4 @@
-"""The command line: `python -m dainet reproduce` and `python -m dainet notebooks`."""
+"""The command line: `python -m dainet reproduce`, `explorer` and `notebooks`."""
 
 from __future__ import annotations
 
@@ -19,23 +19,45 @@ from dainet.reproduce import reproduce as run_notebooks
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
+Dataset = Annotated[str | None, typer.Option(help="data set: acdc, synapse, custom")]
+Source = Annotated[str | None, typer.Option(help='"phantom", or the folder with the scans')]
+Profile = Annotated[str, typer.Option(help="tour, laptop or paper")]
+Weights = Annotated[str | None, typer.Option(help='ViT: "hub", "tour", "random", a timm name, or a file')]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")]
+
+
 @app.command()
 def reproduce(
-    dataset: Annotated[str | None, typer.Option(help="data set: acdc")] = None,
-    source: Annotated[str | None, typer.Option(help='"phantom", or the folder with the scans')] = None,
-    profile: Annotated[str, typer.Option(help="tour, laptop or paper")] = "tour",
-    weights: Annotated[str | None, typer.Option(help='ViT: "hub", "tour", "random", a timm name, or a file')] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")] = None,
+    dataset: Dataset = None,
+    source: Source = None,
+    profile: Profile = "tour",
+    weights: Weights = None,
+    device: Device = None,
+    set_: Set = None,
     notebooks: Annotated[str, typer.Option(help="numbers to run, such as 03,04; default all")] = "",
 ) -> None:
     """Run the notebooks headlessly; leaves figures, tables and index.html below figures/."""
-    named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
-    overrides = {name: value for name, value in named.items() if value is not None}
-    overrides |= dict(_parse(item) for item in set_ or [])
     numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
-    index = run_notebooks(profile, _absolute(overrides), find_notebooks(numbers))
+    index = run_notebooks(profile, _overrides(dataset, source, weights, device, set_), find_notebooks(numbers))
     typer.echo(f"figures and tables: {index}")
+
+
+@app.command()
+def explorer(
+    dataset: Dataset = None,
+    source: Source = None,
+    profile: Profile = "tour",
+    weights: Weights = None,
+    device: Device = None,
+    set_: Set = None,
+    port: Annotated[int, typer.Option(help="on localhost")] = 8866,
+    browser: Annotated[bool, typer.Option(help="open the page")] = True,
+) -> None:
+    """Serve the explorer of notebook 06 as a web page on this machine, until interrupted."""
+    from dainet.explorer.page import serve  # Voila takes a second to load, and only this command needs it
+
+    serve(profile, _overrides(dataset, source, weights, device, set_), port, browser)
 
 
 @app.command()
@@ -46,6 +68,14 @@ def notebooks() -> None:
         for path in find_notebooks():
             regenerate(path)
             typer.echo(f"{path.name} regenerated")
+
+
+def _overrides(
+    dataset: str | None, source: str | None, weights: str | None, device: str | None, items: list[str] | None
+) -> dict[str, Any]:
+    named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
+    given = {name: value for name, value in named.items() if value is not None}
+    return _absolute(given | dict(_parse(item) for item in items or []))
 
 
 def _parse(item: str) -> tuple[str, Any]:

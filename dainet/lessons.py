@@ -18,6 +18,8 @@ from dainet.settings import Settings, load_settings
 
 __all__ = ["check", "normalised", "regenerate", "start"]
 
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
 
 def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     """Load the settings of a lesson and let the package's log lines appear in the cell."""
@@ -65,6 +67,8 @@ def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
         if output.output_type == "stream" and tidy and tidy[-1].get("name") == output.name:
             tidy[-1].text += output.text
             continue
+        if _WIDGET in output.get("data", {}):
+            output.data = nbformat.from_dict({"text/plain": "(interactive: run this cell to see it)"})
         if "metadata" in output:
             output.metadata = nbformat.from_dict({})
         if "image/png" in output.get("data", {}):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +35,6 @@ __all__ = [
     "train",
 ]
 
-log = logging.getLogger(__name__)
 _RANDOM_SEED = 0
 
 
@@ -126,7 +124,6 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
 
 def train(settings: Settings, name: str, seed: int) -> Trained:
     """Train and score one network with one seed; `name` as in `dainet.models.build`."""
-    log.info("%s, seed %d", name, seed)
     prepared, data = prepare(settings), slice_data(settings, with_maps=name != "unet")
     segmentation = run_segmentation(settings, name, seed, prepared, data)
     model = load_model(settings, name, segmentation, data)

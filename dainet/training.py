@@ -188,6 +188,7 @@ def _augmented(
 
 
 def _seeded_network(settings: Settings, name: str, seed: int, data: SliceData) -> UNet | DAINet:
+    log.info("%s, seed %d", name, seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _network(settings, name, data)

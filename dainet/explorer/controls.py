@@ -27,8 +27,8 @@ class Controls:
         self.patient = _dropdown("Patient", [])
         self.phase = _dropdown("Phase", [])
         self.slice = _slider(ipywidgets.IntSlider, "Slice", value=1, min=1, max=1)
-        self.model = _choice_of_few("Model", MODELS, "Dual encoder", width="106px")
-        self.mode = _choice_of_few("Mode", MODES, "Cut at inference", width="170px")
+        self.model = _choice_of_few("Model", MODELS, "Dual encoder", width="112px")
+        self.mode = _choice_of_few("Mode", MODES, "Cut at inference", width="178px")
         self.source = _dropdown("Attention", SOURCES)
         self.opacity = _slider(ipywidgets.FloatSlider, "Opacity", value=0.55, min=0, max=1, step=0.05)
         self.palette = _dropdown("Colours", ["of the data set", COLOUR_BLIND_SAFE])
@@ -78,7 +78,11 @@ def _slider(kind: Any, label: str, **values: Any) -> Any:
 def _choice_of_few(label: str, options: dict[str, Any], first: str, width: str) -> ipywidgets.ToggleButtons:
     style = {"description_width": "52px", "button_width": width}
     return ipywidgets.ToggleButtons(
-        description=label, options=options, value=options[first], style=style, layout=ipywidgets.Layout(width="auto")
+        description=label,
+        options=options,
+        value=options[first],
+        style=style,
+        layout=ipywidgets.Layout(width="auto", flex="none"),
     )
 
 

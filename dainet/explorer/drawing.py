@@ -79,7 +79,8 @@ def score_table(
         f'<tr><th scope="row">{escape(title)}</th>{_cells(now, before, len(class_names) + 1)}</tr>'
         for title, (now, before) in rows.items()
     ]
-    return f"<table><tr><th>DSC in %</th>{heads}<th>mean</th></tr>{''.join(lines)}</table>"
+    kind = "many" if len(class_names) > 5 else "few"  # decides whether changes fit beside the numbers
+    return f'<table class="{kind}"><tr><th>DSC in %</th>{heads}<th>mean</th></tr>{"".join(lines)}</table>'
 
 
 def _cells(now: Sequence[float] | None, before: Sequence[float] | None, count: int) -> str:

@@ -20,7 +20,11 @@ from dainet.figures import grey, label_overlay
 __all__ = ["ERROR_COLOURS", "colour_blind_safe", "figure_html", "slice_pictures", "map_picture"]
 
 # Of Okabe and Ito's palette, which all kinds of colour vision tell apart.
-ERROR_COLOURS = {"missed": "#56b4e9", "added": "#e69f00", "wrong class": "#cc79a7"}
+ERROR_COLOURS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}
+_LEGENDS = {
+    "Outlines": "Outlines (white: truth)",
+    "Errors": " ".join(f'<span class="chip" style="background:{c}"></span>{name}' for name, c in ERROR_COLOURS.items()),
+}
 _SIDE = 288  # px at least, so that outlines are finer than pixels of the slice
 _LINE = 2  # px
 
@@ -60,8 +64,14 @@ def map_picture(attention: np.ndarray, colour_map: str) -> np.ndarray:
 
 
 def figure_html(picture: np.ndarray | None, title: str, description: str) -> str:
-    """A picture [H, W, 3] in [0, 1] with its title below and words for those who do not see it; None = empty frame."""
-    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
+    """A picture as HTML, with words for those who do not see it.
+
+    Args:
+        picture: [H, W, 3] in [0, 1]; None = an empty frame.
+        title: written below; "" = nothing.
+        description: read aloud by a screen reader.
+    """
+    caption = f"<figcaption>{_LEGENDS.get(title, escape(title))}</figcaption>" if title else ""
     if picture is None:
         return f'<figure><div class="empty" role="img" aria-label="{escape(description)}"></div>{caption}</figure>'
     buffer = BytesIO()

@@ -22,6 +22,8 @@ __all__ = ["Choice", "Predictor", "explorable", "train"]
 _KEPT_NETWORKS = 4  # in memory; 55 million parameters each at the paper's width
 _KEPT_SLICES = 4096  # labels
 
+_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -47,12 +49,12 @@ class Choice:
 
 
 def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings]:
-    """Name -> settings of what can be explored: the data set asked for and, of phantoms, the others that there are."""
+    """Title -> settings of what can be explored: the data set asked for and, of phantoms, the others that there are."""
     asked = load_settings(profile, overrides)
-    names = [asked.data.dataset]
-    if asked.data.source == "phantom":
-        names += [name for name in ("acdc", "synapse") if name not in names]
-    return {name: load_settings(profile, {**overrides, "data.dataset": name}) for name in names}
+    if asked.data.source != "phantom":
+        return {_TITLES[asked.data.dataset]: asked}
+    names = sorted(("acdc", "synapse"), key=lambda name: name != asked.data.dataset)
+    return {f"{_TITLES[name]} phantoms": load_settings(profile, {**overrides, "data.dataset": name}) for name in names}
 
 
 class Predictor:

@@ -45,9 +45,10 @@ class View:
         self._style.value = f"<style>{css}{switch_style(deep_first)}</style>"
 
     def light_heads(self, on: Sequence[bool]) -> None:
-        """Dim the maps of heads that are off."""
-        for panel, lit in zip(self._heads.children, on, strict=True):
+        """Dim the maps of heads that are off, and say so in the button's words."""
+        for number, (panel, lit) in enumerate(zip(self._heads.children, on, strict=True), start=1):
             (panel.remove_class if lit else panel.add_class)("dainet-off")
+            panel.children[1].description = f"Head {number}" if lit else f"Head {number} off"
 
     def say(self, text: str, offer: bool = False) -> None:
         """Show a message below the pictures, with the button to train on offer; no text hides both."""
