@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dainet import pipeline
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.settings import AttentionSettings, Settings, load_settings
@@ -30,8 +32,32 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def h5_source(tmp_path: Path) -> Path:
+    """See `write_h5_source`."""
+    return write_h5_source(tmp_path / "h5")
+
+
+@pytest.fixture
+def tiny(h5_source: Path) -> Settings:
+    """Settings with which everything takes a second."""
+    return load_settings("tour", tiny_overrides(h5_source))
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A runs folder in which U-Net, single and full dual encoder are trained on tiny data, and their overrides."""
+    folder = tmp_path_factory.mktemp("trained")
+    overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 30, "segmentation.lr": 0.01}
+    settings = load_settings("tour", overrides)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAINET_RUNS", str(folder / "runs"))
+        for name in ("unet", "single", "dual-1111"):
+            pipeline.train(settings, name, seed=0)
+        pipeline.attention(settings, "random")
+    return folder / "runs", overrides
+
+
+def write_h5_source(folder: Path) -> Path:
     """Six patients with two phases of three slices: three nested discs in noise, as SSL4MIS-style h5 volumes."""
-    folder = tmp_path / "h5"
     folder.mkdir()
     for number in (1, 2, 4, 5, 19, 90):  # mtunet: 2 is test, 19 is valid, the others train
         for frame in (1, 9):
@@ -41,26 +67,22 @@ def h5_source(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def tiny(h5_source: Path) -> Settings:
-    """Settings with which everything takes a second."""
-    return load_settings(
-        "tour",
-        {
-            "device": "cpu",
-            "data.source": str(h5_source),
-            "vit.image_size": 32,
-            "dino.epochs": 1,
-            "dino.batch_size": 4,
-            "dino.out_dim": 16,
-            "dino.global_size": 32,
-            "dino.local_size": 16,
-            "segmentation.image_size": 32,
-            "segmentation.width": 4,
-            "segmentation.epochs": 3,
-            "segmentation.batch_size": 8,
-        },
-    )
+def tiny_overrides(source: Path) -> dict[str, Any]:
+    """Settings by dotted name that make everything small."""
+    return {
+        "device": "cpu",
+        "data.source": str(source),
+        "vit.image_size": 32,
+        "dino.epochs": 1,
+        "dino.batch_size": 4,
+        "dino.out_dim": 16,
+        "dino.global_size": 32,
+        "dino.local_size": 16,
+        "segmentation.image_size": 32,
+        "segmentation.width": 4,
+        "segmentation.epochs": 3,
+        "segmentation.batch_size": 8,
+    }
 
 
 def discs(seed: int, shape: tuple[int, int, int] = (3, 40, 36)) -> tuple[np.ndarray, np.ndarray]:
