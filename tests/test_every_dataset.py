@@ -1,8 +1,10 @@
 """All notebooks, headless, on the data sets that the stored outputs do not show: no cell may know ACDC's classes."""
 
+import nbformat
 import pandas as pd
 import pytest
 from formats import nnunet
+from lessons import solved
 
 from dainet.reproduce import find_notebooks, reproduce
 
@@ -38,3 +40,17 @@ def test_the_notebooks_run_on(dataset, table, first, published, tmp_path, monkey
     assert set(rows.loc[rows["By"] == "here", "Method"]) == {"unet", "single", "dual-1111"}
     for name in ("data_sheet", "figure1_attention", "figure2_architecture", "figure3_qualitative", "table3"):
         assert f"{name}." in index.read_text()
+
+
+@pytest.mark.slow
+def test_the_solutions_are_right(tmp_path, monkeypatch):
+    """Every notebook with its answers filled in: the checking cells say so, three times each."""
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    paths = [tmp_path / path.name for path in find_notebooks()]
+    for path, original in zip(paths, find_notebooks(), strict=True):
+        nbformat.write(solved(nbformat.read(original, as_version=4)), path)
+    index = reproduce("tour", QUICK | {"output": str(tmp_path / "figures")}, paths)
+    for path in paths:
+        executed = nbformat.read(index.parent / "notebooks" / path.name, as_version=4)
+        checks = [cell for cell in executed.cells if cell.cell_type == "code" and "\ncheck(" in f"\n{cell.source}"]
+        assert [cell.outputs[-1].text for cell in checks] == ["right\n"] * 3, path.name

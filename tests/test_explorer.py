@@ -128,6 +128,7 @@ def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer):
     explorer.controls.heads[0].value = False
     explorer.controls.mode.label = "Trained with this setting"
     assert all(explorer.controls.choice.heads_on) and all(toggle.disabled for toggle in explorer.controls.heads)
+    assert explorer.controls.heads[0].description == "Head 1"  # shown as what is computed
 
 
 def test_the_table_tells_the_change_against_the_setting_before(explorer):

@@ -5,6 +5,7 @@ import re
 
 import nbformat
 import pytest
+from lessons import solutions
 
 from dainet.reproduce import find_notebooks
 
@@ -26,8 +27,8 @@ def outputs(notebook):
             yield output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
 
 
-def test_all_five_lessons_are_there():
-    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+def test_all_six_lessons_are_there():
+    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
 def test_one_title_and_the_fixed_order(notebook):
@@ -52,6 +53,11 @@ def test_cells_are_short(notebook):
 def test_exercises_have_a_checking_cell(notebook):
     checks = [cell for cell in code(notebook) if re.search(r"^check\(", cell.source, flags=re.M)]
     assert len(checks) == 3
+
+
+def test_every_exercise_has_a_collapsed_solution(notebook):
+    """That they are right is shown by `test_every_dataset.test_the_solutions_are_right`."""
+    assert len(solutions(notebook)) == 3
 
 
 def test_stored_executed_at_the_tour_profile(notebook):

@@ -199,6 +199,7 @@ class Explorer:
     def _show_setting(self, choice: Choice) -> None:
         self.view.note.value = f'<div class="note">{_NOTES[choice.cut]}</div>'
         self.view.network.value = network_drawing(choice, self._deep_first)
+        self.view.light_heads([on and choice.source is not None for on in choice.heads_on])
 
     def _show_nothing(self) -> None:
         self._show_setting(self.controls.choice)
@@ -231,7 +232,6 @@ class Explorer:
         for number, html in enumerate(self.view.maps):
             picture = None if maps is None else map_picture(maps[number], self.controls.colour_map.value)
             html.value = figure_html(picture, "", f"attention of head {number + 1}")
-        self.view.light_heads([toggle.value for toggle in self.controls.heads])
 
     def _predict_volume(self, choice: Choice) -> None:
         """In a notebook slice by slice, so that a touched control is answered in between; else at once."""
