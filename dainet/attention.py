@@ -163,7 +163,7 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
     """The memory-mapped maps [N, h, gh, gw] float16 of a finished attention stage, and what they are."""
     values = json.loads((result.path / "attention.json").read_text(encoding="utf-8"))
     info = AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
-    return np.load(result.path / "attention.npy", mmap_mode="r"), info
+    return np.load(result.path / "attention.npy", mmap_mode="c"), info
 
 
 def _check_size(vit: DinoViT, images: Tensor) -> None:

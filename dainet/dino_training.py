@@ -40,7 +40,15 @@ from dainet.store import StageResult, run_stage
 from dainet.views import multi_crop
 from dainet.vit import DinoViT, input_size, load_vit, save_vit, to_vit_input
 
-__all__ = ["HISTORY_COLUMNS", "finetune", "run_dino", "training_slices"]
+__all__ = [
+    "HISTORY_COLUMNS",
+    "TrainingState",
+    "finetune",
+    "run_dino",
+    "starting_state",
+    "train_step",
+    "training_slices",
+]
 
 log = logging.getLogger(__name__)
 _VERSION = 1
@@ -57,13 +65,13 @@ _ADVICE = {
 
 
 @dataclass
-class _State:
-    """Everything that changes during training."""
+class TrainingState:
+    """Everything that changes during training; `center` is [K] float32."""
 
     student: DinoNetwork
     teacher: DinoNetwork
     optimiser: torch.optim.Optimizer
-    center: Tensor  # [K] float32
+    center: Tensor
     history: list[dict[str, float]]
 
 
@@ -130,7 +138,7 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
             than the training, a head of another size, or a checkpoint of other settings.
         FloatingPointError: the loss is no longer finite.
     """
-    state = _start(settings, weights, device)
+    state = starting_state(settings, weights, device)
     if settings.epochs:
         settings = _fit_views(settings, state.student.backbone)
         _check(settings, images)
@@ -143,7 +151,8 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
     _finish(state, settings, folder)
 
 
-def _start(settings: DinoSettings, weights: str, device: Device) -> _State:
+def starting_state(settings: DinoSettings, weights: str, device: Device) -> TrainingState:
+    """Student and teacher from the same weights, with the head and centre of a full checkpoint or a fresh head."""
     torch.manual_seed(_seed(settings, 0))
     vit, head_state, center = load_vit(weights, settings.drop_path), load_dino_head(weights, "teacher"), None
     if head_state is None:
@@ -158,7 +167,7 @@ def _start(settings: DinoSettings, weights: str, device: Device) -> _State:
         _unfuse_attention(student, teacher)
     optimiser = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
     center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
-    return _State(student, teacher, optimiser, center.to(device.torch_device), [])
+    return TrainingState(student, teacher, optimiser, center.to(device.torch_device), [])
 
 
 def _unfuse_attention(*networks: DinoNetwork) -> None:
@@ -188,7 +197,9 @@ def _check(settings: DinoSettings, images: np.ndarray) -> None:
         )
 
 
-def _train_epoch(state: _State, settings: DinoSettings, images: Tensor, device: Device, epoch: int) -> dict[str, float]:
+def _train_epoch(
+    state: TrainingState, settings: DinoSettings, images: Tensor, device: Device, epoch: int
+) -> dict[str, float]:
     """One pass over the images in whole batches, and its line of the history."""
     torch.manual_seed(_seed(settings, epoch + 1))  # drop path
     generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
@@ -200,7 +211,7 @@ def _train_epoch(state: _State, settings: DinoSettings, images: Tensor, device: 
         now = {name: values[step] for name, values in schedules.items()}
         crops = multi_crop(images[rows], settings, generator)
         views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
-        total += _step(state, settings, views, device, epoch, now)
+        total += train_step(state, settings, views, device, epoch, now)
     means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
     constant = {"epoch": epoch + 1, "teacher_temperature": teacher_temperature(settings, epoch)}
     return constant | now | means | {"center_norm": state.center.norm().item()}
@@ -216,8 +227,8 @@ def _schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
     }
 
 
-def _step(
-    state: _State, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
+def train_step(
+    state: TrainingState, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
 ) -> Tensor:
     """One update of student, centre and teacher; returns loss, teacher entropy and batch entropy."""
     temperature = teacher_temperature(settings, epoch)
@@ -253,7 +264,7 @@ def _report(line: dict[str, float], settings: DinoSettings) -> None:
     log.info(text, *values, math.log(settings.out_dim))
 
 
-def _save(state: _State, settings: DinoSettings, folder: Path) -> None:
+def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimiser")}
     content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
     torch.save(content, folder / "checkpoint.new")
@@ -261,7 +272,7 @@ def _save(state: _State, settings: DinoSettings, folder: Path) -> None:
     _write_history(state, folder)
 
 
-def _resume(state: _State, settings: DinoSettings, folder: Path) -> None:
+def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     path = folder / "checkpoint.pt"
     if not path.is_file():
         return
@@ -274,7 +285,7 @@ def _resume(state: _State, settings: DinoSettings, folder: Path) -> None:
     log.info("goes on after epoch %d", len(state.history))
 
 
-def _finish(state: _State, settings: DinoSettings, folder: Path) -> None:
+def _finish(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     save_vit(state.student.backbone, folder / "student.safetensors")
     save_vit(state.teacher.backbone, folder / "teacher.safetensors")
     head = {name: tensor.cpu().contiguous() for name, tensor in state.teacher.head.state_dict().items()}
@@ -287,7 +298,7 @@ def _finish(state: _State, settings: DinoSettings, folder: Path) -> None:
     (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
-def _write_history(state: _State, folder: Path) -> pd.DataFrame:
+def _write_history(state: TrainingState, folder: Path) -> pd.DataFrame:
     history = pd.DataFrame(state.history, columns=list(HISTORY_COLUMNS))
     history.to_csv(folder / "history.csv", index=False)
     return history

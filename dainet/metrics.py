@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from medpy.metric import binary
+from scipy import ndimage
 
 __all__ = ["POLICIES", "dice", "hd95", "score_volume"]
 
@@ -34,7 +35,7 @@ def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | N
     """
     if not prediction.any() or not label.any():
         raise ValueError("hd95 needs two non-empty masks; score_volume says what counts for an empty one")
-    box = tuple(slice(max(i.min() - 1, 0), i.max() + 2) for i in np.nonzero(prediction | label))
+    box = _joint_box([ndimage.find_objects((prediction | label).view(np.uint8))[0]])
     return float(binary.hd95(prediction[box], label[box], voxelspacing=spacing))
 
 
@@ -62,28 +63,45 @@ def score_volume(
     Returns:
         One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm.
     """
+    predicted, labelled = (ndimage.find_objects(volume, len(class_names)) for volume in (prediction, label))
     records = []
-    for value, name in enumerate(class_names, start=1):
-        masks = prediction == value, label == value
-        for policy in POLICIES:
-            dsc, vox, mm = _score(*masks, spacing_mm, policy)
+    for value, (name, p, y) in enumerate(zip(class_names, predicted, labelled, strict=True), start=1):
+        if p and y:
+            box = _joint_box([p, y])
+            scores = dict.fromkeys(POLICIES, _scores(prediction[box] == value, label[box] == value, spacing_mm))
+        else:
+            case = bool(p), bool(y), label.shape, spacing_mm
+            scores = {policy: _empty_scores(*case, policy) for policy in POLICIES}
+        for policy, (dsc, vox, mm) in scores.items():
             records.append({"class": name, "policy": policy, "dsc": dsc, "hd95_vox": vox, "hd95_mm": mm})
     return records
 
 
-def _score(
-    prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None, policy: str
+def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
+    """Around all boxes and one voxel more, so that surfaces stay what they are in the whole volume."""
+    return tuple(
+        slice(max(min(side.start for side in sides) - 1, 0), max(side.stop for side in sides) + 1)
+        for sides in zip(*boxes, strict=True)
+    )
+
+
+def _scores(
+    prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None
 ) -> tuple[float, float, float]:
+    millimetres = hd95(prediction, label, spacing_mm) if spacing_mm else float("nan")
+    return dice(prediction, label), hd95(prediction, label), millimetres
+
+
+def _empty_scores(
+    predicted: bool, labelled: bool, shape: Sequence[int], spacing_mm: Sequence[float] | None, policy: str
+) -> tuple[float, float, float]:
+    """Of a class that at least one of the two volumes does not hold."""
     nan = float("nan")
-    if prediction.any() and label.any():
-        millimetres = hd95(prediction, label, spacing_mm) if spacing_mm else nan
-        return dice(prediction, label), hd95(prediction, label), millimetres
     if policy == "peer":
-        zero_mm = 0.0 if spacing_mm else nan
-        return (1.0 if prediction.any() else 0.0), 0.0, zero_mm
-    if not prediction.any() and not label.any():
+        return float(predicted), 0.0, 0.0 if spacing_mm else nan
+    if not predicted and not labelled:
         return nan, nan, nan
-    return 0.0, _diagonal(label.shape, (1, 1, 1)), _diagonal(label.shape, spacing_mm) if spacing_mm else nan
+    return 0.0, _diagonal(shape, (1, 1, 1)), _diagonal(shape, spacing_mm) if spacing_mm else nan
 
 
 def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:

@@ -18,6 +18,8 @@ __all__ = ["SliceData"]
 class SliceData:
     """Images, labels and token-grid maps of every slice, kept on the device (DESIGN: no DataLoader needed).
 
+    On the CPU they stay mapped from disk, so that memory does not grow with their number.
+
     Args:
         prepared: images [N, S, S] and labels [N, S, S].
         attention: the finished attention stage of the same rows; None for networks that take no maps.
@@ -69,4 +71,4 @@ class SliceData:
 
 
 def _to_device(array: np.ndarray, device: Device) -> Tensor:
-    return torch.from_numpy(np.array(array)).to(device.torch_device)
+    return torch.from_numpy(array).to(device.torch_device)

@@ -28,12 +28,14 @@ from dainet.store import StageResult, run_stage
 
 __all__ = [
     "MONITORED_SPLIT",
+    "augmented_batch",
     "load_model",
     "mean_volume_dsc",
     "monitored_volumes",
     "poly_factor",
     "run_segmentation",
     "train",
+    "train_epoch",
 ]
 
 log = logging.getLogger(__name__)
@@ -108,7 +110,7 @@ def train(
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
-        loss = _train_epoch(model, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)
+        loss = train_epoch(model, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)
         if not np.isfinite(loss):
             raise FloatingPointError(f"epoch {epoch + 1}: the loss is {loss}; lower segmentation.lr or check the data")
         dsc = mean_volume_dsc(model, data, volumes)
@@ -149,7 +151,7 @@ def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.
     return volume_dsc(model, data, volumes).nanmean().item()
 
 
-def _train_epoch(
+def train_epoch(
     model: nn.Module,
     data: SliceData,
     rows: np.ndarray,
@@ -158,12 +160,13 @@ def _train_epoch(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     seed: int,
 ) -> float:
+    """One pass over the training rows in an order drawn from `seed`; returns the mean loss, read once at the end."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.as_tensor(rows)[torch.randperm(len(rows), generator=generator)].to(data.labels.device)
     total = torch.zeros((), device=data.labels.device)
     model.train()
     for batch in order.split(settings.batch_size):
-        image, maps, label = _augmented(data, batch, settings.augment, generator)
+        image, maps, label = augmented_batch(data, batch, settings.augment, generator)
         with data.device.autocast():
             logits = model(image, maps)
         loss = segmentation_loss(logits, label, settings.dice)
@@ -175,9 +178,10 @@ def _train_epoch(
     return total.item() / len(rows)
 
 
-def _augmented(
+def augmented_batch(
     data: SliceData, rows: Tensor, wanted: bool, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, transformed together where `wanted`."""
     image, maps = data.inputs(rows)
     label = data.labels[rows][:, None]
     if wanted and maps is not None:

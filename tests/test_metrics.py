@@ -77,3 +77,14 @@ def test_a_missed_organ_is_penalised_in_millimetres_too():
 def test_hd95_of_an_empty_mask_is_refused():
     with pytest.raises(ValueError, match="two non-empty masks"):
         hd95(np.zeros((2, 2, 2), bool), np.ones((2, 2, 2), bool))
+
+
+@pytest.mark.parametrize("spacing", [None, (5.0, 0.8, 0.7)])
+def test_every_class_of_a_volume_is_scored_as_medpy_scores_it_alone(spacing):
+    random = np.random.default_rng(0)
+    label, prediction = random.choice(4, (2, 7, 24, 20), p=[0.94, 0.02, 0.02, 0.02]).astype(np.uint8)
+    for record in score_volume(prediction, label, ["one", "two", "three"], spacing):
+        masks = [volume == ["one", "two", "three"].index(record["class"]) + 1 for volume in (prediction, label)]
+        assert record["dsc"] == pytest.approx(binary.dc(*masks), abs=1e-15)
+        assert record["hd95_vox"] == binary.hd95(*masks)
+        assert math.isnan(record["hd95_mm"]) if spacing is None else record["hd95_mm"] == binary.hd95(*masks, spacing)

@@ -27,7 +27,7 @@ from dainet.store import StageResult, hash_files, run_stage
 __all__ = ["Prepared", "run_prepared"]
 
 log = logging.getLogger(__name__)
-_VERSION = 2
+_VERSION = 3
 _COLUMNS = (
     *("case_id", "patient", "phase", "group", "slice", "split"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "file", "sha256"),
@@ -38,10 +38,10 @@ _COLUMNS = (
 class Prepared:
     """An opened prepared store; row i of each array is one slice.
 
-    `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both memory-mapped; `cases` has one line per row with
-    case_id, patient, phase, group, slice, split ("left out": see `find_twins`), spacing in mm (empty where unknown),
-    source file and the SHA-256 of the voxels. `about` says what was read: data set, format, label order and its
-    evidence, size of the split.
+    `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both mapped from disk; what is written into them stays in
+    memory and never reaches the files. `cases` has one line per row with case_id, patient, phase, group, slice, split
+    ("left out": see `find_twins`), spacing in mm (empty where unknown), source file and the SHA-256 of the voxels.
+    `about` says what was read: data set, format, label order and its evidence, size of the split.
     """
 
     result: StageResult
@@ -210,6 +210,6 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
 def _open(result: StageResult) -> Prepared:
     about = json.loads((result.path / "about.json").read_text(encoding="utf-8"))
     classes = Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colours"]))
-    images, labels = (np.load(result.path / f"{name}.npy", mmap_mode="r") for name in ("images", "labels"))
+    images, labels = (np.load(result.path / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
     cases = pd.read_csv(result.path / "cases.csv", keep_default_na=False, dtype={"patient": str, "case_id": str})
     return Prepared(result, images, labels, cases, classes, about)

@@ -1,0 +1,93 @@
+"""`python -m benchmarks` (or `make bench`): measure everything, print it, and write it to benchmarks/results/."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import torch
+import typer
+
+from benchmarks import attention, batches, dino_step, explorer, networks, preparation, scaling, scores, training_step
+from benchmarks.timing import Comparison
+from dainet.device import choose_device
+from dainet.store import provenance
+
+_PARTS = ("rows", "networks", "explorer", "scaling")
+_RESULTS = Path(__file__).parent / "results"
+
+
+def main(
+    weights: Annotated[str, typer.Option(help="ViT of the first rows, as vit.weights; random = ViT-S/16")] = "random",
+    only: Annotated[str, typer.Option(help=f"parts to measure, such as {','.join(_PARTS[:2])}; default all")] = "",
+) -> None:
+    """Measure the parts and write a table of each; takes about half an hour on 2 cores."""
+    _RESULTS.mkdir(exist_ok=True)
+    chosen = only.split(",") if only else _PARTS
+    if unknown := set(chosen) - set(_PARTS):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))} unknown; expected {', '.join(_PARTS)}")
+    if "rows" in chosen:
+        _write("rows", _as_lines(_rows(weights)), {"weights": Path(weights).name})
+    if "networks" in chosen:
+        _write("networks", _printed(networks.cost_table()).round(2), {})
+    if "explorer" in chosen:
+        _write("explorer", _printed(explorer.answer_table()).round(0), {})
+    if "scaling" in chosen:
+        points = scaling.curves()
+        _write("scaling", points.round(2), {})
+        scaling.scaling_figure(points).savefig(_RESULTS / "scaling.png", dpi=100, metadata={"Software": None})
+
+
+def _rows(weights: str) -> Iterator[Comparison]:
+    yield from attention.comparisons(weights)
+    yield from dino_step.comparisons(weights)
+    yield from training_step.comparisons()
+    yield from batches.comparisons()
+    yield from scores.comparisons()
+    yield from preparation.comparisons()
+
+
+def _as_lines(rows: Iterable[Comparison]) -> pd.DataFrame:
+    return _printed(
+        pd.DataFrame(
+            {
+                "What": [row.what],
+                "Against": [row.against],
+                "Ours (s)": [f"{row.ours:.3g}"],
+                "Peer (s)": [f"{row.peer:.3g}"],
+                "Ratio": [f"{row.ratio:.3g}"],
+                "Goal": [f"{row.goal:g}"],
+                "Of the limit": ["" if row.limit is None else f"{100 * row.limit / row.ours:.0f} %"],
+                "Same result": [row.agreement],
+            }
+        )
+        for row in rows
+    )
+
+
+def _printed(lines: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Show every line when it is there; half an hour is long."""
+    found = []
+    for line in lines:
+        typer.echo("\n".join(f"{name}: {line[name].item()}" for name in line) + "\n")
+        found.append(line)
+    return pd.concat(found, ignore_index=True)
+
+
+def _write(name: str, table: pd.DataFrame, settings: dict[str, str]) -> None:
+    markdown = table.to_markdown(index=False, disable_numparse=True)
+    typer.echo(markdown + "\n")
+    (_RESULTS / f"{name}.md").write_text(markdown + "\n", encoding="utf-8")
+    table.to_csv(_RESULTS / f"{name}.csv", index=False)
+    machine = {"processor": platform.machine(), "threads": torch.get_num_threads()}
+    machine["dtype"] = str(choose_device("cpu").autocast_dtype)
+    record = settings | machine | provenance()
+    (_RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,67 @@
+"""Augmented batches of image, label and six maps at 224 px, on one core, against TransUNet's loader."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from benchmarks.data import PAPER_SIZE, paper_size_slices
+from benchmarks.timing import Comparison, compare
+from dainet.device import choose_device
+from dainet.training import augmented_batch
+
+__all__ = ["comparisons"]
+
+_BATCH, _NATIVE_PX = 16, 512
+
+
+def comparisons(rounds: int = 7) -> Iterator[Comparison]:
+    """One row; both sides on one core."""
+    data = paper_size_slices(choose_device("cpu"))
+    generator, rows = torch.Generator().manual_seed(0), torch.arange(_BATCH)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        files = _written(Path(folder))
+        yield compare(
+            f"augmented batch of {_BATCH}: image, label, 6 maps, {PAPER_SIZE.segmentation.image_size} px, one core",
+            "TransUNet's loader: npz, rotate or flip, cubic zoom from 512; no maps",
+            lambda: augmented_batch(data, rows, True, generator),
+            lambda: _transunet_batch(files, np.random.default_rng(0)),
+            10,
+            "same transforms in law; ours after resizing (PROTOCOL 1.4)",
+            rounds,
+        )
+    torch.set_num_threads(threads)
+
+
+def _written(folder: Path) -> list[Path]:
+    random, files = np.random.default_rng(0), []
+    for number in range(_BATCH):
+        image = ndimage.gaussian_filter(random.random((_NATIVE_PX, _NATIVE_PX), np.float32), 3)
+        files.append(folder / f"case0000_slice{number:03d}.npz")
+        np.savez(files[-1], image=image, label=(image > 0.5).astype(np.float32))
+    return files
+
+
+def _transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """TransUNet dataset_synapse.py:11-46, written anew from its description (PROTOCOL 1.4)."""
+    samples = []
+    for file in files:
+        with np.load(file) as arrays:
+            pair = [arrays["image"], arrays["label"]]
+        if random.random() > 0.5:
+            turns, axis = random.integers(4), random.integers(2)
+            pair = [np.flip(np.rot90(array, turns), axis) for array in pair]
+        elif random.random() > 0.5:
+            angle = random.integers(-20, 20)
+            pair = [ndimage.rotate(array, angle, order=0, reshape=False) for array in pair]
+        factor = PAPER_SIZE.segmentation.image_size / _NATIVE_PX
+        samples.append([ndimage.zoom(array, factor, order=order) for array, order in zip(pair, (3, 0), strict=True)])
+    images, labels = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*samples, strict=True))
+    return images[:, None], labels.long()

@@ -1,0 +1,125 @@
+"""What the networks cost: parameters, operations, images per second and peak memory, the table the paper never prints.
+
+python -m benchmarks.networks NAME    # memory of one network, in a process of its own
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pandas as pd
+import segmentation_models_pytorch as smp
+import torch
+from monai.networks.nets import UNETR, AttentionUnet, SwinUNETR
+from torch import Tensor, nn
+
+from benchmarks.hybrid import HybridUNet
+from benchmarks.timing import count_flops, interleaved
+from dainet.device import choose_device
+from dainet.losses import segmentation_loss
+from dainet.models import build, parameter_count
+
+__all__ = ["NETWORKS", "cost_table", "matching_width"]
+
+_SIDE_PX, _CLASSES, _BATCH = 224, 9, 4
+_HYBRID = "R50 + ViT-B hybrid"
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "dual-1111 (width 64)": partial(build, "dual-1111", classes=_CLASSES),
+    "U-Net (width 64)": partial(build, "unet", classes=_CLASSES),
+    "single encoder (width 64)": partial(build, "single", classes=_CLASSES),
+    "MONAI AttentionUnet": partial(
+        AttentionUnet, 2, 1, _CLASSES, channels=(64, 128, 256, 512, 1024), strides=(2, 2, 2, 2)
+    ),
+    "MONAI SwinUNETR": partial(SwinUNETR, 1, _CLASSES, feature_size=48, spatial_dims=2),
+    "MONAI UNETR": partial(UNETR, 1, _CLASSES, _SIDE_PX, spatial_dims=2),
+    "SMP R50 U-Net": partial(smp.Unet, "resnet50", encoder_weights=None, in_channels=1, classes=_CLASSES),
+    _HYBRID: partial(HybridUNet, classes=_CLASSES),
+}
+
+
+def matching_width() -> int:
+    """The width at which dual-1111 has most nearly the operations of the hybrid."""
+
+    def flops(width: int) -> int:
+        return _flops(build("dual-1111", classes=_CLASSES, width=width))
+
+    goal = _flops(NETWORKS[_HYBRID]())
+    return min(range(16, 65), key=lambda width: abs(flops(width) - goal))
+
+
+def cost_table(rounds: int = 3) -> Iterator[pd.DataFrame]:
+    """One line per network; images per second as medians over rounds in which all networks take turns."""
+    width = matching_width()
+    names = [*NETWORKS, f"dual-1111 (width {width})"]
+    networks = {name: _network(name) for name in names}
+    forward = interleaved({name: partial(_forward, network) for name, network in networks.items()}, rounds)
+    train = interleaved({name: partial(_train, network) for name, network in networks.items()}, rounds)
+    for name, network in networks.items():
+        yield pd.DataFrame(
+            {
+                "Network": [name],
+                "Parameters (M)": [parameter_count(network) / 1e6],
+                "GFLOP per image": [_flops(network) / 1e9],
+                "Inference (images/s)": [_BATCH / forward[name].median()],
+                "Training (images/s)": [_BATCH / train[name].median()],
+                "Peak memory of training (GiB)": [_memory_of(name)],
+            }
+        )
+
+
+def _network(name: str) -> nn.Module:
+    if name in NETWORKS:
+        network = NETWORKS[name]()
+    else:
+        network = build("dual-1111", classes=_CLASSES, width=int(name.split()[-1].rstrip(")")))
+    return network.to(memory_format=choose_device("cpu").memory_format)
+
+
+def _inputs(network: nn.Module, batch: int) -> tuple[Tensor, ...]:
+    """Image, and six maps for the networks of this kit that take them."""
+    channels = (1, network.heads) if getattr(network, "heads", 0) else (1,)
+    form = choose_device("cpu").memory_format
+    return tuple(torch.rand(batch, count, _SIDE_PX, _SIDE_PX).contiguous(memory_format=form) for count in channels)
+
+
+def _flops(network: nn.Module) -> int:
+    network.eval()
+    with torch.inference_mode():
+        return count_flops(lambda: network(*_inputs(network, 1)))
+
+
+def _forward(network: nn.Module) -> None:
+    network.eval()
+    with torch.inference_mode(), choose_device("cpu").autocast():
+        network(*_inputs(network, _BATCH))
+
+
+def _train(network: nn.Module) -> None:
+    """Forward, loss and backward; the optimiser is the same for all and left out."""
+    network.train()
+    with choose_device("cpu").autocast():
+        logits = network(*_inputs(network, _BATCH))
+    segmentation_loss(logits, torch.zeros(_BATCH, _SIDE_PX, _SIDE_PX, dtype=torch.long)).backward()
+    network.zero_grad(set_to_none=True)
+
+
+def _memory_of(name: str) -> float:
+    """GiB that a training step needs at its peak beyond the loaded libraries, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.networks", name]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+
+
+if __name__ == "__main__":
+    before = _peak_gib()
+    _train(_network(sys.argv[1]))
+    print(_peak_gib() - before)

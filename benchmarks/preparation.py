@@ -1,0 +1,85 @@
+"""Preparing heart and CT volumes at 224 px, against resizing with scipy's zoom slice by slice."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from scipy import ndimage
+
+from benchmarks.timing import Comparison, compare
+from dainet.data import prepared
+from dainet.data.phantom import write_cardiac_phantoms
+from dainet.data.phantom_abdomen import write_abdomen_phantoms
+from dainet.data.preprocessing import normalise, resize_slices
+from dainet.data.sources import open_source
+from dainet.settings import DataSettings, load_settings
+
+__all__ = ["comparisons"]
+
+_SIZE_PX = 224
+_PATIENTS = {"acdc": 20, "synapse": 7}  # the fewest of which one validates
+
+
+def comparisons(rounds: int = 3) -> Iterator[Comparison]:
+    """Per data set the resizing alone, then everything from files to the prepared store."""
+    with tempfile.TemporaryDirectory() as folder:
+        for dataset, patients in _PATIENTS.items():
+            source = Path(folder) / dataset
+            if dataset == "acdc":
+                write_cardiac_phantoms(source, patients, 0)
+            else:
+                write_abdomen_phantoms(source, patients, 0, 512)
+            settings = load_settings("tour", {"data.dataset": dataset, "data.source": str(source)}).data
+            yield _resizing(settings, rounds)
+            yield _whole(settings, patients, Path(folder), rounds)
+
+
+def _resizing(settings: DataSettings, rounds: int) -> Comparison:
+    source = open_source(settings)
+    volume = source.read(source.cases[0])
+    image = normalise(volume.image, "window" if source.is_ct else "minmax")
+
+    def work(resize) -> list[np.ndarray]:
+        pairs = ((image, 3), (volume.label, 0))
+        return [resize(array, (_SIZE_PX, _SIZE_PX), order) for array, order in pairs]
+
+    found, expected = work(resize_slices), work(_by_scipy)
+    error, same = np.abs(found[0] - expected[0]).max(), np.array_equal(found[1], expected[1])
+    return compare(
+        f"resizing a volume of {settings.dataset}, {' x '.join(map(str, image.shape))}",
+        "scipy's zoom, slice by slice",
+        lambda: work(resize_slices),
+        lambda: work(_by_scipy),
+        3,
+        f"images equal to {error:.0e}, labels {'equal' if same else 'DIFFER'}",
+        rounds,
+    )
+
+
+def _whole(settings: DataSettings, patients: int, folder: Path, rounds: int) -> Comparison:
+    def ours() -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as runs, patch.dict("os.environ", DAINET_RUNS=runs):
+            prepared.run_prepared(settings, _SIZE_PX)
+
+    def peer() -> None:
+        with patch.object(prepared, "resize_slices", _by_scipy):
+            ours()
+
+    return compare(
+        f"preparing {patients} patients of {settings.dataset}: reading, checking, resizing, writing",
+        "the same with scipy's zoom",
+        ours,
+        peer,
+        3,
+        "see the row above",
+        rounds,
+    )
+
+
+def _by_scipy(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
+    factors = [wanted / found for wanted, found in zip(shape, volume.shape[1:], strict=True)]
+    return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])

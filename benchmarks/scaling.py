@@ -1,0 +1,151 @@
+"""How time and memory grow with the data: extraction, a training epoch and evaluation of 1, 2, 4, 8 and 16 times it.
+
+python -m benchmarks.scaling extraction 4    # one point of the curves, in a process of its own
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.data import PAPER_SIZE
+from benchmarks.timing import seconds
+from dainet import pipeline
+from dainet.attention import run_attention
+from dainet.charts import new_figure
+from dainet.data.prepared import Prepared
+from dainet.device import choose_device
+from dainet.evaluation import run_scores
+from dainet.models import build
+from dainet.slices import SliceData
+from dainet.store import StageResult
+from dainet.training import train_epoch
+from dainet.vit import load_vit
+
+__all__ = ["TIMES", "curves", "scaling_figure"]
+
+TIMES = (1, 2, 4, 8, 16)
+_WIDTH = 8
+_DEVICE = choose_device("cpu")
+
+
+def curves() -> pd.DataFrame:
+    """Columns stage, times, slices, seconds, memory_mib (peak above that of the loaded libraries and the data)."""
+    return pd.DataFrame([_point_apart(stage, times) for stage in _STAGES for times in TIMES])
+
+
+def scaling_figure(points: pd.DataFrame) -> Figure:
+    """Seconds and memory over the number of slices."""
+    figure = new_figure(9, 3.4)
+    panels = figure.subplots(1, 2)
+    for stage, line in points.groupby("stage", sort=False):
+        panels[0].plot(line["slices"], line["seconds"], "o-", label=stage)
+        panels[1].plot(line["slices"], line["memory_mib"], "o-", label=stage)
+    panels[0].set(xlabel="slices", ylabel="seconds", xlim=0, ylim=0)
+    panels[1].set(xlabel="slices", ylabel="peak memory (MiB)", xlim=0, ylim=0)
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def _extraction(prepared: Prepared) -> None:
+    run_attention(PAPER_SIZE, prepared, load_vit("tour"), {}, _DEVICE)
+
+
+def _training(prepared: Prepared) -> None:
+    data, model = SliceData(prepared, None, PAPER_SIZE.attention, _DEVICE), _network()
+    optimiser = torch.optim.Adam(model.parameters(), fused=_DEVICE.fused_adam)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimiser)
+    train_epoch(model, data, np.arange(len(data.images)), PAPER_SIZE.segmentation, optimiser, schedule, seed=0)
+
+
+def _evaluation(prepared: Prepared) -> None:
+    run_scores(_network(), prepared.result, prepared, SliceData(prepared, None, PAPER_SIZE.attention, _DEVICE))
+
+
+def _network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build("unet", width=_WIDTH).to(memory_format=_DEVICE.memory_format)
+
+
+_STAGES: dict[str, Callable[[Prepared], None]] = {
+    "extraction": _extraction,
+    "training epoch": _training,
+    "evaluation": _evaluation,
+}
+
+
+def _repeated(prepared: Prepared, times: int, folder: Path) -> Prepared:
+    """The test patients of a prepared store, `times` over under other names, mapped from disk like any other."""
+    rows = prepared.rows("test")
+    (folder / "native").mkdir(parents=True)
+    for name in ("images", "labels"):
+        shape = (times * len(rows), *prepared.images.shape[1:])
+        file = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", getattr(prepared, name).dtype, shape)
+        for copy in range(times):
+            file[copy * len(rows) : (copy + 1) * len(rows)] = getattr(prepared, name)[rows]
+    parts = []
+    for copy in range(times):
+        part = prepared.cases.loc[rows].copy()
+        for case_id in part["case_id"].unique():
+            source = prepared.result.path / "native" / f"{case_id}.npz"
+            (folder / "native" / f"{case_id}_{copy}.npz").symlink_to(source)
+        parts.append(part.assign(case_id=part["case_id"] + f"_{copy}"))
+    images, labels = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
+    result = StageResult("prepared", f"{times} times", folder)
+    return Prepared(result, images, labels, pd.concat(parts, ignore_index=True), prepared.classes, prepared.about)
+
+
+def _point_apart(stage: str, times: int) -> dict:
+    command = [sys.executable, "-m", "benchmarks.scaling", stage, str(times)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _point(stage: str, times: int) -> dict:
+    prepared = pipeline.prepare(PAPER_SIZE)
+    with tempfile.TemporaryDirectory() as folder, patch.dict("os.environ", DAINET_RUNS=f"{folder}/runs"):
+        _STAGES[stage](_repeated(prepared, 1, Path(folder, "warm-up")))
+        data = _repeated(prepared, times, Path(folder, "data"))
+        with _Peak() as peak:
+            elapsed = seconds(lambda: _STAGES[stage](data))
+    slices = {"stage": stage, "times": times, "slices": len(data.images)}
+    return slices | {"seconds": elapsed, "memory_mib": peak.mib}
+
+
+class _Peak:
+    """The largest growth of the process's own memory while the block runs; pages of mapped files are not its own."""
+
+    def __enter__(self) -> _Peak:
+        self.mib, self._start, self._over = 0.0, _own_mib(), Event()
+        self._thread = Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.005):
+            self.mib = max(self.mib, _own_mib() - self._start)
+
+
+def _own_mib() -> float:
+    """Anonymous resident memory; Linux only."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) / 2**10  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_point(sys.argv[1], int(sys.argv[2]))))

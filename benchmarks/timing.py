@@ -1,0 +1,88 @@
+"""Timing things in turn in one process, and what the machine could do at best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["Comparison", "compare", "copy_limit", "count_flops", "interleaved", "product_limit", "seconds"]
+
+_SIDE = 2048  # of the square matrices whose product is "one large matrix product"
+_COPIED_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of the table: medians in seconds for the same work, and whether the results are the same.
+
+    `ratio` is the median over rounds of peer / ours, each pair measured one right after the other. `limit` is the time
+    of the same floating-point operations as one large matrix product, or of the same bytes as one copy; None where
+    neither is the bottleneck by far.
+    """
+
+    what: str
+    against: str
+    ours: float
+    peer: float
+    ratio: float
+    goal: float
+    limit: float | None
+    agreement: str
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def interleaved(works: Mapping[str, Callable[[], object]], rounds: int) -> pd.DataFrame:
+    """Seconds of each piece of work [rounds, works], in turn, so that a drift of the machine hits all; one warm-up."""
+    for work in works.values():
+        work()
+    return pd.DataFrame([{name: seconds(work) for name, work in works.items()} for _ in range(rounds)])
+
+
+def compare(
+    what: str,
+    against: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    goal: float,
+    agreement: str,
+    rounds: int,
+    limit: tuple[Callable[[], object], float] | None = None,
+) -> Comparison:
+    """Time both in turn, with the limit between them; `limit` is a piece of work and how often ours contains it."""
+    works = {"ours": ours, "peer": peer} | ({"limit": limit[0]} if limit else {})
+    times = interleaved(works, rounds)
+    median = times.median()
+    ratio = float((times["peer"] / times["ours"]).median())
+    bound = float(median["limit"]) * limit[1] if limit else None
+    return Comparison(what, against, float(median["ours"]), float(median["peer"]), ratio, goal, bound, agreement)
+
+
+def count_flops(work: Callable[[], object]) -> int:
+    """Floating-point operations of one call, two per multiply-add, as torch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def product_limit(flops: float, dtype: torch.dtype | None) -> tuple[Callable[[], object], float]:
+    """One large matrix product, and how many of it make `flops`."""
+    a, b = torch.randn(2, _SIDE, _SIDE).to(dtype or torch.float32)
+    return lambda: a @ b, flops / (2 * _SIDE**3)
+
+
+def copy_limit(size: float) -> tuple[Callable[[], object], float]:
+    """One large copy in memory, and how many of it make `size` bytes."""
+    source = torch.zeros(_COPIED_BYTES, dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source), size / _COPIED_BYTES

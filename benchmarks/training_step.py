@@ -1,0 +1,59 @@
+"""A training step of dual-1111 at width 64 and 224 px, augmentation included, against plain float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import ConstantLR
+
+from benchmarks.data import PAPER_SIZE, paper_size_slices
+from benchmarks.timing import Comparison, compare, count_flops, product_limit
+from dainet.device import Device, choose_device
+from dainet.losses import segmentation_loss
+from dainet.models import build
+from dainet.training import train_epoch
+
+__all__ = ["PLAIN", "comparisons"]
+
+PLAIN = Device(torch.device("cpu"), None, torch.contiguous_format, fused_adam=False)
+_NAME = "dual-1111"
+
+
+class _Trainee:
+    """A network with its optimiser on one device setting; `step` is an epoch of one batch."""
+
+    def __init__(self, device: Device) -> None:
+        torch.manual_seed(0)
+        settings = PAPER_SIZE.segmentation
+        self.data = paper_size_slices(device)
+        self.model = build(_NAME, heads=self.data.heads, width=settings.width).to(memory_format=device.memory_format)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=device.fused_adam
+        )
+        self.schedule = ConstantLR(self.optimiser, factor=1.0)
+
+    def step(self) -> float:
+        settings = PAPER_SIZE.segmentation
+        rows = np.arange(settings.batch_size)
+        return train_epoch(self.model, self.data, rows, settings, self.optimiser, self.schedule, seed=0)
+
+
+def comparisons(rounds: int = 3) -> Iterator[Comparison]:
+    """One row."""
+    settings, fast, plain = PAPER_SIZE.segmentation, _Trainee(choose_device("cpu")), _Trainee(PLAIN)
+    rows = torch.arange(settings.batch_size)
+    inputs, label = plain.data.inputs(rows), plain.data.labels[rows].long()
+    flops = count_flops(lambda: segmentation_loss(plain.model(*inputs), label).backward())
+    losses = fast.step(), plain.step()
+    yield compare(
+        f"training step, {_NAME}, width {settings.width}, {settings.image_size} px, batch {settings.batch_size}",
+        "float32, contiguous, Adam not fused",
+        fast.step,
+        plain.step,
+        2.5,
+        f"loss of the first step {losses[0]:.4f} and {losses[1]:.4f}",
+        rounds,
+        product_limit(flops, choose_device("cpu").autocast_dtype),
+    )

@@ -1,0 +1,43 @@
+"""Resizing by matrices against scipy's zoom, slice by slice."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from dainet.data.preprocessing import resize_slices
+
+# 512 -> 224, 224 -> 96, 256 -> 32 and 32 -> 16 are sizes at which scipy puts the last pixel outside.
+SIZES = [
+    ((512, 512), 224),
+    ((224, 180), 96),
+    ((256, 216), 32),
+    ((32, 30), 16),
+    ((17, 5), 64),
+    ((96, 96), 96),
+    ((9, 2), 7),
+]
+
+
+def by_scipy(volume, size, order):
+    factors = [size / side for side in volume.shape[1:]]
+    return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_images_are_those_of_scipys_cubic_zoom(shape, size):
+    volume = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
+    found = resize_slices(volume, (size, size), order=3)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, by_scipy(volume, size, order=3), atol=3e-6)
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_labels_are_those_of_scipys_nearest_zoom(shape, size):
+    volume = np.random.default_rng(1).integers(0, 14, (2, *shape)).astype(np.uint8)
+    found = resize_slices(volume, (size, size), order=0)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, by_scipy(volume, size, order=0))
+
+
+def test_the_shape_may_change_its_ratio():
+    assert resize_slices(np.ones((3, 20, 30)), (16, 48), order=3).shape == (3, 16, 48)
