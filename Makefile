@@ -8,7 +8,7 @@ SOURCE ?= phantom
 PROFILE ?= tour
 ARGS ?=
 
-.PHONY: setup reproduce explorer test lint notebooks clean
+.PHONY: setup reproduce explorer test lint notebooks bench clean
 
 setup: $(VENV)/.ready
 
@@ -36,6 +36,11 @@ lint: setup
 # Executes the notebooks in place at the tour profile and normalises them; commit the result.
 notebooks: setup
 	$(BIN)/python -m dainet notebooks
+
+# Speed and memory as ratios beside named peers; about half an hour on 2 cores. Written to benchmarks/results/.
+bench: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf runs

@@ -12,44 +12,50 @@ from scipy import ndimage
 
 from benchmarks.data import PAPER_SIZE, paper_size_slices
 from benchmarks.timing import Comparison, compare
+from dainet import pipeline
 from dainet.device import choose_device
+from dainet.slices import SliceData
 from dainet.training import augmented_batch
 
-__all__ = ["comparisons"]
+__all__ = ["comparisons", "transunet_batch", "write_slices"]
 
 _BATCH, _NATIVE_PX = 16, 512
 
 
 def comparisons(rounds: int = 7) -> Iterator[Comparison]:
-    """One row; both sides on one core."""
-    data = paper_size_slices(choose_device("cpu"))
+    """A row without and a row with attention maps, which the peer has not; both sides on one core."""
+    device, side = choose_device("cpu"), PAPER_SIZE.segmentation.image_size
+    with_maps = paper_size_slices(device)
+    alone = SliceData(pipeline.prepare(PAPER_SIZE), None, PAPER_SIZE.attention, device)
     generator, rows = torch.Generator().manual_seed(0), torch.arange(_BATCH)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        files = _written(Path(folder))
-        yield compare(
-            f"augmented batch of {_BATCH}: image, label, 6 maps, {PAPER_SIZE.segmentation.image_size} px, one core",
-            "TransUNet's loader: npz, rotate or flip, cubic zoom from 512; no maps",
-            lambda: augmented_batch(data, rows, True, generator),
-            lambda: _transunet_batch(files, np.random.default_rng(0)),
-            10,
-            "same transforms in law; ours after resizing (PROTOCOL 1.4)",
-            rounds,
-        )
+        files = write_slices(Path(folder), _BATCH)
+        for what, data in (("image and label", alone), ("image, label and 6 maps", with_maps)):
+            yield compare(
+                f"augmented batch of {_BATCH}: {what}, {side} px, one core",
+                "TransUNet's loader: npz, rotate or flip, cubic zoom from 512; no maps",
+                lambda data=data: augmented_batch(data, rows, True, generator),
+                lambda: transunet_batch(files, np.random.default_rng(0)),
+                10,
+                "same transforms in law; ours after resizing (PROTOCOL 1.4)",
+                rounds,
+            )
     torch.set_num_threads(threads)
 
 
-def _written(folder: Path) -> list[Path]:
+def write_slices(folder: Path, count: int) -> list[Path]:
+    """Smooth noise in TransUNet's form: npz files with image and label, 512 x 512."""
     random, files = np.random.default_rng(0), []
-    for number in range(_BATCH):
+    for number in range(count):
         image = ndimage.gaussian_filter(random.random((_NATIVE_PX, _NATIVE_PX), np.float32), 3)
         files.append(folder / f"case0000_slice{number:03d}.npz")
         np.savez(files[-1], image=image, label=(image > 0.5).astype(np.float32))
     return files
 
 
-def _transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """TransUNet dataset_synapse.py:11-46, written anew from its description (PROTOCOL 1.4)."""
     samples = []
     for file in files:

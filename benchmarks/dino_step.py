@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from lightly.loss import DINOLoss
-from lightly.transforms import DINOTransform
 from lightly.models.utils import update_momentum
+from lightly.transforms import DINOTransform
 from PIL import Image
 
 from benchmarks.timing import Comparison, compare
@@ -16,7 +16,7 @@ from dainet import dino_training
 from dainet.device import choose_device
 from dainet.settings import DinoSettings
 from dainet.views import multi_crop
-from dainet.vit import to_vit_input
+from dainet.vit import set_fused_attention, to_vit_input
 
 __all__ = ["comparisons"]
 
@@ -67,9 +67,8 @@ class _Peer:
     def __init__(self, weights: str) -> None:
         state = dino_training.starting_state(_SETTINGS, weights, choose_device("cpu"))
         self.student, self.teacher = state.student, state.teacher
-        for module in (*self.student.modules(), *self.teacher.modules()):
-            if hasattr(module, "fused_attn"):
-                module.fused_attn = True
+        set_fused_attention(self.student, True)
+        set_fused_attention(self.teacher, True)
         self.loss = DINOLoss(output_dim=_SETTINGS.out_dim)
         self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=_NOW["lr"])
 

@@ -18,7 +18,7 @@ from dainet.data.preprocessing import normalise, resize_slices
 from dainet.data.sources import open_source
 from dainet.settings import DataSettings, load_settings
 
-__all__ = ["comparisons"]
+__all__ = ["by_scipy", "comparisons"]
 
 _SIZE_PX = 224
 _PATIENTS = {"acdc": 20, "synapse": 7}  # the fewest of which one validates
@@ -47,13 +47,13 @@ def _resizing(settings: DataSettings, rounds: int) -> Comparison:
         pairs = ((image, 3), (volume.label, 0))
         return [resize(array, (_SIZE_PX, _SIZE_PX), order) for array, order in pairs]
 
-    found, expected = work(resize_slices), work(_by_scipy)
+    found, expected = work(resize_slices), work(by_scipy)
     error, same = np.abs(found[0] - expected[0]).max(), np.array_equal(found[1], expected[1])
     return compare(
         f"resizing a volume of {settings.dataset}, {' x '.join(map(str, image.shape))}",
         "scipy's zoom, slice by slice",
         lambda: work(resize_slices),
-        lambda: work(_by_scipy),
+        lambda: work(by_scipy),
         3,
         f"images equal to {error:.0e}, labels {'equal' if same else 'DIFFER'}",
         rounds,
@@ -66,7 +66,7 @@ def _whole(settings: DataSettings, patients: int, folder: Path, rounds: int) -> 
             prepared.run_prepared(settings, _SIZE_PX)
 
     def peer() -> None:
-        with patch.object(prepared, "resize_slices", _by_scipy):
+        with patch.object(prepared, "resize_slices", by_scipy):
             ours()
 
     return compare(
@@ -80,6 +80,7 @@ def _whole(settings: DataSettings, patients: int, folder: Path, rounds: int) -> 
     )
 
 
-def _by_scipy(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
+def by_scipy(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
+    """[D, H, W] -> [D, *shape], as the peers do it (PROTOCOL 1.4)."""
     factors = [wanted / found for wanted, found in zip(shape, volume.shape[1:], strict=True)]
     return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])

@@ -10,11 +10,11 @@ from medpy.metric import binary
 from benchmarks.timing import Comparison, compare
 from dainet.metrics import score_volume
 
-__all__ = ["comparisons"]
+__all__ = ["ORGANS", "comparisons", "ct_volume"]
 
 _SHAPE = (148, 512, 512)
 # Centre and half-axes in voxels (z, y, x) of ellipsoids of about the organs' sizes in such a volume.
-_ORGANS = {
+ORGANS = {
     "Aorta": ((74, 290, 262), (70, 13, 13)),
     "Gallbladder": ((60, 210, 190), (10, 17, 15)),
     "Kidney (L)": ((60, 320, 340), (30, 33, 28)),
@@ -28,8 +28,8 @@ _ORGANS = {
 
 def comparisons(rounds: int = 2) -> Iterator[Comparison]:
     """One row."""
-    label, prediction = _volume(shift=0), _volume(shift=3)
-    names, values = list(_ORGANS), range(1, len(_ORGANS) + 1)
+    label, prediction = ct_volume(shift=0), ct_volume(shift=3)
+    names, values = list(ORGANS), range(1, len(ORGANS) + 1)
 
     def ours() -> list[tuple[float, float]]:
         records = score_volume(prediction, label, names, None)
@@ -53,10 +53,12 @@ def comparisons(rounds: int = 2) -> Iterator[Comparison]:
     )
 
 
-def _volume(shift: int) -> np.ndarray:
+def ct_volume(shift: int) -> np.ndarray:
+    """Labels 1 to 8 as ellipsoids, moved by `shift` voxels along every axis."""
     volume = np.zeros(_SHAPE, np.uint8)
     grid = np.ogrid[tuple(slice(side) for side in _SHAPE)]
-    for value, (centre, axes) in enumerate(_ORGANS.values(), start=1):
+    organs = enumerate(ORGANS.values(), start=1)
+    for value, (centre, axes) in sorted(organs, key=lambda organ: -np.prod(organ[1][1])):  # small ones on top
         radius = sum(((x - c - shift) / a) ** 2 for x, c, a in zip(grid, centre, axes, strict=True))
         volume[radius <= 1] = value
     return volume

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from dainet.device import Device
 from dainet.settings import AttentionSettings, Settings
 from dainet.store import StageResult, run_stage
-from dainet.vit import DinoViT, input_size, to_vit_input
+from dainet.vit import DinoViT, input_size, set_fused_attention, to_vit_input
 
 __all__ = [
     "AttentionGrid",
@@ -125,7 +125,7 @@ def normalise_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int)
         return maps * tokens
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     span = high - low
-    return (maps - low) / torch.where(span > 0, span, torch.ones_like(span))
+    return (maps - low).div_(torch.where(span > 0, span, torch.ones_like(span)))  # a second large tensor costs much
 
 
 def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
@@ -190,6 +190,7 @@ def _cls_row(attn: Attention, x: Tensor) -> Tensor:
 
 def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, device: Device) -> None:
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
+    set_fused_attention(vit, device.fused_attention)
     side = size // vit.patch
     grid = AttentionGrid(vit.heads, (side, side), vit.patch, size)
     shape = (len(images), vit.heads, side, side)

@@ -22,7 +22,9 @@ def augment(tensors: list[Tensor], generator: torch.Generator) -> list[Tensor]:
     so at network size, because the batch lives there (DESIGN).
     """
     matrices = random_transforms(len(tensors[0]), generator).to(tensors[0].device)
-    return [transform(tensor, matrices) for tensor in tensors]
+    together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices)
+    parts = together.split([tensor.shape[1] for tensor in tensors], dim=1)
+    return [part.to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def random_transforms(batch: int, generator: torch.Generator) -> Tensor:

@@ -18,6 +18,7 @@ class Device:
     autocast_dtype: torch.dtype | None  # None = plain float32
     memory_format: torch.memory_format
     fused_adam: bool
+    fused_attention: bool
 
     def autocast(self) -> AbstractContextManager:
         """Mixed precision in the dtype that this hardware computes natively; does nothing where there is none."""
@@ -29,7 +30,8 @@ def choose_device(name: str = "auto") -> Device:
     """Pick the device by name; "auto" takes CUDA, then MPS, then the CPU.
 
     bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
-    train the dual encoder 2.9 times faster than plain float32.
+    train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
+    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/NOTES.md).
 
     Raises:
         ValueError: the name is no device of this machine.
@@ -43,6 +45,7 @@ def choose_device(name: str = "auto") -> Device:
         autocast_dtype=torch.bfloat16 if native_bf16 else None,
         memory_format=torch.channels_last if native_bf16 else torch.contiguous_format,
         fused_adam=device.type in ("cpu", "cuda"),
+        fused_attention=not (native_bf16 and device.type == "cpu"),
     )
 
 

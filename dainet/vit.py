@@ -25,6 +25,7 @@ __all__ = [
     "load_vit",
     "randomised",
     "save_vit",
+    "set_fused_attention",
     "to_vit_input",
 ]
 
@@ -116,6 +117,13 @@ def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None
     """Write a ViT as safetensors with timm's names, its number of heads and further metadata beside the tensors."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in vit.state_dict().items()}
     save_file(state, path, metadata={**(metadata or {}), "heads": str(vit.heads)})
+
+
+def set_fused_attention(module: nn.Module, fused: bool) -> None:
+    """Let every attention layer of timm inside `module` use torch's fused kernel, or plain softmax attention."""
+    for layer in module.modules():
+        if hasattr(layer, "fused_attn"):
+            layer.fused_attn = fused  # type: ignore[assignment]
 
 
 def randomised(vit: DinoViT, seed: int) -> DinoViT:
