@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -153,9 +154,9 @@ def run_attention(
     return run_stage(
         "attention",
         _VERSION,
-        {"vit_size_px": size},
+        {"vit_size_px": size, "compile": settings.attention.compile},
         {"prepared": prepared_vit.result.key, **inputs},
-        lambda target: _extract(target, prepared_vit.images, backbone, size, device),
+        lambda target: _extract(target, prepared_vit.images, backbone, size, device, settings.attention.compile),
     )
 
 
@@ -188,14 +189,15 @@ def _cls_row(attn: Attention, x: Tensor) -> Tensor:
         return logits.softmax(-1).squeeze(2)
 
 
-def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, device: Device) -> None:
+def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, device: Device, compiled: bool) -> None:
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
     side = size // vit.patch
     grid = AttentionGrid(vit.heads, (side, side), vit.patch, size)
     shape = (len(images), vit.heads, side, side)
     stored = np.lib.format.open_memmap(target / "attention.npy", mode="w+", dtype=np.float16, shape=shape)
-    for start, maps in _batches(vit, images, size, device):
+    maps_of = torch.compile(token_maps) if compiled else token_maps
+    for start, maps in _batches(partial(maps_of, vit), images, size, device):
         if not torch.isfinite(maps).all():
             raise ValueError(f"attention of the slices from {start} is not finite; check the backbone and the images")
         stored[start : start + len(maps)] = maps.cpu().numpy()
@@ -204,8 +206,10 @@ def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, dev
 
 
 @torch.inference_mode()
-def _batches(vit: DinoViT, images: np.ndarray, size: int, device: Device) -> Iterator[tuple[int, Tensor]]:
+def _batches(
+    maps_of: Callable[[Tensor], Tensor], images: np.ndarray, size: int, device: Device
+) -> Iterator[tuple[int, Tensor]]:
     for start in range(0, len(images), _BATCH):
         batch = torch.from_numpy(np.array(images[start : start + _BATCH]))[:, None]  # [B, 1, H, W]
         with device.autocast():
-            yield start, token_maps(vit, to_vit_input(batch.to(device.torch_device), size))
+            yield start, maps_of(to_vit_input(batch.to(device.torch_device), size))

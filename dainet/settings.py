@@ -83,6 +83,9 @@ class AttentionSettings(_Frozen):
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # x patch nearest, then bilinear
     normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
+    compile: bool = (
+        False  # torch.compile for the extraction; pays on a CPU from about 3000 slices (benchmarks/NOTES.md)
+    )
 
 
 class SegmentationSettings(_Frozen):
@@ -98,6 +101,7 @@ class SegmentationSettings(_Frozen):
     weight_decay: float = Field(1e-4, ge=0)  # L2 inside Adam, as MT-UNet
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
     augment: bool = True
+    compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/NOTES.md)
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
     seeds: tuple[int, ...] = (0,)
 

@@ -107,6 +107,8 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: poly_factor(step, settings.epochs * steps))
     history = _resume(folder, model, optimiser, schedule)
+    if settings.compile:
+        model.compile()  # in place: weights and their names stay
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break

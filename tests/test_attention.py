@@ -191,3 +191,13 @@ def test_backbone_is_left_as_it_is(settings: Settings) -> None:
     run_attention(settings, prepared(2), vit, {"backbone": "train"}, CPU)
     assert vit.training
     torch.testing.assert_close(dict(vit.state_dict()), before, rtol=0, atol=0)
+
+
+def test_compiled_extraction_is_asked_for_by_a_setting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's compiler takes a minute; what it is handed must make the same maps."""
+    handed = []
+    monkeypatch.setattr(torch, "compile", lambda function: handed.append(function) or function)
+    compiled = settings.model_copy(update={"attention": AttentionSettings(compile=True)})
+    plain, other = (run_attention(s, prepared(2), tiny_vit(), {"backbone": "a"}, CPU) for s in (settings, compiled))
+    assert handed == [token_maps] and other.key != plain.key
+    np.testing.assert_array_equal(open_attention(plain)[0], open_attention(other)[0])

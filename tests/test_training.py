@@ -145,3 +145,14 @@ def test_mean_volume_dsc_by_hand(prepared, plain):
         expected += [2 * (label == 1).sum() / ((label == 1).sum() + label.size), 0, 0]
     assert mean_volume_dsc(Constant(), plain, prepared.volumes("valid")) == pytest.approx(np.mean(expected))
     assert np.isnan(mean_volume_dsc(Constant(), plain, {}))
+
+
+def test_compiling_is_asked_for_by_a_setting(tiny, prepared, data, tmp_path, monkeypatch):
+    """torch's compiler takes a minute; what it is handed must train as before."""
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda model: compiled.append(model))
+    for wanted in (False, True):
+        settings = tiny.segmentation.model_copy(update={"epochs": 1, "compile": wanted})
+        (tmp_path / str(wanted)).mkdir()
+        train(network(), settings, 0, prepared, data, tmp_path / str(wanted))
+    assert len(compiled) == 1 and equal(weights(tmp_path / "False"), weights(tmp_path / "True"))
