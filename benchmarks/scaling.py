@@ -103,7 +103,7 @@ def _repeated(prepared: Prepared, times: int, folder: Path) -> Prepared:
             (folder / "native" / f"{case_id}_{copy}.npz").symlink_to(source)
         parts.append(part.assign(case_id=part["case_id"] + f"_{copy}"))
     images, labels = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
-    result = StageResult("prepared", f"{times} times", folder)
+    result = StageResult("prepared", f"{folder.name} {times}", folder)  # no key that the warm-up has had
     return Prepared(result, images, labels, pd.concat(parts, ignore_index=True), prepared.classes, prepared.about)
 
 
