@@ -51,12 +51,12 @@ def comparisons(weights: str, rounds: int = 7) -> Iterator[Comparison]:
     fitted = copy.deepcopy(vit)
     set_fused_attention(fitted, device.fused_attention)
 
+    def plain(model: DinoViT = vit) -> Tensor:
+        return torch.cat([token_maps(model, part) for part in images.split(device.vit_batch)])
+
     def mixed() -> Tensor:
         with device.autocast():
-            return token_maps(fitted, images)
-
-    def plain() -> Tensor:
-        return token_maps(vit, images)
+            return plain(fitted)
 
     expected, flops = explicit(images), count_flops(plain)
     for name, work, dtype, goal in (

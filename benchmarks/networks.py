@@ -6,7 +6,6 @@ python -m benchmarks.networks NAME    # memory of one network, in a process of i
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from monai.networks.nets import UNETR, AttentionUnet, SwinUNETR
 from torch import Tensor, nn
 
 from benchmarks.hybrid import HybridUNet
-from benchmarks.timing import count_flops, interleaved
+from benchmarks.timing import PeakMemory, count_flops, interleaved
 from dainet.device import choose_device
 from dainet.losses import segmentation_loss
 from dainet.models import build, parameter_count
@@ -110,16 +109,12 @@ def _train(network: nn.Module) -> None:
 
 
 def _memory_of(name: str) -> float:
-    """GiB that a training step needs at its peak beyond the loaded libraries, in a process of its own."""
+    """GiB of a training step at its peak, network included and libraries not, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.networks", name]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _peak_gib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
-
-
 if __name__ == "__main__":
-    before = _peak_gib()
-    _train(_network(sys.argv[1]))
-    print(_peak_gib() - before)
+    with PeakMemory() as peak:
+        _train(_network(sys.argv[1]))
+    print(peak.mib / 1024)

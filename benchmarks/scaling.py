@@ -6,13 +6,11 @@ python -m benchmarks.scaling extraction 4    # one point of the curves, in a pro
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
 from unittest.mock import patch
 
 import numpy as np
@@ -21,7 +19,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.data import PAPER_SIZE
-from benchmarks.timing import seconds
+from benchmarks.timing import PeakMemory, seconds
 from dainet import pipeline
 from dainet.attention import run_attention
 from dainet.charts import new_figure
@@ -117,34 +115,10 @@ def _point(stage: str, times: int) -> dict:
     with tempfile.TemporaryDirectory() as folder, patch.dict("os.environ", DAINET_RUNS=f"{folder}/runs"):
         _STAGES[stage](_repeated(prepared, 1, Path(folder, "warm-up")))
         data = _repeated(prepared, times, Path(folder, "data"))
-        with _Peak() as peak:
+        with PeakMemory() as peak:
             elapsed = seconds(lambda: _STAGES[stage](data))
     slices = {"stage": stage, "times": times, "slices": len(data.images)}
     return slices | {"seconds": elapsed, "memory_mib": peak.mib}
-
-
-class _Peak:
-    """The largest growth of the process's own memory while the block runs; pages of mapped files are not its own."""
-
-    def __enter__(self) -> _Peak:
-        self.mib, self._start, self._over = 0.0, _own_mib(), Event()
-        self._thread = Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.005):
-            self.mib = max(self.mib, _own_mib() - self._start)
-
-
-def _own_mib() -> float:
-    """Anonymous resident memory; Linux only."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) / 2**10  # type: ignore[index]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
 from time import perf_counter
 
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Comparison", "compare", "copy_limit", "count_flops", "interleaved", "product_limit", "seconds"]
+__all__ = [
+    "Comparison",
+    "PeakMemory",
+    "compare",
+    "copy_limit",
+    "count_flops",
+    "interleaved",
+    "product_limit",
+    "seconds",
+]
 
 _SIDE = 2048  # of the square matrices whose product is "one large matrix product"
 _COPIED_BYTES = 256 * 2**20
@@ -86,3 +97,29 @@ def copy_limit(size: float) -> tuple[Callable[[], object], float]:
     source = torch.zeros(_COPIED_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
     return lambda: target.copy_(source), size / _COPIED_BYTES
+
+
+class PeakMemory:
+    """The largest growth of the process's own memory, `mib`, while the block runs; Linux only.
+
+    Pages of mapped files are not its own: the system takes them back when it needs room.
+    """
+
+    def __enter__(self) -> PeakMemory:
+        self.mib, self._start, self._over = 0.0, _own_mib(), Event()
+        self._thread = Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.005):
+            self.mib = max(self.mib, _own_mib() - self._start)
+
+
+def _own_mib() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 2**10  # KiB there

@@ -17,7 +17,7 @@ from dainet.training import train_epoch
 
 __all__ = ["PLAIN", "comparisons"]
 
-PLAIN = Device(torch.device("cpu"), None, torch.contiguous_format, fused_adam=False, fused_attention=True)
+PLAIN = Device(torch.device("cpu"), None, torch.contiguous_format, fused_adam=False, fused_attention=True, vit_batch=16)
 _NAME = "dual-1111"
 
 

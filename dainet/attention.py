@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 _VERSION = 1
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, dev
 def _batches(
     maps_of: Callable[[Tensor], Tensor], images: np.ndarray, size: int, device: Device
 ) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(images), _BATCH):
-        batch = torch.from_numpy(np.array(images[start : start + _BATCH]))[:, None]  # [B, 1, H, W]
+    for start in range(0, len(images), device.vit_batch):
+        batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))[:, None]  # [B, 1, H, W]
         with device.autocast():
             yield start, maps_of(to_vit_input(batch.to(device.torch_device), size))

@@ -28,7 +28,7 @@ from dainet.store import StageResult
 from dainet.vit import DinoViT, randomised, to_vit_input
 
 CPU = choose_device("cpu")
-FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True)
+FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True, 16)
 
 
 def tiny_vit(**changes: Any) -> DinoViT:

@@ -1,5 +1,7 @@
 """The benchmarks measure what they say: the peers compute the same, and the arithmetic of the table is right."""
 
+from time import sleep
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,14 @@ def test_ratio_and_limit_come_from_neighbouring_runs(monkeypatch):
 def test_operations_count_a_multiply_add_twice():
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     assert timing.count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
+
+
+def test_peak_memory_sees_what_was_there_only_for_a_while():
+    with timing.PeakMemory() as peak:
+        block = np.ones(25 * 2**20)  # 200 MiB
+        sleep(0.1)
+        del block
+    assert 190 < peak.mib < 260
 
 
 def test_limits_say_how_much_of_them_the_work_is():
