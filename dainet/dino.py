@@ -26,6 +26,7 @@ __all__ = [
     "freeze_last_layer",
     "head_from_authors",
     "parameter_groups",
+    "schedules",
     "teacher_temperature",
     "update_center",
     "update_teacher",
@@ -193,6 +194,16 @@ def cosine_schedule(
     steps = epochs * iterations_per_epoch - warmup
     line = torch.linspace(0, start, warmup, dtype=torch.float64).tolist()
     return line + [end + 0.5 * (start - end) * (1 + math.cos(math.pi * i / steps)) for i in range(steps)]
+
+
+def schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
+    """Learning rate, weight decay and teacher momentum: one value per iteration, of which an epoch has `steps`."""
+    epochs = settings.epochs
+    return {
+        "lr": cosine_schedule(settings.lr, settings.min_lr, epochs, steps, settings.warmup_epochs),
+        "weight_decay": cosine_schedule(settings.weight_decay, settings.weight_decay_end, epochs, steps),
+        "momentum": cosine_schedule(settings.teacher_momentum, 1.0, epochs, steps),
+    }
 
 
 def teacher_temperature(settings: DinoSettings, epoch: int) -> float:

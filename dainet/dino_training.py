@@ -24,12 +24,12 @@ from dainet.dino import (
     DinoNetwork,
     clip_gradients,
     collapse,
-    cosine_schedule,
     dino_loss,
     entropies,
     freeze_last_layer,
     head_from_authors,
     parameter_groups,
+    schedules,
     teacher_temperature,
     update_center,
     update_teacher,
@@ -197,26 +197,16 @@ def _train_epoch(
     generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
     steps = len(images) // settings.batch_size
     order = torch.randperm(len(images), generator=generator)[: steps * settings.batch_size].to(images.device)
-    schedules = _schedules(settings, steps)
+    values = schedules(settings, steps)
     total = torch.zeros(3, device=images.device)
     for step, rows in enumerate(order.split(settings.batch_size), start=epoch * steps):
-        now = {name: values[step] for name, values in schedules.items()}
+        now = {name: line[step] for name, line in values.items()}
         crops = multi_crop(images[rows], settings, generator)
         views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
         total += train_step(state, settings, views, device, epoch, now)
     means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
     constant = {"epoch": epoch + 1, "teacher_temperature": teacher_temperature(settings, epoch)}
     return constant | now | means | {"center_norm": state.center.norm().item()}
-
-
-def _schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
-    """The value of every iteration."""
-    epochs = settings.epochs
-    return {
-        "lr": cosine_schedule(settings.lr, settings.min_lr, epochs, steps, settings.warmup_epochs),
-        "weight_decay": cosine_schedule(settings.weight_decay, settings.weight_decay_end, epochs, steps),
-        "momentum": cosine_schedule(settings.teacher_momentum, 1.0, epochs, steps),
-    }
 
 
 def train_step(

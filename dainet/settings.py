@@ -83,9 +83,7 @@ class AttentionSettings(_Frozen):
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # x patch nearest, then bilinear
     normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
-    compile: bool = (
-        False  # torch.compile for the extraction; pays on a CPU from about 3000 slices (benchmarks/NOTES.md)
-    )
+    compile: bool = False  # torch.compile for the extraction (benchmarks/NOTES.md)
 
 
 class SegmentationSettings(_Frozen):
