@@ -11,7 +11,7 @@ import torch
 from scipy import ndimage
 
 from benchmarks.data import PAPER_SIZE, paper_size_slices
-from benchmarks.timing import Comparison, compare
+from benchmarks.timing import Comparison, compare, copy_limit
 from dainet import pipeline
 from dainet.device import choose_device
 from dainet.slices import SliceData
@@ -41,8 +41,16 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
                 10,
                 "same transforms in law; ours after resizing (PROTOCOL 1.4)",
                 rounds,
+                copy_limit(_smallest_traffic(data, rows, generator)),
             )
     torch.set_num_threads(threads)
+
+
+def _smallest_traffic(data: SliceData, rows: torch.Tensor, generator: torch.Generator) -> int:
+    """Bytes that must at least be read and written: what is stored of the rows, and the batch."""
+    stored = [tensor[rows] for tensor in (data.images, data.labels, data.maps) if tensor is not None]
+    batch = [tensor for tensor in augmented_batch(data, rows, True, generator) if tensor is not None]
+    return sum(tensor.nbytes for tensor in (*stored, *batch))
 
 
 def write_slices(folder: Path, count: int) -> list[Path]:

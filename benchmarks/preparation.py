@@ -8,9 +8,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import torch
 from scipy import ndimage
 
-from benchmarks.timing import Comparison, compare
+from benchmarks.timing import Comparison, compare, product_limit
 from dainet.data import prepared
 from dainet.data.phantom import write_cardiac_phantoms
 from dainet.data.phantom_abdomen import write_abdomen_phantoms
@@ -47,6 +48,7 @@ def _resizing(settings: DataSettings, rounds: int) -> Comparison:
         pairs = ((image, 3), (volume.label, 0))
         return [resize(array, (_SIZE_PX, _SIZE_PX), order) for array, order in pairs]
 
+    depth, height, width = image.shape
     found, expected = work(resize_slices), work(by_scipy)
     error, same = np.abs(found[0] - expected[0]).max(), np.array_equal(found[1], expected[1])
     return compare(
@@ -57,6 +59,7 @@ def _resizing(settings: DataSettings, rounds: int) -> Comparison:
         3,
         f"images equal to {error:.0e}, labels {'equal' if same else 'DIFFER'}",
         rounds,
+        product_limit(2 * depth * height * _SIZE_PX * (width + _SIZE_PX), torch.float32),
     )
 
 

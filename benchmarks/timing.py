@@ -93,10 +93,10 @@ def product_limit(flops: float, dtype: torch.dtype | None) -> tuple[Callable[[],
 
 
 def copy_limit(size: float) -> tuple[Callable[[], object], float]:
-    """One large copy in memory, and how many of it make `size` bytes."""
+    """One large copy in memory, and how many of it read and write `size` bytes together."""
     source = torch.zeros(_COPIED_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
-    return lambda: target.copy_(source), size / _COPIED_BYTES
+    return lambda: target.copy_(source), size / (2 * _COPIED_BYTES)
 
 
 class PeakMemory:
