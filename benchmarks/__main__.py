@@ -37,6 +37,7 @@ def main(
     if "explorer" in chosen:
         _write("explorer", _printed(explorer.answer_table()).round(0), {})
     if "scaling" in chosen:
+        _write("storage", scaling.storage_table(), {})
         points = scaling.curves()
         _write("scaling", points.round(2), {})
         scaling.scaling_figure(points).savefig(_RESULTS / "scaling.png", dpi=100, metadata={"Software": None})

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from benchmarks.data import PAPER_SIZE
 from benchmarks.timing import PeakMemory, seconds
 from dainet import pipeline
-from dainet.attention import run_attention
+from dainet.attention import open_attention, run_attention
 from dainet.charts import new_figure
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
@@ -32,7 +32,7 @@ from dainet.store import StageResult
 from dainet.training import train_epoch
 from dainet.vit import load_vit
 
-__all__ = ["TIMES", "curves", "scaling_figure"]
+__all__ = ["TIMES", "curves", "scaling_figure", "storage_table"]
 
 TIMES = (1, 2, 4, 8, 16)
 _WIDTH = 8
@@ -42,6 +42,16 @@ _DEVICE = choose_device("cpu")
 def curves() -> pd.DataFrame:
     """Columns stage, times, slices, seconds, memory_mib (peak above that of the loaded libraries and the data)."""
     return pd.DataFrame([_point_apart(stage, times) for stage in _STAGES for times in TIMES])
+
+
+def storage_table() -> pd.DataFrame:
+    """Bytes on disk per slice of 224 px, and what its maps would take at that size."""
+    prepared = pipeline.prepare(PAPER_SIZE)
+    maps, _ = open_attention(pipeline.attention(PAPER_SIZE))
+    kept = {"image": prepared.images, "label": prepared.labels, "maps on the token grid": maps}
+    sizes = {what: array.nbytes // len(array) for what, array in kept.items()}
+    sizes["(maps at network size)"] = maps.shape[1] * prepared.images[0].size * maps.itemsize
+    return pd.DataFrame({"Stored": list(sizes), "Bytes per slice": list(sizes.values())})
 
 
 def scaling_figure(points: pd.DataFrame) -> Figure:

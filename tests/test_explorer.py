@@ -161,7 +161,9 @@ def test_the_button_trains_what_is_missing_and_reports(settings, tmp_path, monke
     explorer.view.message.observe(lambda change: heard.append(change["new"]), names="value")
     explorer.controls.model.label = "Single encoder"  # still nothing there
     explorer.view.train.click()
-    assert any("epochs: 29 of 30" in text for text in heard) and any("DINO epochs" in text for text in heard)
+    epochs = [int(number) for number in re.findall(r"epochs: (\d+) of 30", " ".join(heard))]
+    assert len(epochs) > 3 and epochs == list(range(len(epochs)))  # training may stop early
+    assert any("DINO epochs" in text for text in heard)
     assert explorer.view.message.value == "" and explorer.view.progress.layout.display == "none"
     assert not np.isnan(explorer.scores["this volume"]).any() and explorer.controls.patient.value == "patient002"
 
