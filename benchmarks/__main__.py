@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -84,9 +83,8 @@ def _write(name: str, table: pd.DataFrame, settings: dict[str, str]) -> None:
     typer.echo(markdown + "\n")
     (_RESULTS / f"{name}.md").write_text(markdown + "\n", encoding="utf-8")
     table.to_csv(_RESULTS / f"{name}.csv", index=False)
-    machine = {"processor": platform.machine(), "threads": torch.get_num_threads()}
-    machine["dtype"] = str(choose_device("cpu").autocast_dtype)
-    record = settings | machine | provenance()
+    device = {"threads": torch.get_num_threads(), "dtype": str(choose_device("cpu").autocast_dtype)}
+    record = settings | device | provenance()
     (_RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
