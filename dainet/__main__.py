@@ -61,6 +61,16 @@ def explorer(
 
 
 @app.command()
+def study(source: Source = None, weights: Weights = None, device: Device = None) -> None:
+    """Run the trainings of the study (docs/reproduction.md) that are not there yet; start it twice to use two cores."""
+    from dainet.study.plan import load_plan
+    from dainet.study.queue import run_queue, study_folder
+
+    count = run_queue(load_plan(), _overrides("acdc", source, weights, device, None), study_folder())
+    typer.echo(f"{count} trainings run here; scores: {study_folder()}")
+
+
+@app.command()
 def notebooks() -> None:
     """Execute the notebooks in place at the tour profile, from an empty cache, and normalise them for committing."""
     with TemporaryDirectory() as runs:

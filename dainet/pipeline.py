@@ -10,6 +10,7 @@ import torch
 
 from dainet.attention import open_attention, resize_maps, run_attention
 from dainet.checkpoints import weights_hash
+from dainet.controls import run_control
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino_training import run_dino
@@ -96,9 +97,14 @@ def backbone(settings: Settings, kind: str) -> tuple[DinoViT, dict[str, str]]:
 
 
 def attention(settings: Settings, kind: str | None = None) -> StageResult:
-    """The last-block CLS attention of every slice; `kind` as in `backbone`, default the setting attention.backbone."""
+    """The last-block CLS attention of every slice, or the control that the settings put in its place.
+
+    `kind` as in `backbone`, default the setting attention.backbone.
+    """
     vit, identity = backbone(settings, kind or settings.attention.backbone)
-    return run_attention(settings, prepare_for_vit(settings), vit, identity, choose_device(settings.device))
+    prepared, control = prepare_for_vit(settings), settings.attention.control
+    maps = run_attention(settings, prepared, vit, identity, choose_device(settings.device))
+    return maps if control == "none" else run_control(maps, control, prepared.cases)
 
 
 def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:

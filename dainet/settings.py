@@ -81,6 +81,7 @@ class AttentionSettings(_Frozen):
     """From last-block attention to network input (paper section 4.2; PROTOCOL 4.3, 5.17-5.20)."""
 
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
+    control: Literal["none", "constant", "other-patient"] = "none"  # what replaces the maps; see dainet/controls.py
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # x patch nearest, then bilinear
     normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
     compile: bool = False  # torch.compile for the extraction (benchmarks/NOTES.md)

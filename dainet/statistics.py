@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-__all__ = ["paired_differences", "summarise"]
+__all__ = ["paired_differences", "patient_means", "seeded_interval", "summarise"]
+
+_RESAMPLES = 10_000
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:
@@ -32,29 +36,54 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     return groups[values].mean().join(spread).join(groups["seed"].nunique().rename("seeds")).reset_index()
 
 
-def paired_differences(scores: pd.DataFrame, first: str, second: str) -> dict[str, str | int | float]:
-    """Mean DSC of one network minus another's over the same test patients, with a 95 % bootstrap interval.
-
-    A patient's value is the mean over phases, classes and seeds, so the interval is about other patients, not about
-    other seeds.
+def patient_means(
+    scores: pd.DataFrame, model: str, measure: Literal["dsc", "hd95_vox"] = "dsc", class_name: str = "mean"
+) -> pd.DataFrame:
+    """A network's score of every test patient, one line per seed and one column per patient.
 
     Args:
-        scores: as for `summarise`, of one policy, with the column patient.
+        scores: per case, of one policy, with the columns model, seed, patient, class and the measure.
+        model: network.
+        measure: "dsc" is returned in percent.
+        class_name: one class, or "mean" over all.
+    """
+    chosen = scores[scores["model"] == model]
+    if class_name != "mean":
+        chosen = chosen[chosen["class"] == class_name]
+    return chosen.groupby(["seed", "patient"])[measure].mean().unstack("patient") * (100 if measure == "dsc" else 1)
+
+
+def paired_differences(
+    scores: pd.DataFrame,
+    first: str,
+    second: str,
+    measure: Literal["dsc", "hd95_vox"] = "dsc",
+    class_name: str = "mean",
+) -> dict[str, str | int | float]:
+    """Mean score of one network minus another's over the same test patients, with a 95 % bootstrap interval.
+
+    A patient's value is the mean over phases, classes and seeds, so the interval is about other patients, not about
+    other seeds; for both see `seeded_interval`.
+
+    Args:
+        scores, measure, class_name: as for `patient_means`.
         first: network.
         second: network that is subtracted.
 
     Returns:
-        comparison, patients, difference, low and high (points of DSC in percent), and the two-sided p of Wilcoxon's
-        signed-rank test.
+        comparison, patients, difference, low and high (points of DSC in percent, or voxels), the two-sided p of
+        Wilcoxon's signed-rank test, and Cohen's d of the paired differences (NaN where they do not vary).
 
     Raises:
         ValueError: the networks were not scored on the same patients, or on fewer than two.
     """
-    per_patient = 100 * scores.groupby(["model", "patient"])["dsc"].mean().unstack("model")[[first, second]]
+    values = {name: patient_means(scores, name, measure, class_name).mean() for name in (first, second)}
+    per_patient = pd.DataFrame(values)
     if per_patient.isna().any(axis=None) or len(per_patient) < 2:
         raise ValueError(f"{first} and {second} need scores of the same patients, at least two; got {len(per_patient)}")
     difference = (per_patient[first] - per_patient[second]).to_numpy()
     interval = stats.bootstrap((difference,), np.mean, method="percentile", rng=0).confidence_interval
+    spread = difference.std(ddof=1)
     return {
         "comparison": f"{first} - {second}",
         "patients": len(difference),
@@ -62,4 +91,27 @@ def paired_differences(scores: pd.DataFrame, first: str, second: str) -> dict[st
         "low": float(interval.low),
         "high": float(interval.high),
         "p (Wilcoxon)": float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0,
+        "Cohen's d": float(difference.mean() / spread) if spread > 0 else float("nan"),
     }
+
+
+def seeded_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """95 % percentile bootstrap of the mean difference, over patients and, for each network by itself, its seeds.
+
+    With few seeds it is too narrow: the spread of n seeds is underestimated by sqrt((n - 1) / n).
+
+    Args:
+        first: scores [seeds, patients], as `patient_means` gives.
+        second: scores [seeds, patients] of the same patients in the same order; seeds may differ in number.
+    """
+    random = np.random.default_rng(0)
+
+    def weights(count: int) -> np.ndarray:
+        """How often each of `count` is drawn, as a share [resamples, count]."""
+        return random.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES) / count
+
+    patients = weights(first.shape[1])
+    seeds_first, seeds_second = weights(len(first)), weights(len(second))
+    differences = ((seeds_first @ first - seeds_second @ second) * patients).sum(axis=1)
+    low, high = np.quantile(differences, (0.025, 0.975))
+    return float(low), float(high)

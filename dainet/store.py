@@ -19,6 +19,8 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 import dainet
 
 __all__ = [
@@ -96,8 +98,10 @@ def run_stage(
         if not done.exists():
             if not _may_build.get():
                 raise StageMissing(f"{stage} has not been computed with these settings")
-            log.info("%s: computing %s", stage, key)
-            _build(done, record, build, resumes)
+            with _only_one(done):
+                if not done.exists():  # another process may have finished it meanwhile
+                    log.info("%s: computing %s", stage, key)
+                    _build(done, record, build, resumes)
     return StageResult(stage, key, done)
 
 
@@ -155,6 +159,23 @@ def repository_root() -> Path:
 def runs_folder() -> Path:
     """Where finished stages live: the folder in DAINET_RUNS, else runs/ in the repository."""
     return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
+
+
+@contextmanager
+def _only_one(done: Path) -> Iterator[None]:
+    """Hold the stage's lock; the system takes it from a process that dies, so a leftover lock file means nothing."""
+    locks = runs_folder() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(locks / f"{done.parent.name}-{done.name}")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("%s: another process computes %s; waiting for it", done.parent.name, done.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:

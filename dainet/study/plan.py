@@ -1,0 +1,55 @@
+"""What the study trains: the plan beside this file as a list of trainings with their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from dainet.settings import Settings, load_settings
+
+__all__ = ["Training", "load_plan"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network with one seed.
+
+    `model` is its name in tables, `network` what `dainet.models.build` calls it, `patients` the number of training
+    patients, `overrides` its settings by dotted name on top of `profile`.
+    """
+
+    model: str
+    network: str
+    patients: int
+    seed: int
+    profile: str
+    overrides: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """File name of its scores, without ending."""
+        return f"{self.model}_{self.patients}patients_seed{self.seed}"
+
+    def settings(self, where: Mapping[str, Any]) -> Settings:
+        """Its settings; `where` says which data, weights and device, by dotted name."""
+        return load_settings(self.profile, {**self.overrides, **where})
+
+
+def load_plan(text: str | None = None) -> list[Training]:
+    """The trainings of plan.yaml, or of a plan in the same form, in the order in which they are to run."""
+    plan = yaml.safe_load(text or files("dainet.study").joinpath("plan.yaml").read_text(encoding="utf-8"))
+    return [
+        Training(row["model"], row["network"], patients, seed, plan["profile"], _overrides(plan, row, patients))
+        for row in plan["trainings"]
+        for patients in row["patients"]
+        for seed in plan["seeds"]
+    ]
+
+
+def _overrides(plan: Mapping[str, Any], row: Mapping[str, Any], patients: int) -> dict[str, Any]:
+    size = {"data.train_patients": patients, "segmentation.epochs": plan["epochs"][patients]}
+    return {**plan["common"], "segmentation.seeds": plan["seeds"], **size, **row.get("settings", {})}
