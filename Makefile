@@ -8,7 +8,7 @@ SOURCE ?= phantom
 PROFILE ?= tour
 ARGS ?=
 
-.PHONY: setup reproduce explorer test lint notebooks bench clean
+.PHONY: setup reproduce explorer test lint notebooks results bench clean
 
 setup: $(VENV)/.ready
 
@@ -36,6 +36,10 @@ lint: setup
 # Executes the notebooks in place at the tour profile and normalises them; commit the result.
 notebooks: setup
 	$(BIN)/python -m dainet notebooks
+
+# Tables and charts of docs/reproduction.md anew from the committed scores of the study; seconds, no data needed.
+results: setup
+	$(BIN)/python -m dainet results
 
 # Speed and memory as ratios beside named peers; about half an hour on 2 cores. Written to benchmarks/results/.
 bench: setup

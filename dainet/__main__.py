@@ -1,4 +1,4 @@
-"""The command line: `python -m dainet reproduce`, `explorer` and `notebooks`."""
+"""The command line: `python -m dainet reproduce`, `explorer`, `study`, `results` and `notebooks`."""
 
 from __future__ import annotations
 
@@ -63,11 +63,24 @@ def explorer(
 @app.command()
 def study(source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Run the trainings of the study (docs/reproduction.md) that are not there yet; start it twice to use two cores."""
+    from dainet.study.pictures import draw_pictures
     from dainet.study.plan import load_plan
     from dainet.study.queue import run_queue, study_folder
+    from dainet.study.report import read_scores
 
-    count = run_queue(load_plan(), _overrides("acdc", source, weights, device, None), study_folder())
-    typer.echo(f"{count} trainings run here; scores: {study_folder()}")
+    where, folder = _overrides("acdc", source, weights, device, None), study_folder()
+    count = run_queue(load_plan(), where, folder)
+    draw_pictures(where, read_scores(folder).query("policy == 'strict'"), folder)
+    typer.echo(f"{count} trainings run here; scores and pictures: {folder}; tables: python -m dainet results")
+
+
+@app.command()
+def results() -> None:
+    """Write every table and chart of the study anew from its committed scores, and the tables in its report."""
+    from dainet.study.queue import study_folder
+    from dainet.study.report import write_report
+
+    typer.echo(f"tables and charts: {study_folder()}; report: {write_report(study_folder())}")
 
 
 @app.command()

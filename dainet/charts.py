@@ -21,6 +21,7 @@ __all__ = [
     "dino_curves",
     "head_importance_figure",
     "head_score_figure",
+    "label_axes",
     "new_figure",
     "score_distribution",
     "training_curves",
@@ -50,7 +51,7 @@ def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure
     for panel, column, text in zip(panels, ("loss", "dsc"), ("Training loss", "Monitored DSC"), strict=True):
         for (name, _), history in histories.items():
             panel.plot(history["epoch"], history[column], color=colours[name], alpha=0.85, **_points(history))
-        _label(panel, "Epoch", text)
+        label_axes(panel, "Epoch", text)
     handles = [Line2D([], [], color=colours[name], label=_with_seeds(name, count)) for name, count in seeds.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=9, frameon=False)
     return figure
@@ -77,8 +78,8 @@ def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
     for panel in (loss, entropy):
         panel.axhline(math.log(out_dim), color="#555555", linestyle=":", label=f"ln K = {math.log(out_dim):.2f}")
     for panel, text in ((loss, "Loss"), (entropy, "Entropy in nats"), (schedule, "Momentum")):
-        _label(panel, "Epoch", text)
-    _label(rate, "", "Learning rate")
+        label_axes(panel, "Epoch", text)
+    label_axes(rate, "", "Learning rate")
     rate.spines["right"].set_visible(True)
     rate.grid(False)
     rate.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
@@ -133,14 +134,14 @@ def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Fi
     bars, points = figure.subplots(1, 2)
     bars.barh(lost.index, lost, color=["C0"] * len(auroc) + ["grey"], height=0.7)
     bars.invert_yaxis()
-    _label(bars, "DSC lost (points)", "")
+    label_axes(bars, "DSC lost (points)", "")
     bars.set_yticks(range(len(lost)), lost.index)
     points.scatter(auroc, lost[auroc.index], color="C0")
     for head, x in auroc.items():
         points.annotate(str(head), (x, lost[head]), (5, 4), textcoords="offset points", fontsize=9)
     points.margins(0.2)
     points.set_title(f"rank correlation {spearmanr(auroc, lost[auroc.index]).statistic:.2f}", fontsize=10)
-    _label(points, "AUROC of the map", "DSC lost (points)")
+    label_axes(points, "AUROC of the map", "DSC lost (points)")
     return figure
 
 
@@ -163,7 +164,7 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
     # No jitter: it is drawn anew each time, and the same scores should give the same picture.
     sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
-    _label(panel, "", "DSC per case")
+    label_axes(panel, "", "DSC per case")
     panel.grid(False, axis="x")
     handles, names = panel.get_legend_handles_labels()
     panel.legend_ = None  # one legend, below the panel
@@ -176,7 +177,8 @@ def _points(history: pd.DataFrame) -> dict[str, object]:
     return {"linewidth": 1.4, "marker": "o" if len(history) <= 30 else "", "markersize": 3.5}
 
 
-def _label(panel: Axes, x: str, y: str) -> None:
+def label_axes(panel: Axes, x: str, y: str) -> None:
+    """Axis titles, ticks and grid as every chart of the kit has them; the axis "Epoch" has whole numbers."""
     panel.set_xlabel(x, fontsize=10)
     panel.set_ylabel(y, fontsize=10)
     panel.tick_params(labelsize=9)

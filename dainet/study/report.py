@@ -1,0 +1,196 @@
+"""Every table and chart of the study from its committed scores and histories, and the tables inside its report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from dainet.artefacts import save_figure, save_table
+from dainet.models import build, parameter_count
+from dainet.protocol import published_table
+from dainet.settings import Settings
+from dainet.store import repository_root
+from dainet.study.charts import forest_plot, learning_curves, regime_plot
+from dainet.study.plan import Training, load_plan
+from dainet.study.verdicts import PATIENTS, cost_verdict, judge, load_claims, regimes
+from dainet.tables import compare
+
+__all__ = ["fill_tables", "read_scores", "study_tables", "write_report"]
+
+NETWORK, HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
+_CLASSES = ("RV", "Myo", "LV")
+
+
+def write_report(folder: Path) -> Path:
+    """Write every table and chart that the scores in `folder` allow, and the tables into docs/reproduction.md.
+
+    Raises:
+        ValueError: there are no scores, or the report has no place for a table.
+    """
+    tables, report = study_tables(folder), repository_root() / "docs" / "reproduction.md"
+    settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
+    stages = {training.name: "see records" for training in _finished(folder)}
+    for name, table in tables.items():
+        save_table(table, name, settings, stages, _notes(name))
+    _draw(folder, settings, stages)
+    report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    return report
+
+
+def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of the study as text, by name: paper, controls, models, regimes, and heads where there are scores."""
+    scores = read_scores(folder)
+    strict = scores[scores["policy"] == "strict"]
+    tables = {f"table_{name}": _claims_table(judge(strict, claims)) for name, claims in load_claims().items()}
+    tables["table_paper"] = pd.concat([tables["table_paper"], _cost_row()]).fillna("")
+    tables |= {"table_models": _models_table(scores), "table_regimes": _regimes_table(strict)}
+    if (folder / "heads.csv").is_file():
+        tables["table_heads"] = _heads_table(pd.read_csv(folder / "heads.csv"))
+    return tables
+
+
+def read_scores(folder: Path) -> pd.DataFrame:
+    """The per-case scores of all finished trainings, in the order of the plan; see `dainet.study.queue`."""
+    parts = [folder / "scores" / f"{training.name}.csv" for training in load_plan()]
+    tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts if path.is_file()]
+    if not tables:
+        raise ValueError(f"{folder / 'scores'} holds no scores of the plan; run `python -m dainet study` first")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _claims_table(family: pd.DataFrame) -> pd.DataFrame:
+    """A family of claims with verdicts as text; rows that have not run keep their claim."""
+    return pd.DataFrame([_claim_row(line) for line in family.to_dict("records")])
+
+
+def _models_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every network with 40 training patients beside the paper's row: DSC (%), HD95 (voxels), parameters."""
+    published = pd.concat([published_table("acdc", "table2"), published_table("acdc", "table3")])
+    published = published[published["model"] != ""].drop_duplicates("model")
+    table = compare(published, scores[scores["train_patients"] == PATIENTS], _CLASSES, "strict")
+    return table.drop(columns="Difference").assign(
+        **{"Parameters (M)": [_parameters(name) for name in table["Method"]]}
+    )
+
+
+def _regimes_table(strict: pd.DataFrame) -> pd.DataFrame:
+    """Number of training patients, both networks, and their difference with its interval."""
+    table = regimes(strict)
+    rows = [
+        {
+            "Training patients": str(line["train_patients"]),
+            "Seeds": str(line["seeds"]),
+            "unet DSC (%)": _spread(line["second_mean"], line["second_std"]),
+            "dual-1111 DSC (%)": _spread(line["first_mean"], line["first_std"]),
+            "Difference": f"{line['difference']:+.2f}",
+            "95 % interval (patients and seeds)": _interval(line["low_seeds"], line["high_seeds"]),
+        }
+        for line in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
+def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
+    """Put each table between its marks `<!-- NAME -->` and `<!-- /NAME -->` in a Markdown text.
+
+    Raises:
+        ValueError: a table has no such place.
+    """
+    for name, table in tables.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not place.search(text):
+            raise ValueError(f"no place for {name}; expected the lines <!-- {name} --> and <!-- /{name} -->")
+        body = table.to_markdown(index=False, disable_numparse=True)
+        text = place.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def _draw(folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
+    scores = read_scores(folder)
+    strict = scores[scores["policy"] == "strict"]
+    claims = load_claims()
+    titles = {"The paper's claims": judge(strict, claims["paper"]), "Controls": judge(strict, claims["controls"])}
+    curves: dict[str, list[pd.DataFrame]] = {}
+    for training in _finished(folder):
+        if training.patients == PATIENTS:
+            path = folder / "histories" / f"{training.name}.csv"
+            curves.setdefault(training.model, []).append(pd.read_csv(path))
+    save_figure(learning_curves(curves), "learning_curves", settings, stages)
+    save_figure(regime_plot(strict), "regimes", settings, stages)
+    if any((family["verdict"] != "not run").any() for family in titles.values()):
+        save_figure(forest_plot(titles), "forest", settings, stages)
+
+
+def _finished(folder: Path) -> list[Training]:
+    return [training for training in load_plan() if (folder / "scores" / f"{training.name}.csv").is_file()]
+
+
+def _notes(name: str) -> list[str]:
+    common = (
+        f"ACDC, {PATIENTS} training, 10 validation and all 20 test patients of the split mtunet; width 16, 128 px; "
+    )
+    common += "checkpoint by validation DSC; strict policy for empty masks; mean ± standard deviation over three seeds."
+    if name == "table_regimes":
+        return [common.replace(f"{PATIENTS} training", "5 to 70 training")]
+    if name == "table_models":
+        return [common, "HD95 in voxels. paper: as printed, one run each, 70 training patients, width 64, 224 px."]
+    rule = (
+        "Verdict, intervals and p: see docs/claims.md, written before the first training. p: Wilcoxon over patients, "
+    )
+    return [common, rule + "Holm-corrected within the table. Difference: first network of the comparison minus second."]
+
+
+def _heads_table(heads: pd.DataFrame) -> pd.DataFrame:
+    """AUROC and IoU of the best head, and the AUROC of the mean head, for all classes together and for each."""
+    groups = heads.groupby(["weights", "class"], sort=False)
+    table = groups.agg(best=("auroc", "max"), mean=("auroc", "mean"), iou=("iou", "max"), slices=("slices", "first"))
+    titles = {"weights": "Weights", "class": "Class", "best": "AUROC, best head", "mean": "AUROC, mean of heads"}
+    titles |= {"iou": "IoU, best head", "slices": "Slices"}
+    return table.round(3).reset_index().rename(columns=titles).astype(str)
+
+
+def _claim_row(line: dict[str, object]) -> dict[str, str]:
+    unit = "DSC of LV" if line["class"] == "LV" else {"dsc": "DSC", "hd95_vox": "HD95"}[str(line["measure"])]
+    row = {"Claim": str(line["claim"]), "Comparison": f"{line['better']} - {line['worse']} ({unit})"}
+    if "paper" in line:
+        row["Paper"] = f"{line['paper']:+.2f}"
+    if line["verdict"] != "not run":
+        row |= {"First": _spread(line["better_mean"], line["better_std"])}
+        row |= {"Second": _spread(line["worse_mean"], line["worse_std"]), "Difference": f"{line['difference']:+.2f}"}
+        row["95 % (patients)"] = _interval(line["low"], line["high"])
+        row["95 % (patients and seeds)"] = _interval(line["low_seeds"], line["high_seeds"])
+        row |= {"p": f"{line['p']:.2g}", "Cohen's d": f"{line['d']:+.2f}"}
+        row["As claimed in"] = f"{line['agreeing']:.0f} of {line['patients']:.0f}"
+    return row | {"Verdict": str(line["verdict"])}
+
+
+def _cost_row() -> pd.DataFrame:
+    costs = pd.read_csv(repository_root() / "benchmarks" / "results" / "networks.csv").set_index("Network")
+    counts = [
+        f"{costs.loc[name, 'Parameters (M)']:.1f} M, {costs.loc[name, 'GFLOP per image']:.0f} GFLOP"
+        for name in (NETWORK, HYBRID)
+    ]
+    row = {"Claim": "much fewer computation costs than a hybrid", "Comparison": f"{NETWORK} - {HYBRID}", "Paper": ""}
+    row |= {"First": counts[0], "Second": counts[1]}
+    return pd.DataFrame([row | {"Verdict": cost_verdict(costs, NETWORK, HYBRID)}])
+
+
+def _parameters(method: str) -> str:
+    """Of our rows, at the width at which they were trained."""
+    trained = {training.model: training for training in load_plan()}
+    if method not in trained:
+        return ""
+    training = trained[method]
+    width = training.settings({}).segmentation.width
+    return f"{parameter_count(build(training.network, width=width)) / 1e6:.2f}"
+
+
+def _spread(mean: object, deviation: object) -> str:
+    return f"{mean:.2f} ± {deviation:.2f}"
+
+
+def _interval(low: object, high: object) -> str:
+    return f"{low:+.2f} to {high:+.2f}"
