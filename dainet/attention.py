@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dainet.device import Device
+from dainet.files import growing_array
 from dainet.settings import AttentionSettings, Settings
 from dainet.store import StageResult, run_stage
 from dainet.vit import DinoViT, input_size, set_fused_attention, to_vit_input
@@ -193,14 +194,12 @@ def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, dev
     set_fused_attention(vit, device.fused_attention)
     side = size // vit.patch
     grid = AttentionGrid(vit.heads, (side, side), vit.patch, size)
-    shape = (len(images), vit.heads, side, side)
-    stored = np.lib.format.open_memmap(target / "attention.npy", mode="w+", dtype=np.float16, shape=shape)
     maps_of = torch.compile(token_maps) if compiled else token_maps
-    for start, maps in _batches(partial(maps_of, vit), images, size, device):
-        if not torch.isfinite(maps).all():
-            raise ValueError(f"attention of the slices from {start} is not finite; check the backbone and the images")
-        stored[start : start + len(maps)] = maps.cpu().numpy()
-    stored.flush()
+    with growing_array(target / "attention.npy", (vit.heads, side, side), np.float16) as append:
+        for start, maps in _batches(partial(maps_of, vit), images, size, device):
+            if not torch.isfinite(maps).all():
+                raise ValueError(f"attention of the slices from {start} is not finite; check backbone and images")
+            append(maps.cpu().numpy())
     (target / "attention.json").write_text(json.dumps(asdict(grid)), encoding="utf-8")
 
 

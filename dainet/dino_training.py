@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dainet.checkpoints import load_dino_center, load_dino_head, weights_hash
@@ -34,9 +32,11 @@ from dainet.dino import (
     update_center,
     update_teacher,
 )
+from dainet.files import write_complete, write_tensors
 from dainet.progress import progress
 from dainet.settings import DinoSettings, Settings
 from dainet.store import StageResult, run_stage
+from dainet.training_state import load_state, save_state
 from dainet.views import multi_crop
 from dainet.vit import DinoViT, input_size, load_vit, save_vit, set_fused_attention, to_vit_input
 
@@ -131,7 +131,7 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
         weights: as `dainet.vit.load_vit`.
         images: [N, H, W] float16 in about [0, 1], kept on the device throughout.
         device: where to train; bfloat16 where it has it.
-        folder: for the results, see `run_dino`; holds `checkpoint.pt` while training.
+        folder: for the results, see `run_dino`; holds the last two states while training.
 
     Raises:
         ValueError: fewer images than a batch, values far from [0, 1], views smaller than a patch, a warm-up longer
@@ -249,18 +249,16 @@ def _report(line: dict[str, float], settings: DinoSettings) -> None:
 def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimiser")}
     content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
-    torch.save(content, folder / "checkpoint.new")
-    os.replace(folder / "checkpoint.new", folder / "checkpoint.pt")
+    save_state(content, folder, len(state.history))
     _write_history(state, folder)
 
 
 def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
+    content = load_state(folder)
+    if content is None:
         return
-    content = torch.load(path, map_location="cpu", weights_only=True)
     if content["settings"] != settings.model_dump_json():
-        raise ValueError(f"{path} was made with other settings; delete it or use another folder")
+        raise ValueError(f"{folder.name} holds a state made with other settings; delete it or use another folder")
     for name in ("student", "teacher", "optimiser"):
         getattr(state, name).load_state_dict(content[name])
     state.center, state.history = content["center"].to(state.center.device), content["history"]
@@ -270,14 +268,12 @@ def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
 def _finish(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     save_vit(state.student.backbone, folder / "student.safetensors")
     save_vit(state.teacher.backbone, folder / "teacher.safetensors")
-    head = {name: tensor.cpu().contiguous() for name, tensor in state.teacher.head.state_dict().items()}
-    save_file(head, folder / "head.safetensors")
+    write_tensors(state.teacher.head.state_dict(), folder / "head.safetensors")
     verdict = collapse(_write_history(state, folder), settings.out_dim)
     if verdict != "none":
         log.warning("collapse: %s: %s", verdict, _ADVICE[verdict])
     record = {"collapse": verdict, "epochs": len(state.history)}
-    (folder / "training.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    write_complete(folder / "training.json", json.dumps(record, indent=1))
 
 
 def _write_history(state: TrainingState, folder: Path) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 import dainet
 
 __all__ = [
+    "UNFINISHED",
     "StageError",
     "StageMissing",
     "StageResult",
@@ -38,6 +39,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 _RECORD = "provenance.json"
+UNFINISHED = "unfinished"  # part of a stage in the making that is removed when the stage is finished
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
@@ -85,7 +87,8 @@ def run_stage(
         settings: JSON-like settings of this stage, without paths.
         inputs: name -> key or hash of everything read.
         build: writes the files.
-        resumes: a build that failed goes on from what it left; otherwise nothing half-written stays.
+        resumes: a build that failed goes on from what it left; otherwise nothing half-written stays. What only
+            matters until then belongs into the folder `UNFINISHED` below, which is removed at the end.
 
     Raises:
         StageError: the folder of the runs is full or protected.
@@ -180,12 +183,15 @@ def _only_one(done: Path) -> Iterator[None]:
 
 def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:
     partial = done.with_name(f"{done.name}.partial")
+    if not resumes:
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True, exist_ok=True)
     try:
         build(partial)
         text = json.dumps(dict(record) | provenance(), indent=1, sort_keys=True)
         (partial / _RECORD).write_text(text, encoding="utf-8")
         os.replace(partial, done)
+        shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     except BaseException:
         if not resumes:
             shutil.rmtree(partial, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +12,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dainet.augment import augment
 from dainet.data.prepared import Prepared
 from dainet.evaluation import volume_dsc
+from dainet.files import write_complete, write_tensors
 from dainet.losses import segmentation_loss
 from dainet.models import DAINet, UNet, build
 from dainet.progress import progress
 from dainet.settings import SegmentationSettings, Settings
 from dainet.slices import SliceData
-from dainet.store import StageResult, run_stage
+from dainet.store import UNFINISHED, StageResult, run_stage
+from dainet.training_state import load_state, save_state
 
 __all__ = [
     "MONITORED_SPLIT",
@@ -40,6 +41,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 _VERSION = 1
+_BEST = "best.safetensors"
 
 # Which split decides about the checkpoint. "peer-on-test" is what several peers do (PROTOCOL 1.5); it is no honest
 # estimate and every table that holds it says so. "last" keeps the last epoch and only watches the validation split.
@@ -218,18 +220,17 @@ def _best(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _save(folder: Path, model: nn.Module, optimiser: Any, schedule: Any, history: list[dict[str, Any]]) -> None:
-    if _best(history)["epoch"] == history[-1]["epoch"]:
-        _write_weights(model, folder / "best.safetensors")
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    torch.save(state | {"history": history}, folder / "checkpoint.new")
-    os.replace(folder / "checkpoint.new", folder / "checkpoint.pt")
+    if _best(history)["epoch"] == history[-1]["epoch"]:
+        (folder / UNFINISHED).mkdir(exist_ok=True)
+        write_tensors(model.state_dict(), folder / UNFINISHED / _BEST)
+    save_state(state | {"history": history}, folder, len(history))
 
 
 def _resume(folder: Path, model: nn.Module, optimiser: Any, schedule: Any) -> list[dict[str, Any]]:
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
+    state = load_state(folder)
+    if state is None:
         return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
@@ -240,9 +241,9 @@ def _resume(folder: Path, model: nn.Module, optimiser: Any, schedule: Any) -> li
 def _finish(folder: Path, model: nn.Module, settings: SegmentationSettings, history: list[dict[str, Any]]) -> None:
     last = settings.selection == "last"
     if last:
-        _write_weights(model, folder / "model.safetensors")
+        write_tensors(model.state_dict(), folder / "model.safetensors")
     else:
-        shutil.copyfile(folder / "best.safetensors", folder / "model.safetensors")
+        shutil.copyfile(folder / UNFINISHED / _BEST, folder / "model.safetensors")
     chosen = history[-1] if last else _best(history)
     record = {
         "rule": settings.selection,
@@ -251,11 +252,5 @@ def _finish(folder: Path, model: nn.Module, settings: SegmentationSettings, hist
         "dsc": chosen["dsc"],
         "epochs_run": len(history),
     }
-    (folder / "selection.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    write_complete(folder / "selection.json", json.dumps(record, indent=1))
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    for leftover in ("checkpoint.pt", "best.safetensors"):
-        (folder / leftover).unlink(missing_ok=True)
-
-
-def _write_weights(model: nn.Module, path: Path) -> None:
-    save_file({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}, path)

@@ -7,15 +7,16 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dainet.checkpoints import read_weights
+from dainet.files import write_tensors
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_AXES = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
 _VIT_S16 = {"img_size": 224, "patch_size": 16, "embed_dim": 384, "depth": 12, "num_heads": 6}
 
 
@@ -108,15 +110,15 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
     try:
         vit.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     except RuntimeError as error:
-        raise ValueError(f"{origin}: not a plain ViT with timm's tensor names; {error}") from error
+        found = shorten(str(error), 500)
+        raise ValueError(f"{origin}: not a plain ViT with timm's tensor names; {found}") from error
     log.debug("%s: %d blocks, width %d, %d heads", origin, len(vit.blocks), vit.embed_dim, vit.heads)
     return vit.eval()
 
 
 def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a ViT as safetensors with timm's names, its number of heads and further metadata beside the tensors."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in vit.state_dict().items()}
-    save_file(state, path, metadata={**(metadata or {}), "heads": str(vit.heads)})
+    write_tensors(vit.state_dict(), path, {**(metadata or {}), "heads": str(vit.heads)})
 
 
 def set_fused_attention(module: nn.Module, fused: bool) -> None:
@@ -163,11 +165,14 @@ def _seeded(architecture: Mapping[str, Any], seed: int) -> DinoViT:
 
 def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -> dict[str, Any]:
     """Arguments of `DinoViT` that fit the tensors; anything that does not fit surfaces in strict loading."""
-    needed = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight")
-    missing = [name for name in needed if name not in state]
+    missing = [name for name in _AXES if name not in state]
     if missing:
-        found = ", ".join(list(state)[:5])
+        found = shorten(", ".join(list(state)[:5]), 200)
         raise ValueError(f"{origin}: {', '.join(missing)} missing, found {found} ...; expected a ViT with CLS token")
+    for name, axes in {**_AXES, "reg_token": 3}.items():
+        shape = tuple(state[name].shape) if name in state else (1,) * axes
+        if len(shape) != axes or 0 in shape:
+            raise ValueError(f"{origin}: {name} has the shape {shape}; expected {axes} axes without 0, as in timm")
     width, patch = state["cls_token"].shape[-1], state["patch_embed.proj.weight"].shape[-1]
     heads = heads or width // 64
     if not heads or width % heads:
@@ -178,7 +183,7 @@ def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -
         "img_size": side * patch,
         "patch_size": patch,
         "embed_dim": width,
-        "depth": 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks.")),
+        "depth": len({name.split(".")[1] for name in state if name.startswith("blocks.")}),
         "num_heads": heads,
         "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / width,
         "qkv_bias": "blocks.0.attn.qkv.bias" in state,

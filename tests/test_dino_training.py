@@ -23,7 +23,8 @@ from dainet.device import choose_device
 from dainet.dino_training import HISTORY_COLUMNS, finetune, run_dino, training_slices
 from dainet.protocol import Classes
 from dainet.settings import DinoSettings, Settings
-from dainet.store import StageResult
+from dainet.store import UNFINISHED, StageResult
+from dainet.training_state import save_state
 from dainet.vit import DinoViT, load_vit, save_vit
 
 CPU = choose_device("cpu")
@@ -88,7 +89,6 @@ def test_leaves_networks_history_and_verdict(weights: str, tmp_path: Path, caplo
     assert history["lr"].iloc[0] == pytest.approx(1e-3)
     assert len([record for record in caplog.records if record.message.startswith("epoch ")]) == 3
     assert json.loads((tmp_path / "training.json").read_text())["collapse"] in ("uniform", "constant", "none")
-    assert not (tmp_path / "checkpoint.pt").exists()
     assert load_vit(str(tmp_path / "teacher.safetensors")).embed_dim == 32
 
 
@@ -132,7 +132,7 @@ def test_resuming_ends_where_the_undisturbed_training_ends(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(dino_training, "_train_epoch", stop_in_epoch_2)
         trained(weights, tmp_path / "parts")
-    assert (tmp_path / "parts" / "checkpoint.pt").is_file()
+    assert [path.name for path in (tmp_path / "parts" / UNFINISHED).iterdir()] == ["epoch_00001.pt"]
     torch.rand(7)  # whatever the global generator did meanwhile
     resumed = trained(weights, tmp_path / "parts")
     assert all(same(undisturbed[name], resumed[name]) for name in FILES)
@@ -145,7 +145,7 @@ def test_the_seed_decides(weights: str, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_other_settings_is_refused(weights: str, tmp_path: Path) -> None:
-    torch.save({"settings": settings(lr=2e-3).model_dump_json()}, tmp_path / "checkpoint.pt")
+    save_state({"settings": settings(lr=2e-3).model_dump_json()}, tmp_path, 1)
     with pytest.raises(ValueError, match="made with other settings; delete it"):
         trained(weights, tmp_path)
 
@@ -193,7 +193,6 @@ def test_a_loss_that_is_not_finite_names_the_epoch(
     monkeypatch.setattr(dino_training, "dino_loss", lambda *args: loss(*args) * float("nan"))
     with pytest.raises(FloatingPointError, match="epoch 1: the loss is nan; lower dino.lr"):
         trained(weights, tmp_path)
-    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_a_flat_teacher_is_reported(weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

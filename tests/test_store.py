@@ -32,7 +32,9 @@ def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs):
     with pytest.raises(OSError, match="disk"):
         run_stage("s", 1, {}, {}, fail, resumes=True)
     assert [path.suffix for path in (runs / "s").iterdir()] == [".partial"]
-    assert run_stage("s", 1, {}, {}, lambda folder: None).path.joinpath("number.txt").exists()  # resumes there
+    assert (
+        run_stage("s", 1, {}, {}, lambda folder: None, resumes=True).path.joinpath("number.txt").exists()
+    )  # resumes there
 
 
 def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
 from dainet.data.twins import find_twins
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
+from dainet.files import growing_array
 from dainet.progress import progress
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
@@ -149,8 +149,8 @@ def _write_volumes(
     size, problems, lines = about["image_size"], list[str](), list[dict[str, object]]()
     (target / "native").mkdir(exist_ok=True)
     with (
-        _growing_array(target / "images.npy", (size, size), np.float16) as append_images,
-        _growing_array(target / "labels.npy", (size, size), np.uint8) as append_labels,
+        growing_array(target / "images.npy", (size, size), np.float16) as append_images,
+        growing_array(target / "labels.npy", (size, size), np.uint8) as append_labels,
     ):
         for case in progress(cases, "preparing"):
             try:
@@ -173,30 +173,6 @@ def _write_volumes(
         log.warning("%s", sentence)
     table.loc[table["patient"].isin(left_out), "split"] = "left out"
     table.to_csv(target / "cases.csv", index=False)
-
-
-@contextmanager
-def _growing_array(path: Path, row_shape: tuple[int, ...], dtype: type) -> Iterator[Callable[[np.ndarray], None]]:
-    """An .npy file whose number of rows is known at the end: NumPy leaves room for it in the header.
-
-    Not a memory map, because a full disk then kills the process instead of raising an error.
-    """
-    rows = 0
-    with path.open("wb") as handle:
-
-        def write_header() -> None:
-            header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (rows, *row_shape)}
-            np.lib.format.write_array_header_1_0(handle, header)
-
-        def append(array: np.ndarray) -> None:
-            nonlocal rows
-            handle.write(np.ascontiguousarray(array, dtype).tobytes())
-            rows += len(array)
-
-        write_header()
-        yield append
-        handle.seek(0)
-        write_header()
 
 
 def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object]]:
