@@ -1,7 +1,8 @@
-"""The command line: `python -m dainet reproduce`, `explorer`, `study`, `results` and `notebooks`."""
+"""The command line: `python -m dainet` and one of the commands below."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -15,6 +16,12 @@ import yaml
 from dainet.lessons import regenerate
 from dainet.reproduce import NotebookFailed, find_notebooks
 from dainet.reproduce import reproduce as run_notebooks
+from dainet.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
+from dainet.store import repository_root, runs_folder
+from dainet.verify import verify_folder
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+_GO_ON = "interrupted; what is finished is kept, and the same command goes on after the last finished epoch"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -84,6 +91,31 @@ def results() -> None:
 
 
 @app.command()
+def runs(
+    why: Annotated[str, typer.Option(help="key of a stage: say what made it")] = "",
+    prune: Annotated[bool, typer.Option("--prune", help="remove what no figure or table refers to")] = False,
+) -> None:
+    """List the finished and unfinished stages in the cache."""
+    if why:
+        typer.echo(json.dumps(lineage([find_run(why).key]), indent=1))
+        return
+    found = unreferenced(find_runs(), repository_root() / "figures") if prune else find_runs()
+    typer.echo(runs_table(found).to_string(index=False) if found else f"{runs_folder()} holds nothing of the kind")
+    if prune and found and typer.confirm(f"Remove these {len(found)} stages?"):
+        for run in found:
+            remove(run)
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="figures and tables, or a stage of the cache")]) -> None:
+    """Recompute the hashes in the records below a folder; says OK, or what differs and exits with 1."""
+    count, problems = verify_folder(folder)
+    typer.echo("\n".join(problems) or f"OK: {count} files are as their records say")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
 def notebooks() -> None:
     """Execute the notebooks in place at the tour profile, from an empty cache, and normalise them for committing."""
     with TemporaryDirectory() as runs:
@@ -123,6 +155,10 @@ def main() -> None:
     logging.getLogger("papermill").setLevel(logging.WARNING)
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            sys.stderr.write(f"dainet: {_GO_ON}\n")
+        raise
     except (ValueError, OSError, NotebookFailed, FloatingPointError) as error:
         sys.exit(f"dainet: {error}")
 

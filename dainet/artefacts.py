@@ -10,8 +10,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dainet.runs import lineage
 from dainet.settings import Settings
-from dainet.store import provenance, repository_root
+from dainet.store import explained_disk, hash_file, provenance, repository_root, runs_folder
+
+_ENDINGS = (".png", ".pdf", ".csv", ".md", ".tex")
+_OTHER = "another folder in the setting output"
 
 __all__ = ["output_folder", "public_settings", "save_figure", "save_table"]
 
@@ -20,7 +24,8 @@ def output_folder(settings: Settings) -> Path:
     """Where figures and tables go: `settings.output`, else figures/[phantom-]<dataset>-<profile>."""
     data = ("phantom-" if settings.data.source == "phantom" else "") + settings.data.dataset
     folder = repository_root() / (settings.output or f"figures/{data}-{settings.profile}")
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained_disk(folder, _OTHER):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -34,9 +39,10 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
         stages: names and keys of the finished stages that the figure shows.
     """
     path = output_folder(settings) / f"{name}.png"
-    figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
-    figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
-    _write_record(path, settings, stages)
+    with explained_disk(path.parent, _OTHER):
+        figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
+        _write_record(path, settings, stages)
     return path
 
 
@@ -48,16 +54,18 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
         name: file name without ending.
         settings: of the run.
         stages: names and keys of the finished stages behind the numbers.
-        notes: the protocol in words; a number without it means little.
+        notes: the protocol in words; a number without it means little. What went wrong in the stages is added.
     """
+    notes = [*notes, *_collapsed(stages)]
     path = output_folder(settings) / f"{name}.md"
-    table.to_csv(path.with_suffix(".csv"), index=False)
     lines = [table.to_markdown(index=False, disable_numparse=True), "", *(f"- {note}" for note in notes)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     latex = table.style.hide(axis="index").to_latex(hrules=True, convert_css=True)
     comments = "".join(f"% {note}\n" for note in notes)
-    path.with_suffix(".tex").write_text(comments + _escape_latex(latex), encoding="utf-8")
-    _write_record(path, settings, stages)
+    with explained_disk(path.parent, _OTHER):
+        table.to_csv(path.with_suffix(".csv"), index=False)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.with_suffix(".tex").write_text(comments + _escape_latex(latex), encoding="utf-8")
+        _write_record(path, settings, stages)
     return path
 
 
@@ -70,8 +78,27 @@ def public_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _write_record(path: Path, settings: Settings, stages: Mapping[str, str]) -> None:
-    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)} | provenance()
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    written = [path.with_suffix(ending) for ending in _ENDINGS if path.with_suffix(ending).is_file()]
+    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)}
+    record["data"] = sorted(
+        {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
+    )
+    record["files"] = {file.name: hash_file(file) for file in written}
+    path.with_suffix(".json").write_text(
+        json.dumps(record | provenance(), indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
+
+
+def _collapsed(stages: Mapping[str, str]) -> list[str]:
+    """A sentence for each DINO training behind these stages whose output said nothing."""
+    dino = [key for key, record in lineage(stages.values()).items() if record["stage"] == "dino"]
+    verdicts = {key: json.loads((runs_folder() / "dino" / key / "training.json").read_text()) for key in dino}
+    return [
+        f"DINO {key}: after {verdict['epochs']} epochs its output was {verdict['collapse']}, so fine-tuning taught the "
+        "maps little or nothing (notebook 02)."
+        for key, verdict in verdicts.items()
+        if verdict["collapse"] != "none"
+    ]
 
 
 def _escape_latex(text: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 __all__ = ["growing_array", "write_complete", "write_tensors"]
 
 
-def write_complete(path: Path, content: bytes | str) -> None:
+def write_complete(path: Path, content: bytes | memoryview | str) -> None:
     """Write beside and rename, so that nobody ever sees half a file."""
     beside = path.with_name(f"{path.name}.new")
     beside.write_bytes(content.encode() if isinstance(content, str) else content)

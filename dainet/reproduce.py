@@ -91,7 +91,13 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
     try:
         papermill.execute_notebook(
-            str(notebook), str(copy), dict(parameters), cwd=str(notebook.parent), progress_bar=False, log_output=False
+            str(notebook),
+            str(copy),
+            dict(parameters),
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            log_output=False,
+            extra_arguments=["--log-level=CRITICAL"],  # of the kernel: an interrupt would fill the screen
         )
     except PapermillExecutionError as error:
         raise NotebookFailed(

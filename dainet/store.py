@@ -19,15 +19,19 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 import dainet
+from dainet.device import accelerator
 
 __all__ = [
+    "RECORD",
     "UNFINISHED",
     "StageError",
     "StageMissing",
     "StageResult",
+    "explained_disk",
     "finished_only",
     "hash_file",
     "hash_files",
@@ -38,7 +42,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-_RECORD = "provenance.json"
+RECORD = "provenance.json"
 UNFINISHED = "unfinished"  # part of a stage in the making that is removed when the stage is finished
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -52,7 +56,7 @@ class StageMissing(LookupError):
 
 
 class StageError(ValueError):
-    """The folder of finished stages cannot be used; the message says why and what to do."""
+    """A folder for results cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class StageResult:
 
     def record(self) -> dict[str, Any]:
         """What made it: settings, input keys, versions, code state."""
-        return json.loads((self.path / _RECORD).read_text(encoding="utf-8"))
+        return json.loads((self.path / RECORD).read_text(encoding="utf-8"))
 
 
 def run_stage(
@@ -97,7 +101,7 @@ def run_stage(
     key = _key(stage, version, settings, inputs)
     done = runs_folder() / stage / key
     record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
-    with _explained_disk():
+    with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
         if not done.exists():
             if not _may_build.get():
                 raise StageMissing(f"{stage} has not been computed with these settings")
@@ -119,13 +123,15 @@ def finished_only() -> Iterator[None]:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, code state and processor, without user names or paths (STYLE section 7)."""
+    """Versions, code state, processor and device, without user names or paths (STYLE section 7)."""
     packages = ("torch", "timm", "numpy", "scipy", "medpy", "pandas")
     return {
         "dainet": dainet.__version__,
         "git": _git_state(),
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in packages},
+        "accelerator": accelerator(),
+        "threads": torch.get_num_threads(),
         "machine": platform.machine(),
         "system": platform.system(),
     }
@@ -148,6 +154,11 @@ def hash_files(paths: Iterable[Path], root: Path) -> str:
 def _sha256(path: Path, status: tuple[int, ...]) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
 def repository_root() -> Path:
@@ -188,8 +199,9 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
     partial.mkdir(parents=True, exist_ok=True)
     try:
         build(partial)
-        text = json.dumps(dict(record) | provenance(), indent=1, sort_keys=True)
-        (partial / _RECORD).write_text(text, encoding="utf-8")
+        files = {name: digest for name, digest in _digests(partial).items() if not name.startswith(f"{UNFINISHED}/")}
+        text = json.dumps({**record, "files": files, **provenance()}, indent=1, sort_keys=True)
+        (partial / RECORD).write_text(text, encoding="utf-8")
         os.replace(partial, done)
         shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     except BaseException:
@@ -199,17 +211,24 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
 
 
 @contextmanager
-def _explained_disk() -> Iterator[None]:
-    """A full or protected disk in one line; errors that concern other files stay as they are."""
+def explained_disk(folder: Path, other: str) -> Iterator[None]:
+    """Inside, a full or protected disk is one line; errors that concern files elsewhere stay as they are.
+
+    Args:
+        folder: what is written to.
+        other: what may be named instead.
+
+    Raises:
+        StageError: nothing more can be written to the folder.
+    """
     try:
         yield
     except OSError as error:
-        elsewhere = error.filename and not str(error.filename).startswith(str(runs_folder()))
+        elsewhere = error.filename and not str(error.filename).startswith(str(folder))
         if error.errno not in (*_FULL, *_PROTECTED) or elsewhere:
             raise
         raise StageError(
-            f"{runs_folder()}: results cannot be written ({error.strerror}); free space there, allow writing, or name "
-            "another folder in DAINET_RUNS"
+            f"{folder}: results cannot be written ({error.strerror}); free space there, allow writing, or name {other}"
         ) from error
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dainet.files import write_complete
 from dainet.store import UNFINISHED
 
 __all__ = ["load_state", "save_state"]
@@ -32,10 +33,9 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     """
     states = folder / UNFINISHED
     states.mkdir(exist_ok=True)
-    path = states / f"epoch_{epoch:05d}.pt"
-    with path.with_suffix(".new").open("wb") as handle:  # given a name, torch hides a full disk in a RuntimeError
-        torch.save(dict(state), handle)
-    os.replace(path.with_suffix(".new"), path)
+    buffer = BytesIO()  # torch's own writer makes a full disk a RuntimeError about positions
+    torch.save(dict(state), buffer)
+    write_complete(states / f"epoch_{epoch:05d}.pt", buffer.getbuffer())
     for old in _states(folder)[_KEPT:]:
         old.unlink()
 

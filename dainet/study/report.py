@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,7 +34,7 @@ def write_report(folder: Path) -> Path:
     """
     tables, report = study_tables(folder), repository_root() / "docs" / "reproduction.md"
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
-    stages = {training.name: "see records" for training in _finished(folder)}
+    stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in _finished(folder)}
     for name, table in tables.items():
         save_table(table, name, settings, stages, _notes(name))
     _draw(folder, settings, stages)
@@ -126,6 +128,10 @@ def _draw(folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
 
 def _finished(folder: Path) -> list[Training]:
     return [training for training in load_plan() if (folder / "scores" / f"{training.name}.csv").is_file()]
+
+
+def _record(folder: Path, training: Training) -> dict[str, Any]:
+    return json.loads((folder / "records" / f"{training.name}.json").read_text(encoding="utf-8"))
 
 
 def _notes(name: str) -> list[str]:
