@@ -204,9 +204,11 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         (partial / RECORD).write_text(text, encoding="utf-8")
         os.replace(partial, done)
         shutil.rmtree(done / UNFINISHED, ignore_errors=True)
-    except BaseException:
+    except BaseException as error:
         if not resumes:
             shutil.rmtree(partial, ignore_errors=True)
+        elif isinstance(error, KeyboardInterrupt):
+            log.warning("%s: interrupted; run the same again to go on after the last finished epoch", done.parent.name)
         raise
 
 

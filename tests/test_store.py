@@ -37,6 +37,23 @@ def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs):
     )  # resumes there
 
 
+def test_an_interrupted_one_says_how_to_go_on(caplog):
+    def interrupt(folder):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("dino", 1, {}, {}, interrupt, resumes=True)
+    assert "dino: interrupted; run the same again to go on after the last finished epoch" in caplog.text
+
+
+def test_what_a_killed_process_left_of_a_stage_that_does_not_resume_is_no_part_of_it(runs):
+    key = run_stage("s", 1, {}, {}, build).key
+    (runs / "s" / key).rename(runs / "s" / f"{key}.partial")
+    (runs / "s" / f"{key}.partial" / "half.txt").touch()
+    done = run_stage("s", 1, {}, {}, build).path
+    assert sorted(path.name for path in done.iterdir()) == ["number.txt", "provenance.json"]
+
+
 def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

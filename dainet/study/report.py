@@ -65,7 +65,8 @@ def read_scores(folder: Path) -> pd.DataFrame:
 
 def _claims_table(family: pd.DataFrame) -> pd.DataFrame:
     """A family of claims with verdicts as text; rows that have not run keep their claim."""
-    return pd.DataFrame([_claim_row(line) for line in family.to_dict("records")])
+    table = pd.DataFrame([_claim_row(line) for line in family.to_dict("records")]).fillna("")
+    return table[[name for name in table if name != "Verdict"] + ["Verdict"]]
 
 
 def _models_table(scores: pd.DataFrame) -> pd.DataFrame:
