@@ -1,0 +1,43 @@
+"""Pictures of the study from finished stages only."""
+
+import logging
+
+import pandas as pd
+import pytest
+from conftest import tiny_overrides
+
+from dainet import pipeline
+from dainet.study.pictures import draw_pictures
+from dainet.study.plan import load_plan
+from dainet.study.verdicts import PATIENTS
+
+
+@pytest.fixture
+def where(h5_source):
+    return tiny_overrides(h5_source) | {"data.train_patients": None, "vit.weights": "tour", "segmentation.epochs": 1}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The study's folder in a repository of its own."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "figures" / "acdc-study"
+
+
+def test_what_is_finished_is_drawn_and_the_rest_is_named(where, folder, caplog):
+    plan = {training.model: training for training in load_plan() if training.patients == PATIENTS}
+    trained = pipeline.train(plan["dual-1111"].settings(where), "dual-1111", seed=0)
+    scores = trained.cases.query("policy == 'strict'").assign(model="dual-1111", train_patients=PATIENTS)
+    folder.mkdir(parents=True)
+    with caplog.at_level(logging.WARNING, "dainet"):
+        draw_pictures(where, scores, folder)
+    assert {path.name for path in folder.glob("*.png")} == {"figure1_pretrained.png"}
+    assert set(pd.read_csv(folder / "heads.csv")["weights"]) == {"pre-trained"}
+    left_out = [message.split()[0] for message in caplog.messages]
+    assert left_out == ["figure1_random", "figure1_finetuned", "figure3_qualitative"]
+    for name in ("unet", "single"):
+        pipeline.train(plan[name].settings(where), name, seed=0)
+    draw_pictures(where, scores, folder)
+    assert (folder / "figure3_qualitative.png").is_file()
