@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from dainet.lessons import regenerate
 from dainet.reproduce import NotebookFailed, find_notebooks
 from dainet.reproduce import reproduce as run_notebooks
 from dainet.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
+from dainet.settings import parse_override
 from dainet.store import repository_root, runs_folder
 from dainet.verify import verify_folder
 
@@ -130,23 +130,16 @@ def _overrides(
 ) -> dict[str, Any]:
     named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
     given = {name: value for name, value in named.items() if value is not None}
-    return _absolute(given | dict(_parse(item) for item in items or []))
-
-
-def _parse(item: str) -> tuple[str, Any]:
-    name, equals, value = item.partition("=")
-    if not equals:
-        raise ValueError(f"--set {item!r}: expected name=value, such as dino.epochs=2")
-    return name, yaml.safe_load(value)
+    return _absolute(given | dict(parse_override(item) for item in items or []))
 
 
 def _absolute(overrides: dict[str, Any]) -> dict[str, Any]:
     """Notebooks run in their own folder, so files given relative to this one must be made absolute."""
     paths = ("data.source", "data.split", "vit.weights")
-    return {
-        name: str(Path(value).expanduser().resolve()) if name in paths and Path(value).expanduser().exists() else value
-        for name, value in overrides.items()
-    }
+    # Not Path.expanduser, which raises for a home that does not exist.
+    places = {name: os.path.expanduser(overrides[name]) for name in paths if isinstance(overrides.get(name), str)}
+    found = {name: str(Path(place).resolve()) for name, place in places.items() if os.path.exists(place)}
+    return overrides | found
 
 
 def main() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import pickle
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal
 
 import timm
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from dainet.data.volume import reason
 from dainet.store import hash_file
 
 __all__ = ["load_dino_center", "load_dino_head", "read_weights", "weights_hash"]
@@ -52,14 +54,14 @@ def load_dino_head(weights: str, network: Literal["teacher", "student"]) -> dict
     content = _full_checkpoint(weights)
     if content is None:
         return None
-    state = _without_prefixes(content[network])
+    state = _without_prefixes(content[network], Path(weights))
     return {name.removeprefix("head."): tensor for name, tensor in state.items() if name.startswith("head.")}
 
 
 def load_dino_center(weights: str) -> Tensor | None:
     """The teacher's centre [1, K] in a full DINO checkpoint (main_dino.py:278-287); None for every other source."""
     content = _full_checkpoint(weights)
-    return None if content is None else content.get("dino_loss", {}).get("center")
+    return None if content is None else _named_tensors(content.get("dino_loss", {}), Path(weights)).get("center")
 
 
 def _weights_file(weights: str) -> Path | None:
@@ -97,25 +99,35 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
     """Tensors of the backbone, and the number of heads where the file tells."""
     if path.suffix in _CHECKPOINT_SUFFIXES:
         content = _load_checkpoint(path)
-        state = _without_prefixes(content["teacher"] if _is_full(content) else content)
+        state = _without_prefixes(content["teacher"] if _is_full(content) else content, path)
         return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}, None
     try:
         with safe_open(path, framework="pt") as file:
-            heads = (file.metadata() or {}).get("heads")
-            return {name: file.get_tensor(name) for name in file.keys()}, int(heads) if heads else None  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path.name}: not a readable safetensors file ({error})") from error
+            state, heads = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("heads")  # noqa: SIM118
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a number type that torch lacks
+        said = shorten(reason(error, path), 200)
+        raise ValueError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
+    if heads and not re.fullmatch("[1-9][0-9]{0,3}", heads):
+        raise ValueError(f'{path.name}: "heads" in its metadata is {heads[:40]!r}, expected a whole number above 0')
+    return state, int(heads) if heads else None
 
 
 def _load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # DINO stores its command line under "args"
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path.name}: refused, more than plain tensors, or damaged ({error})") from error
+    except Exception as error:  # damaged files make torch raise nearly anything
+        found = f"{path.name}: refused, more than plain tensors, or damaged ({_what_torch_says(error)})"
+        raise ValueError(f"{found}; fetch it again, or give a .safetensors file") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: found a {type(content).__name__}, expected a dictionary of tensors")
     return content
+
+
+def _what_torch_says(error: Exception) -> str:
+    """Without its advice to load the file in a way that runs the code in it."""
+    said = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return shorten(re.split(r"\. Please|\n", said)[0], 200) or type(error).__name__
 
 
 def _full_checkpoint(weights: str) -> dict[str, Any] | None:
@@ -130,5 +142,21 @@ def _is_full(content: Mapping[str, Any]) -> bool:
     return {"student", "teacher"} <= content.keys()
 
 
-def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix("module.").removeprefix("backbone."): tensor for name, tensor in state.items()}
+def _without_prefixes(state: Any, path: Path) -> dict[str, Tensor]:
+    tensors = _named_tensors(state, path)
+    return {name.removeprefix("module.").removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+
+
+def _named_tensors(state: Any, path: Path) -> Mapping[str, Tensor]:
+    """The same after a check of what a checkpoint holds: a few bytes can claim a tensor that fills the memory."""
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path.name}: found a {type(state).__name__}, expected a dictionary of tensors")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            found = f"{str(name)[:80]!r} is a {type(tensor).__name__}"
+            raise ValueError(f"{path.name}: {found}; expected named tensors, of a backbone or a full DINO checkpoint")
+        if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > path.stat().st_size:
+            raise ValueError(
+                f"{path.name}: {name[:80]!r} claims more than the file holds, or is sparse; fetch it again"
+            )
+    return state

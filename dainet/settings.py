@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, Literal
+from textwrap import shorten
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,12 +19,15 @@ __all__ = [
     "Settings",
     "VitSettings",
     "load_settings",
+    "parse_override",
     "profile_names",
 ]
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(_Frozen):
@@ -44,7 +49,7 @@ class VitSettings(_Frozen):
     """The transformer that makes the maps (paper section 4.2: DINO's ViT-S/16, ImageNet weights)."""
 
     weights: str = "hub"  # "hub" (ViT-S/16 DINO), "tour" (shipped), "random", a timm name, or a file
-    image_size: int = Field(256, ge=16)  # px; rounded down to a multiple of the patch, as DINO's script does
+    image_size: int = Field(256, ge=16, le=4096)  # px; rounded down to a multiple of the patch, as DINO's script does
 
 
 class DinoSettings(_Frozen):
@@ -69,12 +74,12 @@ class DinoSettings(_Frozen):
     center_momentum: float = Field(0.9, ge=0, le=1)
     out_dim: int = Field(65536, ge=2)  # K of eq. 1
     norm_last_layer: bool = True
-    global_size: int = Field(256, ge=16)  # px of a global view; DINO's code has 224 (PROTOCOL 5.15)
+    global_size: int = Field(256, ge=16, le=4096)  # px of a global view; DINO's code has 224 (PROTOCOL 5.15)
     global_scale: tuple[float, float] = (0.4, 1.0)  # share of the image's area
     local_crops: int = Field(8, ge=0)
     local_size: int = Field(96, ge=8)  # px of a local view
     local_scale: tuple[float, float] = (0.05, 0.4)
-    seed: int = 0
+    seed: Seed = 0
 
 
 class AttentionSettings(_Frozen):
@@ -90,7 +95,7 @@ class AttentionSettings(_Frozen):
 class SegmentationSettings(_Frozen):
     """The segmentation network and its training (paper sections 3.3 and 4.2)."""
 
-    image_size: int = Field(224, ge=16)
+    image_size: int = Field(224, ge=16, le=4096)
     width: int = Field(64, ge=1)  # channels of the first level
     switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # what switch (1) is; PROTOCOL 5.21
     epochs: int = Field(300, ge=1)
@@ -102,7 +107,7 @@ class SegmentationSettings(_Frozen):
     augment: bool = True
     compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/NOTES.md)
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
 
 
 class Settings(_Frozen):
@@ -131,16 +136,45 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     """
     if profile not in profile_names():
         raise ValueError(f"profile {profile!r} is unknown; choose one of {', '.join(profile_names())}")
-    values: dict[str, Any] = yaml.safe_load(_profiles().joinpath(f"{profile}.yaml").read_text(encoding="utf-8")) or {}
+    file = _profiles().joinpath(f"{profile}.yaml")
+    values = _group(_read_yaml(file.read_bytes(), file.name), file.name)
     values["profile"] = profile
     overrides = dict(overrides or {})
-    of_dataset: dict[str, Any] = values.pop("for_dataset", {}).get(overrides.get("data.dataset"), {})
-    for name, value in (of_dataset | overrides).items():
-        _set(values, name, value)
+    by_dataset = _group(values.pop("for_dataset", {}), f"{file.name}: for_dataset")
+    dataset = overrides.get("data.dataset")
+    of_dataset = by_dataset.get(dataset, {}) if isinstance(dataset, str) else {}
+    for name, value in (_group(of_dataset, f"{file.name}: for_dataset") | overrides).items():
+        _set(values, str(name), value)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ValueError(_explain(error)) from error
+        raise ValueError(shorten(_explain(error), 1000)) from error
+
+
+def parse_override(item: str) -> tuple[str, Any]:
+    """Name and value of `name=value`, the value written as YAML.
+
+    Raises:
+        ValueError: no equals sign, or a value that is no YAML; nothing but plain values is ever made of it.
+    """
+    name, equals, value = item.partition("=")
+    if not equals:
+        raise ValueError(f"--set {reprlib.repr(item)}: expected name=value, such as dino.epochs=2")
+    return name, _read_yaml(value, f"--set {shorten(name, 80)}")
+
+
+def _read_yaml(text: str | bytes, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # beside its own errors YAML lets those of its numbers, dates and nested lists through
+        said = shorten(f"{type(error).__name__}: {error}", 200)
+        raise ValueError(f"{where}: no YAML ({said}); put quotes around text, or see dainet/profiles") from error
+
+
+def _group(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: found {_shown(value)}, expected settings as name: value")
+    return value
 
 
 def _profiles() -> Any:
@@ -149,7 +183,7 @@ def _profiles() -> Any:
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
     section, _, field = name.rpartition(".")
-    target = values.setdefault(section, {}) if section else values
+    target = _group(values.setdefault(section, {}), f"setting {section}") if section else values
     target[field] = value
 
 
@@ -157,8 +191,15 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         name = ".".join(map(str, item["loc"]))
-        lines.append(f"setting {name}: {item['msg']} (found {item['input']!r}){_known_names(name)}")
+        lines.append(f"setting {name}: {item['msg']} (found {_shown(item['input'])}){_known_names(name)}")
     return "; ".join(lines)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return shorten(reprlib.repr(value), 100)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a number of more than 4300 digits"
 
 
 def _known_names(name: str) -> str:

@@ -43,9 +43,10 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
 def load_state(folder: Path) -> dict[str, Any] | None:
     """The newest undamaged state, or None; a damaged one is named in a warning and the one before is taken."""
     for path in _states(folder):
-        if _is_whole(path):
-            return torch.load(path, map_location="cpu", weights_only=True)
-        log.warning("%s is damaged; going on from the one before", path.name)
+        try:
+            return _read(path)
+        except Exception as error:  # damaged archives make zipfile and torch raise nearly anything
+            log.warning("%s is damaged (%s); going on from the one before", path.name, type(error).__name__)
     return None
 
 
@@ -54,10 +55,9 @@ def _states(folder: Path) -> list[Path]:
     return sorted((folder / UNFINISHED).glob("epoch_*.pt"), reverse=True)
 
 
-def _is_whole(path: Path) -> bool:
+def _read(path: Path) -> dict[str, Any]:
     """torch.save writes a zip archive with a checksum for each of its parts, which torch.load does not compare."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError):
-        return False
+    with zipfile.ZipFile(path) as archive:
+        if archive.testzip():
+            raise zipfile.BadZipFile(path.name)
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -20,6 +20,13 @@ def run(monkeypatch, *arguments):
         (["--profile", "huge"], "laptop, paper, tour"),
         (["--notebooks", "99"], "no notebook 99"),
         (["--dataset", "brats"], "data.dataset"),
+        (["--set", "dino.epochs=["], "--set dino.epochs: no YAML (ParserError"),
+        (["--set", "dino.epochs=!!python/name:os.system"], "--set dino.epochs: no YAML (ConstructorError"),
+        (["--set", "data.source=5"], "setting data.source"),
+        (["--set", "data.source=[a]"], "setting data.source"),
+        (["--set", "data.dataset=[acdc]"], "setting data.dataset"),
+        (["--set", "data=5", "--dataset", "acdc"], "setting data: Input should be"),
+        (["--source", "~nobody-of-this-name", "--set", "data.phantom_patients=0"], "setting data.phantom_patients"),
     ],
 )
 def test_mistakes_are_one_line_and_a_failure(monkeypatch, arguments, words):

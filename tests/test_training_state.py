@@ -33,7 +33,7 @@ def test_a_damaged_one_is_recognised_and_the_one_before_is_used(tmp_path, caplog
     path.write_bytes({"flipped": content, "cut": content[: len(content) // 2], "emptied": b""}[damage])
     with caplog.at_level(logging.WARNING, "dainet"):
         assert torch.equal(load_state(tmp_path)["weight"], torch.arange(1000.0))
-    assert caplog.messages == ["epoch_00002.pt is damaged; going on from the one before"]
+    assert caplog.messages == ["epoch_00002.pt is damaged (BadZipFile); going on from the one before"]
 
 
 def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -174,17 +176,45 @@ def _stacked(case: Case, image_key: str) -> Volume:
 def _read_arrays(case: Case, path: Path, image_key: str) -> tuple[np.ndarray, np.ndarray]:
     keys = (image_key, "label")
     try:
-        if path.suffix == ".h5":
-            with h5py.File(path, "r") as h5:
-                for key in keys:
-                    check_claim(path, h5[key].nbytes)
-                image, label = (np.asarray(h5[key][()]) for key in keys)
-        else:
-            with np.load(path, allow_pickle=False) as npz:
-                image, label = (npz[key] for key in keys)
+        image, label = (_read_h5 if path.suffix == ".h5" else _read_npz)(path, keys)
         if not {image.dtype.kind, label.dtype.kind} <= set("iufb"):
             raise TypeError(f"they are of type {image.dtype} and {label.dtype}, expected numbers")
     except Exception as error:  # damaged files make libraries raise nearly anything
         why = f"holds no readable {image_key} and label {why_unreadable(error, path)}"
         raise DataError(f"{case.case_id}: {path.name} {why}") from error
     return image, label
+
+
+def _read_h5(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
+    with h5py.File(path, "r") as file:
+        for key in keys:
+            _check_place(file, key)
+            check_claim(path, file[key].nbytes)
+        return [np.asarray(file[key][()]) for key in keys]
+
+
+def _check_place(file: Any, key: str) -> None:
+    """HDF5 can take values from any other file on the computer, which whoever made this one must not choose."""
+    links, name = file.id.links, key.encode()
+    if not links.exists(name):
+        raise ValueError(f"it has no {key}")
+    if links.get_info(name).type != h5py.h5l.TYPE_HARD or file[key].is_virtual or file[key].external:
+        raise ValueError(f"{key} is a link or lies outside the file, expected the values themselves")
+
+
+def _read_npz(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        for key in keys:
+            check_claim(path, _claimed_bytes(file, key))
+        return [file[key] for key in keys]
+
+
+def _claimed_bytes(file: Any, key: str) -> int:
+    """What the header of an array announces, of numbers: pickled objects can run anything when they are read."""
+    with file.zip.open(f"{key}.npy") as member:
+        first = np.lib.format.read_magic(member) == (1, 0)
+        read_header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+    if dtype.hasobject:
+        raise ValueError(f"{key} holds pickled objects, expected numbers")
+    return math.prod(shape) * dtype.itemsize

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from matplotlib.colors import is_color_like, to_hex
 
 from dainet.data.nifti import nifti_stem, read_nifti_pair
-from dainet.data.volume import Case, DataError, Volume
+from dainet.data.volume import Case, DataError, Volume, reason
 from dainet.protocol import Classes
 
 __all__ = ["DatasetDescription", "find_nnunet_cases", "read_description", "read_nnunet_volume"]
@@ -81,16 +82,19 @@ def read_description(path: Path) -> DatasetDescription:
         names = _label_names(labels)
         colours = [content.get("colours", {}).get(name, _PALETTE[i % len(_PALETTE)]) for i, name in enumerate(names)]
         channel = " ".join(map(str, channels.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        found = shorten(f"{type(error).__name__}: {reason(error, path)}", 300)
         raise DataError(
-            f"{path.name}: {error!r}; expected nnU-Net's dataset.json with channel_names and "
+            f"{path.name}: {found}; expected nnU-Net's dataset.json with channel_names and "
             '"labels": {"background": 0, "name": 1, ...}'
         ) from error
     if len(channels) > 1:
-        raise DataError(f"{path.name}: the channels {channel}; the kit takes one, make a data set of one channel")
+        raise DataError(
+            f"{path.name}: the channels {shorten(channel, 200)}; the kit takes one, make a data set of one channel"
+        )
     wrong = [colour for colour in colours if not is_color_like(colour)]
     if wrong:
-        raise DataError(f"{path.name}: {wrong[0]!r} is no colour; write it as #rrggbb")
+        raise DataError(f"{path.name}: {shorten(repr(wrong[0]), 80)} is no colour; write it as #rrggbb")
     return DatasetDescription(Classes(names, tuple(map(to_hex, colours))), channel.upper() == "CT")
 
 

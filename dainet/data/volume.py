@@ -25,9 +25,9 @@ class DataError(ValueError):
 
 
 def reason(error: Exception, path: Path) -> str:
-    """What a library says about a file, in one line and without the folders it lies in."""
+    """What a library says about a file, in one short line and without the folders it lies in."""
     text = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
-    return " ".join(text.replace(str(path), path.name).split())
+    return " ".join(text.replace(str(path), path.name).split())[:300]
 
 
 def why_unreadable(error: Exception, path: Path) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 
@@ -74,19 +76,21 @@ def published_table(dataset: str, name: str) -> pd.DataFrame:
 
 def _load_split_file(path: Path) -> dict[str, str]:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"{path.name}: no CSV file ({said}); expected UTF-8 text, first line patient,split") from None
     if not {"patient", "split"} <= set(table.columns):
-        raise ValueError(f"{path.name}: found the columns {list(table.columns)}, expected patient and split")
+        found = reprlib.repr(list(table.columns))
+        raise ValueError(f"{path.name}: found the columns {found}, expected patient and split")
     unknown = sorted(set(table["split"]) - {"train", "valid", "test"})
     if unknown or "" in set(table["patient"]):
-        found = f"found the split words {unknown}" if unknown else "found a line without a patient"
+        found = f"found the split words {reprlib.repr(unknown)}" if unknown else "found a line without a patient"
         raise ValueError(f"{path.name}: {found}; expected a patient and one of train, valid, test in every line")
     repeated = sorted(table.loc[table["patient"].duplicated(), "patient"])
     if repeated:
-        raise ValueError(f"{path.name}: {', '.join(repeated)} listed more than once; give each patient one split")
+        found = shorten(", ".join(repeated), 200)
+        raise ValueError(f"{path.name}: {found} listed more than once; give each patient one split")
     return dict(zip(table["patient"], table["split"], strict=True))
 
 
