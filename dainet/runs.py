@@ -21,7 +21,7 @@ _SHORT = ("model", "seed", "epochs", "width", "image_size", "vit_size_px", "cont
 
 @dataclass(frozen=True)
 class Run:
-    """A stage in the cache; `record` is empty while it is not complete."""
+    """A stage in the cache; `record` says what made it, or is to make it."""
 
     stage: str
     key: str
@@ -89,9 +89,9 @@ def remove(run: Run) -> None:
 
 
 def _run(path: Path) -> Run:
-    complete = path.suffix != ".partial"
-    record = json.loads((path / RECORD).read_text(encoding="utf-8")) if complete else {}
-    return Run(path.parent.name, path.stem, path, complete, record)
+    complete, record = path.suffix != ".partial", path / RECORD
+    content = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    return Run(path.parent.name, path.stem, path, complete, content)
 
 
 def _stage_keys(record: Path) -> Iterable[str]:

@@ -156,9 +156,16 @@ def _sha256(path: Path, status: tuple[int, ...]) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    text = json.dumps({**record, **provenance()}, indent=1, sort_keys=True)
+    (folder / RECORD).write_text(text, encoding="utf-8")
+
+
 def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+    """SHA-256 of every file that stays when the stage is finished, but for its record."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    kept = {name: path for name, path in files.items() if name != RECORD and not name.startswith(f"{UNFINISHED}/")}
+    return {name: hash_file(path) for name, path in kept.items()}
 
 
 def repository_root() -> Path:
@@ -198,10 +205,9 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True, exist_ok=True)
     try:
+        _write_record(partial, record)
         build(partial)
-        files = {name: digest for name, digest in _digests(partial).items() if not name.startswith(f"{UNFINISHED}/")}
-        text = json.dumps({**record, "files": files, **provenance()}, indent=1, sort_keys=True)
-        (partial / RECORD).write_text(text, encoding="utf-8")
+        _write_record(partial, {**record, "files": _digests(partial)})
         os.replace(partial, done)
         shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     except BaseException as error:

@@ -33,7 +33,8 @@ def test_the_list_has_finished_and_unfinished_stages(trained, runs):
         run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), resumes=True)
     table = runs_table(find_runs()).set_index("stage")
     assert set(table.index) == {"prepared", "segmentation", "scores", "dino"}
-    assert table.loc["dino", "complete"] == "no" and table.loc["segmentation", "complete"] == "yes"
+    assert table.loc["dino", ["complete", "settings"]].tolist() == ["no", "epochs 3"]
+    assert table.loc["segmentation", "complete"] == "yes"
     assert "model unet" in table.loc["segmentation", "settings"] and "seed 0" in table.loc["segmentation", "settings"]
 
 

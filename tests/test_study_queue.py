@@ -11,6 +11,7 @@ from conftest import tiny_overrides
 from dainet.models import build, parameter_count
 from dainet.study.plan import load_plan
 from dainet.study.queue import run_queue
+from dainet.verify import verify_folder
 
 PLAN = """
 profile: tour
@@ -60,6 +61,7 @@ def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(
     record = json.loads((folder / "records" / "other_2patients_seed1.json").read_text())
     assert record["settings"]["attention"]["control"] == "constant" and str(tmp_path) not in json.dumps(record)
     assert record["selection"]["epochs_run"] == 1
+    assert verify_folder(folder) == (8, [])
 
 
 def test_two_queues_share_the_work(where, tmp_path):

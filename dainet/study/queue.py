@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from dainet import pipeline
 from dainet.artefacts import public_settings
+from dainet.files import write_complete
 from dainet.pipeline import Trained
 from dainet.settings import Settings
 from dainet.store import provenance, repository_root, runs_folder
@@ -85,10 +86,11 @@ def _publish(training: Training, settings: Settings, trained: Trained, folder: P
         "stage": {"segmentation": stage.key, "inputs": stage.record()["inputs"]},
         "selection": json.loads((stage.path / "selection.json").read_text(encoding="utf-8")),
     }
-    text = json.dumps(record | provenance(), indent=1, sort_keys=True) + "\n"
-    (folder / "records" / f"{training.name}.json").write_text(text, encoding="utf-8")
-    pd.read_csv(stage.path / "history.csv").round(6).to_csv(folder / "histories" / f"{training.name}.csv", index=False)
     cases = trained.cases.assign(model=training.model, train_patients=training.patients)[_COLUMNS]
-    new = folder / "scores" / f"{training.name}.new"
-    cases.round(6).to_csv(new, index=False)
-    os.replace(new, new.with_suffix(".csv"))
+    tables = {"histories": pd.read_csv(stage.path / "history.csv"), "scores": cases}
+    texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
+    record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    text = json.dumps(record | provenance(), indent=1, sort_keys=True) + "\n"
+    write_complete(folder / "records" / f"{training.name}.json", text)
+    for name, text in texts.items():
+        write_complete(folder / "records" / name, text)
