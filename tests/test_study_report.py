@@ -8,6 +8,7 @@ from scipy import stats
 from dainet.statistics import seeded_interval
 from dainet.store import repository_root
 from dainet.study import charts, report, verdicts
+from dainet.study.calibration import error_rates
 from dainet.study.pictures import extreme_cases
 from dainet.study.plan import load_plan
 
@@ -89,6 +90,12 @@ def test_seeds_alone_widen_the_interval():
     assert low == pytest.approx(1) and high == pytest.approx(1)  # every patient gains one point with every seed
     low, high = seeded_interval(patients + [[0], [1], [2]], np.repeat(patients, 3, axis=0))
     assert low < 0.5 and high > 1.5
+
+
+def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_without_zero():
+    rates = error_rates(network("unet", [0.82, 0.83, 0.84]), seed_std=1.0, rounds=40)
+    assert rates["verdict"] <= 0.25 < rates["patients"]
+    assert error_rates(network("unet", [0.83] * 3), seed_std=0.0, rounds=20)["patients"] <= 0.25
 
 
 def test_cost_claim_needs_both_counts():

@@ -15,6 +15,7 @@ from dainet.models import build, parameter_count
 from dainet.protocol import published_table
 from dainet.settings import Settings
 from dainet.store import repository_root
+from dainet.study.calibration import error_rates
 from dainet.study.charts import forest_plot, learning_curves, regime_plot
 from dainet.study.plan import Training, load_plan
 from dainet.study.verdicts import PATIENTS, cost_verdict, judge, load_claims, regimes
@@ -33,6 +34,7 @@ def write_report(folder: Path) -> Path:
         ValueError: there are no scores, or the report has no place for a table.
     """
     tables, report = study_tables(folder), repository_root() / "docs" / "reproduction.md"
+    tables["table_calibration"] = _calibration_table(read_scores(folder).query("policy == 'strict'"))
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
     stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in _finished(folder)}
     for name, table in tables.items():
@@ -148,6 +150,19 @@ def _notes(name: str) -> list[str]:
         "Verdict, intervals and p: see docs/claims.md, written before the first training. p: Wilcoxon over patients, "
     )
     return [common, rule + "Holm-corrected within the table. Difference: first network of the comparison minus second."]
+
+
+def _calibration_table(strict: pd.DataFrame) -> pd.DataFrame:
+    rates = {spread: error_rates(strict, spread) for spread in (0.25, 0.5, 1.0)}
+    rows = [
+        {
+            "Seeds differ by (points, standard deviation)": str(spread),
+            "95 % interval over patients excludes zero": f"{100 * rate['patients']:.0f} %",
+            "The rule gives a verdict": f"{100 * rate['verdict']:.0f} %",
+        }
+        for spread, rate in rates.items()
+    ]
+    return pd.DataFrame(rows)
 
 
 def _heads_table(heads: pd.DataFrame) -> pd.DataFrame:

@@ -43,7 +43,8 @@ def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame([claim | _compared(usable, claim) for claim in claims])
     if "p" in table:
         done = table["p"].notna()
-        table.loc[done, "p"] = multipletests(table.loc[done, "p"], method="holm")[1]
+        if done.sum() > 1:  # statsmodels collects garbage each time, which takes half a second
+            table.loc[done, "p"] = multipletests(table.loc[done, "p"], method="holm")[1]
     return table.assign(verdict=[_verdict(line) for line in table.to_dict("records")])
 
 
