@@ -147,6 +147,8 @@ def test_the_committed_tables_are_those_of_the_committed_scores():
     text = (repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8")
     tables = report.study_tables(FOLDER)
     assert report.fill_tables(text, tables) == text, "run `make results` and commit"
+    readme = (repository_root() / "README.md").read_text(encoding="utf-8")
+    assert report.fill_tables(readme, {"table_summary": report.summary_table(tables)}) == readme
     for name, table in tables.items():
         stored = pd.read_csv(FOLDER / f"{name}.csv", dtype=str, keep_default_na=False)
         pd.testing.assert_frame_equal(stored, table.fillna("").reset_index(drop=True))

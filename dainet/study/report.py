@@ -21,14 +21,14 @@ from dainet.study.plan import Training, load_plan
 from dainet.study.verdicts import PATIENTS, cost_verdict, judge, load_claims, regimes
 from dainet.tables import compare
 
-__all__ = ["fill_tables", "read_scores", "study_tables", "write_report"]
+__all__ = ["fill_tables", "read_scores", "study_tables", "summary_table", "write_report"]
 
 NETWORK, HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
 _CLASSES = ("RV", "Myo", "LV")
 
 
 def write_report(folder: Path) -> Path:
-    """Write every table and chart that the scores in `folder` allow, and the tables into docs/reproduction.md.
+    """Write every table and chart that the scores in `folder` allow, and the tables into the report and the README.
 
     Raises:
         ValueError: there are no scores, or the report has no place for a table.
@@ -41,7 +41,16 @@ def write_report(folder: Path) -> Path:
         save_table(table, name, settings, stages, _notes(name))
     _draw(folder, settings, stages)
     report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    readme, summary = repository_root() / "README.md", {"table_summary": summary_table(tables)}
+    readme.write_text(fill_tables(readme.read_text(encoding="utf-8"), summary), encoding="utf-8")
     return report
+
+
+def summary_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The claims of both families in short, for the README."""
+    both = pd.concat([tables["table_paper"], tables["table_controls"]]).fillna("")
+    columns = ["Claim", "Comparison", "Paper", "Difference", "95 % (patients and seeds)", "Verdict"]
+    return both[columns].rename(columns={"Difference": "Here"})
 
 
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
