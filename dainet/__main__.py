@@ -119,7 +119,10 @@ def verify(folder: Annotated[Path, typer.Argument(help="figures and tables, or a
 def notebooks() -> None:
     """Execute the notebooks in place at the tour profile, from an empty cache, and normalise them for committing."""
     with TemporaryDirectory() as runs:
-        os.environ["DAINET_RUNS"] = runs
+        os.environ |= {
+            "DAINET_RUNS": runs,
+            "OMP_NUM_THREADS": "1",
+        }  # two threads round otherwise, so outputs would change
         for path in find_notebooks():
             regenerate(path)
             typer.echo(f"{path.name} regenerated")

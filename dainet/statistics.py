@@ -71,8 +71,8 @@ def paired_differences(
         second: network that is subtracted.
 
     Returns:
-        comparison, patients, difference, low and high (points of DSC in percent, or voxels), the two-sided p of
-        Wilcoxon's signed-rank test, and Cohen's d of the paired differences (NaN where they do not vary).
+        comparison, patients, difference, low and high (points of DSC in percent, or voxels), and the two-sided p of
+        Wilcoxon's signed-rank test.
 
     Raises:
         ValueError: the networks were not scored on the same patients, or on fewer than two.
@@ -83,7 +83,6 @@ def paired_differences(
         raise ValueError(f"{first} and {second} need scores of the same patients, at least two; got {len(per_patient)}")
     difference = (per_patient[first] - per_patient[second]).to_numpy()
     interval = stats.bootstrap((difference,), np.mean, method="percentile", rng=0).confidence_interval
-    spread = difference.std(ddof=1)
     return {
         "comparison": f"{first} - {second}",
         "patients": len(difference),
@@ -91,7 +90,6 @@ def paired_differences(
         "low": float(interval.low),
         "high": float(interval.high),
         "p (Wilcoxon)": float(stats.wilcoxon(difference).pvalue) if difference.any() else 1.0,
-        "Cohen's d": float(difference.mean() / spread) if spread > 0 else float("nan"),
     }
 
 

@@ -91,7 +91,8 @@ def _compared(scores: pd.DataFrame, claim: dict[str, Any]) -> dict[str, Any]:
     low, high = seeded_interval(values[0].to_numpy(), values[1].to_numpy())
     difference = values[0].mean() - values[1].mean()
     line: dict[str, Any] = {"difference": pair["difference"], "low": pair["low"], "high": pair["high"]}
-    line |= {"low_seeds": low, "high_seeds": high, "p": pair["p (Wilcoxon)"], "d": pair["Cohen's d"]}
+    line |= {"low_seeds": low, "high_seeds": high, "p": pair["p (Wilcoxon)"]}
+    line["d"] = difference.mean() / difference.std()
     line |= {"agreeing": int((difference * _SIDE[measure] > 0).sum()), "patients": pair["patients"]}
     for role, value in zip(("better", "worse"), values, strict=True):
         seeds = value.mean(axis=1)
