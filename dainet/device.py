@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Device", "accelerator", "choose_device"]
+__all__ = ["Device", "choose_device", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ def choose_device(name: str = "auto") -> Device:
     )
 
 
-def accelerator() -> str:
-    """What this machine has beside its processor, by name, for records; "none" where it has nothing."""
+def hardware() -> dict[str, str | int]:
+    """For records: the accelerator by name ("none" where there is just a processor), and the number of threads."""
     kind = _best_available()
-    return torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
+    name = torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
+    return {"accelerator": name, "threads": torch.get_num_threads()}
 
 
 def _best_available() -> str:

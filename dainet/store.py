@@ -19,11 +19,9 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 import dainet
-from dainet.device import accelerator
 
 __all__ = [
     "RECORD",
@@ -124,14 +122,15 @@ def finished_only() -> Iterator[None]:
 
 def provenance() -> dict[str, Any]:
     """Versions, code state, processor and device, without user names or paths (STYLE section 7)."""
+    from dainet.device import hardware  # torch takes seconds to load, and whoever only waits for a stage needs none
+
     packages = ("torch", "timm", "numpy", "scipy", "medpy", "pandas")
     return {
         "dainet": dainet.__version__,
         "git": _git_state(),
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in packages},
-        "accelerator": accelerator(),
-        "threads": torch.get_num_threads(),
+        **hardware(),
         "machine": platform.machine(),
         "system": platform.system(),
     }
