@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import torch
 import typer
 
 from benchmarks import attention, batches, dino_step, explorer, networks, preparation, scaling, scores, training_step
@@ -83,7 +82,7 @@ def _write(name: str, table: pd.DataFrame, settings: dict[str, str]) -> None:
     typer.echo(markdown + "\n")
     (_RESULTS / f"{name}.md").write_text(markdown + "\n", encoding="utf-8")
     table.to_csv(_RESULTS / f"{name}.csv", index=False)
-    device = {"threads": torch.get_num_threads(), "dtype": str(choose_device("cpu").autocast_dtype)}
+    device = {"dtype": str(choose_device("cpu").autocast_dtype)}
     record = settings | device | provenance()
     (_RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

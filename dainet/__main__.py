@@ -119,10 +119,8 @@ def verify(folder: Annotated[Path, typer.Argument(help="figures and tables, or a
 def notebooks() -> None:
     """Execute the notebooks in place at the tour profile, from an empty cache, and normalise them for committing."""
     with TemporaryDirectory() as runs:
-        os.environ |= {
-            "DAINET_RUNS": runs,
-            "OMP_NUM_THREADS": "1",
-        }  # two threads round otherwise, so outputs would change
+        os.environ["DAINET_RUNS"] = runs
+        os.environ["OMP_NUM_THREADS"] = "1"  # two round otherwise, so that outputs would change
         for path in find_notebooks():
             regenerate(path)
             typer.echo(f"{path.name} regenerated")

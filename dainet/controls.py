@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfile
 from typing import Literal
@@ -52,19 +51,14 @@ def donor_rows(cases: pd.DataFrame) -> np.ndarray:
         patients = sorted(members["patient"].unique())
         if len(patients) < 2:
             raise ValueError(f"the split {split} has one patient, {patients[0]}; maps of another need at least two")
-        volumes = {name: [rows.index.to_numpy() for _, rows in part] for name, part in _by_patient(members)}
+        by_patient = members.groupby("patient")
+        volumes = {name: [rows.index.to_numpy() for _, rows in part.groupby("phase")] for name, part in by_patient}
         for patient, donor in zip(patients, [*patients[1:], patients[0]], strict=True):
             for number, rows in enumerate(volumes[patient]):
                 given = volumes[donor][number % len(volumes[donor])]
                 depth = np.linspace(0, len(given) - 1, len(rows)).round().astype(int)
                 donors[rows] = given[depth]
     return donors
-
-
-def _by_patient(members: pd.DataFrame) -> Iterator[tuple[str, Iterator[tuple[str, pd.DataFrame]]]]:
-    """Patient -> its volumes in the order of their phases."""
-    for patient, part in members.groupby("patient"):
-        yield str(patient), iter(part.groupby("phase", sort=True))
 
 
 def _write(folder: Path, attention: StageResult, control: str, cases: pd.DataFrame) -> None:

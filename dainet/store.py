@@ -33,6 +33,7 @@ __all__ = [
     "finished_only",
     "hash_file",
     "hash_files",
+    "named_lock",
     "provenance",
     "repository_root",
     "run_stage",
@@ -181,12 +182,17 @@ def runs_folder() -> Path:
     return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
 
 
+def named_lock(name: str) -> FileLock:
+    """A lock between processes, not yet held."""
+    locks = runs_folder() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / name)
+
+
 @contextmanager
 def _only_one(done: Path) -> Iterator[None]:
     """Hold the stage's lock; the system takes it from a process that dies, so a leftover lock file means nothing."""
-    locks = runs_folder() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{done.parent.name}-{done.name}")
+    lock = named_lock(f"{done.parent.name}-{done.name}")
     try:
         lock.acquire(blocking=False)
     except Timeout:

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import signal
 import tempfile
 import time
@@ -78,7 +79,7 @@ def survive(work: Callable[[], None], kills: int, longest: float, seed: int) -> 
         if killed_after(work, moments.uniform(0, longest)):
             hit[_stage_in_the_making(begun)] += 1
         else:
-            os.system(f"rm -rf {begun}")
+            shutil.rmtree(begun, ignore_errors=True)
     while killed_after(work, 3600):
         pass
     return hit

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from dainet import pipeline
 from dainet.artefacts import public_settings
 from dainet.files import write_complete
 from dainet.pipeline import Trained
 from dainet.settings import Settings
-from dainet.store import provenance, repository_root, runs_folder
+from dainet.store import named_lock, provenance, repository_root
 from dainet.study.plan import Training
 
 __all__ = ["run_queue", "study_folder"]
@@ -64,8 +64,7 @@ def run_queue(trainings: Sequence[Training], where: Mapping[str, Any], folder: P
 @contextmanager
 def _claimed(training: Training) -> Iterator[bool]:
     """Whether this process may run the training; a process that dies loses its claims."""
-    (runs_folder() / ".locks").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(runs_folder() / ".locks" / f"study-{training.name}")
+    lock = named_lock(f"study-{training.name}")
     try:
         lock.acquire(blocking=False)
     except Timeout:
