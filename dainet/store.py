@@ -210,7 +210,7 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True, exist_ok=True)
     try:
-        _write_record(partial, record)
+        (partial / RECORD).write_text(json.dumps(dict(record)), encoding="utf-8")  # what it is to become
         build(partial)
         _write_record(partial, {**record, "files": _digests(partial)})
         os.replace(partial, done)

@@ -34,12 +34,13 @@ def write_report(folder: Path) -> Path:
         ValueError: there are no scores, or the report has no place for a table.
     """
     tables, report = study_tables(folder), repository_root() / "docs" / "reproduction.md"
-    tables["table_calibration"] = _calibration_table(read_scores(folder).query("policy == 'strict'"))
+    strict = read_scores(folder).query("policy == 'strict'")
+    tables["table_calibration"] = _calibration_table(strict)
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
     stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in _finished(folder)}
     for name, table in tables.items():
         save_table(table, name, settings, stages, _notes(name))
-    _draw(folder, settings, stages)
+    _draw(strict, folder, settings, stages)
     report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
     readme, summary = repository_root() / "README.md", {"table_summary": summary_table(tables)}
     readme.write_text(fill_tables(readme.read_text(encoding="utf-8"), summary), encoding="utf-8")
@@ -67,8 +68,8 @@ def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 def read_scores(folder: Path) -> pd.DataFrame:
     """The per-case scores of all finished trainings, in the order of the plan; see `dainet.study.queue`."""
-    parts = [folder / "scores" / f"{training.name}.csv" for training in load_plan()]
-    tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts if path.is_file()]
+    parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder)]
+    tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
     if not tables:
         raise ValueError(f"{folder / 'scores'} holds no scores of the plan; run `python -m dainet study` first")
     return pd.concat(tables, ignore_index=True)
@@ -122,9 +123,7 @@ def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
     return text
 
 
-def _draw(folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
-    scores = read_scores(folder)
-    strict = scores[scores["policy"] == "strict"]
+def _draw(strict: pd.DataFrame, folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
     claims = load_claims()
     titles = {"The paper's claims": judge(strict, claims["paper"]), "Controls": judge(strict, claims["controls"])}
     curves: dict[str, list[pd.DataFrame]] = {}
