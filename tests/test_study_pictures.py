@@ -31,6 +31,7 @@ def test_what_is_finished_is_drawn_and_the_rest_is_named(where, folder, caplog):
     trained = pipeline.train(plan["dual-1111"].settings(where), "dual-1111", seed=0)
     scores = trained.cases.query("policy == 'strict'").assign(model="dual-1111", train_patients=PATIENTS)
     folder.mkdir(parents=True)
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "dainet"):
         draw_pictures(where, scores, folder)
     assert {path.name for path in folder.glob("*.png")} == {"figure1_pretrained.png"}
