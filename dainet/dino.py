@@ -133,7 +133,9 @@ def dino_loss(
     log_probability = functional.log_softmax(student.float() / student_temperature, dim=-1)
     target = _teacher_probability(teacher, center, teacher_temperature)
     pairs = -torch.einsum("gbk,vbk->gv", target, log_probability) / student.shape[1]  # [G, V]
-    different = [torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)]  # no mask: GPUs wait there
+    different = [
+        torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)
+    ]  # no mask: GPUs wait there
     return torch.cat(different).mean()
 
 

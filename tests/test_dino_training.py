@@ -195,6 +195,20 @@ def test_a_loss_that_is_not_finite_names_the_epoch(
         trained(weights, tmp_path)
 
 
+def test_only_single_batches_come_into_memory(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    class Mapped(np.ndarray):
+        def __getitem__(self, rows: Any) -> np.ndarray:
+            found = np.asarray(super().__getitem__(rows))
+            read.append(len(found))
+            return found
+
+    monkeypatch.setattr(dino_training, "_CHECKED_TOGETHER", 5)
+    finetune(settings(epochs=1), weights, slices(40).view(Mapped), np.arange(3, 36), CPU, tmp_path)
+    assert sum(read) == 33 + 32 and max(read) <= 5  # once all for the check, then eight batches of four
+
+
 def test_a_flat_teacher_is_reported(weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trained(weights, tmp_path, epochs=1, teacher_temperature=100.0)
     assert "collapse: uniform" in caplog.text
