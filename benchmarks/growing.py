@@ -1,6 +1,6 @@
 """DINO fine-tuning and extraction on more slices than fit into memory: slices per second and memory of its own.
 
-python -m benchmarks.growing 50000 100000 200000    # each in a process of its own; docs/cluster.md says under which limit
+python -m benchmarks.growing 50000 200000    # each in a process of its own; see docs/cluster.md for the limit
 """
 
 from __future__ import annotations

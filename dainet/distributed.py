@@ -27,7 +27,7 @@ __all__ = [
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes; its gradient is the sum of theirs. torch's own one is deprecated without a public heir."""
+    """Sum over the processes, and of the gradients too; torch deprecates its own without a public heir."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
