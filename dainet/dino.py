@@ -133,9 +133,8 @@ def dino_loss(
     log_probability = functional.log_softmax(student.float() / student_temperature, dim=-1)
     target = _teacher_probability(teacher, center, teacher_temperature)
     pairs = -torch.einsum("gbk,vbk->gv", target, log_probability) / student.shape[1]  # [G, V]
-    different = [
-        torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)
-    ]  # no mask: GPUs wait there
+    # Not by a mask, for which the processor would wait until the GPU has counted it.
+    different = [torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)]
     return torch.cat(different).mean()
 
 
