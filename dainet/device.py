@@ -45,8 +45,8 @@ def choose_device(name: str = "auto") -> Device:
         raise ValueError(f"device {name[:40]!r} is unknown; use --device auto, cpu, cuda, cuda:1 or mps") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} asked for, but torch finds no CUDA device; use --device cpu or auto")
-    if device.type == "cuda" and device.index is None and "LOCAL_RANK" in os.environ:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # of several processes each takes its own
+    if device.type == "cuda":
+        device = _own_gpu(device)
     return device_settings(device, _has_native_bf16(device))
 
 
@@ -76,6 +76,17 @@ def hardware() -> dict[str, str | int]:
     kind = _best_available()
     name = torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
     return {"accelerator": name, "threads": torch.get_num_threads()}
+
+
+def _own_gpu(device: torch.device) -> torch.device:
+    """Of several processes, which torchrun numbers, each takes the GPU of its number."""
+    local_rank, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
+    if local_rank and device.index is not None:
+        raise ValueError(f"device {str(device)!r} cannot serve several processes; use --device cuda, or n_processes=1")
+    own = torch.device("cuda", int(local_rank)) if local_rank else device
+    if (own.index or 0) >= count:
+        raise ValueError(f"device {str(own)!r} asked for, but torch finds {count}; lower n_processes, or name another")
+    return own
 
 
 def _best_available() -> str:
