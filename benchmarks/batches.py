@@ -13,6 +13,7 @@ from scipy import ndimage
 from benchmarks.data import PAPER_SIZE, paper_size_slices
 from benchmarks.timing import Comparison, compare, copy_limit
 from dainet import pipeline
+from dainet.augment import random_transforms
 from dainet.device import choose_device
 from dainet.slices import SliceData
 from dainet.training import augmented_batch
@@ -36,7 +37,7 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
             yield compare(
                 f"augmented batch of {_BATCH}: {what}, {side} px, one core",
                 "TransUNet's loader: npz, rotate or flip, cubic zoom from 512; no maps",
-                lambda data=data: augmented_batch(data, rows, True, generator),
+                lambda data=data: augmented_batch(data, rows, random_transforms(len(rows), generator)),
                 lambda: transunet_batch(files, np.random.default_rng(0)),
                 10,
                 "same transforms in law; ours after resizing (PROTOCOL 1.4)",
@@ -49,7 +50,9 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
 def _smallest_traffic(data: SliceData, rows: torch.Tensor, generator: torch.Generator) -> int:
     """Bytes that must at least be read and written: what is stored of the rows, and the batch."""
     stored = [tensor[rows] for tensor in (data.images, data.labels, data.maps) if tensor is not None]
-    batch = [tensor for tensor in augmented_batch(data, rows, True, generator) if tensor is not None]
+    batch = [
+        tensor for tensor in augmented_batch(data, rows, random_transforms(len(rows), generator)) if tensor is not None
+    ]
     return sum(tensor.nbytes for tensor in (*stored, *batch))
 
 

@@ -68,7 +68,7 @@ def scaling_figure(points: pd.DataFrame) -> Figure:
 
 
 def _extraction(prepared: Prepared) -> None:
-    run_attention(PAPER_SIZE, prepared, load_vit("tour"), {}, _DEVICE)
+    run_attention(PAPER_SIZE, prepared, load_vit("tour"), "pretrained", {}, _DEVICE)
 
 
 def _training(prepared: Prepared) -> None:

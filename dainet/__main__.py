@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from dainet.lessons import regenerate
+from dainet.processes import ProcessesFailed
 from dainet.reproduce import NotebookFailed, find_notebooks
 from dainet.reproduce import reproduce as run_notebooks
 from dainet.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
@@ -153,7 +154,7 @@ def main() -> None:
         if stop.code == _INTERRUPTED:
             sys.stderr.write(f"dainet: {_GO_ON}\n")
         raise
-    except (ValueError, OSError, NotebookFailed, FloatingPointError) as error:
+    except (ValueError, OSError, NotebookFailed, ProcessesFailed, FloatingPointError) as error:
         sys.exit(f"dainet: {error}")
 
 

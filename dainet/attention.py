@@ -16,15 +16,18 @@ from timm.models.vision_transformer import Attention, Block
 from torch import Tensor
 from torch.nn import functional as F
 
+from dainet import distributed
 from dainet.device import Device
-from dainet.files import growing_array
+from dainet.files import growing_array, write_complete
+from dainet.processes import start_processes
 from dainet.settings import AttentionSettings, Settings
-from dainet.store import StageResult, run_stage
+from dainet.store import UNFINISHED, StageResult, run_stage
 from dainet.vit import DinoViT, input_size, set_fused_attention, to_vit_input
 
 __all__ = [
     "AttentionGrid",
     "cls_attention",
+    "extract",
     "network_maps",
     "normalise_maps",
     "open_attention",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 _VERSION = 1
+_COPIED_TOGETHER = 1024  # maps
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,12 @@ def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit
 
 
 def run_attention(
-    settings: Settings, prepared_vit: PreparedImages, backbone: DinoViT, inputs: Mapping[str, str], device: Device
+    settings: Settings,
+    prepared_vit: PreparedImages,
+    backbone: DinoViT,
+    kind: str,
+    inputs: Mapping[str, str],
+    device: Device,
 ) -> StageResult:
     """Extract and store the maps of every prepared slice, or open what an earlier call left.
 
@@ -147,17 +156,22 @@ def run_attention(
         settings: `vit.image_size` is used; resizing and scaling happen on use.
         prepared_vit: the slices.
         backbone: left as it is; a copy goes to the device.
+        kind: its name as in `dainet.pipeline.backbone`, for other processes that build it themselves.
         inputs: name -> key or hash of whatever identifies the backbone.
         device: where to compute.
     """
+
+    def build(folder: Path) -> None:
+        if settings.n_processes > 1:
+            (folder / UNFINISHED).mkdir()
+            start_processes("attention", settings, folder / UNFINISHED, kind=kind)
+            _join(folder, settings.n_processes)
+        else:
+            extract(settings, prepared_vit.images, backbone, device, folder)
+
     size = input_size(backbone, settings.vit.image_size)
-    return run_stage(
-        "attention",
-        _VERSION,
-        {"vit_size_px": size, "compile": settings.attention.compile},
-        {"prepared": prepared_vit.result.key, **inputs},
-        lambda target: _extract(target, prepared_vit.images, backbone, size, device, settings.attention.compile),
-    )
+    values = {"vit_size_px": size, "compile": settings.attention.compile}
+    return run_stage("attention", _VERSION, values, {"prepared": prepared_vit.result.key, **inputs}, build)
 
 
 def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
@@ -189,25 +203,47 @@ def _cls_row(attn: Attention, x: Tensor) -> Tensor:
         return logits.softmax(-1).squeeze(2)
 
 
-def _extract(target: Path, images: np.ndarray, backbone: DinoViT, size: int, device: Device, compiled: bool) -> None:
+def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
+    """Write the maps of all images, see `run_attention`; each of several processes writes those of its share.
+
+    Shares end where batches end, so that the maps are the same to the bit, however many processes there are.
+    """
+    size = input_size(backbone, settings.vit.image_size)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
     side = size // vit.patch
     grid = AttentionGrid(vit.heads, (side, side), vit.patch, size)
-    maps_of = torch.compile(token_maps) if compiled else token_maps
-    with growing_array(target / "attention.npy", (vit.heads, side, side), np.float16) as append:
-        for start, maps in _batches(partial(maps_of, vit), images, size, device):
+    maps_of = torch.compile(token_maps) if settings.attention.compile else token_maps
+    starts = range(0, len(images), device.vit_batch)
+    starts = starts[distributed.share(len(starts))]
+    with growing_array(folder / _file_of(distributed.rank()), (vit.heads, side, side), np.float16) as append:
+        for start, maps in _batches(partial(maps_of, vit), images, starts, size, device):
             if not torch.isfinite(maps).all():
                 raise ValueError(f"attention of the slices from {start} is not finite; check backbone and images")
             append(maps.cpu().numpy())
-    (target / "attention.json").write_text(json.dumps(asdict(grid)), encoding="utf-8")
+    write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+
+
+def _file_of(rank: int) -> str:
+    """Process 0 alone writes the name that stays."""
+    return f"attention-{rank}.npy" if rank else "attention.npy"
+
+
+def _join(folder: Path, processes: int) -> None:
+    """Put the shares of all processes one after the other."""
+    shares = [np.load(folder / UNFINISHED / _file_of(rank), mmap_mode="r") for rank in range(processes)]
+    with growing_array(folder / "attention.npy", shares[0].shape[1:], np.float16) as append:
+        for share in shares:
+            for start in range(0, len(share), _COPIED_TOGETHER):
+                append(share[start : start + _COPIED_TOGETHER])
+    (folder / UNFINISHED / "attention.json").rename(folder / "attention.json")
 
 
 @torch.inference_mode()
 def _batches(
-    maps_of: Callable[[Tensor], Tensor], images: np.ndarray, size: int, device: Device
+    maps_of: Callable[[Tensor], Tensor], images: np.ndarray, starts: range, size: int, device: Device
 ) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(images), device.vit_batch):
+    for start in starts:
         batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))[:, None]  # [B, 1, H, W]
         with device.autocast():
             yield start, maps_of(to_vit_input(batch.to(device.torch_device), size))

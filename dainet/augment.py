@@ -13,22 +13,23 @@ __all__ = ["augment", "random_transforms", "transform"]
 _MAX_ANGLE_DEG = 20  # whole degrees -20..19, as the peers draw them
 
 
-def augment(tensors: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-    """Apply one random transform per sample, the same to every tensor [B, C, S, S] of the list.
+def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
+    """Apply one transform [2, 2] of [B, 2, 2] per sample, the same to every tensor [B, C, S, S] of the list.
 
-    The peers' recipe (TransUNet dataset_synapse.py:11-46; paper: "random flipping and rotations"): with probability
-    0.5 a quarter turn 0..3 and always a flip; else with 0.5 a rotation of -20..19 degrees; else nothing. Nearest
-    neighbours for all (the peers' order=0) and 0 outside. The peers transform on the native grid before resizing; we do
-    so at network size, because the batch lives there (DESIGN).
+    Nearest neighbours for all (the peers' order=0) and 0 outside. The peers transform on the native grid before
+    resizing; we do so at network size, because the batch lives there (DESIGN).
     """
-    matrices = random_transforms(len(tensors[0]), generator).to(tensors[0].device)
-    together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices)
+    together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices.to(tensors[0].device))
     parts = together.split([tensor.shape[1] for tensor in tensors], dim=1)
     return [part.to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def random_transforms(batch: int, generator: torch.Generator) -> Tensor:
-    """Draw transforms [B, 2, 2], from output to input coordinates about the image centre; `generator` is on the CPU."""
+    """Draw transforms [B, 2, 2], from output to input coordinates about the image centre; `generator` is on the CPU.
+
+    The peers' recipe (TransUNet dataset_synapse.py:11-46; paper: "random flipping and rotations"): with probability
+    0.5 a quarter turn 0..3 and always a flip; else with 0.5 a rotation of -20..19 degrees; else nothing.
+    """
 
     def draw(high: int) -> Tensor:
         return torch.randint(high, (batch,), generator=generator)

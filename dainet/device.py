@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Device", "choose_device", "hardware"]
+__all__ = ["Device", "choose_device", "device_settings", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class Device:
     fused_attention: bool
     vit_batch: int  # images per pass without gradient
 
+    @property
+    def collectives(self) -> str:
+        """The backend of torch.distributed that moves tensors between processes here."""
+        return "nccl" if self.torch_device.type == "cuda" else "gloo"
+
     def autocast(self) -> AbstractContextManager:
         """Mixed precision in the dtype that this hardware computes natively; does nothing where there is none."""
         enabled = self.autocast_dtype is not None
@@ -29,10 +35,6 @@ class Device:
 
 def choose_device(name: str = "auto") -> Device:
     """Pick the device by name; "auto" takes CUDA, then MPS, then the CPU.
-
-    bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
-    train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
-    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/NOTES.md).
 
     Raises:
         ValueError: the name is no device of this machine.
@@ -43,7 +45,22 @@ def choose_device(name: str = "auto") -> Device:
         raise ValueError(f"device {name[:40]!r} is unknown; use --device auto, cpu, cuda, cuda:1 or mps") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} asked for, but torch finds no CUDA device; use --device cpu or auto")
-    native_bf16 = _has_native_bf16(device)
+    if device.type == "cuda":
+        device = _own_gpu(device)
+    return device_settings(device, _has_native_bf16(device))
+
+
+def device_settings(device: torch.device, native_bf16: bool) -> Device:
+    """How to compute on a device, whether or not this machine has it.
+
+    bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
+    train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
+    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/NOTES.md).
+
+    Args:
+        device: of any kind that torch knows.
+        native_bf16: it multiplies in bfloat16 faster than in float32.
+    """
     return Device(
         torch_device=device,
         autocast_dtype=torch.bfloat16 if native_bf16 else None,
@@ -59,6 +76,17 @@ def hardware() -> dict[str, str | int]:
     kind = _best_available()
     name = torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
     return {"accelerator": name, "threads": torch.get_num_threads()}
+
+
+def _own_gpu(device: torch.device) -> torch.device:
+    """Of several processes, which torchrun numbers, each takes the GPU of its number."""
+    local_rank, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
+    if local_rank and device.index is not None:
+        raise ValueError(f"device {str(device)!r} cannot serve several processes; use --device cuda, or n_processes=1")
+    own = torch.device("cuda", int(local_rank)) if local_rank else device
+    if (own.index or 0) >= count:
+        raise ValueError(f"device {str(own)!r} asked for, but torch finds {count}; lower n_processes, or name another")
+    return own
 
 
 def _best_available() -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from dainet.distributed import mean
 from dainet.settings import DinoSettings
 from dainet.vit import DinoViT
 
@@ -132,13 +133,14 @@ def dino_loss(
     log_probability = functional.log_softmax(student.float() / student_temperature, dim=-1)
     target = _teacher_probability(teacher, center, teacher_temperature)
     pairs = -torch.einsum("gbk,vbk->gv", target, log_probability) / student.shape[1]  # [G, V]
-    different = ~torch.eye(global_views, views, dtype=torch.bool, device=pairs.device)
-    return pairs[different].mean()
+    # Not by a mask, for which the processor would wait until the GPU has counted it.
+    different = [torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)]
+    return torch.cat(different).mean()
 
 
 def update_center(center: Tensor, teacher: Tensor, momentum: float) -> Tensor:
     """Move the centre [K] towards the mean of the teacher's logits [G, B, K]: m * center + (1 - m) * mean."""
-    return torch.lerp(teacher.detach().float().mean(dim=(0, 1)), center, momentum)
+    return torch.lerp(mean(teacher.detach().float().mean(dim=(0, 1))), center, momentum)
 
 
 def entropies(teacher: Tensor, center: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -154,7 +156,7 @@ def entropies(teacher: Tensor, center: Tensor, temperature: float) -> tuple[Tens
     """
     probability = _teacher_probability(teacher, center, temperature)
     single = torch.special.entr(probability).sum(dim=-1).mean()
-    return single, torch.special.entr(probability.mean(dim=(0, 1))).sum()
+    return mean(single), torch.special.entr(mean(probability.mean(dim=(0, 1)))).sum()
 
 
 def collapse(history: pd.DataFrame, out_dim: int) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dainet import distributed
 from dainet.checkpoints import load_dino_center, load_dino_head, weights_hash
 from dainet.data.prepared import Prepared
 from dainet.device import Device
@@ -33,8 +34,10 @@ from dainet.dino import (
     update_teacher,
 )
 from dainet.files import write_complete, write_tensors
+from dainet.processes import start_processes
 from dainet.progress import progress
 from dainet.settings import DinoSettings, Settings
+from dainet.shuffle import block_shuffle
 from dainet.store import StageResult, run_stage
 from dainet.training_state import load_state, save_state
 from dainet.views import multi_crop
@@ -47,11 +50,12 @@ __all__ = [
     "run_dino",
     "starting_state",
     "train_step",
-    "training_slices",
+    "training_rows",
 ]
 
 log = logging.getLogger(__name__)
 _VERSION = 1
+_CHECKED_TOGETHER = 1024  # images whose values are looked at in one go
 
 # One line per epoch: means over its iterations, but lr, weight decay, momentum and temperature as at its end. Entropies
 # are in nats; center_norm is the length of the centre.
@@ -66,9 +70,10 @@ _ADVICE = {
 
 @dataclass
 class TrainingState:
-    """Everything that changes during training; `center` is [K] float32."""
+    """Everything that changes during training; `center` is [K] float32, `parallel` the student of all processes."""
 
     student: DinoNetwork
+    parallel: nn.Module
     teacher: DinoNetwork
     optimiser: torch.optim.Optimizer
     center: Tensor
@@ -89,18 +94,28 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
     Raises:
         ValueError: a validation or test patient is among the training slices; or as `finetune`.
     """
-    return run_stage(
-        "dino",
-        _VERSION,
-        settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size},
-        {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)},
-        lambda folder: finetune(settings.dino, settings.vit.weights, training_slices(prepared_vit), device, folder),
-        resumes=True,
-    )
+    values = settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
+    if settings.n_processes > 1:
+        values |= {"n_processes": settings.n_processes}
+
+    def build(folder: Path) -> None:
+        if settings.n_processes > 1:
+            start_processes("dino", settings, folder)
+        else:
+            fit(settings, prepared_vit, device, folder)
+
+    inputs = {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)}
+    return run_stage("dino", _VERSION, values, inputs, build, resumes=True)
 
 
-def training_slices(prepared: Prepared) -> np.ndarray:
-    """The slices [N, H, W] of the training split, into memory ("on the training set of each dataset", section 4.2).
+def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
+    """Fine-tune on the training slices, see `run_dino`; every one of several processes calls it."""
+    rows = training_rows(prepared_vit)
+    finetune(settings.dino, settings.vit.weights, prepared_vit.images, rows, device, folder)
+
+
+def training_rows(prepared: Prepared) -> np.ndarray:
+    """Row numbers of the training split ("on the training set of each dataset", section 4.2).
 
     Raises:
         ValueError: a patient is in the training split and in another one too.
@@ -113,10 +128,12 @@ def training_slices(prepared: Prepared) -> np.ndarray:
             f"patients {', '.join(sorted(map(str, shared)))} are in the training split and in another one; DINO must "
             "not see validation or test patients; correct the split and prepare again"
         )
-    return np.asarray(prepared.images[rows])
+    return rows
 
 
-def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: Device, folder: Path) -> None:
+def finetune(
+    settings: DinoSettings, weights: str, images: np.ndarray, rows: np.ndarray, device: Device, folder: Path
+) -> None:
     """Train student and teacher from the same weights and write both; goes on where `folder` left off.
 
     Head and centre come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
@@ -129,26 +146,30 @@ def finetune(settings: DinoSettings, weights: str, images: np.ndarray, device: D
     Args:
         settings: with epochs = 0 the weights are kept and only written.
         weights: as `dainet.vit.load_vit`.
-        images: [N, H, W] float16 in about [0, 1], kept on the device throughout.
+        images: [N, H, W] float16 in about [0, 1], usually mapped from disk; batches go to the device one by one, so
+            that memory does not grow with N.
+        rows: which of them to train on.
         device: where to train; bfloat16 where it has it.
         folder: for the results, see `run_dino`; holds the last two states while training.
 
     Raises:
-        ValueError: fewer images than a batch, values far from [0, 1], views smaller than a patch, a warm-up longer
-            than the training, a head of another size, or a checkpoint of other settings.
+        ValueError: fewer images than a batch, a batch that the processes cannot share equally, values far from
+            [0, 1], views smaller than a patch, a warm-up longer than the training, a head of another size, or a
+            checkpoint of other settings.
         FloatingPointError: the loss is no longer finite.
     """
     state = starting_state(settings, weights, device)
     if settings.epochs:
         settings = _fit_views(settings, state.student.backbone)
-        _check(settings, images)
+        _check(settings, images, rows)
         _resume(state, settings, folder)
-        slices = torch.from_numpy(np.array(images)).to(device.torch_device)[:, None]  # [N, 1, H, W]
         for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
-            state.history.append(_train_epoch(state, settings, slices, device, epoch))
+            state.history.append(_train_epoch(state, settings, images, rows, device, epoch))
             _report(state.history[-1], settings)
-            _save(state, settings, folder)
-    _finish(state, settings, folder)
+            if distributed.rank() == 0:
+                _save(state, settings, folder)
+    if distributed.rank() == 0:
+        _finish(state, settings, folder)
 
 
 def starting_state(settings: DinoSettings, weights: str, device: Device) -> TrainingState:
@@ -167,7 +188,8 @@ def starting_state(settings: DinoSettings, weights: str, device: Device) -> Trai
         set_fused_attention(network, device.fused_attention)
     optimiser = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
     center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
-    return TrainingState(student, teacher, optimiser, center.to(device.torch_device), [])
+    parallel = distributed.parallel(student, device)
+    return TrainingState(student, parallel, teacher, optimiser, center.to(device.torch_device), [])
 
 
 def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
@@ -176,13 +198,20 @@ def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
     return settings.model_copy(update=sizes)
 
 
-def _check(settings: DinoSettings, images: np.ndarray) -> None:
-    if len(images) < settings.batch_size:
+def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None:
+    if settings.batch_size % distributed.process_count():
         raise ValueError(
-            f"found {len(images)} training images, expected at least one batch of {settings.batch_size}; lower "
+            f"found {distributed.process_count()} processes for batches of {settings.batch_size}; set n_processes to a "
+            "divisor of dino.batch_size"
+        )
+    if len(rows) < settings.batch_size:
+        raise ValueError(
+            f"found {len(rows)} training images, expected at least one batch of {settings.batch_size}; lower "
             "dino.batch_size or use more images"
         )
-    low, high = float(images.min()), float(images.max())
+    parts = (images[part] for part in np.array_split(rows, -(-len(rows) // _CHECKED_TOGETHER)))
+    extremes = np.array([(part.min(), part.max()) for part in parts], dtype=float)
+    low, high = extremes[:, 0].min(), extremes[:, 1].max()
     if not -0.5 <= low <= high <= 1.5:
         raise ValueError(
             f"found image values {low:.2f} to {high:.2f}, expected about 0 to 1; set data.normalisation to minmax"
@@ -190,18 +219,19 @@ def _check(settings: DinoSettings, images: np.ndarray) -> None:
 
 
 def _train_epoch(
-    state: TrainingState, settings: DinoSettings, images: Tensor, device: Device, epoch: int
+    state: TrainingState, settings: DinoSettings, images: np.ndarray, rows: np.ndarray, device: Device, epoch: int
 ) -> dict[str, float]:
-    """One pass over the images in whole batches, and its line of the history."""
-    torch.manual_seed(_seed(settings, epoch + 1))  # drop path
+    """One pass over these rows in whole batches, which the processes share, and its line of the history."""
+    torch.manual_seed(_seed(settings, epoch + 1) + (distributed.rank() << 32))  # drop path
     generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
-    steps = len(images) // settings.batch_size
-    order = torch.randperm(len(images), generator=generator)[: steps * settings.batch_size].to(images.device)
-    values = schedules(settings, steps)
-    total = torch.zeros(3, device=images.device)
-    for step, rows in enumerate(order.split(settings.batch_size), start=epoch * steps):
+    steps = len(rows) // settings.batch_size
+    order = rows[block_shuffle(len(rows), generator).numpy()][: steps * settings.batch_size]
+    values, share = schedules(settings, steps), distributed.share(settings.batch_size)
+    total = torch.zeros(3, device=device.torch_device)
+    for step, batch in enumerate(np.split(order, steps), start=epoch * steps):
         now = {name: line[step] for name, line in values.items()}
-        crops = multi_crop(images[rows], settings, generator)
+        slices = torch.from_numpy(images[batch]).to(device.torch_device)[:, None]  # [B, 1, H, W]
+        crops = multi_crop(slices, settings, generator, share)
         views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
         total += train_step(state, settings, views, device, epoch, now)
     means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
@@ -217,9 +247,9 @@ def train_step(
     with device.autocast():
         with torch.no_grad():
             teacher = state.teacher(views[:2])  # [2, B, K]
-        student = state.student(views)  # [V, B, K]
+        student = state.parallel(views)  # [V, B, K]
     loss = dino_loss(student, teacher, state.center, settings.student_temperature, temperature)
-    numbers = torch.stack([loss.detach(), *entropies(teacher, state.center, temperature)])
+    numbers = torch.stack([distributed.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
     if settings.centring:
         state.center = update_center(state.center, teacher, settings.center_momentum)
     state.optimiser.zero_grad(set_to_none=True)

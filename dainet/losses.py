@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dainet.distributed import summed, weighted_mean
+
 __all__ = ["dice_loss", "segmentation_loss"]
 
 _SMOOTH = 1e-5  # the epsilon of eq. 5; value from MT-UNet
@@ -16,12 +18,14 @@ def segmentation_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> T
 
     Eq. 4 read as the mean over pixels, without its 1/N (PROTOCOL 5.2).
 
+    Of a batch that several processes share, all get the loss of the whole.
+
     Args:
         logits: [B, classes, H, W].
         label: [B, H, W], long, 0 = background.
         dice: see `dice_loss`.
     """
-    cross_entropy = functional.cross_entropy(logits.float(), label)
+    cross_entropy = weighted_mean(functional.cross_entropy(logits.float(), label), label.numel())
     return 0.5 * cross_entropy + 0.5 * dice_loss(logits, label, dice)
 
 
@@ -43,6 +47,6 @@ def dice_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
     target = functional.one_hot(label, logits.shape[1]).movedim(-1, 1).to(probability.dtype)  # [B, classes, H, W]
     power = 2 if dice == "squared" else 1
     intersection, size = (
-        term.sum(dim=(0, 2, 3)) for term in (probability * target, probability**power + target**power)
+        summed(term.sum(dim=(0, 2, 3))) for term in (probability * target, probability**power + target**power)
     )
     return torch.mean(1 - (2 * intersection + _SMOOTH) / (size + _SMOOTH))

@@ -101,9 +101,10 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
 
     `kind` as in `backbone`, default the setting attention.backbone.
     """
-    vit, identity = backbone(settings, kind or settings.attention.backbone)
+    kind = kind or settings.attention.backbone
+    vit, identity = backbone(settings, kind)
     prepared, control = prepare_for_vit(settings), settings.attention.control
-    maps = run_attention(settings, prepared, vit, identity, choose_device(settings.device))
+    maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device))
     return maps if control == "none" else run_control(maps, control, prepared.cases)
 
 

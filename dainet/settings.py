@@ -27,7 +27,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
 class DataSettings(_Frozen):
@@ -106,6 +106,7 @@ class SegmentationSettings(_Frozen):
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
     augment: bool = True
     compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/NOTES.md)
+    sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as on one; GPUs only
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
 
@@ -115,6 +116,7 @@ class Settings(_Frozen):
 
     profile: str = "paper"
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
+    n_processes: int = Field(1, ge=1)  # that share one training or extraction; on GPUs one for each
     output: str = ""  # folder of figures and tables below the repository; empty = figures/<data>-<profile>
     data: DataSettings = DataSettings()
     vit: VitSettings = VitSettings()

@@ -15,12 +15,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dainet.augment import augment
+from dainet import distributed
+from dainet.augment import augment, random_transforms
 from dainet.data.prepared import Prepared
 from dainet.evaluation import volume_dsc
 from dainet.files import write_complete, write_tensors
 from dainet.losses import segmentation_loss
 from dainet.models import DAINet, UNet, build
+from dainet.processes import start_processes
 from dainet.progress import progress
 from dainet.settings import SegmentationSettings, Settings
 from dainet.slices import SliceData
@@ -66,21 +68,31 @@ def run_segmentation(
         prepared: slices and splits.
         data: the same slices on the device, with maps unless `name` is "unet".
     """
-    values = settings.segmentation.model_dump(mode="json", exclude={"seeds"}) | {"model": name, "seed": seed}
+    segmentation = settings.segmentation
+    values = segmentation.model_dump(mode="json", exclude={"seeds", "sync_batch_norm"}) | {"model": name, "seed": seed}
+    if settings.n_processes > 1:
+        values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
     inputs = {"prepared": prepared.result.key}
     if data.attention is not None:
         values["maps"] = settings.attention.model_dump(include={"resize", "normalisation"})
         inputs["attention"] = data.attention.key
-    return run_stage(
-        "segmentation",
-        _VERSION,
-        values,
-        inputs,
-        lambda folder: train(
-            _seeded_network(settings, name, seed, data), settings.segmentation, seed, prepared, data, folder
-        ),
-        resumes=True,
-    )
+
+    def build(folder: Path) -> None:
+        if settings.n_processes > 1:
+            start_processes("segmentation", settings, folder, name=name, seed=seed)
+        else:
+            fit(settings, name, seed, prepared, data, folder)
+
+    return run_stage("segmentation", _VERSION, values, inputs, build, resumes=True)
+
+
+def fit(settings: Settings, name: str, seed: int, prepared: Prepared, data: SliceData, folder: Path) -> None:
+    """Train one network from its seed, see `run_segmentation`; every one of several processes calls it."""
+    log.info("%s, seed %d", name, seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: nn.Module = _network(settings, name, data)
+    train(model, settings.segmentation, seed, prepared, data, folder)
 
 
 def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:
@@ -103,7 +115,10 @@ def train(
     """
     volumes = monitored_volumes(settings, prepared)
     rows = prepared.rows("train")
+    _check_shares(settings, len(rows), data)
     steps = -(-len(rows) // settings.batch_size)
+    if settings.sync_batch_norm and distributed.process_count() > 1:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     optimiser = torch.optim.Adam(
         model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=data.device.fused_adam
     )
@@ -111,17 +126,21 @@ def train(
     history = _resume(folder, model, optimiser, schedule)
     if settings.compile:
         model.compile()  # in place: weights and their names stay
+    parallel = distributed.parallel(model, data.device)
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
-        loss = train_epoch(model, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)
+        loss = train_epoch(parallel, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)
         if not np.isfinite(loss):
             raise FloatingPointError(f"epoch {epoch + 1}: the loss is {loss}; lower segmentation.lr or check the data")
+        distributed.broadcast_buffers(model)
         dsc = mean_volume_dsc(model, data, volumes)
         history.append({"epoch": epoch + 1, "loss": loss, "lr": schedule.get_last_lr()[0], "dsc": dsc})
         log.info("epoch %d/%d  loss %.4f  monitored DSC %.4f", epoch + 1, settings.epochs, loss, dsc)
-        _save(folder, model, optimiser, schedule, history)
-    _finish(folder, model, settings, history)
+        if distributed.rank() == 0:
+            _save(folder, model, optimiser, schedule, history)
+    if distributed.rank() == 0:
+        _finish(folder, model, settings, history)
 
 
 def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dict[str, np.ndarray]:
@@ -148,11 +167,13 @@ def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.
     """Mean DSC over volumes and foreground classes at network size; NaN without volumes.
 
     A class that neither label nor prediction holds is left out.
-    The peers watch whole-heart DSC per slice instead (PROTOCOL 2.4).
+    The peers watch whole-heart DSC per slice instead (PROTOCOL 2.4). Several processes share the volumes.
     """
     if not volumes:
         return float("nan")
-    return volume_dsc(model, data, volumes).nanmean().item()
+    mine = dict(list(volumes.items())[distributed.share(len(volumes))])
+    none = torch.empty(0, len(data.classes.names), device=data.labels.device)
+    return distributed.gathered(volume_dsc(model, data, mine) if mine else none).nanmean().item()
 
 
 def train_epoch(
@@ -164,13 +185,17 @@ def train_epoch(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     seed: int,
 ) -> float:
-    """One pass over the training rows in an order drawn from `seed`; returns the mean loss, read once at the end."""
+    """One pass over the training rows in an order drawn from `seed`; returns the mean loss, read once at the end.
+
+    Several processes share each batch: all draw the random numbers of the whole.
+    """
     generator = torch.Generator().manual_seed(seed)
     order = torch.as_tensor(rows)[torch.randperm(len(rows), generator=generator)].to(data.labels.device)
     total = torch.zeros((), device=data.labels.device)
     model.train()
     for batch in order.split(settings.batch_size):
-        image, maps, label = augmented_batch(data, batch, settings.augment, generator)
+        matrices, mine = random_transforms(len(batch), generator), distributed.share(len(batch))
+        image, maps, label = augmented_batch(data, batch[mine], matrices[mine] if settings.augment else None)
         with data.device.autocast():
             logits = model(image, maps)
         loss = segmentation_loss(logits, label, settings.dice)
@@ -182,24 +207,25 @@ def train_epoch(
     return total.item() / len(rows)
 
 
-def augmented_batch(
-    data: SliceData, rows: Tensor, wanted: bool, generator: torch.Generator
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, transformed together where `wanted`."""
+def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by one matrix each, if any."""
     image, maps = data.inputs(rows)
     label = data.labels[rows][:, None]
-    if wanted and maps is not None:
-        image, label, maps = augment([image, label, maps], generator)
-    elif wanted:
-        image, label = augment([image, label], generator)
+    if matrices is not None and maps is not None:
+        image, label, maps = augment([image, label, maps], matrices)
+    elif matrices is not None:
+        image, label = augment([image, label], matrices)
     return image, maps, label[:, 0].long()
 
 
-def _seeded_network(settings: Settings, name: str, seed: int, data: SliceData) -> UNet | DAINet:
-    log.info("%s, seed %d", name, seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return _network(settings, name, data)
+def _check_shares(settings: SegmentationSettings, count: int, data: SliceData) -> None:
+    processes, last = distributed.process_count(), count % settings.batch_size or settings.batch_size
+    if min(last, settings.batch_size) < processes:
+        raise ValueError(
+            f"{count} slices leave a last batch of {last} for {processes} processes; change segmentation.batch_size"
+        )
+    if processes > 1 and settings.sync_batch_norm and data.device.collectives != "nccl":
+        raise ValueError("segmentation.sync_batch_norm needs GPUs; set it to false, or n_processes to 1")
 
 
 def _network(settings: Settings, name: str, data: SliceData) -> UNet | DAINet:

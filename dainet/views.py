@@ -26,7 +26,9 @@ _SIGMA_PX = (0.1, 2.0)
 _NO_BLUR_PX = 0.01  # a Gaussian so narrow that its matrix is the identity to the last bit
 
 
-def multi_crop(images: Tensor, settings: DinoSettings, generator: torch.Generator) -> list[Tensor]:
+def multi_crop(
+    images: Tensor, settings: DinoSettings, generator: torch.Generator, share: slice = slice(None)
+) -> list[Tensor]:
     """Draw two global and `settings.local_crops` local views of every image, each with its own random numbers.
 
     Source: DINO's `DataAugmentationDINO` (main_dino.py:419-464) with the crop sizes of `settings` (PROTOCOL 5.15).
@@ -35,16 +37,17 @@ def multi_crop(images: Tensor, settings: DinoSettings, generator: torch.Generato
         images: [B, 1, H, W] in about [0, 1], on any device; overshoot is clipped, as in the authors' 8-bit images.
         settings: sizes, scales and number of the crops.
         generator: on the CPU, so that every device sees the same views.
+        share: the images whose views are made; random numbers are drawn for all.
 
     Returns:
         Views [B, 1, size, size] float32 in [0, 1], the two global ones first.
     """
     global_crop = (settings.global_size, settings.global_scale)
-    views = [_view(images, *global_crop, blur_p=1.0, solarise_p=0.0, generator=generator)]
-    views.append(_view(images, *global_crop, blur_p=0.1, solarise_p=0.2, generator=generator))
+    views = [_view(images, *global_crop, blur_p=1.0, solarise_p=0.0, generator=generator, share=share)]
+    views.append(_view(images, *global_crop, blur_p=0.1, solarise_p=0.2, generator=generator, share=share))
     for _ in range(settings.local_crops):
         local_crop = (settings.local_size, settings.local_scale)
-        views.append(_view(images, *local_crop, blur_p=0.5, solarise_p=0.0, generator=generator))
+        views.append(_view(images, *local_crop, blur_p=0.5, solarise_p=0.0, generator=generator, share=share))
     return views
 
 
@@ -126,20 +129,23 @@ def _view(
     blur_p: float,
     solarise_p: float,
     generator: torch.Generator,
+    share: slice,
 ) -> Tensor:
-    batch, device = len(images), images.device
+    batch = len(images)
 
     def chance(probability: float) -> Tensor:
         return torch.rand(batch, generator=generator) < probability
 
-    top, left, height, width = (
-        box.to(device) for box in random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
-    )
-    view = resized_crop(images, (top, left, height, width), chance(0.5).to(device), size).clamp(0, 1)
-    factors = torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0).to(device)
+    def mine(drawn: Tensor) -> Tensor:
+        return drawn[..., share].to(images.device)
+
+    boxes = random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
+    top, left, height, width = (mine(box) for box in boxes)
+    view = resized_crop(images[share], (top, left, height, width), mine(chance(0.5)), size).clamp(0, 1)
+    factors = mine(torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0))
     view = adjust(view, factors[0], factors[1])
     sigma = torch.where(chance(blur_p), _uniform(*_SIGMA_PX, (batch,), generator), _NO_BLUR_PX)
-    return solarise(blur(view, sigma.to(device)), chance(solarise_p).to(device))
+    return solarise(blur(view, mine(sigma)), mine(chance(solarise_p)))
 
 
 def _resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:

@@ -158,7 +158,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_stage_writes_every_row(settings: Settings) -> None:
     source, vit = prepared(35), tiny_vit()  # more than one batch
-    result = run_attention(settings, source, vit, {"backbone": "tiny"}, FLOAT32)
+    result = run_attention(settings, source, vit, "pretrained", {"backbone": "tiny"}, FLOAT32)
     maps, info = open_attention(result)
     assert (info.heads, info.grid, info.patch, info.vit_size_px) == (3, (4, 4), 8, 32)
     assert maps.shape == (35, 3, 4, 4) and maps.dtype == np.float16 and isinstance(maps, np.memmap)
@@ -169,11 +169,11 @@ def test_stage_writes_every_row(settings: Settings) -> None:
 
 def test_stage_key_depends_on_backbone_and_size(settings: Settings) -> None:
     source, vit = prepared(2), tiny_vit()
-    first = run_attention(settings, source, vit, {"backbone": "a"}, CPU)
-    assert run_attention(settings, source, vit, {"backbone": "a"}, CPU) == first
-    assert run_attention(settings, source, vit, {"backbone": "b"}, CPU).key != first.key
+    first = run_attention(settings, source, vit, "pretrained", {"backbone": "a"}, CPU)
+    assert run_attention(settings, source, vit, "pretrained", {"backbone": "a"}, CPU) == first
+    assert run_attention(settings, source, vit, "pretrained", {"backbone": "b"}, CPU).key != first.key
     larger = settings.model_copy(update={"vit": VitSettings(image_size=48)})
-    assert run_attention(larger, source, vit, {"backbone": "a"}, CPU).key != first.key
+    assert run_attention(larger, source, vit, "pretrained", {"backbone": "a"}, CPU).key != first.key
     assert first.record()["inputs"] == {"prepared": "some-key", "backbone": "a"}
 
 
@@ -182,13 +182,13 @@ def test_stage_refuses_broken_weights(settings: Settings) -> None:
     with torch.no_grad():
         vit.cls_token.fill_(float("nan"))
     with pytest.raises(ValueError, match="not finite"):
-        run_attention(settings, prepared(2), vit, {"backbone": "nan"}, CPU)
+        run_attention(settings, prepared(2), vit, "pretrained", {"backbone": "nan"}, CPU)
 
 
 def test_backbone_is_left_as_it_is(settings: Settings) -> None:
     vit = tiny_vit().train()
     before: dict[str, Tensor] = {name: tensor.clone() for name, tensor in vit.state_dict().items()}
-    run_attention(settings, prepared(2), vit, {"backbone": "train"}, CPU)
+    run_attention(settings, prepared(2), vit, "pretrained", {"backbone": "train"}, CPU)
     assert vit.training
     torch.testing.assert_close(dict(vit.state_dict()), before, rtol=0, atol=0)
 
@@ -198,6 +198,8 @@ def test_compiled_extraction_is_asked_for_by_a_setting(settings: Settings, monke
     handed = []
     monkeypatch.setattr(torch, "compile", lambda function: handed.append(function) or function)
     compiled = settings.model_copy(update={"attention": AttentionSettings(compile=True)})
-    plain, other = (run_attention(s, prepared(2), tiny_vit(), {"backbone": "a"}, CPU) for s in (settings, compiled))
+    plain, other = (
+        run_attention(s, prepared(2), tiny_vit(), "pretrained", {"backbone": "a"}, CPU) for s in (settings, compiled)
+    )
     assert handed == [token_maps] and other.key != plain.key
     np.testing.assert_array_equal(open_attention(plain)[0], open_attention(other)[0])

@@ -47,7 +47,8 @@ def test_rotation_agrees_with_scipy_inside():
 def test_image_label_and_maps_move_together():
     base = torch.randint(0, 4, (16, 1, 12, 12), dtype=torch.uint8)
     image, label, maps = augment(
-        [base.float(), base, base.float().expand(-1, 6, -1, -1)], torch.Generator().manual_seed(1)
+        [base.float(), base, base.float().expand(-1, 6, -1, -1)],
+        random_transforms(16, torch.Generator().manual_seed(1)),
     )
     assert label.dtype == torch.uint8
     assert torch.equal(image, label.float()) and torch.equal(maps, image.expand(-1, 6, -1, -1))
@@ -56,5 +57,7 @@ def test_image_label_and_maps_move_together():
 
 def test_the_same_generator_gives_the_same_batch():
     image = torch.rand(8, 1, 16, 16)
-    first, second, third = (augment([image], torch.Generator().manual_seed(s))[0] for s in (3, 3, 4))
+    first, second, third = (
+        augment([image], random_transforms(8, torch.Generator().manual_seed(s)))[0] for s in (3, 3, 4)
+    )
     assert torch.equal(first, second) and not torch.equal(first, third)

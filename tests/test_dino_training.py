@@ -20,7 +20,7 @@ from torch import Tensor
 from dainet import dino, dino_training
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
-from dainet.dino_training import HISTORY_COLUMNS, finetune, run_dino, training_slices
+from dainet.dino_training import HISTORY_COLUMNS, finetune, run_dino, training_rows
 from dainet.protocol import Classes
 from dainet.settings import DinoSettings, Settings
 from dainet.store import UNFINISHED, StageResult
@@ -69,7 +69,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def trained(weights: str, folder: Path, **changes: Any) -> dict[str, dict[str, Tensor]]:
     folder.mkdir(exist_ok=True)
-    finetune(settings(**changes), weights, slices(), CPU, folder)
+    finetune(settings(**changes), weights, slices(), np.arange(9), CPU, folder)
     return {name: load_file(folder / name) for name in FILES}
 
 
@@ -183,7 +183,7 @@ def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
 )
 def test_refused(weights: str, tmp_path: Path, changes: dict[str, Any], images: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        finetune(settings(**changes), weights, images, CPU, tmp_path)
+        finetune(settings(**changes), weights, images, np.arange(len(images)), CPU, tmp_path)
 
 
 def test_a_loss_that_is_not_finite_names_the_epoch(
@@ -193,6 +193,20 @@ def test_a_loss_that_is_not_finite_names_the_epoch(
     monkeypatch.setattr(dino_training, "dino_loss", lambda *args: loss(*args) * float("nan"))
     with pytest.raises(FloatingPointError, match="epoch 1: the loss is nan; lower dino.lr"):
         trained(weights, tmp_path)
+
+
+def test_only_single_batches_come_into_memory(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    class Mapped(np.ndarray):
+        def __getitem__(self, rows: Any) -> np.ndarray:
+            found = np.asarray(super().__getitem__(rows))
+            read.append(len(found))
+            return found
+
+    monkeypatch.setattr(dino_training, "_CHECKED_TOGETHER", 5)
+    finetune(settings(epochs=1), weights, slices(40).view(Mapped), np.arange(3, 36), CPU, tmp_path)
+    assert sum(read) == 33 + 32 and max(read) <= 5  # once all for the check, then eight batches of four
 
 
 def test_a_flat_teacher_is_reported(weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -209,7 +223,7 @@ def test_stage_trains_once_on_training_slices_only(
     seen: list[np.ndarray] = []
 
     def watched(*args: Any) -> None:
-        seen.append(args[2])
+        seen.append(args[2][args[3]])
         finetune(*args)
 
     monkeypatch.setattr(dino_training, "finetune", watched)
@@ -226,4 +240,4 @@ def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
         StageResult("prepared", "key", tmp_path), slices(3), np.zeros((3, 16, 16)), cases, Classes((), ()), {}
     )
     with pytest.raises(ValueError, match="patients patient001 are in the training split and in another one"):
-        training_slices(prepared)
+        training_rows(prepared)

@@ -19,6 +19,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "profile": ("laptop", None),
     "device": ("cpu:0", None),
     "output": ("figures/elsewhere", None),
+    "n_processes": (2, "dino"),
     "data.dataset": ("custom", "refused"),
     "data.source": ("OTHER", "prepared"),
     "data.phantom_patients": (7, None),  # the source is no phantom
@@ -71,6 +72,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "segmentation.augment": (False, "segmentation"),
     "segmentation.compile": (True, "segmentation"),
     "segmentation.selection": ("last", "segmentation"),
+    "segmentation.sync_batch_norm": (False, None),  # one process
     "segmentation.seeds": ((0, 1), None),  # seed 0 is there already; seed 1 is another training
 }
 VERSIONS = {

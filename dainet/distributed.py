@@ -1,0 +1,115 @@
+"""What several processes on one training do together; on one process each of these does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dainet.device import Device
+
+__all__ = [
+    "broadcast_buffers",
+    "gathered",
+    "mean",
+    "parallel",
+    "process_count",
+    "process_group",
+    "rank",
+    "share",
+    "summed",
+    "weighted_mean",
+]
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes, and of the gradients too; torch deprecates its own without a public heir."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradient)
+
+
+@contextmanager
+def process_group(device: Device) -> Iterator[None]:
+    """Inside, the processes that torchrun has started work together."""
+    bound = device.torch_device if device.collectives == "nccl" else None
+    distributed.init_process_group(device.collectives, device_id=bound)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def process_count() -> int:
+    """Number of processes that work together; 1 without a process group."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process among them, from 0; only 0 writes files."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def share(count: int) -> slice:
+    """The part of `count` rows that is this process's; the shares follow each other and are equal up to one row."""
+    return slice(count * rank() // process_count(), count * (rank() + 1) // process_count())
+
+
+def parallel(model: nn.Module, device: Device) -> nn.Module:
+    """The model, with its gradients averaged over the processes in the backward pass; parameters are shared."""
+    if process_count() == 1:
+        return model
+    return DistributedDataParallel(model, device_ids=[device.torch_device] if device.collectives == "nccl" else None)
+
+
+def mean(tensor: Tensor) -> Tensor:
+    """The mean over the processes, without gradient."""
+    if process_count() == 1:
+        return tensor
+    total = tensor.detach().clone()
+    distributed.all_reduce(total)
+    return total / process_count()
+
+
+def summed(tensor: Tensor) -> Tensor:
+    """The sum over the processes, with gradient.
+
+    Every process then holds the same loss. Its backward pass gives each the gradient times the number of processes,
+    which `parallel` takes the mean of: together exactly the gradient of one process with the whole batch.
+    """
+    return tensor if process_count() == 1 else _Sum.apply(tensor)
+
+
+def weighted_mean(value: Tensor, weight: int) -> Tensor:
+    """The mean over the processes of a mean over `weight` elements each, with gradient (see `summed`)."""
+    if process_count() == 1:
+        return value
+    total = mean(torch.tensor(float(weight), device=value.device)) * process_count()
+    return summed(value * (weight / total))
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """The tensors of all processes [n, ...] one after the other, in the order of their ranks; n may differ."""
+    if process_count() == 1:
+        return tensor
+    parts: list[Any] = [None] * process_count()
+    distributed.all_gather_object(parts, tensor.cpu())
+    return torch.cat(parts).to(tensor.device)
+
+
+def broadcast_buffers(model: nn.Module) -> None:
+    """Give every process the running statistics of process 0, so that all evaluate the same network."""
+    if process_count() > 1:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, src=0)

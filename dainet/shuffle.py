@@ -1,0 +1,25 @@
+"""A random order that a disk can follow: what is larger than memory is read in blocks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["block_shuffle"]
+
+_BLOCK = 256  # neighbouring rows that are read together: 32 MB of float16 slices at 256 px
+_WINDOW = 64 * _BLOCK  # rows among which the order is free: 2 GB of them
+
+
+def block_shuffle(count: int, generator: torch.Generator, block: int = _BLOCK, window: int = _WINDOW) -> Tensor:
+    """A random order [count] of 0 to count - 1, drawn anew for every epoch.
+
+    Up to `window` rows every order is equally likely. Beyond, the blocks are put into a random order, and the rows are
+    shuffled within as many blocks at a time as make up a window, so that only these must be in memory.
+    """
+    if count <= window:
+        return torch.randperm(count, generator=generator)
+    starts = torch.randperm(-(-count // block), generator=generator) * block
+    rows = (starts[:, None] + torch.arange(block)).flatten()
+    windows = rows[rows < count].split(window)  # the last block may be shorter
+    return torch.cat([part[torch.randperm(len(part), generator=generator)] for part in windows])

@@ -1,0 +1,55 @@
+"""What each of several processes does: its share of one task (see `dainet.processes`)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from dainet import attention, dino_training, distributed, pipeline, training
+from dainet.device import choose_device
+from dainet.processes import end_with_parent
+from dainet.settings import Settings
+from dainet.store import finished_only
+
+__all__ = ["TASKS"]
+
+
+def _dino(settings: Settings, folder: Path) -> None:
+    dino_training.fit(settings, pipeline.prepare_for_vit(settings), choose_device(settings.device), folder)
+
+
+def _attention(settings: Settings, folder: Path, kind: str) -> None:
+    images, device = pipeline.prepare_for_vit(settings).images, choose_device(settings.device)
+    attention.extract(settings, images, pipeline.backbone(settings, kind)[0], device, folder)
+
+
+def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:
+    prepared, data = pipeline.prepare(settings), pipeline.slice_data(settings, with_maps=name != "unet")
+    training.fit(settings, name, seed, prepared, data, folder)
+
+
+TASKS: dict[str, Callable[..., None]] = {"dino": _dino, "attention": _attention, "segmentation": _segmentation}
+
+
+@record  # writes an error down for the process that watches
+def main() -> None:
+    """Join the others and do this process's share of the job whose file is named."""
+    end_with_parent()
+    job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    torch.set_num_threads(job["threads"])
+    settings = Settings.model_validate(job["settings"])
+    with distributed.process_group(choose_device(settings.device)), finished_only():
+        if distributed.rank() == 0:
+            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+        TASKS[job["task"]](settings, Path(job["folder"]), **job["arguments"])
+
+
+if __name__ == "__main__":
+    main()
