@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Device", "choose_device", "hardware"]
+__all__ = ["Device", "choose_device", "device_settings", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,6 @@ class Device:
 def choose_device(name: str = "auto") -> Device:
     """Pick the device by name; "auto" takes CUDA, then MPS, then the CPU.
 
-    bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
-    train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
-    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/NOTES.md).
-
     Raises:
         ValueError: the name is no device of this machine.
     """
@@ -43,7 +39,20 @@ def choose_device(name: str = "auto") -> Device:
         raise ValueError(f"device {name[:40]!r} is unknown; use --device auto, cpu, cuda, cuda:1 or mps") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {name!r} asked for, but torch finds no CUDA device; use --device cpu or auto")
-    native_bf16 = _has_native_bf16(device)
+    return device_settings(device, _has_native_bf16(device))
+
+
+def device_settings(device: torch.device, native_bf16: bool) -> Device:
+    """How to compute on a device, whether or not this machine has it.
+
+    bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
+    train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
+    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/NOTES.md).
+
+    Args:
+        device: of any kind that torch knows.
+        native_bf16: it multiplies in bfloat16 faster than in float32.
+    """
     return Device(
         torch_device=device,
         autocast_dtype=torch.bfloat16 if native_bf16 else None,

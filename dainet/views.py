@@ -127,19 +127,22 @@ def _view(
     solarise_p: float,
     generator: torch.Generator,
 ) -> Tensor:
-    batch, device = len(images), images.device
+    batch = len(images)
 
     def chance(probability: float) -> Tensor:
         return torch.rand(batch, generator=generator) < probability
 
+    def sent(drawn: Tensor) -> Tensor:
+        return drawn.to(images.device, non_blocking=True)  # else the next view is drawn when the GPU is through
+
     top, left, height, width = (
-        box.to(device) for box in random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
+        sent(box) for box in random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
     )
-    view = resized_crop(images, (top, left, height, width), chance(0.5).to(device), size).clamp(0, 1)
-    factors = torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0).to(device)
+    view = resized_crop(images, (top, left, height, width), sent(chance(0.5)), size).clamp(0, 1)
+    factors = sent(torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0))
     view = adjust(view, factors[0], factors[1])
     sigma = torch.where(chance(blur_p), _uniform(*_SIGMA_PX, (batch,), generator), _NO_BLUR_PX)
-    return solarise(blur(view, sigma.to(device)), chance(solarise_p).to(device))
+    return solarise(blur(view, sent(sigma)), sent(chance(solarise_p)))
 
 
 def _resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:
