@@ -12,7 +12,7 @@ from dainet.protocol import CLASSES, published_table
 from dainet.settings import Settings, load_settings
 
 __all__ = [
-    *("CHECKED", "CONTEXT_GIB", "DATA", "FRAGMENTATION", "GIB", "GPUS", "PAPER", "UTILISATION"),
+    *("CHECKED", "CHECKED_DINO", "CONTEXT_GIB", "DATA", "FRAGMENTATION", "GIB", "GPUS", "PAPER", "UTILISATION"),
     *("Gpu", "Stage", "chosen", "estimates", "flops_of", "networks", "peaks_of", "stages"),
 ]
 
@@ -23,6 +23,9 @@ GIB = 2**30
 
 # Networks whose speed and memory were measured, and their names in benchmarks/results/networks.md.
 CHECKED = {"dual-1111": "dual-1111 (width 64)", "unet": "U-Net (width 64)", "single": "single encoder (width 64)"}
+
+# The fine-tuning step that was timed, benchmarks/results/rows.md.
+CHECKED_DINO = PAPER.dino.model_copy(update={"batch_size": 16, "global_size": 224})
 
 # Of the operations that the data sheet promises; assumed, not measured. Tensor cores starve sooner than plain float32.
 UTILISATION = {True: 0.3, False: 0.6}
@@ -81,7 +84,7 @@ def estimates() -> Iterator[dict]:
     """Lines work, classes, batch, bfloat16, flops, peak_bytes, each of one step."""
     segmentation, dino = PAPER.segmentation, PAPER.dino
     batch = segmentation.batch_size
-    yield _line("dino, 224 px", 0, 16, True, dino_step(dino.model_copy(update={"batch_size": 16, "global_size": 224})))
+    yield _line("dino, checked", 0, CHECKED_DINO.batch_size, True, dino_step(CHECKED_DINO))
     for half in (True, False):
         for size in (dino.batch_size, dino.batch_size // 2):
             yield _line("dino", 0, size, half, dino_step(dino.model_copy(update={"batch_size": size}), half))

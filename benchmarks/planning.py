@@ -30,17 +30,18 @@ from benchmarks.costs import (
     peaks_of,
     stages,
 )
+from benchmarks.dino_memory import measured_gib
 
 __all__ = ["page"]
 
 _HERE = Path(__file__).parent
 
 
-def page(lines: pd.DataFrame, torch_version: str) -> str:
-    """The planning page from the lines of `benchmarks.costs.estimates`, which that version of torch made."""
+def page(lines: pd.DataFrame, record: dict) -> str:
+    """The planning page from the lines of `benchmarks.costs.estimates` and from planning.json."""
     template = (_HERE / "planning_template.md").read_text(encoding="utf-8")
     return template.format(
-        torch=torch_version,
+        torch=record["torch"],
         dino_epochs=PAPER.dino.epochs,
         epochs=PAPER.segmentation.epochs,
         dino_batch=PAPER.dino.batch_size,
@@ -55,7 +56,7 @@ def page(lines: pd.DataFrame, torch_version: str) -> str:
         hours=_markdown(_hours_table(lines)),
         study=_markdown(_study_table(lines)),
         batches=_markdown(_batch_table(lines)),
-        memory_check=_markdown(_memory_check(lines)),
+        memory_check=_markdown(_memory_check(lines, record)),
         time_check=_markdown(_time_check(lines)),
     )
 
@@ -146,15 +147,21 @@ def _largest_batch(lines: pd.DataFrame, stage: Stage, memory_gib: int, bfloat16:
     return max(int((room - (less - slope * low)) / slope), 0)
 
 
-def _memory_check(lines: pd.DataFrame) -> pd.DataFrame:
-    measured = _measured("networks").set_index("Network")["Peak memory of training (GiB)"]
+def _memory_check(lines: pd.DataFrame, record: dict) -> pd.DataFrame:
+    networks = _measured("networks").set_index("Network")["Peak memory of training (GiB)"]
     half = _record("networks")["dtype"] == str(torch.bfloat16)
-    rows = []
-    for name, title in CHECKED.items():
-        estimated = peaks_of(lines, f"{name}, without Adam", 9)[half] / GIB
-        numbers = {"Estimated (GiB)": f"{estimated:.2f}", "Measured (GiB)": f"{measured[title]:.2f}"}
-        rows.append({"Network": name} | numbers | {"Off by": f"{100 * (estimated / measured[title] - 1):+.1f} %"})
-    return pd.DataFrame(rows)
+    found = [(name, peaks_of(lines, f"{name}, without Adam", 9)[half], networks[CHECKED[name]]) for name in CHECKED]
+    dino = int(chosen(lines, "dino, checked", 0, True)["peak_bytes"].item())
+    found += [(name, dino, gib) for name, gib in record["dino_gib"].items()]
+    return pd.DataFrame(
+        {
+            "Step": name,
+            "Estimated (GiB)": f"{size / GIB:.2f}",
+            "Measured (GiB)": f"{gib:.2f}",
+            "Off by": f"{100 * (size / GIB / gib - 1):+.1f} %",
+        }
+        for name, size, gib in found
+    )
 
 
 def _time_check(lines: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +171,7 @@ def _time_check(lines: pd.DataFrame) -> pd.DataFrame:
     dual, unet = (flops_of(lines, f"{name}, without Adam", 9) for name in ("dual-1111", "unet"))
     training, dino = "training step, dual-1111, width 64, 224 px, batch 4", "DINO step, 2 + 8 views, batch 16"
     networks = "dual-1111 / unet, training", dual / unet, speed[CHECKED["unet"]] / speed[CHECKED["dual-1111"]]
-    stages = f"{dino} / {training}", flops_of(lines, "dino, 224 px") / dual, seconds[dino] / seconds[training]
+    stages = f"{dino} / {training}", flops_of(lines, "dino, checked") / dual, seconds[dino] / seconds[training]
     return pd.DataFrame(
         {"Times": what, "By operations": f"{a:.2f}", "Measured": f"{b:.2f}", "Off by": f"{100 * (a / b - 1):+.1f} %"}
         for what, a, b in (networks, stages)
@@ -187,9 +194,10 @@ def main(page_only: bool) -> None:
     """Write the estimates unless they are wanted as they are, then the page."""
     if not page_only:
         pd.DataFrame(estimates()).to_csv(_HERE / "results" / "planning.csv", index=False)
-        record = json.dumps({"torch": torch.__version__.split("+")[0]})
+        dino_gib = {"DINO": measured_gib(False), "DINO, freed memory given back at once": measured_gib(True)}
+        record = json.dumps({"torch": torch.__version__.split("+")[0], "dino_gib": dino_gib}, indent=1)
         (_HERE / "results" / "planning.json").write_text(record + "\n", encoding="utf-8")
-    text = page(_measured("planning"), _record("planning")["torch"])
+    text = page(_measured("planning"), _record("planning"))
     (_HERE.parent / "docs" / "planning.md").write_text(text, encoding="utf-8")
 
 
