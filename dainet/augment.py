@@ -19,7 +19,8 @@ def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
     Nearest neighbours for all (the peers' order=0) and 0 outside. The peers transform on the native grid before
     resizing; we do so at network size, because the batch lives there (DESIGN).
     """
-    together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices.to(tensors[0].device))
+    matrices = matrices.to(tensors[0].device, non_blocking=True)
+    together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices)
     parts = together.split([tensor.shape[1] for tensor in tensors], dim=1)
     return [part.to(tensor.dtype) for part, tensor in zip(parts, tensors, strict=True)]
 

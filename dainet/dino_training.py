@@ -230,7 +230,7 @@ def _train_epoch(
     total = torch.zeros(3, device=device.torch_device)
     for step, batch in enumerate(np.split(order, steps), start=epoch * steps):
         now = {name: line[step] for name, line in values.items()}
-        slices = torch.from_numpy(images[batch]).to(device.torch_device)[:, None]  # [B, 1, H, W]
+        slices = torch.from_numpy(images[batch]).to(device.torch_device, non_blocking=True)[:, None]  # [B, 1, H, W]
         crops = multi_crop(slices, settings, generator, share)
         views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
         total += train_step(state, settings, views, device, epoch, now)

@@ -137,7 +137,7 @@ def _view(
         return torch.rand(batch, generator=generator) < probability
 
     def mine(drawn: Tensor) -> Tensor:
-        return drawn[..., share].to(images.device)
+        return drawn[..., share].to(images.device, non_blocking=True)  # else drawing waits for the GPU
 
     boxes = random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
     top, left, height, width = (mine(box) for box in boxes)

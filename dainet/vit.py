@@ -153,7 +153,10 @@ def to_vit_input(images: Tensor, size: int) -> Tensor:
     images = images.float()
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
-    mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1).to(images.device, non_blocking=True)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (images - mean) / std
 
 
