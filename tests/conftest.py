@@ -21,6 +21,9 @@ from dainet.store import run_stage
 
 # Tiny tensors gain nothing from threads, and threads that wait for a busy core make them 100 times slower.
 torch.set_num_threads(1)
+# torch looks for devices in its first backward pass: it must not find those that some tests pretend to have, for which
+# it would start threads, and then no forked process may use its gradients.
+torch.zeros(1, requires_grad=True).sum().backward()
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dainet import dino
 from dainet.attention import network_maps, token_maps
+from dainet.augment import random_transforms
 from dainet.cuts import CutNetwork
 from dainet.data.prepared import Prepared
 from dainet.device import Device, choose_device, device_settings
@@ -118,7 +119,7 @@ def augmentation(device: Device, rules: GpuRules) -> None:
     data = slices(device)
     rows = torch.arange(4, device=device.torch_device)
     rules.waits.clear()
-    for tensor in augmented_batch(data, rows, True, torch.Generator().manual_seed(0)):
+    for tensor in augmented_batch(data, rows, random_transforms(4, torch.Generator().manual_seed(0))):
         assert tensor is not None and _on_gpu(tensor)
     assert rules.waits == []
 
