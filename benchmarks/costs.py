@@ -12,13 +12,25 @@ from dainet.protocol import CLASSES, published_table
 from dainet.settings import Settings, load_settings
 
 __all__ = [
-    *("CHECKED", "CHECKED_DINO", "CONTEXT_GIB", "DATA", "FRAGMENTATION", "GIB", "GPUS", "PAPER", "UTILISATION"),
+    *(
+        "CHECKED",
+        "CHECKED_DINO",
+        "CONTEXT_GIB",
+        "DATA",
+        "FRAGMENTATION",
+        "GIB",
+        "GPUS",
+        "MAP_BYTES",
+        "PAPER",
+        "UTILISATION",
+    ),
     *("Gpu", "Stage", "chosen", "estimates", "flops_of", "networks", "peaks_of", "stages"),
 ]
 
 PAPER: Settings = load_settings("paper")
 _TOKENS = (PAPER.vit.image_size // 16) ** 2
 _HEADS = 6
+MAP_BYTES = 2 * _HEADS * _TOKENS  # float16 on the token grid, of one slice
 GIB = 2**30
 
 # Networks whose speed and memory were measured, and their names in benchmarks/results/networks.md.
@@ -126,11 +138,10 @@ def stages(lines: pd.DataFrame, dataset: str) -> list[Stage]:
     data, dino, segmentation = DATA[dataset], PAPER.dino, PAPER.segmentation
     classes = len(CLASSES[dataset].names) + 1
     steps = dino.epochs * (data.train // dino.batch_size)
-    vit_bytes = 2 * PAPER.vit.image_size**2
     size = segmentation.image_size
-    kept = data.total * (3 * size**2 + 2 * _HEADS * _TOKENS)  # image float16, label uint8, maps float16
+    kept = data.total * (3 * size**2 + MAP_BYTES)  # image float16, label uint8, maps
     found = [
-        Stage("DINO", steps * flops_of(lines, "dino"), peaks_of(lines, "dino"), data.train * vit_bytes),
+        Stage("DINO", steps * flops_of(lines, "dino"), peaks_of(lines, "dino"), 0),
         Stage("extraction", data.total * flops_of(lines, "extraction") / 64, peaks_of(lines, "extraction"), 0),
     ]
     for name in networks(dataset):

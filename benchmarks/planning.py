@@ -20,6 +20,7 @@ from benchmarks.costs import (
     FRAGMENTATION,
     GIB,
     GPUS,
+    MAP_BYTES,
     PAPER,
     UTILISATION,
     Gpu,
@@ -55,6 +56,8 @@ def page(lines: pd.DataFrame, record: dict) -> str:
         stages=_markdown(_stage_table(lines)),
         hours=_markdown(_hours_table(lines)),
         study=_markdown(_study_table(lines)),
+        vit_size=PAPER.vit.image_size,
+        growing=_markdown(_growing_table(lines)),
         batches=_markdown(_batch_table(lines)),
         memory_check=_markdown(_memory_check(lines, record)),
         time_check=_markdown(_time_check(lines)),
@@ -112,6 +115,20 @@ def _study_table(lines: pd.DataFrame) -> pd.DataFrame:
             whole += part
             rows.append({"Seeds": seeds, "Data": data.title} | {gpu.name: _shown(part, gpu) for gpu in GPUS})
         rows.append({"Seeds": seeds, "Data": "all three tables"} | {gpu.name: _shown(whole, gpu) for gpu in GPUS})
+    return pd.DataFrame(rows)
+
+
+def _growing_table(lines: pd.DataFrame) -> pd.DataFrame:
+    dino, pixels = flops_of(lines, "dino") / PAPER.dino.batch_size, PAPER.vit.image_size**2
+    maps = flops_of(lines, "extraction") / 64
+    rows = []
+    for title, count in (("200 thousand", 2e5), ("a million", 1e6), ("100 million", 1e8)):
+        stored = {"Images (GB)": 2 * pixels, "Labels (GB)": pixels, "Maps (GB)": MAP_BYTES}
+        row = {"Slices": title} | {name: f"{count * size / 1e9:,.1f}" for name, size in stored.items()}
+        for work, flops in (("DINO", dino), ("maps", maps)):
+            part = Stage(work, count * flops, {True: 0, False: 0}, 0)
+            row |= {f"{work}, {gpu.name} (h)": _rounded(part.hours(gpu)) for gpu in GPUS[-2:]}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
