@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -48,14 +48,18 @@ def missing() -> str:
 @contextmanager
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
     """Inside, the cluster accepts jobs; yields the environment variables of its users."""
-    for name in ("state", "spool"):
+    for name in ("state", "spool", "bin"):
         (folder / name).mkdir(parents=True)
     key, socket_file = folder / "munge.key", folder / "munge.socket"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o600)
     text = _CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=folder, ports=_free_ports(2))
     (folder / "slurm.conf").write_text(text)
-    users = {"SLURM_CONF": str(folder / "slurm.conf")}
+    configuration = f"SLURM_CONF={folder}/slurm.conf"
+    # Snakemake's plug-in drops SLURM_CONF inside a job, where it is the one way to a configuration outside /etc.
+    (folder / "bin" / "srun").write_text(f'#!/bin/sh\n{configuration} exec {shutil.which("srun")} "$@"\n')
+    (folder / "bin" / "srun").chmod(0o755)
+    users = dict([configuration.split("=")], PATH=f"{folder}/bin:{os.environ['PATH']}")
     files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
     daemons = (["munged", "--foreground", "--force", f"--socket={socket_file}", *files], ["slurmctld", "-D"], ["slurmd", "-D"])
     with ExitStack() as stack:
@@ -63,8 +67,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
             stack.enter_context(_daemon(command, folder, os.environ | users))
             if command[0] == "munged":
                 _wait(socket_file.exists, folder)
-        _wait(lambda: _is_idle(users), folder)
-        yield users
+        _wait(lambda: _asked("sinfo", "--format=%T", users) == "idle", folder)
+        try:
+            yield users
+        finally:  # jobs of a test that failed would outlive their cluster
+            subprocess.run(["scancel", "--partition=all"], env=os.environ | users, check=True)
+            _wait(lambda: not _asked("squeue", "--format=%i", users), folder)
 
 
 @contextmanager
@@ -78,16 +86,16 @@ def _daemon(command: list[str], folder: Path, environment: dict[str, str]) -> It
         process.wait()
 
 
-def _is_idle(users: dict[str, str]) -> bool:
-    done = subprocess.run(["sinfo", "-h", "-o", "%T"], env=os.environ | users, capture_output=True, text=True)
-    return done.stdout.strip() == "idle"
+def _asked(program: str, wanted: str, users: dict[str, str]) -> str:
+    command = [program, "--noheader", wanted]
+    return subprocess.run(command, env=os.environ | users, capture_output=True, text=True).stdout.strip()
 
 
-def _wait(ready, folder: Path) -> None:
+def _wait(ready: Callable[[], bool], folder: Path) -> None:
     end = time.monotonic() + 60
     while not ready():
         logs = {path.name: path.read_text()[-500:] for path in [*folder.glob("*.out"), *folder.glob("*.log")]}
-        assert time.monotonic() < end, f"the cluster does not start: {logs}"
+        assert time.monotonic() < end, f"the cluster neither starts nor ends: {logs}"
         time.sleep(0.1)
 
 
