@@ -28,7 +28,7 @@ CANCELLED = (("unet", 0), ("dual-1111", 1))
 SPLIT = "patient,split\n" + "".join(
     f"patient{number:03d},{side}\n" for side, numbers in SIDES.items() for number in numbers
 )
-PROFILES = [path.parent.name for path in sorted((repository_root() / "workflow" / "profiles").glob("*/config.yaml"))]
+PROFILES = ("workstation", "slurm", "kubernetes")
 NO_ACCOUNTING = ["--slurm-no-account", "--slurm-status-command=squeue"]
 NO_GPU = ["--set-resources", *(f"{rule}:gpu=0" for rule in ("dino", "attention", "train", "scores"))]
 KEEP_LOGS = ["--slurm-init-seconds-before-status-checks=2", "--slurm-keep-successful-logs", "--slurm-logdir"]
@@ -56,6 +56,17 @@ def test_the_plan_of_tables_1_to_3_with_five_seeds(tmp_path: Path) -> None:
     expected = {"data": 2, "dino": 2, "attention": 2, "train": 5 * (3 + 6), "scores": 5 * (3 + 6)}
     expected |= {"acdc_tables": 1, "synapse_tables": 1, "all": 1, "total": 99}
     assert counted(tmp_path / "log") == expected
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_gives_a_training_a_gpu(profile: str, tmp_path: Path) -> None:
+    arguments = ["--dry-run", "trainings", "--workflow-profile", f"workflow/profiles/{profile}", "--config", "seeds=[0]"]
+    with snakemake(tmp_path / "log", *arguments) as planning:
+        assert planning.wait() == 0, (tmp_path / "log").read_text()
+    plan = (tmp_path / "log").read_text()
+    resources = {rule: re.findall(rf"rule {rule}:.*?resources: (.*?)\n", plan, flags=re.S) for rule in ("data", "train")}
+    assert [line.count("gpu=1") for line in resources["train"]] == [1] * 9
+    assert [line.count("gpu") for line in resources["data"]] == [0] * 2
 
 
 def counted(log: Path) -> dict[str, int]:
