@@ -61,12 +61,12 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "bin" / "srun").chmod(0o755)
     users = dict([configuration.split("=")], PATH=f"{folder}/bin:{os.environ['PATH']}")
     files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
-    daemons = (["munged", "--foreground", "--force", f"--socket={socket_file}", *files], ["slurmctld", "-D"], ["slurmd", "-D"])
     with ExitStack() as stack:
-        for command in daemons:
-            stack.enter_context(_daemon(command, folder, os.environ | users))
-            if command[0] == "munged":
-                _wait(socket_file.exists, folder)
+        munged = ["munged", "--foreground", "--force", f"--socket={socket_file}", *files]
+        stack.enter_context(_daemon(munged, folder, dict(os.environ)))
+        _wait(socket_file.exists, folder)
+        for name in ("slurmctld", "slurmd"):
+            stack.enter_context(_daemon([name, "-D"], folder, os.environ | users))
         _wait(lambda: _asked("sinfo", "--format=%T", users) == "idle", folder)
         try:
             yield users
