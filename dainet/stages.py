@@ -42,6 +42,8 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
             f"stage {name} with network {network} and seed {seed}; give --network and --seed with "
             f"{' and '.join(_OF_ONE_NETWORK)}, and with no other stage"
         )
+    if name == "data":  # needs no device, so it must not wait for one
+        return [pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result]
     with free_device(settings.device) as device:
         return _run(settings.model_copy(update={"device": device}), name, network or "", seed or 0)
 
@@ -77,8 +79,6 @@ def _first_free(locks: list[FileLock]) -> int:
 
 
 def _run(settings: Settings, name: str, network: str, seed: int) -> list[StageResult]:
-    if name == "data":
-        return [pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result]
     if name == "dino":
         return [pipeline.finetune(settings)]
     if name == "attention":

@@ -78,7 +78,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
 @contextmanager
 def _daemon(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[None]:
     with (folder / f"{command[0]}.out").open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        # In a session of its own, so that Ctrl-C leaves its end to the lines below.
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         yield
     finally:

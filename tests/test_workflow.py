@@ -22,7 +22,7 @@ from dainet.settings import Settings, load_settings
 from dainet.store import finished_only, repository_root, runs_folder
 from dainet.tables import compare
 
-EPOCHS, SEEDS = 30, [0, 1]
+EPOCHS, SEEDS = 20, [0, 1]
 SIDES = {"train": (1, 4, 5), "valid": (19,), "test": (2, 90)}  # of the patients of `write_h5_source`
 CANCELLED = (("unet", 0), ("dual-1111", 1))
 SPLIT = "patient,split\n" + "".join(
