@@ -47,4 +47,4 @@ bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf runs
+	rm -rf runs .snakemake
