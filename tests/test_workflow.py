@@ -45,7 +45,7 @@ def snakemake(log: Path, *arguments: str, users: dict[str, str] | None = None) -
         try:
             yield process
         finally:
-            process.terminate()  # does nothing to one that has ended
+            process.kill()  # does nothing to one that has ended; asked politely it would wait for its jobs
             process.wait()
 
 
