@@ -14,7 +14,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[test,download]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[test,download,cluster]'
 	touch $@
 
 reproduce: setup
@@ -47,4 +47,4 @@ bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf runs
+	rm -rf runs .snakemake

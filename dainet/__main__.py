@@ -17,7 +17,7 @@ from dainet.processes import ProcessesFailed
 from dainet.reproduce import NotebookFailed, find_notebooks
 from dainet.reproduce import reproduce as run_notebooks
 from dainet.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
-from dainet.settings import parse_override
+from dainet.settings import load_settings, parse_override
 from dainet.store import repository_root, runs_folder
 from dainet.verify import verify_folder
 
@@ -89,6 +89,26 @@ def results() -> None:
     from dainet.study.report import write_report
 
     typer.echo(f"tables and charts: {study_folder()}; report: {write_report(study_folder())}")
+
+
+@app.command()
+def stage(
+    name: Annotated[str, typer.Argument(help="data, dino, attention, train or scores")],
+    network: Annotated[str | None, typer.Option(help="with train and scores: unet, single, dual-1111 ...")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="with train and scores")] = None,
+    dataset: Dataset = None,
+    source: Source = None,
+    profile: Profile = "tour",
+    weights: Weights = None,
+    device: Device = None,
+    set_: Set = None,
+) -> None:
+    """Run one stage and what it needs; prints what it left in the cache. Made for workflow/Snakefile."""
+    from dainet.stages import run_named_stage
+
+    settings = load_settings(profile, _overrides(dataset, source, weights, device, set_))
+    results = run_named_stage(settings, name, network, seed)
+    typer.echo(json.dumps([{"stage": result.stage, "key": result.key} for result in results]))
 
 
 @app.command()

@@ -32,6 +32,7 @@ __all__ = [
     "prepare_for_vit",
     "score_heads",
     "scores",
+    "segment",
     "slice_data",
     "train",
 ]
@@ -47,6 +48,7 @@ class Trained:
     seed: int
     model: UNet | DAINet
     segmentation: StageResult
+    scored: StageResult
     cases: pd.DataFrame
 
 
@@ -129,15 +131,24 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
     return SliceData(prepare(settings), maps, settings.attention, choose_device(settings.device))
 
 
+def segment(settings: Settings, name: str, seed: int) -> StageResult:
+    """Train one network with one seed without scoring it; `name` as in `dainet.models.build`."""
+    return run_segmentation(settings, name, seed, prepare(settings), _network_data(settings, name))
+
+
 def train(settings: Settings, name: str, seed: int) -> Trained:
     """Train and score one network with one seed; `name` as in `dainet.models.build`."""
-    prepared, data = prepare(settings), slice_data(settings, with_maps=name != "unet")
+    prepared, data = prepare(settings), _network_data(settings, name)
     segmentation = run_segmentation(settings, name, seed, prepared, data)
     model = load_model(settings, name, segmentation, data)
-    result = run_scores(model, segmentation, prepared, data)
-    return Trained(name, seed, model, segmentation, read_scores(result).assign(model=name, seed=seed))
+    scored = run_scores(model, segmentation, prepared, data)
+    return Trained(name, seed, model, segmentation, scored, read_scores(scored).assign(model=name, seed=seed))
 
 
 def scores(trained: Sequence[Trained]) -> pd.DataFrame:
     """The per-case scores of several networks in one frame, with the columns model and seed."""
     return pd.concat([item.cases for item in trained], ignore_index=True)
+
+
+def _network_data(settings: Settings, name: str) -> SliceData:
+    return slice_data(settings, with_maps=name != "unet")

@@ -10,7 +10,7 @@ from textwrap import shorten
 
 import pandas as pd
 
-__all__ = ["CLASSES", "DEFAULT_SPLIT", "Classes", "load_split", "published_table", "split_names"]
+__all__ = ["CLASSES", "DEFAULT_SPLIT", "NETWORKS", "Classes", "load_split", "published_table", "split_names"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,13 @@ CLASSES = {
 # ACDC: the paper's 70/10/20 (section 4.1). Synapse: the paper's 18/12 with three of the 18 kept for validation, every
 # sixth of the sorted ids from the third on, because nobody published a validation list (PROTOCOL 1.1, 5.5).
 DEFAULT_SPLIT = {"acdc": "mtunet", "synapse": "carved"}
+
+# The networks that stand side by side in the comparison (Tables 1 and 2, notebook 04) and in the ablation (Table 3,
+# notebook 05), in the order of their rows.
+NETWORKS = {
+    "comparison": ("unet", "single", "dual-1111"),
+    "ablation": ("unet", "single", "dual-0000", "dual-0001", "dual-0111", "dual-1111"),
+}
 
 
 def split_names(dataset: str) -> tuple[str, ...]:
