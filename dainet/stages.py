@@ -44,6 +44,8 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         )
     if name == "data":  # needs no device, so it must not wait for one
         return [pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result]
+    if settings.n_processes > 1:  # each of them takes a GPU by its own number
+        return _run(settings, name, network or "", seed or 0)
     with free_device(settings.device) as device:
         return _run(settings.model_copy(update={"device": device}), name, network or "", seed or 0)
 
