@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet import distributed
-from dainet.checkpoints import load_dino_center, load_dino_head, weights_hash
-from dainet.data.prepared import Prepared
+from dainet.checkpoints import load_dino_center, load_dino_head
 from dainet.device import Device
 from dainet.dino import (
     DinoHead,
@@ -34,11 +33,9 @@ from dainet.dino import (
     update_teacher,
 )
 from dainet.files import write_complete, write_tensors
-from dainet.processes import start_processes
 from dainet.progress import progress
-from dainet.settings import DinoSettings, Settings
+from dainet.settings import DinoSettings
 from dainet.shuffle import block_shuffle
-from dainet.store import StageResult, run_stage
 from dainet.training_state import load_state, save_state
 from dainet.views import multi_crop
 from dainet.vit import DinoViT, input_size, load_vit, save_vit, set_fused_attention, to_vit_input
@@ -47,14 +44,11 @@ __all__ = [
     "HISTORY_COLUMNS",
     "TrainingState",
     "finetune",
-    "run_dino",
     "starting_state",
     "train_step",
-    "training_rows",
 ]
 
 log = logging.getLogger(__name__)
-_VERSION = 1
 _CHECKED_TOGETHER = 1024  # images whose values are looked at in one go
 
 # One line per epoch: means over its iterations, but lr, weight decay, momentum and temperature as at its end. Entropies
@@ -80,57 +74,6 @@ class TrainingState:
     history: list[dict[str, float]]
 
 
-def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> StageResult:
-    """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
-
-    Leaves `student.safetensors`, `teacher.safetensors` (the paper does not say which one makes the maps; we use the
-    teacher, PROTOCOL 5.17), `head.safetensors` (the teacher's), `history.csv` and `training.json`.
-
-    Args:
-        settings: the run's settings.
-        prepared_vit: slices at `settings.vit.image_size` px and their splits.
-        device: where to train.
-
-    Raises:
-        ValueError: a validation or test patient is among the training slices; or as `finetune`.
-    """
-    values = settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
-    if settings.n_processes > 1:
-        values |= {"n_processes": settings.n_processes}
-
-    def build(folder: Path) -> None:
-        if settings.n_processes > 1:
-            start_processes("dino", settings, folder)
-        else:
-            fit(settings, prepared_vit, device, folder)
-
-    inputs = {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)}
-    return run_stage("dino", _VERSION, values, inputs, build, resumes=True)
-
-
-def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
-    """Fine-tune on the training slices, see `run_dino`; every one of several processes calls it."""
-    rows = training_rows(prepared_vit)
-    finetune(settings.dino, settings.vit.weights, prepared_vit.images, rows, device, folder)
-
-
-def training_rows(prepared: Prepared) -> np.ndarray:
-    """Row numbers of the training split ("on the training set of each dataset", section 4.2).
-
-    Raises:
-        ValueError: a patient is in the training split and in another one too.
-    """
-    rows = prepared.rows("train")
-    patients = prepared.cases["patient"].to_numpy()
-    shared = set(patients[rows]) & set(np.delete(patients, rows))
-    if shared:
-        raise ValueError(
-            f"patients {', '.join(sorted(map(str, shared)))} are in the training split and in another one; DINO must "
-            "not see validation or test patients; correct the split and prepare again"
-        )
-    return rows
-
-
 def finetune(
     settings: DinoSettings, weights: str, images: np.ndarray, rows: np.ndarray, device: Device, folder: Path
 ) -> None:
@@ -150,7 +93,7 @@ def finetune(
             that memory does not grow with N.
         rows: which of them to train on.
         device: where to train; bfloat16 where it has it.
-        folder: for the results, see `run_dino`; holds the last two states while training.
+        folder: for the results, see `dainet.dino_stage.run_dino`; holds the last two states while training.
 
     Raises:
         ValueError: fewer images than a batch, a batch that the processes cannot share equally, values far from

@@ -13,14 +13,15 @@ from dainet.checkpoints import weights_hash
 from dainet.controls import run_control
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
-from dainet.dino_training import run_dino
+from dainet.dino_stage import run_dino
 from dainet.evaluation import read_scores, run_scores
 from dainet.head_scores import head_scores
 from dainet.models import DAINet, UNet
+from dainet.segmentation_stage import load_model, run_segmentation
 from dainet.settings import Settings
 from dainet.slices import SliceData
 from dainet.store import StageResult
-from dainet.training import load_model, monitored_volumes, run_segmentation
+from dainet.training import monitored_volumes
 from dainet.vit import DinoViT, load_vit, randomised
 
 __all__ = [

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dainet import distributed
@@ -21,85 +20,28 @@ from dainet.data.prepared import Prepared
 from dainet.evaluation import volume_dsc
 from dainet.files import write_complete, write_tensors
 from dainet.losses import segmentation_loss
-from dainet.models import DAINet, UNet, build
-from dainet.processes import start_processes
 from dainet.progress import progress
-from dainet.settings import SegmentationSettings, Settings
+from dainet.settings import SegmentationSettings
 from dainet.slices import SliceData
-from dainet.store import UNFINISHED, StageResult, run_stage
+from dainet.store import UNFINISHED
 from dainet.training_state import load_state, save_state
 
 __all__ = [
     "MONITORED_SPLIT",
     "augmented_batch",
-    "load_model",
     "mean_volume_dsc",
     "monitored_volumes",
     "poly_factor",
-    "run_segmentation",
     "train",
     "train_epoch",
 ]
 
 log = logging.getLogger(__name__)
-_VERSION = 1
 _BEST = "best.safetensors"
 
 # Which split decides about the checkpoint. "peer-on-test" is what several peers do (PROTOCOL 1.5); it is no honest
 # estimate and every table that holds it says so. "last" keeps the last epoch and only watches the validation split.
 MONITORED_SPLIT = {"validation": "valid", "last": "valid", "peer-on-test": "test"}
-
-
-def run_segmentation(
-    settings: Settings,
-    name: str,
-    seed: int,
-    prepared: Prepared,
-    data: SliceData,
-) -> StageResult:
-    """Train one network with one seed, or return the finished one.
-
-    Leaves `model.safetensors`, `history.csv` (one line per epoch) and `selection.json`.
-
-    Args:
-        settings: the run's settings.
-        name: see `dainet.models.build`.
-        seed: of weights, order and augmentation.
-        prepared: slices and splits.
-        data: the same slices on the device, with maps unless `name` is "unet".
-    """
-    segmentation = settings.segmentation
-    values = segmentation.model_dump(mode="json", exclude={"seeds", "sync_batch_norm"}) | {"model": name, "seed": seed}
-    if settings.n_processes > 1:
-        values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
-    inputs = {"prepared": prepared.result.key}
-    if data.attention is not None:
-        values["maps"] = settings.attention.model_dump(include={"resize", "normalisation"})
-        inputs["attention"] = data.attention.key
-
-    def build(folder: Path) -> None:
-        if settings.n_processes > 1:
-            start_processes("segmentation", settings, folder, name=name, seed=seed)
-        else:
-            fit(settings, name, seed, prepared, data, folder)
-
-    return run_stage("segmentation", _VERSION, values, inputs, build, resumes=True)
-
-
-def fit(settings: Settings, name: str, seed: int, prepared: Prepared, data: SliceData, folder: Path) -> None:
-    """Train one network from its seed, see `run_segmentation`; every one of several processes calls it."""
-    log.info("%s, seed %d", name, seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model: nn.Module = _network(settings, name, data)
-    train(model, settings.segmentation, seed, prepared, data, folder)
-
-
-def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:
-    """Build a trained network with the weights that its selection rule chose, on the device, in evaluation mode."""
-    model = _network(settings, name, data)
-    model.load_state_dict(load_file(result.path / "model.safetensors"), strict=True)
-    return model.eval()
 
 
 def train(
@@ -220,19 +162,12 @@ def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> t
 
 def _check_shares(settings: SegmentationSettings, count: int, data: SliceData) -> None:
     processes, last = distributed.process_count(), count % settings.batch_size or settings.batch_size
-    if min(last, settings.batch_size) < processes:
+    if last < processes:
         raise ValueError(
             f"{count} slices leave a last batch of {last} for {processes} processes; change segmentation.batch_size"
         )
     if processes > 1 and settings.sync_batch_norm and data.device.collectives != "nccl":
         raise ValueError("segmentation.sync_batch_norm needs GPUs; set it to false, or n_processes to 1")
-
-
-def _network(settings: Settings, name: str, data: SliceData) -> UNet | DAINet:
-    classes = len(data.classes.names) + 1
-    segmentation, device = settings.segmentation, data.device
-    model = build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
-    return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]
 
 
 def _stops_early(history: list[dict[str, Any]], settings: SegmentationSettings) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from dainet import attention, dino_training, distributed, pipeline, training
+from dainet import attention, dino_stage, distributed, pipeline, segmentation_stage
 from dainet.device import choose_device
 from dainet.processes import end_with_parent
 from dainet.settings import Settings
@@ -22,7 +22,7 @@ __all__ = ["TASKS"]
 
 
 def _dino(settings: Settings, folder: Path) -> None:
-    dino_training.fit(settings, pipeline.prepare_for_vit(settings), choose_device(settings.device), folder)
+    dino_stage.fit(settings, pipeline.prepare_for_vit(settings), choose_device(settings.device), folder)
 
 
 def _attention(settings: Settings, folder: Path, kind: str) -> None:
@@ -32,7 +32,7 @@ def _attention(settings: Settings, folder: Path, kind: str) -> None:
 
 def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:
     prepared, data = pipeline.prepare(settings), pipeline.slice_data(settings, with_maps=name != "unet")
-    training.fit(settings, name, seed, prepared, data, folder)
+    segmentation_stage.fit(settings, name, seed, prepared, data, folder)
 
 
 TASKS: dict[str, Callable[..., None]] = {"dino": _dino, "attention": _attention, "segmentation": _segmentation}

@@ -17,10 +17,11 @@ from lightly.models.modules import DINOProjectionHead
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dainet import dino, dino_training
+from dainet import dino, dino_stage, dino_training
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
-from dainet.dino_training import HISTORY_COLUMNS, finetune, run_dino, training_rows
+from dainet.dino_stage import run_dino, training_rows
+from dainet.dino_training import HISTORY_COLUMNS, finetune
 from dainet.protocol import Classes
 from dainet.settings import DinoSettings, Settings
 from dainet.store import UNFINISHED, StageResult
@@ -226,7 +227,7 @@ def test_stage_trains_once_on_training_slices_only(
         seen.append(args[2][args[3]])
         finetune(*args)
 
-    monkeypatch.setattr(dino_training, "finetune", watched)
+    monkeypatch.setattr(dino_stage, "finetune", watched)
     result = run_dino(tiny, prepared, CPU)
     assert run_dino(tiny, prepared, CPU) == result
     assert len(seen) == 1

@@ -77,9 +77,9 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
 }
 VERSIONS = {
     "dainet.data.prepared": "prepared",
-    "dainet.dino_training": "dino",
+    "dainet.dino_stage": "dino",
     "dainet.attention": "attention",
-    "dainet.training": "segmentation",
+    "dainet.segmentation_stage": "segmentation",
     "dainet.evaluation": "scores",
 }
 

@@ -8,9 +8,10 @@ from safetensors.torch import load_file
 
 from dainet.device import choose_device
 from dainet.models import build
+from dainet.segmentation_stage import run_segmentation
 from dainet.settings import AttentionSettings
 from dainet.slices import SliceData
-from dainet.training import mean_volume_dsc, poly_factor, run_segmentation, train
+from dainet.training import mean_volume_dsc, poly_factor, train
 
 
 @pytest.fixture
