@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Device", "choose_device", "device_settings", "hardware"]
+__all__ = ["Device", "choose_device", "device_settings", "gpu_names", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ def device_settings(device: torch.device, native_bf16: bool) -> Device:
     )
 
 
+def gpu_names() -> list[str]:
+    """The CUDA devices of this machine, as `choose_device` takes them."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
 def hardware() -> dict[str, str | int]:
     """For records: the accelerator by name ("none" where there is just a processor), and the number of threads."""
     kind = _best_available()
@@ -86,6 +91,8 @@ def _own_gpu(device: torch.device) -> torch.device:
     own = torch.device("cuda", int(local_rank)) if local_rank else device
     if (own.index or 0) >= count:
         raise ValueError(f"device {str(own)!r} asked for, but torch finds {count}; lower n_processes, or name another")
+    if local_rank:
+        torch.cuda.set_device(own)  # collectives of Python objects go through the current one
     return own
 
 

@@ -62,7 +62,7 @@ def run_segmentation(
 def fit(settings: Settings, name: str, seed: int, prepared: Prepared, data: SliceData, folder: Path) -> None:
     """Train one network from its seed, see `run_segmentation`; every one of several processes calls it."""
     log.info("%s, seed %d", name, seed)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = _network(settings, name, data)
     train(model, settings.segmentation, seed, prepared, data, folder)

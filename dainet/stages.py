@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from filelock import FileLock, Timeout
 
 from dainet import pipeline
+from dainet.device import gpu_names
 from dainet.settings import Settings
 from dainet.store import StageResult, named_lock
 
@@ -56,14 +56,14 @@ def free_device(device: str) -> Iterator[str]:
 
     Other names, and "auto" where torch sees one GPU or none (as in a job of SLURM or Kubernetes), stay as they are.
     """
-    count = torch.cuda.device_count() if device == "auto" else 0
-    if count < 2:
+    names = gpu_names() if device == "auto" else []
+    if len(names) < 2:
         yield device
         return
-    locks = [named_lock(f"gpu-{platform.node()}-{number}") for number in range(count)]
+    locks = [named_lock(f"gpu-{platform.node()}-{number}") for number in range(len(names))]
     number = _first_free(locks)
     try:
-        yield f"cuda:{number}"
+        yield names[number]
     finally:
         locks[number].release()
 

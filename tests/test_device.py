@@ -11,6 +11,9 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    return current
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,7 @@ def test_each_process_takes_its_own_gpu(two_gpus, monkeypatch, name, local_rank,
     device = choose_device(name)
     assert str(device.torch_device) == expected
     assert device.collectives == ("gloo" if expected == "cpu" else "nccl")
+    assert two_gpus == ([device.torch_device] if local_rank and expected != "cpu" else [])
 
 
 @pytest.mark.parametrize(
