@@ -8,7 +8,7 @@ SOURCE ?= phantom
 PROFILE ?= tour
 ARGS ?=
 
-.PHONY: setup reproduce explorer test lint notebooks results bench clean
+.PHONY: setup reproduce explorer test check-units check-notebooks check-workflow lint notebooks results bench clean
 
 setup: $(VENV)/.ready
 
@@ -24,9 +24,16 @@ reproduce: setup
 explorer: setup
 	$(BIN)/python -m dainet explorer --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-test: setup lint
-	$(BIN)/python -m pytest
+test: check-units check-notebooks check-workflow
+
+check-units: setup lint
+	$(BIN)/python -m pytest --ignore tests/test_workflow.py
+
+check-notebooks: setup lint
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+
+check-workflow: setup lint
+	$(BIN)/python -m pytest tests/test_workflow.py
 
 lint: setup
 	$(BIN)/ruff check .
