@@ -29,6 +29,7 @@ __all__ = [
     "attention",
     "backbone",
     "finetune",
+    "network_data",
     "prepare",
     "prepare_for_vit",
     "score_heads",
@@ -134,12 +135,12 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:
     """Train one network with one seed without scoring it; `name` as in `dainet.models.build`."""
-    return run_segmentation(settings, name, seed, prepare(settings), _network_data(settings, name))
+    return run_segmentation(settings, name, seed, prepare(settings), network_data(settings, name))
 
 
 def train(settings: Settings, name: str, seed: int) -> Trained:
     """Train and score one network with one seed; `name` as in `dainet.models.build`."""
-    prepared, data = prepare(settings), _network_data(settings, name)
+    prepared, data = prepare(settings), network_data(settings, name)
     segmentation = run_segmentation(settings, name, seed, prepared, data)
     model = load_model(settings, name, segmentation, data)
     scored = run_scores(model, segmentation, prepared, data)
@@ -151,5 +152,6 @@ def scores(trained: Sequence[Trained]) -> pd.DataFrame:
     return pd.concat([item.cases for item in trained], ignore_index=True)
 
 
-def _network_data(settings: Settings, name: str) -> SliceData:
+def network_data(settings: Settings, name: str) -> SliceData:
+    """What `slice_data` gives, with maps for every network but the U-Net, which sees none."""
     return slice_data(settings, with_maps=name != "unet")

@@ -31,7 +31,7 @@ def _attention(settings: Settings, folder: Path, kind: str) -> None:
 
 
 def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:
-    prepared, data = pipeline.prepare(settings), pipeline.slice_data(settings, with_maps=name != "unet")
+    prepared, data = pipeline.prepare(settings), pipeline.network_data(settings, name)
     segmentation_stage.fit(settings, name, seed, prepared, data, folder)
 
 

@@ -82,7 +82,7 @@ def _qualitative_figure(settings: Mapping[str, Settings], scores: pd.DataFrame) 
     predictions, volume_scores, stages = {}, {}, {}
     for name, own in settings.items():
         trained = pipeline.train(own, name, seed=0)
-        predictions[name] = list(pipeline.slice_data(own, name != "unet").predict(trained.model, rows).cpu().numpy())
+        predictions[name] = list(pipeline.network_data(own, name).predict(trained.model, rows).cpu().numpy())
         strict = trained.cases[trained.cases["policy"] == "strict"].groupby("case_id")["dsc"].mean()
         volume_scores[name] = [float(strict[case]) for case in chosen.values()]
         stages[f"segmentation {name} seed 0"] = trained.segmentation.key
