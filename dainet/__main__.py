@@ -72,13 +72,13 @@ def explorer(
 def study(source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Run the trainings of the study (docs/reproduction.md) that are not there yet; start it twice to use two cores."""
     from dainet.study.pictures import draw_pictures
-    from dainet.study.plan import load_plan
+    from dainet.study.plan import load_more_seeds, load_plan
     from dainet.study.queue import run_queue, study_folder
     from dainet.study.report import read_scores
 
     where, folder = _overrides("acdc", source, weights, device, None), study_folder()
-    count = run_queue(load_plan(), where, folder)
-    draw_pictures(where, read_scores(folder).query("policy == 'strict'"), folder)
+    count = run_queue(load_plan() + load_more_seeds(), where, folder)
+    draw_pictures(where, read_scores(folder, load_plan()).query("policy == 'strict'"), folder)
     typer.echo(f"{count} trainings run here; scores and pictures: {folder}; tables: python -m dainet results")
 
 

@@ -8,8 +8,7 @@ from conftest import tiny_overrides
 
 from dainet import pipeline
 from dainet.study.pictures import draw_pictures
-from dainet.study.plan import load_plan
-from dainet.study.verdicts import PATIENTS
+from dainet.study.plan import PATIENTS, load_plan
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from conftest import tiny_overrides
 
 from dainet.models import build, parameter_count
-from dainet.study.plan import load_plan
+from dainet.study.plan import load_more_seeds, load_plan
 from dainet.study.queue import run_queue
 from dainet.verify import verify_folder
 
@@ -46,6 +47,14 @@ def test_the_wide_unet_is_the_width_nearest_to_the_parameters_of_the_dual_encode
     wide = next(t for t in load_plan() if t.model == "unet-wide").settings({}).segmentation.width
     target = parameter_count(build("dual-1111", width=16))
     assert wide == min(range(16, 32), key=lambda width: abs(parameter_count(build("unet", width=width)) - target))
+
+
+def test_more_seeds_differ_from_the_plan_in_nothing_but_the_seed():
+    plan, later = load_plan(), load_more_seeds()
+    assert not {training.seed for training in plan} & {training.seed for training in later}
+    assert [training.seed for training in later] == sorted(training.seed for training in later), "seed by seed"
+    first = {(t.model, t.patients): t for t in plan if t.seed == 0}
+    assert all(replace(training, seed=0) == first[training.model, 40] for training in later)
 
 
 def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(where, tmp_path):

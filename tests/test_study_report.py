@@ -10,7 +10,7 @@ from dainet.store import repository_root
 from dainet.study import charts, report, verdicts
 from dainet.study.calibration import error_rates
 from dainet.study.pictures import extreme_cases
-from dainet.study.plan import load_plan
+from dainet.study.plan import PATIENTS, load_more_seeds, load_plan
 
 FOLDER = repository_root() / "figures" / "acdc-study"
 CLAIM = {"claim": "b above a", "better": "b", "worse": "a", "class": "mean", "measure": "dsc", "paper": 1.0}
@@ -127,7 +127,7 @@ def test_tables_go_between_their_marks_and_nowhere_else():
 
 
 def test_every_claim_compares_trainings_of_the_plan():
-    models = {training.model for training in load_plan() if training.patients == verdicts.PATIENTS}
+    models = {training.model for training in load_plan() if training.patients == PATIENTS}
     for family in verdicts.load_claims().values():
         for claim in family:
             assert {claim["better"], claim["worse"]} <= models
@@ -155,7 +155,7 @@ def test_the_committed_tables_are_those_of_the_committed_scores():
 
 
 def test_every_committed_training_is_of_the_plan_with_all_its_test_patients_and_a_record():
-    names = {training.name: training for training in load_plan()}
+    names = {training.name: training for training in load_plan() + load_more_seeds()}
     found = [path.stem for path in (FOLDER / "scores").glob("*.csv")]
     assert set(found) <= set(names)
     for name in found:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dainet.statistics import patient_means
-from dainet.study.verdicts import PATIENTS, judge
+from dainet.study.plan import PATIENTS
+from dainet.study.verdicts import judge
 
 __all__ = ["error_rates"]
 

@@ -19,8 +19,7 @@ from dainet.data.volume import fullest_slice
 from dainet.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings
 from dainet.store import StageMissing, finished_only, repository_root
-from dainet.study.plan import load_plan
-from dainet.study.verdicts import PATIENTS
+from dainet.study.plan import PATIENTS, load_plan
 
 __all__ = ["draw_pictures", "extreme_cases"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -11,7 +11,9 @@ import yaml
 
 from dainet.settings import Settings, load_settings
 
-__all__ = ["Training", "load_plan"]
+__all__ = ["PATIENTS", "Training", "load_more_seeds", "load_plan"]
+
+PATIENTS = 40  # training patients of every training that a claim compares
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,24 @@ class Training:
 
 def load_plan(text: str | None = None) -> list[Training]:
     """The trainings of plan.yaml, or of a plan in the same form, in the order in which they are to run."""
-    plan = yaml.safe_load(text or files("dainet.study").joinpath("plan.yaml").read_text(encoding="utf-8"))
+    plan = _read(text)
     return [
         Training(row["model"], row["network"], patients, seed, plan["profile"], _overrides(plan, row, patients))
         for row in plan["trainings"]
         for patients in row["patients"]
         for seed in plan["seeds"]
     ]
+
+
+def load_more_seeds() -> list[Training]:
+    """The later trainings of plan.yaml: some of its networks with fresh seeds, seed by seed."""
+    later = _read()["more_seeds"]
+    first = {training.model: training for training in reversed(load_plan()) if training.patients == PATIENTS}
+    return [replace(first[model], seed=seed) for seed in later["seeds"] for model in later["models"]]
+
+
+def _read(text: str | None = None) -> dict[str, Any]:
+    return yaml.safe_load(text or files("dainet.study").joinpath("plan.yaml").read_text(encoding="utf-8"))
 
 
 def _overrides(plan: Mapping[str, Any], row: Mapping[str, Any], patients: int) -> dict[str, Any]:

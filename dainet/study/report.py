@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,15 @@ from dainet.settings import Settings
 from dainet.store import repository_root
 from dainet.study.calibration import error_rates
 from dainet.study.charts import forest_plot, learning_curves, regime_plot
-from dainet.study.plan import Training, load_plan
-from dainet.study.verdicts import PATIENTS, cost_verdict, judge, load_claims, regimes
+from dainet.study.plan import PATIENTS, Training, load_more_seeds, load_plan
+from dainet.study.verdicts import cost_verdict, judge, load_claims, regimes
 from dainet.tables import compare
 
 __all__ = ["fill_tables", "read_scores", "study_tables", "summary_table", "write_report"]
 
 NETWORK, HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
 _CLASSES = ("RV", "Myo", "LV")
+_TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": "Fresh seeds, judged by themselves"}
 
 
 def write_report(folder: Path) -> Path:
@@ -34,10 +35,11 @@ def write_report(folder: Path) -> Path:
         ValueError: there are no scores, or the report has no place for a table.
     """
     tables, report = study_tables(folder), repository_root() / "docs" / "reproduction.md"
-    strict = read_scores(folder).query("policy == 'strict'")
+    strict = read_scores(folder, load_plan()).query("policy == 'strict'")
     tables["table_calibration"] = _calibration_table(strict)
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
-    stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in _finished(folder)}
+    finished = _finished(folder, load_plan() + load_more_seeds())
+    stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in finished}
     for name, table in tables.items():
         save_table(table, name, settings, stages, _notes(name))
     _draw(strict, folder, settings, stages)
@@ -55,10 +57,10 @@ def summary_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of the study as text, by name: paper, controls, models, regimes, and heads where there are scores."""
-    scores = read_scores(folder)
+    """The tables of the study as text, by name: one per family of claims, models, regimes, and heads if scored."""
+    scores = read_scores(folder, load_plan())
     strict = scores[scores["policy"] == "strict"]
-    tables = {f"table_{name}": _claims_table(judge(strict, claims)) for name, claims in load_claims().items()}
+    tables = {f"table_{name}": _claims_table(family) for name, family in _judged(strict, folder).items()}
     tables["table_paper"] = pd.concat([tables["table_paper"], _cost_row()]).fillna("")
     tables |= {"table_models": _models_table(scores), "table_regimes": _regimes_table(strict)}
     if (folder / "heads.csv").is_file():
@@ -66,13 +68,21 @@ def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def read_scores(folder: Path) -> pd.DataFrame:
-    """The per-case scores of all finished trainings, in the order of the plan; see `dainet.study.queue`."""
-    parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder)]
+def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
+    """The per-case scores of the plan's finished trainings, in its order; see `dainet.study.queue`."""
+    parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
     tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
     if not tables:
         raise ValueError(f"{folder / 'scores'} holds no scores of the plan; run `python -m dainet study` first")
     return pd.concat(tables, ignore_index=True)
+
+
+def _judged(strict: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
+    """Every family of claims with verdicts: `strict` holds the plan's own scores, more_seeds has its own."""
+    later, claims = load_more_seeds(), load_claims()
+    fresh = read_scores(folder, later) if _finished(folder, later) else strict[:0]
+    own = {"more_seeds": fresh[fresh["policy"] == "strict"]}
+    return {name: judge(own.get(name, strict), family) for name, family in claims.items()}
 
 
 def _claims_table(family: pd.DataFrame) -> pd.DataFrame:
@@ -124,10 +134,10 @@ def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _draw(strict: pd.DataFrame, folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
-    claims = load_claims()
-    titles = {"The paper's claims": judge(strict, claims["paper"]), "Controls": judge(strict, claims["controls"])}
+    families = _judged(strict, folder)
+    titles = {title: families[name] for name, title in _TITLES.items()}
     curves: dict[str, list[pd.DataFrame]] = {}
-    for training in _finished(folder):
+    for training in _finished(folder, load_plan()):
         if training.patients == PATIENTS:
             path = folder / "histories" / f"{training.name}.csv"
             curves.setdefault(training.model, []).append(pd.read_csv(path))
@@ -137,8 +147,8 @@ def _draw(strict: pd.DataFrame, folder: Path, settings: Settings, stages: Mappin
         save_figure(forest_plot(titles), "forest", settings, stages)
 
 
-def _finished(folder: Path) -> list[Training]:
-    return [training for training in load_plan() if (folder / "scores" / f"{training.name}.csv").is_file()]
+def _finished(folder: Path, plan: Sequence[Training]) -> list[Training]:
+    return [training for training in plan if (folder / "scores" / f"{training.name}.csv").is_file()]
 
 
 def _record(folder: Path, training: Training) -> dict[str, Any]:
@@ -154,6 +164,8 @@ def _notes(name: str) -> list[str]:
         return [common.replace(f"{PATIENTS} training", "5 to 70 training")]
     if name == "table_models":
         return [common, "HD95 in voxels. paper: as printed, one run each, 70 training patients, width 64, 224 px."]
+    if name == "table_more_seeds":
+        common = common.replace("three seeds", f"{len({training.seed for training in load_more_seeds()})} fresh seeds")
     rule = (
         "Verdict, intervals and p: see docs/claims.md, written before the first training. p: Wilcoxon over patients, "
     )

@@ -11,17 +11,17 @@ import yaml
 from statsmodels.stats.multitest import multipletests
 
 from dainet.statistics import paired_differences, patient_means, seeded_interval
+from dainet.study.plan import PATIENTS
 
-__all__ = ["PATIENTS", "cost_verdict", "judge", "load_claims", "regimes"]
+__all__ = ["cost_verdict", "judge", "load_claims", "regimes"]
 
-PATIENTS = 40  # training patients of every training that a claim compares
 _SEEDS = 3
 _LEVEL = 0.05
 _SIDE = {"dsc": 1, "hd95_vox": -1}  # which sign of better - worse is as claimed: distances are better where smaller
 
 
 def load_claims() -> dict[str, list[dict[str, Any]]]:
-    """The families "paper" and "controls", each a list of comparisons as in claims.yaml; `measure` is always there."""
+    """The families paper, controls and more_seeds: lists of comparisons as in claims.yaml, always with `measure`."""
     text = files("dainet.study").joinpath("claims.yaml").read_text(encoding="utf-8")
     return {name: [{"measure": "dsc"} | claim for claim in family] for name, family in yaml.safe_load(text).items()}
 
