@@ -138,9 +138,18 @@ def test_charts_draw_what_has_run():
     families = {"claims": verdicts.judge(scores, [CLAIM, CLAIM | {"better": "missing"}])}
     panels = charts.forest_plot(families).axes
     assert len(panels) == 1 and len(panels[0].get_yticks()) == 1
-    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "dsc": [0.1, 0.2]})
-    assert len(charts.learning_curves({"unet": [history, history * 2]}).axes[0].lines) == 1
     assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
+
+
+def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_first_network():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "dsc": [0.1, 0.2]})
+    better = [history.assign(dsc=values) for values in ([0.3, 0.4], [0.5, 0.8], [0.4, 0.9])]
+    panels = charts.learning_curves({"unet": [history], "dual": better}).axes
+    assert [panel.get_title() for panel in panels] == ["unet", "dual", "", ""]
+    grey, own = panels[3].lines
+    assert list(grey.get_ydata()) == [0.1, 0.2] and list(own.get_ydata()) == pytest.approx([0.4, 0.7])
+    band = panels[3].collections[1].get_paths()[0].vertices
+    assert {(x, round(y, 6)) for x, y in band} == {(1, 0.3), (1, 0.5), (2, 0.4), (2, 0.9)}
 
 
 def test_the_committed_tables_are_those_of_the_committed_scores():

@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
-from dainet.charts import label_axes, new_figure
+from dainet.charts import WIDTH, label_axes, new_figure
 
 __all__ = ["forest_plot", "learning_curves", "regime_plot"]
 
+_ACROSS = 6  # networks side by side
 VERDICT_COLOURS = {"supports": "#009e73", "contradicts": "#d55e00", "cannot tell": "#555555"}
 
 
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Training loss and validation DSC over the epochs: mean over seeds as a line, lowest to highest as a band.
+    """Training loss and validation DSC over the epochs, two panels per network, the first network in grey behind it.
+
+    A line is the mean over seeds, its band goes from the lowest to the highest.
 
     Args:
         histories: model -> one table per seed with the columns epoch, loss and dsc (0..1).
     """
-    colours = dict(zip(histories, sns.color_palette("husl", len(histories)), strict=True))
-    figure = new_figure(11, 4.6)
-    panels = figure.subplots(1, 2)
-    for panel, column, text in zip(panels, ("loss", "dsc"), ("Training loss", "Validation DSC"), strict=True):
-        for model, seeds in histories.items():
-            values = pd.concat([history.set_index("epoch")[column] for history in seeds], axis=1)
-            panel.plot(values.index, values.mean(axis=1), color=colours[model], linewidth=1.5, label=model)
-            panel.fill_between(values.index, values.min(axis=1), values.max(axis=1), color=colours[model], alpha=0.15)
-        label_axes(panel, "Epoch", text)
-    panels[0].set_yscale("log")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), fontsize=9, frameon=False)
+    tables, first = {model: pd.concat(seeds) for model, seeds in histories.items()}, next(iter(histories))
+    losses = pd.concat(tables.values())["loss"]
+    blocks = math.ceil(len(tables) / _ACROSS)
+    figure = new_figure(WIDTH, 4 * blocks)
+    panels = figure.subplots(2 * blocks, _ACROSS, sharex=True, sharey="row", squeeze=False)
+    pairs = [panels[2 * block : 2 * block + 2, column] for block in range(blocks) for column in range(_ACROSS)]
+    for (model, table), (loss, dsc) in zip(tables.items(), pairs, strict=False):
+        for lines, colour in ((tables[first], "#999999"), (table, "#0072b2")):
+            _bands(loss, dsc, lines, colour)
+        loss.set_title(model, fontsize=9)
+        loss.set(yscale="log", ylim=(0.9 * losses.min(), 1.1 * losses.max()))
+        loss.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_locator=NullLocator())
+        dsc.set_ylim(0, 1)
+    for panel in np.ravel(pairs[len(tables) :]):
+        panel.remove()
     return figure
+
+
+def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, colour: str) -> None:
+    for panel, measure, text in ((loss, "loss", "Training loss"), (dsc, "dsc", "Validation DSC")):
+        sns.lineplot(table, x="epoch", y=measure, errorbar=("pi", 100), color=colour, ax=panel)
+        label_axes(panel, "Epoch", text)
+        panel.label_outer()
 
 
 def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
