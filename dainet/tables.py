@@ -11,7 +11,7 @@ from dainet.data.prepared import Prepared
 from dainet.settings import Settings
 from dainet.statistics import summarise
 
-__all__ = ["compare", "policies", "protocol_notes"]
+__all__ = ["compare", "policies", "protocol_notes", "spread"]
 
 
 def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def policies(scores: pd.DataFrame) -> pd.DataFrame:
     columns = {"dsc": "DSC (%)", "hd95_vox": "HD95 (voxels)", "hd95_mm": "HD95 (mm)"}
     rows = []
     for _, line in overall.iterrows():
-        numbers = {title: _number(line[value], line[f"{value}_std"]) for value, title in columns.items()}
+        numbers = {title: spread(line[value], line[f"{value}_std"]) for value, title in columns.items()}
         rows.append({"Network": line["model"], "Policy": line["policy"], "Seeds": str(line["seeds"])} | numbers)
     return pd.DataFrame(rows)
 
@@ -98,14 +98,15 @@ def _paper_row(line: Mapping[Hashable, Any], class_names: Sequence[str]) -> dict
 
 def _our_row(model: str, ours: pd.DataFrame, class_names: Sequence[str], paper: float | None) -> dict[str, str]:
     mean = ours.loc[(model, "mean")]
-    row = {"Method": model, "By": "here", "DSC (%)": _number(mean["dsc"], mean["dsc_std"])}
-    row["HD95 (voxels)"] = _number(mean["hd95_vox"], mean["hd95_vox_std"])
+    row = {"Method": model, "By": "here", "DSC (%)": spread(mean["dsc"], mean["dsc_std"])}
+    row["HD95 (voxels)"] = spread(mean["hd95_vox"], mean["hd95_vox_std"])
     row["Difference"] = "" if paper is None else f"{mean['dsc'] - paper:+.2f}"
     cells = {name: ours.loc[(model, name)] for name in class_names}
-    return row | {name: _number(cell["dsc"], cell["dsc_std"]) for name, cell in cells.items()}
+    return row | {name: spread(cell["dsc"], cell["dsc_std"]) for name, cell in cells.items()}
 
 
-def _number(mean: float, deviation: float) -> str:
+def spread(mean: float, deviation: float) -> str:
+    """Mean ± deviation as text; without a deviation (one seed) the mean alone, without a mean nothing."""
     if pd.isna(mean):
         return ""
     return f"{mean:.2f}" if pd.isna(deviation) else f"{mean:.2f} ± {deviation:.2f}"

@@ -112,6 +112,12 @@ def test_regimes_compare_where_both_ran():
     assert list(table["train_patients"]) == [5] and table["difference"].item() == pytest.approx(10, abs=1)
 
 
+def test_a_single_seed_has_no_deviation_in_the_table():
+    parts = pd.concat([network(name, [0.8]) for name in ("unet", "dual-1111")])
+    row = report._regimes_table(parts).iloc[0]
+    assert row["Seeds"] == "1" and "±" not in row["unet DSC (%)"] and "nan" not in "".join(row)
+
+
 def test_extreme_cases_are_chosen_by_score():
     scores = network("dual-1111", [0.8] * 3).assign(dsc=lambda t: t["patient"].str[1:].astype(int) / 20)
     assert extreme_cases(scores, "dual-1111") == {"best": "p19_ED", "median": "p09_ED", "worst": "p00_ED"}

@@ -19,7 +19,7 @@ from dainet.study.calibration import error_rates
 from dainet.study.charts import forest_plot, learning_curves, regime_plot
 from dainet.study.plan import PATIENTS, Training, load_more_seeds, load_plan
 from dainet.study.verdicts import cost_verdict, judge, load_claims, regimes
-from dainet.tables import compare
+from dainet.tables import compare, spread
 
 __all__ = ["fill_tables", "read_scores", "study_tables", "summary_table", "write_report"]
 
@@ -108,8 +108,8 @@ def _regimes_table(strict: pd.DataFrame) -> pd.DataFrame:
         {
             "Training patients": str(line["train_patients"]),
             "Seeds": str(line["seeds"]),
-            "unet DSC (%)": _spread(line["second_mean"], line["second_std"]),
-            "dual-1111 DSC (%)": _spread(line["first_mean"], line["first_std"]),
+            "unet DSC (%)": spread(line["second_mean"], line["second_std"]),
+            "dual-1111 DSC (%)": spread(line["first_mean"], line["first_std"]),
             "Difference": f"{line['difference']:+.2f}",
             "95 % interval (patients and seeds)": _interval(line["low_seeds"], line["high_seeds"]),
         }
@@ -194,14 +194,14 @@ def _heads_table(heads: pd.DataFrame) -> pd.DataFrame:
     return table.round(3).reset_index().rename(columns=titles).astype(str)
 
 
-def _claim_row(line: dict[str, object]) -> dict[str, str]:
+def _claim_row(line: dict[str, Any]) -> dict[str, str]:
     unit = "DSC of LV" if line["class"] == "LV" else {"dsc": "DSC", "hd95_vox": "HD95"}[str(line["measure"])]
     row = {"Claim": str(line["claim"]), "Comparison": f"{line['better']} - {line['worse']} ({unit})"}
     if "paper" in line:
         row["Paper"] = f"{line['paper']:+.2f}"
     if line["verdict"] != "not run":
-        row |= {"First": _spread(line["better_mean"], line["better_std"])}
-        row |= {"Second": _spread(line["worse_mean"], line["worse_std"]), "Difference": f"{line['difference']:+.2f}"}
+        row |= {"First": spread(line["better_mean"], line["better_std"])}
+        row |= {"Second": spread(line["worse_mean"], line["worse_std"]), "Difference": f"{line['difference']:+.2f}"}
         row["95 % (patients)"] = _interval(line["low"], line["high"])
         row["95 % (patients and seeds)"] = _interval(line["low_seeds"], line["high_seeds"])
         row |= {"p": f"{line['p']:.2g}", "Cohen's d": f"{line['d']:+.2f}"}
@@ -228,10 +228,6 @@ def _parameters(method: str) -> str:
     training = trained[method]
     width = training.settings({}).segmentation.width
     return f"{parameter_count(build(training.network, width=width)) / 1e6:.2f}"
-
-
-def _spread(mean: object, deviation: object) -> str:
-    return f"{mean:.2f} ± {deviation:.2f}"
 
 
 def _interval(low: object, high: object) -> str:
