@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from dainet.runs import lineage
 from dainet.settings import Settings
-from dainet.store import explained_disk, hash_file, provenance, repository_root, runs_folder
+from dainet.store import explained_disk, hash_file, repository_root, runs_folder, write_record
 
 _ENDINGS = (".png", ".pdf", ".csv", ".md", ".tex")
 _OTHER = "another folder in the setting output"
@@ -84,9 +84,7 @@ def _write_record(path: Path, settings: Settings, stages: Mapping[str, str]) -> 
         {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
     )
     record["files"] = {file.name: hash_file(file) for file in written}
-    path.with_suffix(".json").write_text(
-        json.dumps(record | provenance(), indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    write_record(path.with_suffix(".json"), record)
 
 
 def _collapsed(stages: Mapping[str, str]) -> list[str]:

@@ -92,7 +92,8 @@ def _explanation(place: Path, task: str, status: int) -> str:
     failure = place / _FAILURE
     errors = (place / "stderr.txt").read_text(encoding="utf-8").splitlines() or [f"exit status {status}"]
     reason = failure.read_text(encoding="utf-8") if failure.is_file() else errors[-1]
-    return f"{task}: {reason}; the others were stopped; run the same again to go on after the last finished epoch"
+    again = "run the same again; a training goes on after its last finished epoch"
+    return f"{task}: {reason}; the others were stopped; {again}"
 
 
 def _agent(job: Path) -> None:

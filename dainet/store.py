@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 import dainet
+from dainet.files import write_complete
 
 __all__ = [
     "RECORD",
@@ -38,6 +39,7 @@ __all__ = [
     "repository_root",
     "run_stage",
     "runs_folder",
+    "write_record",
 ]
 
 log = logging.getLogger(__name__)
@@ -156,9 +158,9 @@ def _sha256(path: Path, status: tuple[int, ...]) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    text = json.dumps({**record, **provenance()}, indent=1, sort_keys=True)
-    (folder / RECORD).write_text(text, encoding="utf-8")
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write what made something, together with `provenance`, as JSON."""
+    write_complete(path, json.dumps({**record, **provenance()}, indent=1, sort_keys=True) + "\n")
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -212,7 +214,7 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
     try:
         (partial / RECORD).write_text(json.dumps(dict(record)), encoding="utf-8")  # what it is to become
         build(partial)
-        _write_record(partial, {**record, "files": _digests(partial)})
+        write_record(partial / RECORD, {**record, "files": _digests(partial)})
         os.replace(partial, done)
         shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     except BaseException as error:

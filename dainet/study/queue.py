@@ -18,7 +18,7 @@ from dainet.artefacts import public_settings
 from dainet.files import write_complete
 from dainet.pipeline import Trained
 from dainet.settings import Settings
-from dainet.store import named_lock, provenance, repository_root
+from dainet.store import named_lock, repository_root, write_record
 from dainet.study.plan import Training
 
 __all__ = ["run_queue", "study_folder"]
@@ -89,7 +89,6 @@ def _publish(training: Training, settings: Settings, trained: Trained, folder: P
     tables = {"histories": pd.read_csv(stage.path / "history.csv"), "scores": cases}
     texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
     record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    text = json.dumps(record | provenance(), indent=1, sort_keys=True) + "\n"
-    write_complete(folder / "records" / f"{training.name}.json", text)
+    write_record(folder / "records" / f"{training.name}.json", record)
     for name, text in texts.items():
         write_complete(folder / "records" / name, text)
