@@ -15,6 +15,7 @@ import torch
 
 resource = pytest.importorskip("resource", reason="limits of time and memory need POSIX")
 
+import fuzz_kinds  # noqa: E402
 import fuzzing  # noqa: E402
 
 from dainet.data.check import check_source  # noqa: E402
@@ -25,7 +26,7 @@ from dainet.vit import load_vit  # noqa: E402
 COUNT = int(os.environ.get("DAINET_FUZZ", "156"))
 
 
-@pytest.mark.parametrize("kind", fuzzing.KINDS.values(), ids=list(fuzzing.KINDS))
+@pytest.mark.parametrize("kind", fuzz_kinds.KINDS.values(), ids=list(fuzz_kinds.KINDS))
 def test_undamaged_files_work(kind, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
@@ -37,7 +38,7 @@ def test_damaged_files_work_or_are_refused():
     before = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes = list(fuzzing.run(fuzzing.plan(COUNT)))
     assert [(one.kind, one.seed, one.finding) for one in outcomes if one.finding] == []
-    assert len(outcomes) == COUNT and {one.kind for one in outcomes if one.refusals} == set(fuzzing.KINDS)
+    assert len(outcomes) == COUNT and {one.kind for one in outcomes if one.refusals} == set(fuzz_kinds.KINDS)
     assert max(one.peak_bytes for one in outcomes) < before + fuzzing.GIBIBYTE
 
 
@@ -48,7 +49,7 @@ def test_a_reader_that_fails_is_found(evil, words, monkeypatch):
         return ()
 
     monkeypatch.setattr(fuzzing, "SECONDS", 1)
-    monkeypatch.setitem(fuzzing.KINDS, "npz", fuzzing.KINDS["npz"]._replace(read=read))
+    monkeypatch.setitem(fuzz_kinds.KINDS, "npz", fuzz_kinds.KINDS["npz"]._replace(read=read))
     first, second, other = fuzzing.run([("npz", 0), ("npz", 1), ("split CSV", 0)])
     assert words in first.finding and words in second.finding and not other.finding
 
@@ -95,14 +96,14 @@ def test_a_damaged_checkpoint(evil, tmp_path):
 
 
 def test_a_damaged_name_of_a_tensor_is_said_in_one_line(tmp_path):
-    (path,) = fuzzing.write_safetensors(tmp_path)
+    (path,) = fuzz_kinds.write_safetensors(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"attn.proj.weight", b"a&tn.proj.weight", 1))
     with pytest.raises(ValueError, match=r"^vit.safetensors: [^\n]*Missing key[^\n]*attn.proj.weight[^\n]*$"):
         load_vit(str(path))
 
 
 def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path):
-    (path,) = fuzzing.write_npz(tmp_path)
+    (path,) = fuzz_kinds.write_npz(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[:26] + b"\xff\xff" + content[28:])  # the length of the first name, so that data follow it
     (problem,) = check_source(DataSettings(source=str(tmp_path))).problems
