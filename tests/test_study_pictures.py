@@ -37,7 +37,19 @@ def test_what_is_finished_is_drawn_and_the_rest_is_named(where, folder, caplog):
     assert set(pd.read_csv(folder / "heads.csv")["weights"]) == {"pre-trained"}
     left_out = [message.split()[0] for message in caplog.messages]
     assert left_out == ["figure1_random", "figure1_finetuned", "figure3_qualitative"]
+    pd.DataFrame({"weights": ["fine-tuned"], "auroc": [0.5]}).to_csv(folder / "heads.csv", index=False)
     for name in ("unet", "single"):
         pipeline.train(plan[name].settings(where), name, seed=0)
     draw_pictures(where, scores, folder)
     assert (folder / "figure3_qualitative.png").is_file()
+    assert list(pd.read_csv(folder / "heads.csv")["weights"].unique()) == ["pre-trained", "fine-tuned"]
+
+
+def test_an_empty_cache_draws_nothing_and_loses_nothing(where, folder, monkeypatch, tmp_path):
+    folder.mkdir(parents=True)
+    (folder / "heads.csv").write_text("weights,auroc\nfine-tuned,0.5\n")
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "empty"))
+    scores = {"model": ["dual-1111"], "train_patients": [PATIENTS], "case_id": ["patient001_ED"], "dsc": [0.5]}
+    draw_pictures(where, pd.DataFrame(scores), folder)
+    assert {path.name for path in folder.iterdir()} == {"heads.csv"}
+    assert (folder / "heads.csv").read_text() == "weights,auroc\nfine-tuned,0.5\n"

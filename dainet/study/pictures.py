@@ -31,6 +31,8 @@ _KINDS = {"random": "random weights", "pretrained": "pre-trained", "finetuned": 
 def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) -> None:
     """Draw what the finished stages allow: figure1_KIND, figure3_qualitative, and `heads.csv`; nothing is trained.
 
+    What they do not allow stays as it is.
+
     Args:
         where: data, weights and device, by dotted name.
         scores: per case, strict policy; they choose the cases of Figure 3.
@@ -39,15 +41,17 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
     output = {"output": folder.relative_to(repository_root()).as_posix()}
     plan = {training.model: training for training in reversed(load_plan()) if training.patients == PATIENTS}
     settings = plan["dual-1111"].settings({**where, **output})
-    prepared, heads = pipeline.prepare(settings), []
+    prepared, heads = pipeline.prepare(settings), _stored_heads(folder)
     for kind, title in _KINDS.items():
         try:
             with finished_only():
                 _attention_figure(settings, prepared, kind)
-                heads.append(pipeline.score_heads(settings, kind).assign(weights=title))
+                heads[title] = pipeline.score_heads(settings, kind).assign(weights=title)
         except StageMissing as missing:
             log.warning("figure1_%s left out: %s", kind, missing)
-    pd.concat(heads).round(6).to_csv(folder / "heads.csv", index=False)
+    if heads:
+        table = pd.concat([heads[title] for title in _KINDS.values() if title in heads])
+        table.round(6).to_csv(folder / "heads.csv", index=False)
     try:
         with finished_only():
             _qualitative_figure({name: plan[name].settings({**where, **output}) for name in _COMPARED}, scores)
@@ -60,6 +64,12 @@ def extreme_cases(scores: pd.DataFrame, model: str) -> dict[str, str]:
     chosen = scores[(scores["model"] == model) & (scores["train_patients"] == PATIENTS)]
     means = chosen.groupby("case_id")["dsc"].mean().sort_values(ascending=False)
     return {"best": means.index[0], "median": means.index[len(means) // 2], "worst": means.index[-1]}
+
+
+def _stored_heads(folder: Path) -> dict[str, pd.DataFrame]:
+    """The scores of heads that an earlier call left: kind of weights -> lines."""
+    path = folder / "heads.csv"
+    return dict(iter(pd.read_csv(path).groupby("weights"))) if path.is_file() else {}
 
 
 def _attention_figure(settings: Settings, prepared: Prepared, kind: str) -> None:
