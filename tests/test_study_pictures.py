@@ -49,7 +49,8 @@ def test_an_empty_cache_draws_nothing_and_loses_nothing(where, folder, monkeypat
     folder.mkdir(parents=True)
     (folder / "heads.csv").write_text("weights,auroc\nfine-tuned,0.5\n")
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "empty"))
-    scores = {"model": ["dual-1111"], "train_patients": [PATIENTS], "case_id": ["patient001_ED"], "dsc": [0.5]}
+    case_id = next(iter(pipeline.prepare(load_plan()[0].settings(where)).volumes("test")))
+    scores = {"model": ["dual-1111"], "train_patients": [PATIENTS], "case_id": [case_id], "dsc": [0.5]}
     draw_pictures(where, pd.DataFrame(scores), folder)
     assert {path.name for path in folder.iterdir()} == {"heads.csv"}
     assert (folder / "heads.csv").read_text() == "weights,auroc\nfine-tuned,0.5\n"
