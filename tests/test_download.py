@@ -2,89 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import runpy
-import stat
 import sys
-import tarfile
 import threading
-import zipfile
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
+from servers import SECRET, TRAINING, Girder, Server, Synapse, btcv_zip, tree, zip_of
 from typer.testing import CliRunner
 
-from dainet.data import archive, download
-from dainet.data.archive import unpack
+from dainet.data import download
 from dainet.data.download import download_girder, download_synapse, read_secret
 from dainet.data.volume import DataError
 
-SECRET = "s3cret-t0ken"
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
-
-
-class Server(ThreadingHTTPServer):
-    """Files by identifier, sent whole or from the byte asked for; the kinds of server add their own answers."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.files: dict[str, bytes] = {}
-        self.cut: set[str] = set()  # the connection of these breaks halfway, once
-        self.ranges = True
-        self.fetched: list[tuple[str, str]] = []  # identifier, Range
-        self.tokens: set[str] = set()
-        self.answer: Callable[[str, dict[str, str]], object] = lambda path, query: 404  # JSON, or a status
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        address = urlsplit(self.path)
-        self.server.tokens |= {self.headers.get(name, "") for name in ("Girder-Token", "Authorization")}
-        if address.path.endswith("/download"):
-            return self.send_file(address.path.split("/")[-2])
-        length = int(self.headers.get("Content-Length", 0))
-        self.rfile.read(length)
-        answer = self.server.answer(address.path, {name: values[0] for name, values in parse_qs(address.query).items()})
-        status = answer if isinstance(answer, int) else 200
-        body = json.dumps(answer if status == 200 else {"reason": "refused"}).encode()
-        self.send(status, body, {"Content-Type": "application/json"})
-
-    do_POST = do_GET
-
-    def send_file(self, identifier: str) -> None:
-        wanted = self.headers.get("Range", "")
-        self.server.fetched.append((identifier, wanted))
-        content = self.server.files[identifier]
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
-        headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-        if identifier in self.server.cut:
-            self.server.cut.remove(identifier)
-            self.send(200, content[: len(content) // 2], {"Content-Length": str(len(content))})
-            self.close_connection = True
-        else:
-            self.send(206 if start else 200, content[start:], headers)
-
-    def send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -96,46 +29,6 @@ def server():
     running.server_close()
 
 
-class Girder:
-    """A fake Girder with a folder "root"; `add` puts files in it."""
-
-    def __init__(self, server: Server) -> None:
-        pytest.importorskip("girder_client", reason="pip install 'dainet[download]'")
-        self.server, self.api = server, f"{server.url}/api/v1"
-        self.folders: dict[str, str] = {}  # path -> name
-        self.items: dict[str, list[dict[str, object]]] = {}
-        self.hashes = True
-        server.answer = self.answer
-
-    def add(self, names: list[str], content: bytes = b"voxels" * 5000, **values: object) -> str:
-        """One file under folders of these names; returns its identifier."""
-        place = "root"
-        for name in names[:-1]:
-            self.folders[f"{place}>{name}"] = name
-            place = f"{place}>{name}"
-        identifier = f"file{len(self.server.files)}"
-        self.server.files[identifier] = content
-        record = {"_id": identifier, "name": names[-1], "size": len(content)} | values
-        if self.hashes:
-            record = {"sha512": hashlib.sha512(content).hexdigest()} | record
-        self.items.setdefault(place, []).append(record)
-        return identifier
-
-    def answer(self, path: str, query: dict[str, str]) -> object:
-        parts = path.removeprefix("/api/v1/").split("/")
-        offset = int(query.get("offset", 0))
-        if parts == ["folder"]:
-            children = [key for key in self.folders if key.rpartition(">")[0] == query["parentId"]]
-            return [{"_id": key, "name": self.folders[key]} for key in children][offset : offset + int(query["limit"])]
-        if parts == ["item"]:
-            return self.items.get(query["folderId"], [])[offset : offset + int(query["limit"])]
-        if parts[0] == "item" and parts[2] == "files":
-            return [file for files in self.items.values() for file in files if file["_id"] == parts[1]]
-        if parts == ["api_key", "token"]:
-            return {"authToken": {"token": "session-token"}, "user": {}} if query["key"] == SECRET else 401
-        return 404
-
-
 @pytest.fixture
 def girder(server):
     return Girder(server)
@@ -143,10 +36,6 @@ def girder(server):
 
 def fetch(girder: Girder, target: Path, key: str = "") -> list[str]:
     return [path.relative_to(target).as_posix() for path in download_girder(girder.api, "root", target, key)]
-
-
-def tree(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_whole_folder_tree_is_downloaded_once(girder, tmp_path):
@@ -257,59 +146,9 @@ def test_the_api_key_is_not_shown_when_the_server_is_away(girder, tmp_path, capl
 # ---- Synapse
 
 
-class Synapse:
-    """A fake of the three services that synapseclient calls; RawData.zip is its only file."""
-
-    def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        client = pytest.importorskip("synapseclient.client", reason="pip install 'dainet[download]'")
-        for name in ("repo", "auth", "fileHandle"):
-            monkeypatch.setitem(client.PRODUCTION_ENDPOINTS, f"{name}Endpoint", f"{server.url}/{name}/v1")
-        self.server, self.unmet = server, False
-        content = btcv_zip()
-        server.files["77"] = content
-        self.handle = {
-            "id": "77",
-            "concreteType": "org.sagebionetworks.repo.model.file.S3FileHandle",
-            "fileName": "RawData.zip",
-            "contentSize": len(content),
-            "contentMd5": hashlib.md5(content).hexdigest(),
-            "storageLocationId": 1,
-        }
-        server.answer = self.answer
-
-    def answer(self, path: str, query: dict[str, str]) -> object:
-        if path.endswith("/userProfile"):
-            right = f"Bearer {SECRET}" in self.server.tokens
-            return {"userName": "someone", "ownerId": "1"} if right else 401
-        if path.endswith("/fileHandle/batch"):
-            url = f"{self.server.url}/77/download"
-            return {"requestedFiles": [{"fileHandleId": "77", "fileHandle": self.handle, "preSignedURL": url}]}
-        if path.endswith("/bundle2"):
-            entity = {"id": "syn1", "name": "RawData.zip", "concreteType": "org.sagebionetworks.repo.model.FileEntity"}
-            entity |= {"parentId": "syn2", "dataFileHandleId": "77", "versionNumber": 1, "etag": "e"}
-            unmet = {"hasUnmetAccessRequirement": self.unmet}
-            parts = {
-                "entity": entity,
-                "entityType": "file",
-                "annotations": {"id": "syn1", "etag": "e", "annotations": {}},
-            }
-            return parts | {"fileHandles": [self.handle], "restrictionInformation": unmet}
-        return 404
-
-
 @pytest.fixture
 def synapse(server, monkeypatch):
     return Synapse(server, monkeypatch)
-
-
-TRAINING = [
-    f"RawData/Training/{kind}/{kind}{number}.nii.gz" for number in ("0001", "0002") for kind in ("img", "label")
-]
-
-
-def btcv_zip() -> bytes:
-    random = bytes(hashlib.sha256(str(i).encode()).digest()[0] for i in range(30000))
-    return zip_of({name: random for name in [*TRAINING, "RawData/Testing/img/img0061.nii.gz"]})
 
 
 def test_synapse_is_downloaded_once_and_unpacked(synapse, tmp_path):
@@ -410,99 +249,6 @@ def test_what_the_client_raises_becomes_one_line_without_the_token(stub, tmp_pat
     with pytest.raises(DataError, match=r"syn1: RuntimeError: 403 Forbidden Bearer \.\.\.; check the token") as caught:
         download_synapse("syn1", tmp_path, SECRET)
     assert "\n" not in str(caught.value)
-
-
-# ---- archives
-
-
-def zip_of(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as opened:
-        for name, content in members.items():
-            opened.writestr(name, content)
-    return buffer.getvalue()
-
-
-def tar_of(*members: tarfile.TarInfo, mode: str = "w:gz") -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as opened:
-        for member in members:
-            opened.addfile(member, io.BytesIO(b"x" * member.size))
-    return buffer.getvalue()
-
-
-def member(name: str, size: int = 5, **values: object) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.size = size
-    for key, value in values.items():
-        setattr(info, key, value)
-    return info
-
-
-def refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
-        unpack(tmp_path / name, tmp_path / "a" / "target")
-    assert name in str(caught.value) and "\n" not in str(caught.value)
-    assert tree(tmp_path) == {name} and not list((tmp_path / "a" / "target").iterdir())
-
-
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz"])
-def test_archives_are_unpacked(tmp_path, name):
-    members = [member("./Training", 0, type=tarfile.DIRTYPE), member("Training/img/a.nii.gz"), member("./b.txt", 0)]
-    content = tar_of(*members, mode="w" if name == "a.tar" else "w:gz")
-    if name == "a.zip":
-        content = zip_of({"Training/": b"", "Training/img/a.nii.gz": b"x" * 5, "b.txt": b""})
-    (tmp_path / name).write_bytes(content)
-    target = tmp_path / "target"
-    (target / f".partial-{name}").mkdir(parents=True)
-    (target / f".partial-{name}" / "left").write_text("by a killed run")
-    (target / "b.txt").write_text("old")
-    assert unpack(tmp_path / name, target) == [target / "Training/img/a.nii.gz", target / "b.txt"]
-    assert tree(target) == {"Training/img/a.nii.gz", "b.txt"} and (target / "b.txt").read_bytes() == b""
-
-
-EVIL_MEMBERS = ["../x", "/x", "a/../../x", "C:/x", "C:\\x", "..\\x", "a/..\\..\\x"]
-
-
-@pytest.mark.parametrize("name", EVIL_MEMBERS)
-def test_members_that_leave_the_target_are_refused(tmp_path, name):
-    refused(tmp_path, "evil.zip", zip_of({"good.txt": b"", name: b"x"}), "evil.zip: .*x' is not allowed")
-    (tmp_path / "evil.zip").unlink()
-    refused(tmp_path, "evil.tar.gz", tar_of(member("good.txt"), member(name)), "evil.tar.gz: .*x' is not allowed")
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind):
-    content = tar_of(member("good.txt"), member("bad", 0, type=kind, linkname="good.txt"))
-    refused(tmp_path, "a.tar.gz", content, "'bad' is a link or a device")
-
-
-def test_links_in_a_zip_are_refused(tmp_path):
-    info = zipfile.ZipInfo("bad")
-    info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as opened:
-        opened.writestr(info, "/etc/passwd")
-    refused(tmp_path, "a.zip", buffer.getvalue(), "'bad' is a link or a device")
-
-
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
-@pytest.mark.parametrize("damage", ["half", "no end", "one bit", "empty"])
-def test_damaged_archives_are_refused(tmp_path, name, damage):
-    content = tar_of(member("a", 5), member("b", 2000), mode="w" if name == "a.tar" else "w:gz")
-    if name == "a.zip":
-        content = zip_of({"a": b"xxxxx", "b": b"x" * 2000})
-    end = {"a.zip": -30, "a.tar": 3 * 512 + 2048, "a.tar.gz": -8}[name]  # a.tar: both members, no end mark
-    flipped = bytearray(content)
-    flipped[{"a.zip": 36, "a.tar": 1034, "a.tar.gz": -6}[name]] ^= 1  # content; name in a header; CRC
-    versions = {"half": content[: len(content) // 8], "no end": content[:end], "one bit": bytes(flipped), "empty": b""}
-    refused(tmp_path, name, versions[damage], "cannot be unpacked")
-
-
-def test_an_archive_that_does_not_fit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    refused(tmp_path, "bomb.zip", zip_of({"a": bytes(10**6)}), "bomb.zip unpacked needs .*make room")
 
 
 # ---- tokens and command lines

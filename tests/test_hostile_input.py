@@ -1,7 +1,8 @@
 """Files made to do harm: nothing in them is run, no other file is read or written, no memory is taken on their word.
 
-Elsewhere: archives that leave their folder in test_download.py; a pickle as npz, and headers of NIfTI and h5 that
-claim terabytes, in test_bad_input.py; strangers without the token, in a browser, in test_explorer_browser.py.
+Elsewhere: archives that leave their folder in test_archive.py; a pickle as npz, and headers of NIfTI and h5 that
+claim terabytes, in test_bad_nifti.py and test_bad_copies.py; strangers without the token, in a browser, in
+test_explorer_browser.py.
 """
 
 from __future__ import annotations
