@@ -24,6 +24,7 @@ from dainet.tables import compare, spread
 __all__ = ["fill_tables", "read_scores", "study_tables", "summary_table", "write_report"]
 
 NETWORK, HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
+_INTERVAL = "95 % (patients and seeds)"
 _CLASSES = ("RV", "Myo", "LV")
 _TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": "Fresh seeds, judged by themselves"}
 
@@ -50,10 +51,14 @@ def write_report(folder: Path) -> Path:
 
 
 def summary_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The claims of both families in short, for the README."""
+    """The claims of both families in short, for the README; beside some, what fresh seeds say."""
     both = pd.concat([tables["table_paper"], tables["table_controls"]]).fillna("")
-    columns = ["Claim", "Comparison", "Paper", "Difference", "95 % (patients and seeds)", "Verdict"]
-    return both[columns].rename(columns={"Difference": "Here"})
+    columns = ["Claim", "Comparison", "Paper", "Difference", _INTERVAL, "Verdict"]
+    fresh = tables["table_more_seeds"].reindex(columns=columns).fillna("").set_index("Comparison")
+    numbers = fresh["Difference"] + " (" + fresh[_INTERVAL] + "), "
+    again = numbers.where(fresh["Difference"] != "", "") + fresh["Verdict"]
+    short = both[columns].assign(**{"Fresh seeds": both["Comparison"].map(again).fillna("")})
+    return short.rename(columns={"Difference": "Here"})
 
 
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
@@ -203,7 +208,7 @@ def _claim_row(line: dict[str, Any]) -> dict[str, str]:
         row |= {"First": spread(line["better_mean"], line["better_std"])}
         row |= {"Second": spread(line["worse_mean"], line["worse_std"]), "Difference": f"{line['difference']:+.2f}"}
         row["95 % (patients)"] = _interval(line["low"], line["high"])
-        row["95 % (patients and seeds)"] = _interval(line["low_seeds"], line["high_seeds"])
+        row[_INTERVAL] = _interval(line["low_seeds"], line["high_seeds"])
         row |= {"p": f"{line['p']:.2g}", "Cohen's d": f"{line['d']:+.2f}"}
         row["As claimed in"] = f"{line['agreeing']:.0f} of {line['patients']:.0f}"
     return row | {"Verdict": str(line["verdict"])}
