@@ -54,7 +54,7 @@ def summary_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The claims of both families in short, for the README; beside some, what fresh seeds say."""
     both = pd.concat([tables["table_paper"], tables["table_controls"]]).fillna("")
     columns = ["Claim", "Comparison", "Paper", "Difference", _INTERVAL, "Verdict"]
-    fresh = tables["table_more_seeds"].reindex(columns=columns).fillna("").set_index("Comparison")
+    fresh = tables["table_more_seeds"].reindex(columns=columns, fill_value="").fillna("").set_index("Comparison")
     numbers = fresh["Difference"] + " (" + fresh[_INTERVAL] + "), "
     again = numbers.where(fresh["Difference"] != "", "") + fresh["Verdict"]
     short = both[columns].assign(**{"Fresh seeds": both["Comparison"].map(again).fillna("")})
