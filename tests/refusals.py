@@ -1,4 +1,4 @@
-"""What tests of bad input share: raw ACDC to be damaged, and what a refusal must look like."""
+"""What tests of bad input share: raw ACDC to be damaged, a pickle that does harm, and what a refusal must look like."""
 
 from __future__ import annotations
 
@@ -49,3 +49,13 @@ def raw_acdc(folder: Path) -> Pair:
         acdc_patient(folder / f"patient{number:03d}", seed=100 * number)
     stem = folder / "patient002" / "patient002_frame01"
     return Pair("acdc", "patient002_ED", Path(f"{stem}.nii.gz"), Path(f"{stem}_gt.nii.gz"))
+
+
+class Bomb:
+    """Unpickling it leaves a file behind."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)

@@ -13,19 +13,9 @@ import numpy as np
 import pytest
 from conftest import discs
 from formats import mtunet, save_npz, source, ssl4mis_slices, transunet
-from refusals import refused, settings
+from refusals import Bomb, refused, settings
 
 from dainet.data.check import check_source
-
-
-class Bomb:
-    """Unpickling it leaves a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
 
 
 def h5(**datasets: object) -> Callable[[Path], None]:

@@ -27,6 +27,7 @@ import torch
 from conftest import discs
 from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.serverapp import ServerApp
+from refusals import Bomb
 from safetensors.torch import save_file
 
 import dainet
@@ -44,16 +45,6 @@ from dainet.vit import DinoViT, load_vit
 
 TERABYTE = 10**12
 SCRIPT = "<script>alert(1)</script>"
-
-
-class Bomb:
-    """Unpickling it leaves a file behind."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.marker,)
 
 
 @pytest.fixture

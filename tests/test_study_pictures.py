@@ -8,7 +8,7 @@ from conftest import tiny_overrides
 
 from dainet import pipeline
 from dainet.study.pictures import draw_pictures
-from dainet.study.plan import PATIENTS, load_plan
+from dainet.study.plan import PATIENTS, first_trainings, load_plan
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_what_is_finished_is_drawn_and_the_rest_is_named(where, folder, caplog):
-    plan = {training.model: training for training in load_plan() if training.patients == PATIENTS}
+    plan = first_trainings()
     trained = pipeline.train(plan["dual-1111"].settings(where), "dual-1111", seed=0)
     scores = trained.cases.query("policy == 'strict'").assign(model="dual-1111", train_patients=PATIENTS)
     folder.mkdir(parents=True)

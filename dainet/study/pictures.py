@@ -19,7 +19,7 @@ from dainet.data.volume import fullest_slice
 from dainet.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings
 from dainet.store import StageMissing, finished_only, repository_root
-from dainet.study.plan import PATIENTS, load_plan
+from dainet.study.plan import PATIENTS, first_trainings
 
 __all__ = ["draw_pictures", "extreme_cases"]
 
@@ -39,7 +39,7 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
         folder: see `dainet.study.queue.study_folder`.
     """
     output = {"output": folder.relative_to(repository_root()).as_posix()}
-    plan = {training.model: training for training in reversed(load_plan()) if training.patients == PATIENTS}
+    plan = first_trainings()
     settings = plan["dual-1111"].settings({**where, **output})
     prepared, heads = pipeline.prepare(settings), _stored_heads(folder)
     for kind, title in _KINDS.items():

@@ -11,7 +11,7 @@ import yaml
 
 from dainet.settings import Settings, load_settings
 
-__all__ = ["PATIENTS", "Training", "load_more_seeds", "load_plan"]
+__all__ = ["PATIENTS", "Training", "first_trainings", "load_more_seeds", "load_plan"]
 
 PATIENTS = 40  # training patients of every training that a claim compares
 
@@ -52,10 +52,14 @@ def load_plan(text: str | None = None) -> list[Training]:
     ]
 
 
+def first_trainings() -> dict[str, Training]:
+    """The training of every network of the plan with `PATIENTS` training patients and its first seed, by model."""
+    return {training.model: training for training in reversed(load_plan()) if training.patients == PATIENTS}
+
+
 def load_more_seeds() -> list[Training]:
     """The later trainings of plan.yaml: some of its networks with fresh seeds, seed by seed."""
-    later = _read()["more_seeds"]
-    first = {training.model: training for training in reversed(load_plan()) if training.patients == PATIENTS}
+    later, first = _read()["more_seeds"], first_trainings()
     return [replace(first[model], seed=seed) for seed in later["seeds"] for model in later["models"]]
 
 

@@ -17,7 +17,7 @@ from dainet.settings import Settings
 from dainet.store import repository_root
 from dainet.study.calibration import error_rates
 from dainet.study.charts import forest_plot, learning_curves, regime_plot
-from dainet.study.plan import PATIENTS, Training, load_more_seeds, load_plan
+from dainet.study.plan import PATIENTS, Training, first_trainings, load_more_seeds, load_plan
 from dainet.study.verdicts import cost_verdict, judge, load_claims, regimes
 from dainet.tables import compare, spread
 
@@ -35,15 +35,15 @@ def write_report(folder: Path) -> Path:
     Raises:
         ValueError: there are no scores, or the report has no place for a table.
     """
-    tables, report = study_tables(folder), repository_root() / "docs" / "reproduction.md"
-    strict = read_scores(folder, load_plan()).query("policy == 'strict'")
-    tables["table_calibration"] = _calibration_table(strict)
+    scores, report = read_scores(folder, load_plan()), repository_root() / "docs" / "reproduction.md"
+    strict, families = scores.query("policy == 'strict'"), _judged(scores, folder)
+    tables = _tables(scores, families, folder) | {"table_calibration": _calibration_table(strict)}
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
     finished = _finished(folder, load_plan() + load_more_seeds())
     stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in finished}
     for name, table in tables.items():
         save_table(table, name, settings, stages, _notes(name))
-    _draw(strict, folder, settings, stages)
+    _draw(strict, families, folder, settings, stages)
     report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
     readme, summary = repository_root() / "README.md", {"table_summary": summary_table(tables)}
     readme.write_text(fill_tables(readme.read_text(encoding="utf-8"), summary), encoding="utf-8")
@@ -64,10 +64,14 @@ def summary_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """The tables of the study as text, by name: one per family of claims, models, regimes, and heads if scored."""
     scores = read_scores(folder, load_plan())
-    strict = scores[scores["policy"] == "strict"]
-    tables = {f"table_{name}": _claims_table(family) for name, family in _judged(strict, folder).items()}
+    return _tables(scores, _judged(scores, folder), folder)
+
+
+def _tables(scores: pd.DataFrame, families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.DataFrame]:
+    tables = {f"table_{name}": _claims_table(family) for name, family in families.items()}
     tables["table_paper"] = pd.concat([tables["table_paper"], _cost_row()]).fillna("")
-    tables |= {"table_models": _models_table(scores), "table_regimes": _regimes_table(strict)}
+    regimes_table = _regimes_table(scores.query("policy == 'strict'"))
+    tables |= {"table_models": _models_table(scores), "table_regimes": regimes_table}
     if (folder / "heads.csv").is_file():
         tables["table_heads"] = _heads_table(pd.read_csv(folder / "heads.csv"))
     return tables
@@ -82,12 +86,12 @@ def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _judged(strict: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
-    """Every family of claims with verdicts: `strict` holds the plan's own scores, more_seeds has its own."""
-    later, claims = load_more_seeds(), load_claims()
-    fresh = read_scores(folder, later) if _finished(folder, later) else strict[:0]
-    own = {"more_seeds": fresh[fresh["policy"] == "strict"]}
-    return {name: judge(own.get(name, strict), family) for name, family in claims.items()}
+def _judged(scores: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
+    """Every family of claims with verdicts: `scores` are those of the plan, more_seeds has its own."""
+    later = load_more_seeds()
+    own = {"more_seeds": read_scores(folder, later) if _finished(folder, later) else scores[:0]}
+    parts = {name: own.get(name, scores).query("policy == 'strict'") for name in load_claims()}
+    return {name: judge(parts[name], family) for name, family in load_claims().items()}
 
 
 def _claims_table(family: pd.DataFrame) -> pd.DataFrame:
@@ -138,8 +142,13 @@ def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
     return text
 
 
-def _draw(strict: pd.DataFrame, folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
-    families = _judged(strict, folder)
+def _draw(
+    strict: pd.DataFrame,
+    families: Mapping[str, pd.DataFrame],
+    folder: Path,
+    settings: Settings,
+    stages: Mapping[str, str],
+) -> None:
     titles = {title: families[name] for name, title in _TITLES.items()}
     curves: dict[str, list[pd.DataFrame]] = {}
     for training in _finished(folder, load_plan()):
@@ -161,31 +170,33 @@ def _record(folder: Path, training: Training) -> dict[str, Any]:
 
 
 def _notes(name: str) -> list[str]:
+    patients = "5 to 70" if name == "table_regimes" else PATIENTS
+    fresh = f"{len({training.seed for training in load_more_seeds()})} fresh"
     common = (
-        f"ACDC, {PATIENTS} training, 10 validation and all 20 test patients of the split mtunet; width 16, 128 px; "
+        f"ACDC, {patients} training, 10 validation and all 20 test patients of the split mtunet; width 16, 128 px; "
+        "checkpoint by validation DSC; strict policy for empty masks; mean ± standard deviation over "
+        f"{fresh if name == 'table_more_seeds' else 'three'} seeds."
     )
-    common += "checkpoint by validation DSC; strict policy for empty masks; mean ± standard deviation over three seeds."
     if name == "table_regimes":
-        return [common.replace(f"{PATIENTS} training", "5 to 70 training")]
+        return [common]
     if name == "table_models":
         return [common, "HD95 in voxels. paper: as printed, one run each, 70 training patients, width 64, 224 px."]
-    if name == "table_more_seeds":
-        common = common.replace("three seeds", f"{len({training.seed for training in load_more_seeds()})} fresh seeds")
     rule = (
-        "Verdict, intervals and p: see docs/claims.md, written before the first training. p: Wilcoxon over patients, "
+        "Verdict, intervals and p: see docs/claims.md, written before these trainings. p: Wilcoxon over patients, "
+        "Holm-corrected within the table. Difference: first network of the comparison minus second."
     )
-    return [common, rule + "Holm-corrected within the table. Difference: first network of the comparison minus second."]
+    return [common, rule]
 
 
 def _calibration_table(strict: pd.DataFrame) -> pd.DataFrame:
-    rates = {spread: error_rates(strict, spread) for spread in (0.25, 0.5, 1.0)}
+    rates = {deviation: error_rates(strict, deviation) for deviation in (0.25, 0.5, 1.0)}
     rows = [
         {
-            "Seeds differ by (points, standard deviation)": str(spread),
+            "Seeds differ by (points, standard deviation)": str(deviation),
             "95 % interval over patients excludes zero": f"{100 * rate['patients']:.0f} %",
             "The rule gives a verdict": f"{100 * rate['verdict']:.0f} %",
         }
-        for spread, rate in rates.items()
+        for deviation, rate in rates.items()
     ]
     return pd.DataFrame(rows)
 
@@ -227,7 +238,7 @@ def _cost_row() -> pd.DataFrame:
 
 def _parameters(method: str) -> str:
     """Of our rows, at the width at which they were trained."""
-    trained = {training.model: training for training in load_plan()}
+    trained = first_trainings()
     if method not in trained:
         return ""
     training = trained[method]
