@@ -170,6 +170,10 @@ def _record(folder: Path, training: Training) -> dict[str, Any]:
 
 
 def _notes(name: str) -> list[str]:
+    if name == "table_heads":
+        return ["ACDC, all test slices that show the class; the best head is picked on the same slices."]
+    if name == "table_calibration":
+        return ["Simulated pairs of networks that differ in nothing but their seeds; see docs/reproduction.md."]
     patients = "5 to 70" if name == "table_regimes" else PATIENTS
     fresh = f"{len({training.seed for training in load_more_seeds()})} fresh"
     common = (
