@@ -27,13 +27,13 @@ explorer: setup
 test: check-units check-notebooks check-workflow
 
 check-units: setup lint
-	$(BIN)/python -m pytest --ignore tests/test_workflow.py
+	$(BIN)/python -m pytest --ignore tests/end_to_end/test_workflow.py
 
 check-notebooks: setup lint
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 check-workflow: setup lint
-	$(BIN)/python -m pytest tests/test_workflow.py
+	$(BIN)/python -m pytest tests/end_to_end/test_workflow.py
 
 lint: setup
 	$(BIN)/ruff check .

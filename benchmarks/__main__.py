@@ -12,8 +12,8 @@ import typer
 
 from benchmarks import attention, batches, dino_step, explorer, networks, preparation, scaling, scores, training_step
 from benchmarks.timing import Comparison
+from dainet.cache.store import provenance
 from dainet.device import choose_device
-from dainet.store import provenance
 
 _PARTS = ("rows", "networks", "explorer", "scaling")
 _RESULTS = Path(__file__).parent / "results"

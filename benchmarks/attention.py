@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import Comparison, compare, count_flops, product_limit
-from dainet.attention import token_maps
+from dainet.attention.maps import token_maps
 from dainet.device import choose_device
-from dainet.vit import DinoViT, input_size, load_vit, set_fused_attention
+from dainet.vit.model import DinoViT, input_size, load_vit, set_fused_attention
 
 __all__ = ["ExplicitAttention", "comparisons"]
 

@@ -13,10 +13,10 @@ from scipy import ndimage
 from benchmarks.data import PAPER_SIZE, paper_size_slices
 from benchmarks.timing import Comparison, compare, copy_limit
 from dainet import pipeline
-from dainet.augment import random_transforms
 from dainet.device import choose_device
-from dainet.slices import SliceData
-from dainet.training import augmented_batch
+from dainet.segmentation.augment import random_transforms
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.training import augmented_batch
 
 __all__ = ["comparisons", "transunet_batch", "write_slices"]
 

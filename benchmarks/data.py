@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dainet import pipeline
 from dainet.device import Device
+from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
-from dainet.slices import SliceData
 
 __all__ = ["PAPER_SIZE", "paper_size_slices"]
 

@@ -15,9 +15,9 @@ import torch
 from benchmarks.costs import CHECKED_DINO
 from benchmarks.timing import PeakMemory
 from dainet.device import choose_device
-from dainet.dino_training import starting_state, train_step
-from dainet.views import multi_crop
-from dainet.vit import to_vit_input
+from dainet.dino.training import starting_state, train_step
+from dainet.dino.views import multi_crop
+from dainet.vit.model import to_vit_input
 
 __all__ = ["measured_gib"]
 

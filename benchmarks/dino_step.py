@@ -12,11 +12,11 @@ from lightly.transforms import DINOTransform
 from PIL import Image
 
 from benchmarks.timing import Comparison, compare
-from dainet import dino_training
 from dainet.device import choose_device
+from dainet.dino import training
+from dainet.dino.views import multi_crop
 from dainet.settings import DinoSettings
-from dainet.views import multi_crop
-from dainet.vit import set_fused_attention, to_vit_input
+from dainet.vit.model import set_fused_attention, to_vit_input
 
 __all__ = ["comparisons"]
 
@@ -48,12 +48,12 @@ def comparisons(weights: str, rounds: int = 3) -> Iterator[Comparison]:
         rounds,
     )
     device = choose_device("cpu")
-    state = dino_training.starting_state(_SETTINGS, weights, device)
+    state = training.starting_state(_SETTINGS, weights, device)
     peer = _Peer(weights)
     yield compare(
         f"DINO step, 2 + 8 views, batch {_BATCH}",
         "PIL crops an image at a time, float32, a pass per view",
-        lambda: dino_training.train_step(state, _SETTINGS, views(), device, 0, _NOW),
+        lambda: training.train_step(state, _SETTINGS, views(), device, 0, _NOW),
         lambda: peer.step(peer_views()),
         2.5,
         "same networks, loss and optimiser",
@@ -65,7 +65,7 @@ class _Peer:
     """Student, teacher and update in float32 with timm's own attention; lightly's loss and moving average."""
 
     def __init__(self, weights: str) -> None:
-        state = dino_training.starting_state(_SETTINGS, weights, choose_device("cpu"))
+        state = training.starting_state(_SETTINGS, weights, choose_device("cpu"))
         self.student, self.teacher = state.student, state.teacher
         set_fused_attention(self.student, True)
         set_fused_attention(self.teacher, True)

@@ -15,15 +15,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.timing import count_flops
-from dainet.attention import token_maps
+from dainet.attention.maps import token_maps
 from dainet.device import Device, device_settings
-from dainet.dino import parameter_groups
-from dainet.dino_training import starting_state, train_step
-from dainet.losses import segmentation_loss
-from dainet.models import build
+from dainet.dino.formulas import parameter_groups
+from dainet.dino.training import starting_state, train_step
+from dainet.dino.views import multi_crop
+from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.networks import build
 from dainet.settings import DinoSettings, SegmentationSettings
-from dainet.views import multi_crop
-from dainet.vit import set_fused_attention, to_vit_input
+from dainet.vit.model import set_fused_attention, to_vit_input
 
 __all__ = ["Estimate", "PeakStorage", "dino_step", "extraction", "inference", "training_step"]
 
@@ -71,7 +71,7 @@ class PeakStorage(TorchDispatchMode):
 def training_step(
     name: str, classes: int, settings: SegmentationSettings, bfloat16: bool = True, optimised: bool = True
 ) -> Estimate:
-    """A step of `dainet.training.train_epoch`, without the augmentation; `optimised` = False leaves Adam out."""
+    """A step of `training.train_epoch`, without the augmentation; `optimised` = False leaves Adam out."""
     device = _device(bfloat16)
     with _without_data():
         model, inputs = _network(name, classes, settings, settings.batch_size)
@@ -104,7 +104,7 @@ def inference(name: str, classes: int, settings: SegmentationSettings, batch: in
 
 
 def dino_step(settings: DinoSettings, bfloat16: bool = True) -> Estimate:
-    """A step of `dainet.dino_training` with a ViT-S/16, its views included."""
+    """A step of `dainet.dino.training` with a ViT-S/16, its views included."""
     device, meta = _device(bfloat16), torch.device("meta")
     with meta:
         state = starting_state(settings, "random", device_settings(meta, bfloat16))
@@ -123,7 +123,7 @@ def dino_step(settings: DinoSettings, bfloat16: bool = True) -> Estimate:
 
 
 def extraction(size: int, batch: int, bfloat16: bool = True) -> Estimate:
-    """A batch of `dainet.attention.run_attention` with a ViT-S/16."""
+    """A batch of `dainet.attention.maps.run_attention` with a ViT-S/16."""
     device, meta = _device(bfloat16), torch.device("meta")
     with meta:
         vit = starting_state(DinoSettings(out_dim=2), "random", device_settings(meta, bfloat16)).teacher.backbone

@@ -18,13 +18,13 @@ import torch
 
 from benchmarks.timing import PeakMemory, seconds
 from dainet import pipeline
-from dainet.attention import extract
-from dainet.augment import augment, random_transforms
+from dainet.attention.maps import extract
+from dainet.cache.atomic import growing_array
 from dainet.device import choose_device
-from dainet.dino_training import finetune
-from dainet.files import growing_array
+from dainet.dino.training import finetune
+from dainet.segmentation.augment import augment, random_transforms
 from dainet.settings import Settings, load_settings
-from dainet.vit import load_vit
+from dainet.vit.model import load_vit
 
 __all__ = ["measured", "write_slices"]
 

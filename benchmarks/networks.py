@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from benchmarks.hybrid import HybridUNet
 from benchmarks.timing import PeakMemory, count_flops, interleaved
 from dainet.device import choose_device
-from dainet.losses import segmentation_loss
-from dainet.models import build, parameter_count
+from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.networks import build, parameter_count
 
 __all__ = ["NETWORKS", "cost_table", "matching_width"]
 

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from benchmarks.timing import Comparison, compare, product_limit
 from dainet.data import prepared
-from dainet.data.phantom import write_cardiac_phantoms
-from dainet.data.phantom_abdomen import write_abdomen_phantoms
+from dainet.data.phantoms.abdomen import write_abdomen_phantoms
+from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.data.preprocessing import normalise, resize_slices
 from dainet.data.sources import open_source
 from dainet.settings import DataSettings, load_settings

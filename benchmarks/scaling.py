@@ -21,16 +21,16 @@ from matplotlib.figure import Figure
 from benchmarks.data import PAPER_SIZE
 from benchmarks.timing import PeakMemory, seconds
 from dainet import pipeline
-from dainet.attention import open_attention, run_attention
-from dainet.charts import new_figure
+from dainet.attention.maps import open_attention, run_attention
+from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
-from dainet.evaluation import run_scores
-from dainet.models import build
-from dainet.slices import SliceData
-from dainet.store import StageResult
-from dainet.training import train_epoch
-from dainet.vit import load_vit
+from dainet.reporting.charts import new_figure
+from dainet.segmentation.evaluation import run_scores
+from dainet.segmentation.networks import build
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.training import train_epoch
+from dainet.vit.model import load_vit
 
 __all__ = ["TIMES", "curves", "scaling_figure", "storage_table"]
 

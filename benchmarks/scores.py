@@ -9,7 +9,7 @@ import numpy as np
 from medpy.metric import binary
 
 from benchmarks.timing import Comparison, compare, copy_limit
-from dainet.metrics import score_volume
+from dainet.segmentation.metrics import score_volume
 
 __all__ = ["ORGANS", "comparisons", "ct_volume"]
 

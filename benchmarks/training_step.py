@@ -11,9 +11,9 @@ from torch.optim.lr_scheduler import ConstantLR
 from benchmarks.data import PAPER_SIZE, paper_size_slices
 from benchmarks.timing import Comparison, compare, count_flops, product_limit
 from dainet.device import Device, choose_device
-from dainet.losses import segmentation_loss
-from dainet.models import build
-from dainet.training import train_epoch
+from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.networks import build
+from dainet.segmentation.training import train_epoch
 
 __all__ = ["PLAIN", "comparisons"]
 

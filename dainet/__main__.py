@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dainet.lessons import regenerate
-from dainet.processes import ProcessesFailed
-from dainet.reproduce import NotebookFailed, find_notebooks
-from dainet.reproduce import reproduce as run_notebooks
-from dainet.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
+from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
+from dainet.cache.store import repository_root, runs_folder
+from dainet.cache.verify import verify_folder
+from dainet.lessons.exercises import regenerate
+from dainet.lessons.reproduce import NotebookFailed, find_notebooks
+from dainet.lessons.reproduce import reproduce as run_notebooks
+from dainet.parallel.launch import ProcessesFailed
 from dainet.settings import load_settings, parse_override
-from dainet.store import repository_root, runs_folder
-from dainet.verify import verify_folder
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 _GO_ON = "interrupted; what is finished is kept, and the same command goes on after the last finished epoch"
@@ -71,10 +71,10 @@ def explorer(
 @app.command()
 def study(source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Run the trainings of the study (docs/reproduction.md) that are not there yet; start it twice to use two cores."""
-    from dainet.study.pictures import draw_pictures
-    from dainet.study.plan import load_more_seeds, load_plan
-    from dainet.study.queue import run_queue, study_folder
-    from dainet.study.report import read_scores
+    from study.pictures import draw_pictures
+    from study.plan import load_more_seeds, load_plan
+    from study.queue import run_queue, study_folder
+    from study.report import read_scores
 
     where, folder = _overrides("acdc", source, weights, device, None), study_folder()
     count = run_queue(load_plan() + load_more_seeds(), where, folder)
@@ -85,8 +85,8 @@ def study(source: Source = None, weights: Weights = None, device: Device = None)
 @app.command()
 def results() -> None:
     """Write every table and chart of the study anew from its committed scores, and the tables in its report."""
-    from dainet.study.queue import study_folder
-    from dainet.study.report import write_report
+    from study.queue import study_folder
+    from study.report import write_report
 
     typer.echo(f"tables and charts: {study_folder()}; report: {write_report(study_folder())}")
 

@@ -55,7 +55,7 @@ def device_settings(device: torch.device, native_bf16: bool) -> Device:
 
     bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
     train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
-    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/NOTES.md).
+    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/README.md).
 
     Args:
         device: of any kind that torch knows.

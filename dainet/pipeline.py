@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from dainet.attention import open_attention, resize_maps, run_attention
-from dainet.checkpoints import weights_hash
-from dainet.controls import run_control
+from dainet.attention.controls import run_control
+from dainet.attention.head_scores import head_scores
+from dainet.attention.maps import open_attention, resize_maps, run_attention
+from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
-from dainet.dino_stage import run_dino
-from dainet.evaluation import read_scores, run_scores
-from dainet.head_scores import head_scores
-from dainet.models import DAINet, UNet
-from dainet.segmentation_stage import load_model, run_segmentation
+from dainet.dino.stage import run_dino
+from dainet.segmentation.evaluation import read_scores, run_scores
+from dainet.segmentation.networks import DAINet, UNet
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.stage import load_model, run_segmentation
+from dainet.segmentation.training import monitored_volumes
 from dainet.settings import Settings
-from dainet.slices import SliceData
-from dainet.store import StageResult
-from dainet.training import monitored_volumes
-from dainet.vit import DinoViT, load_vit, randomised
+from dainet.vit.checkpoints import weights_hash
+from dainet.vit.model import DinoViT, load_vit, randomised
 
 __all__ = [
     "Trained",
@@ -113,7 +113,7 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
 
 
 def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:
-    """AUROC and IoU of every head against every class on the slices of a split (see `dainet.head_scores`).
+    """AUROC and IoU of every head against every class on the slices of a split (see `dainet.attention.head_scores`).
 
     The maps are resized as for the networks, but not rescaled. No label is used to make or choose a map.
     """
@@ -134,12 +134,12 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
 
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:
-    """Train one network with one seed without scoring it; `name` as in `dainet.models.build`."""
+    """Train one network with one seed without scoring it; `name` as in `dainet.segmentation.networks.build`."""
     return run_segmentation(settings, name, seed, prepare(settings), network_data(settings, name))
 
 
 def train(settings: Settings, name: str, seed: int) -> Trained:
-    """Train and score one network with one seed; `name` as in `dainet.models.build`."""
+    """Train and score one network with one seed; `name` as in `dainet.segmentation.networks.build`."""
     prepared, data = prepare(settings), network_data(settings, name)
     segmentation = run_segmentation(settings, name, seed, prepared, data)
     model = load_model(settings, name, segmentation, data)

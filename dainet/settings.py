@@ -86,10 +86,12 @@ class AttentionSettings(_Frozen):
     """From last-block attention to network input (paper section 4.2; PROTOCOL 4.3, 5.17-5.20)."""
 
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
-    control: Literal["none", "constant", "other-patient"] = "none"  # what replaces the maps; see dainet/controls.py
+    control: Literal["none", "constant", "other-patient"] = (
+        "none"  # what replaces the maps; see dainet/attention/controls.py
+    )
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # x patch nearest, then bilinear
     normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
-    compile: bool = False  # torch.compile for the extraction (benchmarks/NOTES.md)
+    compile: bool = False  # torch.compile for the extraction (benchmarks/README.md)
 
 
 class SegmentationSettings(_Frozen):
@@ -105,7 +107,7 @@ class SegmentationSettings(_Frozen):
     weight_decay: float = Field(1e-4, ge=0)  # L2 inside Adam, as MT-UNet
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
     augment: bool = True
-    compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/NOTES.md)
+    compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/README.md)
     sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as on one; GPUs only
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from dainet import pipeline
+from dainet.cache.store import StageResult, named_lock
 from dainet.device import gpu_names
 from dainet.settings import Settings
-from dainet.store import StageResult, named_lock
 
 __all__ = ["STAGES", "free_device", "run_named_stage"]
 
@@ -26,7 +26,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
     Args:
         settings: the run's settings.
         name: one of `STAGES`.
-        network: as in `dainet.models.build`; for "train" and "scores" only.
+        network: as in `dainet.segmentation.networks.build`; for "train" and "scores" only.
         seed: of the training; for "train" and "scores" only.
 
     Returns:

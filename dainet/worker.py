@@ -1,4 +1,4 @@
-"""What each of several processes does: its share of one task (see `dainet.processes`)."""
+"""What each of several processes does: its share of one task (see `dainet.parallel.launch`)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from typing import Any
 import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from dainet import attention, dino_stage, distributed, pipeline, segmentation_stage
+from dainet import pipeline
+from dainet.attention import maps
+from dainet.cache.store import finished_only
 from dainet.device import choose_device
-from dainet.processes import end_with_parent
+from dainet.dino import stage as dino_stage
+from dainet.parallel import collectives
+from dainet.parallel.launch import end_with_parent
+from dainet.segmentation import stage as segmentation_stage
 from dainet.settings import Settings
-from dainet.store import finished_only
 
 __all__ = ["TASKS"]
 
@@ -27,7 +31,7 @@ def _dino(settings: Settings, folder: Path) -> None:
 
 def _attention(settings: Settings, folder: Path, kind: str) -> None:
     images, device = pipeline.prepare_for_vit(settings).images, choose_device(settings.device)
-    attention.extract(settings, images, pipeline.backbone(settings, kind)[0], device, folder)
+    maps.extract(settings, images, pipeline.backbone(settings, kind)[0], device, folder)
 
 
 def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:
@@ -45,8 +49,8 @@ def main() -> None:
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     settings = Settings.model_validate(job["settings"])
-    with distributed.process_group(choose_device(settings.device)), finished_only():
-        if distributed.rank() == 0:
+    with collectives.process_group(choose_device(settings.device)), finished_only():
+        if collectives.rank() == 0:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
         TASKS[job["task"]](settings, Path(job["folder"]), **job["arguments"])
 

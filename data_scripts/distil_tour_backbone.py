@@ -17,14 +17,14 @@ import typer
 from torch import Tensor
 from torch.nn import functional as F
 
-from dainet.attention import resize_maps, token_maps
-from dainet.data.phantom import make_cardiac_patient
+from dainet.attention.head_scores import best_heads, head_scores
+from dainet.attention.maps import resize_maps, token_maps
+from dainet.cache.store import hash_file
+from dainet.data.phantoms.cardiac import make_cardiac_patient
 from dainet.data.preprocessing import normalise, resize_slices
 from dainet.device import Device, choose_device
-from dainet.head_scores import best_heads, head_scores
 from dainet.protocol import CLASSES
-from dainet.store import hash_file
-from dainet.vit import DinoViT, load_vit, randomised, save_vit, to_vit_input
+from dainet.vit.model import DinoViT, load_vit, randomised, save_vit, to_vit_input
 
 SEED = 1000  # of the phantoms and the training; the tour's own phantoms have seed 0
 TRAIN_PATIENTS = range(1, 61)
@@ -42,8 +42,10 @@ log = logging.getLogger(__name__)
 
 
 def main(
-    teacher: Annotated[Path, typer.Option(help="Weights of a ViT with 6 heads, as dainet.vit.load_vit reads them.")],
-    output: Annotated[Path, typer.Option(help="Where to write.")] = Path("dainet/weights/tour_vit.safetensors"),
+    teacher: Annotated[
+        Path, typer.Option(help="Weights of a ViT with 6 heads, as dainet.vit.model.load_vit reads them.")
+    ],
+    output: Annotated[Path, typer.Option(help="Where to write.")] = Path("dainet/vit/weights/tour_vit.safetensors"),
 ) -> None:
     """Make phantoms, record the teacher's attention on them, train the small ViT, score it on held-out phantoms."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

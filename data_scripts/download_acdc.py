@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dainet.data.download import ACDC_API, ACDC_FOLDER, download_girder, read_secret
+from dainet.data.download.servers import ACDC_API, ACDC_FOLDER, download_girder, read_secret
 
 __all__ = ["main"]
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dainet.data.download import BTCV_ENTITY, download_synapse, read_secret
+from dainet.data.download.servers import BTCV_ENTITY, download_synapse, read_secret
 
 __all__ = ["main"]
 

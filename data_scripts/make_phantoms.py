@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from dainet.data.phantom import write_cardiac_phantoms
-from dainet.data.phantom_abdomen import write_abdomen_phantoms
+from dainet.data.phantoms.abdomen import write_abdomen_phantoms
+from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 
 __all__ = ["main"]
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from dainet.cache.store import runs_folder
 from dainet.data.check import Report, check_source, report_text
 from dainet.data.prepared import run_prepared
 from dainet.data.sources import evenly_spaced
-from dainet.figures import slice_montage
+from dainet.reporting.figures import slice_montage
 from dainet.settings import DataSettings, load_settings
-from dainet.store import runs_folder
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 _PICTURES = 48  # on the sheet, evenly spaced over the cases

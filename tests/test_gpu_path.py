@@ -8,15 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gpu_steps
 import pytest
 import torch
-from gpu_steps import CUDA, FORWARD, STEPS, pretended_gpu, slices
 from torch._subclasses.fake_tensor import DynamicOutputShapeException
 
 import dainet
 from dainet.device import choose_device
-from dainet.losses import segmentation_loss
+from dainet.segmentation.losses import segmentation_loss
+from tests.helpers import gpu_steps
+from tests.helpers.gpu_steps import CUDA, FORWARD, STEPS, pretended_gpu, slices
 
 PACKAGE = Path(dainet.__file__).parent
 
@@ -25,7 +25,7 @@ PACKAGE = Path(dainet.__file__).parent
 def on_stand_in() -> dict[str, str]:
     """Step -> its error, or nothing; one process for all, because the stand-in cannot be taken away again."""
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
-    command = [sys.executable, gpu_steps.__file__]
+    command = [sys.executable, "-m", "tests.helpers.gpu_steps"]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)

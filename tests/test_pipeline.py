@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dainet import pipeline, store
-from dainet.attention import open_attention
+from dainet import pipeline
+from dainet.attention.maps import open_attention
+from dainet.cache import store
 
 
 def test_from_scans_to_scores_and_back_from_the_cache(tiny, runs):

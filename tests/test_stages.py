@@ -6,12 +6,12 @@ import threading
 
 import pytest
 import torch
-from conftest import tiny_overrides
 
 from dainet import __main__ as command_line
 from dainet import pipeline
+from dainet.cache.store import finished_only
 from dainet.stages import STAGES, free_device, run_named_stage
-from dainet.store import finished_only
+from tests.helpers.samples import tiny_overrides
 
 
 def test_every_stage_is_found_by_the_pipeline(tiny):

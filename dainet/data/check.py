@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
-from dainet.data.twins import find_twins
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.progress import progress
 from dainet.protocol import Classes

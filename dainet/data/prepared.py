@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dainet.cache.atomic import growing_array
+from dainet.cache.store import StageResult, hash_files, run_stage
+from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
-from dainet.data.twins import find_twins
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
-from dainet.files import growing_array
 from dainet.progress import progress
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
-from dainet.store import StageResult, hash_files, run_stage
 
 __all__ = ["Prepared", "run_prepared"]
 

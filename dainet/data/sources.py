@@ -11,17 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from dainet.data import exchange
-from dainet.data.acdc import find_acdc_cases, read_acdc_volume
-from dainet.data.label_order import ORDERS, check_order, detect_order, label_map, measure
-from dainet.data.nnunet import find_nnunet_cases, read_description, read_nnunet_volume
-from dainet.data.phantom import write_cardiac_phantoms
-from dainet.data.phantom_abdomen import write_abdomen_phantoms
-from dainet.data.synapse import find_btcv_cases, read_btcv_volume
+from dainet.cache.store import run_stage
+from dainet.data.formats import copies
+from dainet.data.formats.acdc import find_acdc_cases, read_acdc_volume
+from dainet.data.formats.btcv import find_btcv_cases, read_btcv_volume
+from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
+from dainet.data.formats.nnunet import find_nnunet_cases, read_description, read_nnunet_volume
+from dainet.data.phantoms.abdomen import write_abdomen_phantoms
+from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.data.volume import Case, DataError, Volume, checked
 from dainet.protocol import CLASSES, Classes
 from dainet.settings import DataSettings
-from dainet.store import run_stage
 
 __all__ = ["FORMATS", "PHANTOM_SEED", "Format", "Source", "evenly_spaced", "open_source", "source_folder"]
 
@@ -44,20 +44,18 @@ class Format:
 
 _ACDC = Format("raw ACDC (patientXXX folders with Info.cfg)", "acdc", find_acdc_cases, read_acdc_volume)
 _SSL4MIS_VOLUMES = Format(
-    "SSL4MIS volumes (patientXXX_frameYY.h5)", "acdc", exchange.find_ssl4mis_volumes, exchange.read_ssl4mis_volume
+    "SSL4MIS volumes (patientXXX_frameYY.h5)", "acdc", copies.find_ssl4mis_volumes, copies.read_ssl4mis_volume
 )
 _SSL4MIS_SLICES = Format(
-    "SSL4MIS slices (patientXXX_frameYY_slice_Z.h5)", "acdc", exchange.find_ssl4mis_slices, exchange.read_ssl4mis_volume
+    "SSL4MIS slices (patientXXX_frameYY_slice_Z.h5)", "acdc", copies.find_ssl4mis_slices, copies.read_ssl4mis_volume
 )
-_MTUNET = Format(
-    "MT-UNet's ACDC (case_XXX_sliceED_Z.npz)", "acdc", exchange.find_mtunet_cases, exchange.read_mtunet_volume
-)
+_MTUNET = Format("MT-UNet's ACDC (case_XXX_sliceED_Z.npz)", "acdc", copies.find_mtunet_cases, copies.read_mtunet_volume)
 _BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume)
 _TRANSUNET = Format(
     "TransUNet's Synapse (caseXXXX_sliceYYY.npz, caseXXXX.npy.h5)",
     "synapse",
-    exchange.find_transunet_cases,
-    exchange.read_transunet_volume,
+    copies.find_transunet_cases,
+    copies.read_transunet_volume,
 )
 _NNUNET = Format("nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_nnunet_volume)
 FORMATS = (_ACDC, _SSL4MIS_VOLUMES, _SSL4MIS_SLICES, _MTUNET, _BTCV, _TRANSUNET, _NNUNET)

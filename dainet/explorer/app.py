@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from dainet.cache.store import StageMissing
 from dainet.data.volume import fullest_slice
-from dainet.evaluation import class_dsc
-from dainet.explorer.controls import COLOUR_BLIND_SAFE, Controls, head_toggles
 from dainet.explorer.drawing import network_drawing, score_table
 from dainet.explorer.pictures import colour_blind_safe, figure_html, map_picture, slice_pictures
 from dainet.explorer.predictor import Choice, Predictor, train
 from dainet.explorer.view import TITLES, View
+from dainet.explorer.widgets import COLOUR_BLIND_SAFE, Controls, head_toggles
 from dainet.progress import reported_to
+from dainet.segmentation.evaluation import class_dsc
 from dainet.settings import Settings
-from dainet.store import StageMissing
 
 __all__ = ["Explorer"]
 

@@ -11,7 +11,7 @@ from papermill.parameterize import parameterize_notebook
 from traitlets.config import Config
 from voila.app import Voila
 
-from dainet.reproduce import find_notebooks
+from dainet.lessons.reproduce import find_notebooks
 from dainet.settings import load_settings
 
 __all__ = ["serve", "without_lesson"]

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from dainet.figures import grey, label_overlay
+from dainet.reporting.figures import grey, label_overlay
 
 __all__ = ["ERROR_COLOURS", "colour_blind_safe", "figure_html", "slice_pictures", "map_picture"]
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from dainet import pipeline
-from dainet.cuts import CutNetwork
+from dainet.cache.store import finished_only
 from dainet.device import choose_device
+from dainet.segmentation.cuts import CutNetwork
+from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
-from dainet.slices import SliceData
-from dainet.store import finished_only
 
 __all__ = ["Choice", "Predictor", "explorable", "train"]
 
@@ -42,7 +42,7 @@ class Choice:
 
     @property
     def network(self) -> str:
-        """Name of the trained network, as in `dainet.models.build`."""
+        """Name of the trained network, as in `dainet.segmentation.networks.build`."""
         if self.model != "dual":
             return self.model
         return "dual-" + "".join("1" if on or self.cut else "0" for on in self.skips_on)

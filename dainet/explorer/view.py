@@ -9,7 +9,7 @@ from importlib.resources import files
 import ipywidgets
 from ipywidgets import HTML, Box, HBox, Layout, VBox
 
-from dainet.explorer.controls import Controls, switch_style
+from dainet.explorer.widgets import Controls, switch_style
 
 __all__ = ["TITLES", "View"]
 
@@ -41,7 +41,7 @@ class View:
 
     def place_switches(self, deep_first: bool) -> None:
         """Lay the buttons (1) to (4) on the levels that they switch."""
-        css = files("dainet").joinpath("templates/explorer.css").read_text(encoding="utf-8")
+        css = files(__package__).joinpath("explorer.css").read_text(encoding="utf-8")
         self._style.value = f"<style>{css}{switch_style(deep_first)}</style>"
 
     def light_heads(self, on: Sequence[bool]) -> None:

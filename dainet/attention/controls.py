@@ -1,0 +1,71 @@
+"""Maps that are none: what tells attention from mere capacity. Same network, same cost, other numbers fed into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copyfile
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from dainet.attention.maps import open_attention
+from dainet.cache.store import StageResult, run_stage
+
+__all__ = ["donor_rows", "run_control"]
+
+_VERSION = 1
+
+
+def run_control(
+    attention: StageResult, control: Literal["constant", "other-patient"], cases: pd.DataFrame
+) -> StageResult:
+    """Store maps of the same shape that do not show the slice they belong to, or open what an earlier call left.
+
+    Args:
+        attention: the finished stage with the true maps.
+        control: "constant" is uniform attention over the patches, which says nothing; "other-patient" gives each
+            slice the true maps of another patient (see `donor_rows`), which say where hearts usually are.
+        cases: one line per row: patient, phase, slice, split.
+    """
+    return run_stage(
+        "attention",
+        _VERSION,
+        {"control": control},
+        {"attention": attention.key},
+        lambda folder: _write(folder, attention, control, cases),
+    )
+
+
+def donor_rows(cases: pd.DataFrame) -> np.ndarray:
+    """The row whose maps each row [N] is given: the next patient of the same split, same phase, same relative depth.
+
+    Patients follow each other by id, the last is given the first's. Ids of ACDC are sorted by pathology, so donors
+    mostly share it: a hard control. Rows that are left out of the split keep their own maps; nothing reads them.
+
+    Raises:
+        ValueError: a split has a single patient.
+    """
+    donors = np.arange(len(cases))
+    for split, members in cases[cases["split"] != "left out"].groupby("split"):
+        patients = sorted(members["patient"].unique())
+        if len(patients) < 2:
+            raise ValueError(f"the split {split} has one patient, {patients[0]}; maps of another need at least two")
+        by_patient = members.groupby("patient")
+        volumes = {name: [rows.index.to_numpy() for _, rows in part.groupby("phase")] for name, part in by_patient}
+        for patient, donor in zip(patients, [*patients[1:], patients[0]], strict=True):
+            for number, rows in enumerate(volumes[patient]):
+                given = volumes[donor][number % len(volumes[donor])]
+                depth = np.linspace(0, len(given) - 1, len(rows)).round().astype(int)
+                donors[rows] = given[depth]
+    return donors
+
+
+def _write(folder: Path, attention: StageResult, control: str, cases: pd.DataFrame) -> None:
+    maps, grid = open_attention(attention)
+    if control == "constant":
+        stored = np.full(maps.shape, 1 / (grid.grid[0] * grid.grid[1]), dtype=maps.dtype)
+    else:
+        stored = maps[donor_rows(cases)]
+    np.save(folder / "attention.npy", stored)
+    copyfile(attention.path / "attention.json", folder / "attention.json")

@@ -1,0 +1,47 @@
+"""Whether files are still what the records beside them say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dainet.cache.store import hash_file
+
+__all__ = ["verify_folder"]
+
+
+def verify_folder(folder: Path) -> tuple[int, list[str]]:
+    """Recompute the SHA-256 of every file that a record below the folder lists.
+
+    Returns:
+        The number of files compared; a line for each that is missing or differs, and each record without hashes.
+
+    Raises:
+        ValueError: there is no such folder, or no record in it.
+    """
+    records = [path for path in sorted(folder.rglob("*.json")) if _is_record(path)]
+    if not records:
+        raise ValueError(f"{folder} holds no records; expected a folder of figures and tables, or a stage of the cache")
+    problems, count = [], 0
+    for path in records:
+        files = json.loads(path.read_text(encoding="utf-8")).get("files")
+        if not files:
+            problems.append(f"{path}: lists no hashes; it is older than them, make it again")
+        for name, digest in (files or {}).items():
+            count += 1
+            problems += _difference(path.parent / name, digest)
+    return count, problems
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "git" in content and "packages" in content
+
+
+def _difference(path: Path, digest: str) -> list[str]:
+    if not path.is_file():
+        return [f"{path}: is missing"]
+    return [] if hash_file(path) == digest else [f"{path}: differs from what was recorded"]

@@ -1,0 +1,257 @@
+"""Fetch ACDC and Synapse from their owners' servers: resumable, verified, and never outside the target folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dainet.data.download.archive import check_space, is_archive, safe_name, unpack
+from dainet.data.formats.btcv import find_btcv_cases
+from dainet.data.volume import Case, DataError
+
+__all__ = ["ACDC_API", "ACDC_FOLDER", "BTCV_ENTITY", "download_girder", "download_synapse", "read_secret"]
+
+ACDC_API = "https://humanheart-project.creatis.insa-lyon.fr/database/api/v1"
+ACDC_FOLDER = "637218e573e9f0047faa00fc"
+BTCV_ENTITY = "syn3379050"  # RawData.zip of the abdomen challenge, project syn3193805
+
+log = logging.getLogger(__name__)
+_TERMS = "join the challenge and accept its terms at https://www.synapse.org/Synapse:syn3193805"
+_ACCESS = "check the connection; if the folder is no longer public, give an API key of an account that may see it"
+_CHUNK = 1 << 16  # what is lost of a chunk when the connection breaks
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on a Girder server."""
+
+    identifier: str
+    path: PurePosixPath  # below the target
+    size: int  # bytes
+    sha512: str  # empty where the server gives none
+
+
+def read_secret(variable: str, file: Path | None) -> str:
+    """The token in a file, else in an environment variable; empty where there is none. No message ever shows it.
+
+    Raises:
+        DataError: the file cannot be read or is empty, or the token is not one word.
+    """
+    source, text = f"the environment variable {variable}", os.environ.get(variable, "")
+    if file:
+        source = str(file)
+        try:
+            text = file.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: no token can be read ({_cause(error)}); expected a text file with it") from None
+    words = text.split()
+    if len(words) > 1 or (file and not words) or not all(word.isascii() and word.isprintable() for word in words):
+        raise DataError(f"{source} holds {len(words)} words, expected one token; copy it once more")
+    return words[0] if words else ""
+
+
+def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "") -> list[Path]:
+    """Download every file below a folder of a Girder server, keep its folder names, unpack its archives.
+
+    Everything is listed and every name checked before the first byte is written. A file grows as `NAME.part`, from
+    where the last run stopped, and gets its name once size and SHA-512 (where the server gives it) are right.
+
+    Args:
+        api_url: ends with /api/v1.
+        folder_id: the folder on the server.
+        target: made where missing; finished files in it are not fetched again.
+        api_key: empty for public data.
+
+    Returns:
+        The files downloaded, now or before, and those unpacked.
+
+    Raises:
+        DataError: girder-client is missing, the server refuses or stops, a name is unsafe, a file is not what the
+            server announced, or the disk is too small.
+    """
+    library = _library("girder_client")
+    with _girder(library, api_url, api_key) as client:
+        log.info("listing the files")
+        with _named("the listing", advice=_ACCESS):
+            remote = list(_walk(client, folder_id, PurePosixPath()))
+        if not remote:
+            raise DataError(f"the server shows no files, expected a data set; {_ACCESS}")
+        missing = [file for file in remote if not _complete(file, target / file.path)]
+        target.mkdir(parents=True, exist_ok=True)
+        check_space(sum(file.size for file in missing), target, "the download")
+        for number, file in enumerate(missing, start=1):
+            log.info("%d of %d: %s, %.1f MB", number, len(missing), file.path, file.size / 1e6)
+            _fetch(client, file, target / file.path)
+    files = [target / file.path for file in remote]
+    return files + [path for file in files if is_archive(file) for path in unpack(file, target)]
+
+
+def download_synapse(entity: str, target: Path, token: str) -> list[Path]:
+    """Download BTCV's training archive from Synapse and unpack it.
+
+    The client keeps what a broken download left, goes on from there and compares the MD5, but only with one thread:
+    with several it deletes the partial file of every failure (synapseclient 4.14).
+
+    Args:
+        entity: Synapse's number of the archive, such as "syn3379050".
+        target: the archive and its content go here.
+        token: personal access token of somebody who accepted the challenge's terms.
+
+    Returns:
+        The unpacked training images and labels.
+
+    Raises:
+        DataError: synapseclient or the token is missing, Synapse refuses or stops, the archive is damaged or holds no
+            pair of image and label.
+    """
+    if not re.fullmatch(r"syn\d+", entity):
+        raise DataError(f"{entity!r} is no Synapse number, expected one such as {BTCV_ENTITY}")
+    if not token:
+        how = "make a personal access token (view, download) at https://www.synapse.org/PersonalAccessTokens:0"
+        raise DataError(f"no Synapse token; {how}, put it in SYNAPSE_AUTH_TOKEN or a file, and {_TERMS}")
+    library = _library("synapseclient")
+    target.mkdir(parents=True, exist_ok=True)
+    with _named(f"Synapse, {entity}", token, advice=f"check the token, {_TERMS}, and run the same command again"):
+        log.info("signing in and downloading %s, which may take long; *.synapse_download_* grows", entity)
+        archive = _synapse_archive(library, entity, target, token)
+    found = find_btcv_cases(unpack(archive, target))
+    training = [path for case in found if isinstance(case, Case) for path in case.files]
+    if not training:
+        expected = "expected img/imgXXXX.nii.gz and label/labelXXXX.nii.gz"
+        raise DataError(f"{archive.name} holds no pair of image and label, {expected}; see --entity")
+    return training
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        missing = f"{name.replace('_', '-')} cannot be imported ({_cause(error)})"
+        raise DataError(f"{missing}; install it with: pip install 'dainet[download]'") from error
+
+
+@contextmanager
+def _named(what: str, secret: str = "", advice: str = "run the same command again to go on") -> Iterator[None]:
+    """Turn whatever a client library raises into one line: their errors share no base class, and some show secrets."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DataError):
+            raise
+        cause = _cause(error).replace(secret or "\0", "...")
+        raise DataError(f"{what}: {cause}; {advice}") from None
+
+
+def _cause(error: Exception) -> str:
+    """One line. Errors of HTTP give their number only, for their text holds the address, and that the key."""
+    if status := getattr(getattr(error, "response", None), "status_code", None):
+        return f"the server answers with HTTP status {status}"
+    if type(error).__module__.startswith("requests"):
+        return f"no complete answer from the server ({type(error).__name__})"
+    text = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:300]
+
+
+@contextmanager
+def _girder(library: Any, api_url: str, api_key: str) -> Iterator[Any]:
+    """A client with one lasting connection, repeated tries and a time limit on silence."""
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    client, session = library.GirderClient(apiUrl=api_url), Session()
+    session.request = functools.partial(session.request, timeout=60)  # type: ignore[method-assign]
+    with client.session(session):
+        if api_key:
+            with _named(
+                "signing in with the API key", api_key, advice="try again, or make a new key on your account page"
+            ):
+                client.authenticate(apiKey=api_key)
+        # Not before: urllib3 logs the address of what it repeats, and the address of signing in holds the key.
+        tries = Retry(3, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
+        session.mount(api_url, HTTPAdapter(max_retries=tries))
+        yield client
+
+
+def _walk(client: Any, folder_id: str, folder: PurePosixPath) -> Iterator[RemoteFile]:
+    """Every file below a folder. An item is a file, or a folder of files where they are several or named otherwise."""
+    for item in client.listItem(folder_id):
+        files = list(client.listFile(item["_id"]))
+        alone = [file["name"] for file in files] == [item["name"]]
+        place = folder if alone else _below(folder, item["name"])
+        for file in files:
+            path, size = _below(place, file["name"]), file.get("size")
+            if not isinstance(size, int):
+                raise DataError(f"{path}: the server gives the size {size!r}, expected a number of bytes")
+            yield RemoteFile(file["_id"], path, size, file.get("sha512") or "")
+    for child in client.listFolder(folder_id):
+        yield from _walk(client, child["_id"], _below(folder, child["name"]))
+
+
+def _below(folder: PurePosixPath, name: str) -> PurePosixPath:
+    if not safe_name(name):
+        raise DataError(f"the server gives the name {name!r}, expected a plain file or folder name; nothing fetched")
+    return folder / name
+
+
+def _complete(file: RemoteFile, path: Path) -> bool:
+    fits = path.is_file() and path.stat().st_size == file.size
+    if not fits or not file.sha512:
+        return fits
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha512").hexdigest() == file.sha512.lower()
+
+
+def _fetch(client: Any, file: RemoteFile, final: Path) -> None:
+    part = final.with_name(f"{final.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    if not part.exists() or part.stat().st_size > file.size:
+        part.write_bytes(b"")
+    if part.stat().st_size < file.size:
+        with _named(str(file.path)):
+            _receive(client, file, part)
+    size = part.stat().st_size
+    if size < file.size:
+        raise DataError(f"{file.path}: {size} of {file.size} bytes arrived; run the same command again to go on")
+    if not _complete(file, part):
+        part.unlink()
+        expected = f"{file.size} bytes{' with the SHA-512 of the listing' if file.sha512 else ''}"
+        raise DataError(f"{file.path}: {size} wrong bytes arrived, expected {expected}; deleted, run the command again")
+    os.replace(part, final)
+
+
+def _receive(client: Any, file: RemoteFile, part: Path) -> None:
+    start = part.stat().st_size
+    # A compressed answer would neither have the announced size nor start at the right byte.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    get, address = client.sendRestRequest, f"file/{file.identifier}/download"
+    answer = get("GET", address, headers=headers, stream=True, jsonResp=False)
+    resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+    with answer, part.open("ab" if resumed else "wb") as handle:
+        for chunk in answer.iter_content(_CHUNK):
+            handle.write(chunk)
+            if handle.tell() > file.size:
+                return  # more than announced: _fetch refuses it
+
+
+def _synapse_archive(library: Any, entity: str, target: Path, token: str) -> Path:
+    client = library.Synapse(skip_checks=True, silent=True, cache_root_dir=str(target / ".synapse"))
+    client.multi_threaded = False  # see download_synapse
+    client.login(authToken=token, silent=True)
+    handle = client.get(entity, downloadFile=False).get("_file_handle") or {}
+    name = handle.get("fileName", "")
+    if not safe_name(name) or not is_archive(Path(name)):
+        raise DataError(f"{entity} has the file name {name!r}, expected an archive such as RawData.zip; see --entity")
+    if not (target / name).exists():
+        check_space(handle.get("contentSize") or 0, target, name)
+    client.get(entity, downloadLocation=str(target), ifcollision="overwrite.local")
+    return target / name

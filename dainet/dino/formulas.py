@@ -1,0 +1,252 @@
+"""DINO's formulas: projection head, loss, centre, schedules, gradient rules and the teacher's moving average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+from dainet.parallel.collectives import mean
+from dainet.settings import DinoSettings
+from dainet.vit.model import DinoViT
+
+__all__ = [
+    "DinoHead",
+    "DinoNetwork",
+    "clip_gradients",
+    "collapse",
+    "cosine_schedule",
+    "dino_loss",
+    "entropies",
+    "freeze_last_layer",
+    "head_from_authors",
+    "parameter_groups",
+    "schedules",
+    "teacher_temperature",
+    "update_center",
+    "update_teacher",
+]
+
+_HIDDEN, _BOTTLENECK = 2048, 256
+_UNIFORM = 0.99  # share of ln K from which the teacher's distributions count as flat
+_CONSTANT = 0.05  # share of what they lack to ln K, below which a batch's mean counts as no flatter than they are
+
+
+class DinoHead(nn.Module):
+    """Projection head: embedding [..., in_dim] -> K = out_dim logits, the phi(x) of the paper's eq. 1 before 1/tau.
+
+    A GELU MLP to 256 features, scaled to length 1, times a weight-normalised matrix: every logit is a cosine in
+    [-1, 1] while the matrix rows keep length 1. Source: DINO's `DINOHead` (vision_transformer.py:257-291).
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, norm_last_layer: bool = True) -> None:
+        """Args as in `DinoSettings`; `norm_last_layer` keeps the rows of the last layer at length 1."""
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(in_dim, _HIDDEN),
+            nn.GELU(),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.GELU(),
+            nn.Linear(_HIDDEN, _BOTTLENECK),
+        )
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.last_layer = weight_norm(nn.Linear(_BOTTLENECK, out_dim, bias=False))
+        length = dict(self.last_layer.named_parameters())["parametrizations.weight.original0"]  # g of g * v / |v|
+        nn.init.ones_(length).requires_grad_(not norm_last_layer)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """[..., in_dim] -> logits [..., out_dim]."""
+        return self.last_layer(functional.normalize(self.mlp(embedding), dim=-1))
+
+
+def head_from_authors(state: Mapping[str, Tensor], out_dim: int, norm_last_layer: bool = True) -> DinoHead:
+    """Build a head from the names of facebookresearch/dino checkpoints, `mlp.0.weight` ... `last_layer.weight_v`.
+
+    Raises:
+        ValueError: keys are missing or left over, or the head has another number of outputs than `out_dim`.
+    """
+    names = {"last_layer.weight_g": "original0", "last_layer.weight_v": "original1"}
+    parts = {key: f"last_layer.parametrizations.weight.{name}" for key, name in names.items()}
+    try:
+        head = DinoHead(state["mlp.0.weight"].shape[1], out_dim, norm_last_layer)
+        head.load_state_dict({parts.get(key, key): value for key, value in state.items()})
+    except (KeyError, RuntimeError) as error:
+        found = ", ".join(f"{key} {list(value.shape)}" for key, value in sorted(state.items()))
+        raise ValueError(
+            f"the checkpoint's head does not fit: found {found}; expected mlp.0, mlp.2, mlp.4 and last_layer.weight_g, "
+            f"last_layer.weight_v with {out_dim} rows; set dino.out_dim to the rows found, or take a backbone only"
+        ) from error
+    return head
+
+
+class DinoNetwork(nn.Module):
+    """Backbone and head for views of several sizes: one backbone pass per size, one head pass for all.
+
+    Source: DINO's `MultiCropWrapper` (utils.py:594-629).
+    """
+
+    def __init__(self, backbone: DinoViT, head: DinoHead) -> None:
+        """`backbone` maps images [B, 3, H, W] to embeddings [B, D]."""
+        super().__init__()
+        self.backbone: DinoViT = backbone
+        self.head: DinoHead = head
+
+    def forward(self, views: list[Tensor]) -> Tensor:
+        """V views [B, 3, s, s], equal sizes next to each other -> logits [V, B, K]."""
+        groups = [torch.cat(list(group)) for _, group in groupby(views, key=lambda view: view.shape[-1])]
+        embedding = torch.cat([self.backbone(group) for group in groups])  # [V * B, D]
+        return self.head(embedding).unflatten(0, (len(views), -1))
+
+
+def dino_loss(
+    student: Tensor, teacher: Tensor, center: Tensor, student_temperature: float, teacher_temperature: float
+) -> Tensor:
+    """Cross-entropy between the teacher's and the student's distributions, over all pairs of different views.
+
+    P_s = softmax(student / tau_s), P_t = softmax((teacher - center) / tau_t) (eq. 1); the loss is the mean of
+    -P_t(view i) . log P_s(view j) over images and over the pairs i != j. With two views in all and center = 0 that is
+    exactly eq. 2 of the paper, which knows neither local views nor centring; both come from DINO's code
+    (`DINOLoss`, main_dino.py:363-416).
+
+    Args:
+        student: logits [V, B, K], the global views first and in the teacher's order.
+        teacher: logits [G, B, K] of the G global views; no gradient flows into them.
+        center: [K], to be updated after the loss, see `update_center`.
+        student_temperature: tau_s.
+        teacher_temperature: tau_t, smaller than tau_s.
+
+    Raises:
+        ValueError: there is no pair of different views.
+    """
+    views, global_views = len(student), len(teacher)
+    if views < 2 or not 1 <= global_views <= views:
+        raise ValueError(f"found {views} student and {global_views} teacher views; expected at least 2 and 1 of them")
+    log_probability = functional.log_softmax(student.float() / student_temperature, dim=-1)
+    target = _teacher_probability(teacher, center, teacher_temperature)
+    pairs = -torch.einsum("gbk,vbk->gv", target, log_probability) / student.shape[1]  # [G, V]
+    # Not by a mask, for which the processor would wait until the GPU has counted it.
+    different = [torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)]
+    return torch.cat(different).mean()
+
+
+def update_center(center: Tensor, teacher: Tensor, momentum: float) -> Tensor:
+    """Move the centre [K] towards the mean of the teacher's logits [G, B, K]: m * center + (1 - m) * mean."""
+    return torch.lerp(mean(teacher.detach().float().mean(dim=(0, 1))), center, momentum)
+
+
+def entropies(teacher: Tensor, center: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Two numbers, in nats, that tell learning from collapse.
+
+    The mean entropy of the teacher's distributions, ln K at most, and the entropy of their mean over the batch. Their
+    difference is the information that the output carries about which image it saw; 0 = none.
+
+    Args:
+        teacher: logits [G, B, K].
+        center: [K].
+        temperature: tau_t.
+    """
+    probability = _teacher_probability(teacher, center, temperature)
+    single = torch.special.entr(probability).sum(dim=-1).mean()
+    return mean(single), torch.special.entr(mean(probability.mean(dim=(0, 1)))).sum()
+
+
+def collapse(history: pd.DataFrame, out_dim: int) -> str:
+    """Name the failure that the last epoch of a history shows: "uniform", "constant" or "none".
+
+    "uniform": teacher entropy near ln K, the output says nothing about the image. "constant": lower entropy, but the
+    mean over a batch has no more of it than single images, so all images get the same output. These are the two
+    collapses that centring and sharpening hold off against each other (DINO paper, section 5.3). Entropies of single
+    batches are compared, not of an epoch, in which a constant output may wander.
+
+    Args:
+        history: with columns teacher_entropy and batch_entropy; "none" where it is empty.
+        out_dim: K.
+    """
+    if history.empty:
+        return "none"
+    last, maximum = history.iloc[-1], math.log(out_dim)
+    single, batch = last["teacher_entropy"], last["batch_entropy"]
+    if single >= _UNIFORM * maximum:
+        return "uniform"
+    return "constant" if batch - single < _CONSTANT * (maximum - single) else "none"
+
+
+def cosine_schedule(
+    start: float, end: float, epochs: int, iterations_per_epoch: int, warmup_epochs: int = 0
+) -> list[float]:
+    """One value per iteration: a line from 0 to `start` during the warm-up, then half a cosine to `end`.
+
+    The last value is one step short of `end`, as in DINO's `cosine_scheduler` (utils.py:187-198).
+
+    Raises:
+        ValueError: the warm-up is longer than the training.
+    """
+    if warmup_epochs > epochs:
+        raise ValueError(f"found {warmup_epochs} warm-up epochs in {epochs} epochs; lower dino.warmup_epochs")
+    warmup = warmup_epochs * iterations_per_epoch
+    steps = epochs * iterations_per_epoch - warmup
+    line = torch.linspace(0, start, warmup, dtype=torch.float64).tolist()
+    return line + [end + 0.5 * (start - end) * (1 + math.cos(math.pi * i / steps)) for i in range(steps)]
+
+
+def schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
+    """Learning rate, weight decay and teacher momentum: one value per iteration, of which an epoch has `steps`."""
+    epochs = settings.epochs
+    return {
+        "lr": cosine_schedule(settings.lr, settings.min_lr, epochs, steps, settings.warmup_epochs),
+        "weight_decay": cosine_schedule(settings.weight_decay, settings.weight_decay_end, epochs, steps),
+        "momentum": cosine_schedule(settings.teacher_momentum, 1.0, epochs, steps),
+    }
+
+
+def teacher_temperature(settings: DinoSettings, epoch: int) -> float:
+    """tau_t of an epoch: a line over the warm-up epochs, then constant (main_dino.py:373-379)."""
+    first, last = settings.warmup_teacher_temperature, settings.teacher_temperature
+    warmup = settings.warmup_teacher_temperature_epochs
+    if epoch >= warmup:
+        return last
+    return first + (last - first) * epoch / max(warmup - 1, 1)
+
+
+def parameter_groups(module: nn.Module) -> list[dict[str, object]]:
+    """Trainable parameters in two groups: with weight decay (the first), and biases and 1-D scales without.
+
+    Source: DINO's `get_params_groups` (utils.py:632-643). Class token and position embedding are decayed, as there.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    plain = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
+    """Shorten the gradient of each parameter tensor, by itself, to `max_norm` at most (utils.py:132-141)."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            nn.utils.clip_grad_norm_(parameter, max_norm)
+
+
+def freeze_last_layer(head: DinoHead) -> None:
+    """Drop the gradients of the head's last layer, so that the optimiser skips it (utils.py:144-149)."""
+    for parameter in head.last_layer.parameters():
+        parameter.grad = None
+
+
+@torch.no_grad()
+def update_teacher(student: nn.Module, teacher: nn.Module, momentum: float) -> None:
+    """phi_t <- lambda * phi_t + (1 - lambda) * phi_s for every parameter, no buffers (eq. 3; main_dino.py:347-350)."""
+    for source, target in zip(student.parameters(), teacher.parameters(), strict=True):
+        target.lerp_(source, 1 - momentum)
+
+
+def _teacher_probability(teacher: Tensor, center: Tensor, temperature: float) -> Tensor:
+    return torch.softmax((teacher.detach().float() - center) / temperature, dim=-1)

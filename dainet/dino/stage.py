@@ -1,0 +1,70 @@
+"""DINO fine-tuning as a stage of the cache: on which slices, under which key, in how many processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dainet.cache.store import StageResult, run_stage
+from dainet.data.prepared import Prepared
+from dainet.device import Device
+from dainet.dino.training import finetune
+from dainet.parallel.launch import start_processes
+from dainet.settings import Settings
+from dainet.vit.checkpoints import weights_hash
+
+__all__ = ["fit", "run_dino", "training_rows"]
+
+_VERSION = 1
+
+
+def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> StageResult:
+    """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
+
+    Leaves `student.safetensors`, `teacher.safetensors` (the paper does not say which one makes the maps; we use the
+    teacher, PROTOCOL 5.17), `head.safetensors` (the teacher's), `history.csv` and `training.json`.
+
+    Args:
+        settings: the run's settings.
+        prepared_vit: slices at `settings.vit.image_size` px and their splits.
+        device: where to train.
+
+    Raises:
+        ValueError: a validation or test patient is among the training slices; or as `finetune`.
+    """
+    values = settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
+    if settings.n_processes > 1:
+        values |= {"n_processes": settings.n_processes}
+
+    def build(folder: Path) -> None:
+        if settings.n_processes > 1:
+            start_processes("dino", settings, folder)
+        else:
+            fit(settings, prepared_vit, device, folder)
+
+    inputs = {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)}
+    return run_stage("dino", _VERSION, values, inputs, build, resumes=True)
+
+
+def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
+    """Fine-tune on the training slices, see `run_dino`; every one of several processes calls it."""
+    rows = training_rows(prepared_vit)
+    finetune(settings.dino, settings.vit.weights, prepared_vit.images, rows, device, folder)
+
+
+def training_rows(prepared: Prepared) -> np.ndarray:
+    """Row numbers of the training split ("on the training set of each dataset", section 4.2).
+
+    Raises:
+        ValueError: a patient is in the training split and in another one too.
+    """
+    rows = prepared.rows("train")
+    patients = prepared.cases["patient"].to_numpy()
+    shared = set(patients[rows]) & set(np.delete(patients, rows))
+    if shared:
+        raise ValueError(
+            f"patients {', '.join(sorted(map(str, shared)))} are in the training split and in another one; DINO must "
+            "not see validation or test patients; correct the split and prepare again"
+        )
+    return rows

@@ -1,0 +1,260 @@
+"""Fine-tuning a pre-trained ViT without labels on the training slices (paper sections 3.2 and 4.2)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dainet.cache.atomic import write_complete, write_tensors
+from dainet.cache.resume import load_state, save_state
+from dainet.device import Device
+from dainet.dino.formulas import (
+    DinoHead,
+    DinoNetwork,
+    clip_gradients,
+    collapse,
+    dino_loss,
+    entropies,
+    freeze_last_layer,
+    head_from_authors,
+    parameter_groups,
+    schedules,
+    teacher_temperature,
+    update_center,
+    update_teacher,
+)
+from dainet.dino.shuffle import block_shuffle
+from dainet.dino.views import multi_crop
+from dainet.parallel import collectives
+from dainet.progress import progress
+from dainet.settings import DinoSettings
+from dainet.vit.checkpoints import load_dino_center, load_dino_head
+from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, set_fused_attention, to_vit_input
+
+__all__ = [
+    "HISTORY_COLUMNS",
+    "TrainingState",
+    "finetune",
+    "starting_state",
+    "train_step",
+]
+
+log = logging.getLogger(__name__)
+_CHECKED_TOGETHER = 1024  # images whose values are looked at in one go
+
+# One line per epoch: means over its iterations, but lr, weight decay, momentum and temperature as at its end. Entropies
+# are in nats; center_norm is the length of the centre.
+HISTORY_COLUMNS: tuple[str, ...] = ("epoch", "loss", "lr", "weight_decay", "momentum", "teacher_temperature")
+HISTORY_COLUMNS += ("teacher_entropy", "batch_entropy", "center_norm")
+_ADVICE = {
+    "uniform": "the teacher's output is nearly flat, so it says nothing about the image: normal for a fresh head in a "
+    "short run, a collapse after a long one; train longer, or lower dino.teacher_temperature",
+    "constant": "every image gets the same output; set dino.centring to true, or raise dino.teacher_temperature",
+}
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes during training; `center` is [K] float32, `parallel` the student of all processes."""
+
+    student: DinoNetwork
+    parallel: nn.Module
+    teacher: DinoNetwork
+    optimiser: torch.optim.Optimizer
+    center: Tensor
+    history: list[dict[str, float]]
+
+
+def finetune(
+    settings: DinoSettings, weights: str, images: np.ndarray, rows: np.ndarray, device: Device, folder: Path
+) -> None:
+    """Train student and teacher from the same weights and write both; goes on where `folder` left off.
+
+    Head and centre come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
+    otherwise the head is fresh. A fresh head gives all images nearly the same logits. Both entropies therefore begin a
+    little below ln K, rise towards it while the centre takes away what the images share (tens of iterations), and fall
+    only once the head tells images apart.
+    Each epoch draws its random numbers from (seed, epoch), also torch's global ones, so that a resumed training
+    repeats the undisturbed one: to the last bit on the CPU.
+
+    Args:
+        settings: with epochs = 0 the weights are kept and only written.
+        weights: as `dainet.vit.model.load_vit`.
+        images: [N, H, W] float16 in about [0, 1], usually mapped from disk; batches go to the device one by one, so
+            that memory does not grow with N.
+        rows: which of them to train on.
+        device: where to train; bfloat16 where it has it.
+        folder: for the results, see `dainet.dino.stage.run_dino`; holds the last two states while training.
+
+    Raises:
+        ValueError: fewer images than a batch, a batch that the processes cannot share equally, values far from
+            [0, 1], views smaller than a patch, a warm-up longer than the training, a head of another size, or a
+            checkpoint of other settings.
+        FloatingPointError: the loss is no longer finite.
+    """
+    state = starting_state(settings, weights, device)
+    if settings.epochs:
+        settings = _fit_views(settings, state.student.backbone)
+        _check(settings, images, rows)
+        _resume(state, settings, folder)
+        for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
+            state.history.append(_train_epoch(state, settings, images, rows, device, epoch))
+            _report(state.history[-1], settings)
+            if collectives.rank() == 0:
+                _save(state, settings, folder)
+    if collectives.rank() == 0:
+        _finish(state, settings, folder)
+
+
+def starting_state(settings: DinoSettings, weights: str, device: Device) -> TrainingState:
+    """Student and teacher from the same weights, with the head and centre of a full checkpoint or a fresh head."""
+    torch.manual_seed(_seed(settings, 0))
+    vit, head_state, center = load_vit(weights, settings.drop_path), load_dino_head(weights, "teacher"), None
+    if head_state is None:
+        head = DinoHead(vit.embed_dim, settings.out_dim, settings.norm_last_layer)
+    else:
+        head = head_from_authors(head_state, settings.out_dim, settings.norm_last_layer)
+        center = load_dino_center(weights)
+    student, teacher = DinoNetwork(vit, head), DinoNetwork(load_vit(weights), deepcopy(head))
+    student.train().to(device.torch_device)
+    teacher.eval().requires_grad_(False).to(device.torch_device)
+    for network in (student, teacher):
+        set_fused_attention(network, device.fused_attention)
+    optimiser = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
+    center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
+    parallel = collectives.parallel(student, device)
+    return TrainingState(student, parallel, teacher, optimiser, center.to(device.torch_device), [])
+
+
+def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
+    """Views are made at whole patches: 96 px become 84 px for a patch of 14 px."""
+    sizes = {name: input_size(vit, getattr(settings, name)) for name in ("global_size", "local_size")}
+    return settings.model_copy(update=sizes)
+
+
+def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None:
+    if settings.batch_size % collectives.process_count():
+        raise ValueError(
+            f"found {collectives.process_count()} processes for batches of {settings.batch_size}; set n_processes to a "
+            "divisor of dino.batch_size"
+        )
+    if len(rows) < settings.batch_size:
+        raise ValueError(
+            f"found {len(rows)} training images, expected at least one batch of {settings.batch_size}; lower "
+            "dino.batch_size or use more images"
+        )
+    parts = (images[part] for part in np.array_split(rows, -(-len(rows) // _CHECKED_TOGETHER)))
+    extremes = np.array([(part.min(), part.max()) for part in parts], dtype=float)
+    low, high = extremes[:, 0].min(), extremes[:, 1].max()
+    if not -0.5 <= low <= high <= 1.5:
+        raise ValueError(
+            f"found image values {low:.2f} to {high:.2f}, expected about 0 to 1; set data.normalisation to minmax"
+        )
+
+
+def _train_epoch(
+    state: TrainingState, settings: DinoSettings, images: np.ndarray, rows: np.ndarray, device: Device, epoch: int
+) -> dict[str, float]:
+    """One pass over these rows in whole batches, which the processes share, and its line of the history."""
+    torch.manual_seed(_seed(settings, epoch + 1) + (collectives.rank() << 32))  # drop path
+    generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
+    steps = len(rows) // settings.batch_size
+    order = rows[block_shuffle(len(rows), generator).numpy()][: steps * settings.batch_size]
+    values, share = schedules(settings, steps), collectives.share(settings.batch_size)
+    total = torch.zeros(3, device=device.torch_device)
+    for step, batch in enumerate(np.split(order, steps), start=epoch * steps):
+        now = {name: line[step] for name, line in values.items()}
+        slices = torch.from_numpy(images[batch]).to(device.torch_device, non_blocking=True)[:, None]  # [B, 1, H, W]
+        crops = multi_crop(slices, settings, generator, share)
+        views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
+        total += train_step(state, settings, views, device, epoch, now)
+    means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
+    constant = {"epoch": epoch + 1, "teacher_temperature": teacher_temperature(settings, epoch)}
+    return constant | now | means | {"center_norm": state.center.norm().item()}
+
+
+def train_step(
+    state: TrainingState, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
+) -> Tensor:
+    """One update of student, centre and teacher; returns loss, teacher entropy and batch entropy."""
+    temperature = teacher_temperature(settings, epoch)
+    with device.autocast():
+        with torch.no_grad():
+            teacher = state.teacher(views[:2])  # [2, B, K]
+        student = state.parallel(views)  # [V, B, K]
+    loss = dino_loss(student, teacher, state.center, settings.student_temperature, temperature)
+    numbers = torch.stack([collectives.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
+    if settings.centring:
+        state.center = update_center(state.center, teacher, settings.center_momentum)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    clip_gradients(state.student.parameters(), settings.clip_grad)
+    if epoch < settings.freeze_last_layer_epochs:
+        freeze_last_layer(state.student.head)
+    for group in state.optimiser.param_groups:
+        group["lr"] = now["lr"]
+    state.optimiser.param_groups[0]["weight_decay"] = now["weight_decay"]
+    state.optimiser.step()
+    update_teacher(state.student, state.teacher, now["momentum"])
+    return numbers
+
+
+def _report(line: dict[str, float], settings: DinoSettings) -> None:
+    if not math.isfinite(line["loss"]):
+        raise FloatingPointError(
+            f"epoch {line['epoch']}: the loss is {line['loss']}; lower dino.lr or dino.clip_grad, or raise "
+            "dino.warmup_epochs; the checkpoint of the epoch before is kept"
+        )
+    values = (line["epoch"], settings.epochs, line["loss"], line["teacher_entropy"], line["batch_entropy"])
+    text = "epoch %d/%d  loss %.4f  teacher entropy %.3f  batch entropy %.3f  (ln K %.3f)"
+    log.info(text, *values, math.log(settings.out_dim))
+
+
+def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
+    content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimiser")}
+    content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
+    save_state(content, folder, len(state.history))
+    _write_history(state, folder)
+
+
+def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
+    content = load_state(folder)
+    if content is None:
+        return
+    if content["settings"] != settings.model_dump_json():
+        raise ValueError(f"{folder.name} holds a state made with other settings; delete it or use another folder")
+    for name in ("student", "teacher", "optimiser"):
+        getattr(state, name).load_state_dict(content[name])
+    state.center, state.history = content["center"].to(state.center.device), content["history"]
+    log.info("goes on after epoch %d", len(state.history))
+
+
+def _finish(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
+    save_vit(state.student.backbone, folder / "student.safetensors")
+    save_vit(state.teacher.backbone, folder / "teacher.safetensors")
+    write_tensors(state.teacher.head.state_dict(), folder / "head.safetensors")
+    verdict = collapse(_write_history(state, folder), settings.out_dim)
+    if verdict != "none":
+        log.warning("collapse: %s: %s", verdict, _ADVICE[verdict])
+    record = {"collapse": verdict, "epochs": len(state.history)}
+    write_complete(folder / "training.json", json.dumps(record, indent=1))
+
+
+def _write_history(state: TrainingState, folder: Path) -> pd.DataFrame:
+    history = pd.DataFrame(state.history, columns=list(HISTORY_COLUMNS))
+    history.to_csv(folder / "history.csv", index=False)
+    return history
+
+
+def _seed(settings: DinoSettings, epoch: int) -> int:
+    """Seed of an epoch, counted from 1; 0 for the fresh head."""
+    return settings.seed * 100_003 + epoch

@@ -1,0 +1,1 @@
+"""What every notebook needs and no lesson is about: exercises, regeneration, headless runs."""

@@ -1,0 +1,204 @@
+"""Charts of numbers: training curves, head scores, distributions; a Figure out, nothing is saved or shown."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import spearmanr
+
+__all__ = [
+    "dino_curves",
+    "head_importance_figure",
+    "head_score_figure",
+    "label_axes",
+    "new_figure",
+    "score_distribution",
+    "training_curves",
+]
+
+WIDTH = 11.5  # inches at most: a notebook's column
+_STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow panels
+
+
+def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
+    """An empty white figure of `width` x `height` inches at 100 dpi, outside pyplot's bookkeeping."""
+    figure = Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure:
+    """Training loss and monitored DSC over the epochs, one colour per model and one line per seed.
+
+    Args:
+        histories: (model name, seed) -> columns epoch, loss and dsc (0..1) as in a training's `history.csv`.
+    """
+    seeds = Counter(name for name, _ in histories)
+    colours = dict(zip(seeds, sns.color_palette("colorblind", len(seeds)), strict=True))
+    figure = new_figure(10, 3.6)
+    panels = figure.subplots(1, 2)
+    for panel, column, text in zip(panels, ("loss", "dsc"), ("Training loss", "Monitored DSC"), strict=True):
+        for (name, _), history in histories.items():
+            panel.plot(history["epoch"], history[column], color=colours[name], alpha=0.85, **_points(history))
+        label_axes(panel, "Epoch", text)
+    handles = [Line2D([], [], color=colours[name], label=_with_seeds(name, count)) for name, count in seeds.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=9, frameon=False)
+    return figure
+
+
+def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
+    """DINO's loss, its two entropies and its schedules over the epochs, with ln K as the mark of a flat output.
+
+    Args:
+        history: columns epoch, loss, teacher_entropy and batch_entropy (nats), lr and momentum.
+        out_dim: K, the outputs of DINO's head.
+    """
+    figure = new_figure(11, 3.6)
+    loss, entropy, schedule = figure.subplots(1, 3)
+    rate = schedule.twinx()
+    for panel, column, text, style in (
+        (loss, "loss", "Loss", {"color": "#0072b2"}),
+        (entropy, "teacher_entropy", "Teacher entropy", {"color": "#009e73"}),
+        (entropy, "batch_entropy", "Batch entropy", {"color": "#d55e00"}),
+        (schedule, "momentum", "Momentum", {"color": "#0072b2"}),
+        (rate, "lr", "Learning rate", {"color": "#d55e00", "linestyle": "--"}),
+    ):
+        panel.plot(history["epoch"], history[column], label=text, **style, **_points(history))
+    for panel in (loss, entropy):
+        panel.axhline(math.log(out_dim), color="#555555", linestyle=":", label=f"ln K = {math.log(out_dim):.2f}")
+    for panel, text in ((loss, "Loss"), (entropy, "Entropy in nats"), (schedule, "Momentum")):
+        label_axes(panel, "Epoch", text)
+    label_axes(rate, "", "Learning rate")
+    rate.spines["right"].set_visible(True)
+    rate.grid(False)
+    rate.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
+    _legend_below(loss, loss.lines[1:])
+    _legend_below(entropy, entropy.lines)
+    _legend_below(schedule, [*schedule.lines, *rate.lines])
+    return figure
+
+
+def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc") -> Figure:
+    """How well every attention head finds every class: one heat map per ViT, all on one colour scale.
+
+    Args:
+        scores: name of the ViT -> columns head (from 0), class and `metric`; see `dainet.attention.head_scores`.
+        metric: "auroc" (0..1, white at 0.5 = chance) or "iou" (0..1, colours from 0 to the highest).
+
+    Raises:
+        ValueError: the metric is unknown.
+    """
+    if metric not in ("auroc", "iou"):
+        raise ValueError(f"metric {metric!r} is unknown; expected auroc or iou")
+    tables = {name: _head_table(table, metric) for name, table in scores.items()}
+    top = 1.0 if metric == "auroc" else max(float(np.nanmax(table)) for table in tables.values())
+    colour_map = "vlag" if metric == "auroc" else "viridis"
+    rows, columns = (max(table.shape[axis] for table in tables.values()) for axis in (0, 1))
+    figure = new_figure(min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8), 0.36 * rows + 1.0)
+    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for panel, (name, table) in zip(panels, tables.items(), strict=True):
+        style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 9}, "linewidths": 1, "cbar": False}
+        sns.heatmap(table, ax=panel, vmin=0, vmax=top, cmap=colour_map, **style)
+        panel.set(xlabel="", ylabel="")
+        panel.set_title(name, fontsize=10)
+        panel.tick_params(labelsize=9, length=0, rotation=0)
+    bar = figure.colorbar(panels[-1].collections[0], ax=list(panels), fraction=0.05, pad=0.02)
+    bar.set_label({"auroc": "AUROC", "iou": "IoU"}[metric], fontsize=9)
+    return figure
+
+
+def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Figure:
+    """What each head is worth to a network, and whether that is what its map alone promises.
+
+    Left: DSC lost when a head is cut. Right: the same against the head's AUROC for all classes together, with
+    Spearman's rank correlation.
+
+    Args:
+        importance: see `dainet.segmentation.cuts.head_importance`.
+        scores: see `dainet.attention.head_scores.head_scores`, of the same heads.
+    """
+    lost = importance[importance["class"] == "mean"].set_index("head")["lost"]
+    auroc = _head_table(scores, "auroc")["any"]
+    figure = new_figure(10, 3.4)
+    bars, points = figure.subplots(1, 2)
+    bars.barh(lost.index, lost, color=["C0"] * len(auroc) + ["grey"], height=0.7)
+    bars.invert_yaxis()
+    label_axes(bars, "DSC lost (points)", "")
+    bars.set_yticks(range(len(lost)), lost.index)
+    points.scatter(auroc, lost[auroc.index], color="C0")
+    for head, x in auroc.items():
+        points.annotate(str(head), (x, lost[head]), (5, 4), textcoords="offset points", fontsize=9)
+    points.margins(0.2)
+    points.set_title(f"rank correlation {spearmanr(auroc, lost[auroc.index]).statistic:.2f}", fontsize=10)
+    label_axes(points, "AUROC of the map", "DSC lost (points)")
+    return figure
+
+
+def score_distribution(cases: pd.DataFrame) -> Figure:
+    """DSC of every case as a point over a box per class and model.
+
+    Args:
+        cases: columns model, class and dsc (0..1), one line per case; of one empty-mask policy only.
+
+    Raises:
+        ValueError: two empty-mask policies, which would count every case twice.
+    """
+    policies = sorted(cases["policy"].unique()) if "policy" in cases else []
+    if len(policies) > 1:
+        raise ValueError(f"cases of the policies {policies}: every case would count twice; choose one of them")
+    models, classes = cases["model"].nunique(), cases["class"].nunique()
+    figure = new_figure(min(WIDTH, max(5.0, 0.45 * models * classes + 1.5)), 3.8)
+    panel = figure.subplots()
+    what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": "colorblind", "ax": panel}
+    sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
+    # No jitter: it is drawn anew each time, and the same scores should give the same picture.
+    sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
+    label_axes(panel, "", "DSC per case")
+    panel.grid(False, axis="x")
+    handles, names = panel.get_legend_handles_labels()
+    panel.legend_ = None  # one legend, below the panel
+    figure.legend(handles, names, loc="outside lower center", ncols=min(5, models), fontsize=9, frameon=False)
+    return figure
+
+
+def _points(history: pd.DataFrame) -> dict[str, object]:
+    """Marks on short histories, so that a single epoch is visible too."""
+    return {"linewidth": 1.4, "marker": "o" if len(history) <= 30 else "", "markersize": 3.5}
+
+
+def label_axes(panel: Axes, x: str, y: str) -> None:
+    """Axis titles, ticks and grid as every chart of the kit has them; the axis "Epoch" has whole numbers."""
+    panel.set_xlabel(x, fontsize=10)
+    panel.set_ylabel(y, fontsize=10)
+    panel.tick_params(labelsize=9)
+    panel.grid(True, color="#e5e5e5", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS))
+    if x == "Epoch":
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=_STEPS, integer=True))
+
+
+def _legend_below(panel: Axes, handles: Sequence[Artist]) -> None:
+    panel.legend(handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=9, frameon=False)
+
+
+def _with_seeds(name: str, count: int) -> str:
+    return name if count == 1 else f"{name} ({count} seeds)"
+
+
+def _head_table(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows Head 1, Head 2 ... (the numbers of Figure 1), columns as classes appear."""
+    table = scores.pivot(index="head", columns="class", values=metric)[scores["class"].unique()]
+    return table.rename(index=lambda head: f"Head {head + 1}").rename_axis(index=None, columns=None)

@@ -1,0 +1,215 @@
+"""Figures with images in them, Figures 1 and 3 of the paper among them; a Figure out, nothing is saved or shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from dainet.reporting.charts import WIDTH, new_figure
+
+__all__ = [
+    "attention_figure",
+    "grey",
+    "label_overlay",
+    "qualitative_figure",
+    "slice_montage",
+]
+
+_OPACITY = 0.55  # of a label's colour over the image
+
+
+def label_overlay(
+    image: np.ndarray, label: np.ndarray, colours: Sequence[str], opacity: float = _OPACITY
+) -> np.ndarray:
+    """The image in grey with every class's colour over it; background stays grey.
+
+    Args:
+        image: [H, W], any range; its 0.5 and 99.5 percentiles become black and white.
+        label: [H, W] whole numbers, 0 = background.
+        colours: of the labels 1, 2, 3 ...
+        opacity: of the colours, 0..1.
+
+    Returns:
+        [H, W, 3] in [0, 1].
+
+    Raises:
+        ValueError: different sizes, or a label without a colour.
+    """
+    if image.shape != label.shape:
+        raise ValueError(f"image of {image.shape} and label of {label.shape} px; resize one of them first")
+    _check_colours(label, colours)
+    palette = np.array([(0.0, 0.0, 0.0), *map(to_rgb, colours)])
+    weight = np.where(label > 0, opacity, 0.0)[..., None]  # [H, W, 1]
+    return (1 - weight) * grey(image)[..., None] + weight * palette[label.astype(int)]
+
+
+def attention_figure(
+    images: np.ndarray,
+    labels: np.ndarray,
+    maps: np.ndarray,
+    class_names: Sequence[str],
+    colours: Sequence[str],
+    sample_names: Sequence[str] | None = None,
+) -> Figure:
+    """Figure 1 of the paper: image, ground truth and the attention map of every head, one row per sample.
+
+    Args:
+        images: [n, H, W].
+        labels: [n, H, W], 0 = background.
+        maps: [n, h, H, W], each shown on its own scale from lowest to highest.
+        class_names: names of the labels 1, 2, 3 ...
+        colours: their colours.
+        sample_names: names of the rows; A, B, C ... by default, as in the paper.
+
+    Raises:
+        ValueError: different numbers of samples.
+    """
+    names = [chr(ord("A") + i) for i in range(len(images))] if sample_names is None else sample_names
+    _check_lengths(images=images, labels=labels, maps=maps, sample_names=names)
+    titles = ["Image", "Ground truth", *(f"Head {head + 1}" for head in range(maps.shape[1]))]
+    figure, axes = _panels(names, titles, images)
+    for row, image, label, heads in zip(axes, images, labels, maps, strict=True):
+        row[0].imshow(grey(image), cmap="gray", vmin=0, vmax=1)
+        row[1].imshow(label_overlay(image, label, colours))
+        for panel, attn in zip(row[2:], heads, strict=True):
+            panel.imshow(np.asarray(attn, np.float32), cmap="viridis")
+    _class_legend(figure, class_names, colours)
+    return figure
+
+
+def qualitative_figure(
+    images: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    predictions: Mapping[str, Sequence[np.ndarray]],
+    class_names: Sequence[str],
+    colours: Sequence[str],
+    sample_names: Sequence[str],
+    scores: Mapping[str, Sequence[float]] | None = None,
+) -> Figure:
+    """Figure 3 of the paper: image, ground truth and the prediction of every model, one row per sample.
+
+    Args:
+        images: n of [H, W]; sides may differ from sample to sample.
+        labels: n of [H, W], 0 = background.
+        predictions: model name -> n of [H, W].
+        class_names: names of the labels 1, 2, 3 ...
+        colours: their colours.
+        sample_names: names of the rows.
+        scores: model name -> n DSC (0..1), written below the predictions; NaN is left out.
+
+    Raises:
+        ValueError: different numbers of samples, or scores for other models than predictions.
+    """
+    _check_lengths(images=images, labels=labels, sample_names=sample_names, **predictions)
+    if scores is not None:
+        if set(scores) != set(predictions):
+            raise ValueError(f"scores for {sorted(scores)}, predictions of {sorted(predictions)}; give the same models")
+        _check_lengths(images=images, **scores)
+    figure, axes = _panels(
+        sample_names, ["Image", "Ground truth", *predictions], images, 0.1 if scores is None else 0.3
+    )
+    for i, row in enumerate(axes):
+        row[0].imshow(grey(images[i]), cmap="gray", vmin=0, vmax=1)
+        row[1].imshow(label_overlay(images[i], labels[i], colours))
+        for panel, (model, predicted) in zip(row[2:], predictions.items(), strict=True):
+            panel.imshow(label_overlay(images[i], predicted[i], colours))
+            if scores is not None and not math.isnan(scores[model][i]):
+                panel.set_xlabel(f"DSC {scores[model][i]:.3f}", fontsize=9)
+    _class_legend(figure, class_names, colours)
+    return figure
+
+
+def slice_montage(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    class_names: Sequence[str],
+    colours: Sequence[str],
+    titles: Sequence[str],
+    columns: int = 6,
+) -> Figure:
+    """Slices side by side with the outlines of their labels.
+
+    Args:
+        images: [n, H, W].
+        labels: [n, H, W], 0 = background; None for images alone.
+        class_names: names of the labels 1, 2, 3 ...
+        colours: their colours.
+        titles: one for each slice.
+        columns: slices per row.
+
+    Raises:
+        ValueError: different numbers of slices, labels and titles.
+    """
+    _check_lengths(images=images, titles=titles, **({} if labels is None else {"labels": labels}))
+    rows, columns = -(-len(images) // columns), min(columns, len(images))
+    side = min(2.0, WIDTH / columns)
+    legend_height = 0.0 if labels is None else 0.35
+    figure = new_figure(side * columns, (side * images.shape[1] / images.shape[2] + 0.25) * rows + legend_height)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for i, panel in enumerate(panels):
+        panel.set_axis_off()
+        if i < len(images):
+            panel.imshow(grey(images[i]), cmap="gray", vmin=0, vmax=1)
+            panel.set_title(titles[i], fontsize=9)
+            if labels is not None:
+                _outline(panel, labels[i], colours)
+    if labels is not None:
+        _class_legend(figure, class_names, colours)
+    return figure
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """[H, W] -> [0, 1], black and white at the 0.5 and 99.5 percentiles; one value everywhere gives black."""
+    image = np.asarray(image, np.float64)
+    low, high = np.percentile(image, (0.5, 99.5))
+    return np.clip((image - low) / max(high - low, np.finfo(float).tiny), 0, 1)
+
+
+def _check_lengths(**items: Sequence[object] | np.ndarray) -> None:
+    lengths = {name: len(item) for name, item in items.items()}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        found = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise ValueError(f"got {found}; expected one of each for every sample, and at least one sample")
+
+
+def _check_colours(label: np.ndarray, colours: Sequence[str]) -> None:
+    if label.size and label.max() > len(colours):
+        raise ValueError(f"label {label.max()} has no colour: got {len(colours)} colours; give one for every class")
+
+
+def _panels(
+    names: Sequence[str], titles: Sequence[str], images: Sequence[np.ndarray] | np.ndarray, gap: float = 0.1
+) -> tuple[Figure, np.ndarray]:
+    """Empty panels [rows, columns] for images, titles on top, names at the left, `gap` inches below each row."""
+    side = min(1.9, (WIDTH - 0.4) / len(titles))
+    ratios = [image.shape[0] / image.shape[1] for image in images]
+    figure = new_figure(side * len(titles) + 0.4, side * sum(ratios) + gap * len(names) + 0.5)
+    axes = figure.subplots(len(names), len(titles), squeeze=False, height_ratios=ratios)
+    for panel in axes.flat:
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_visible(False)
+    for panel, title in zip(axes[0], titles, strict=True):
+        panel.set_title(title, fontsize=10)
+    for panel, name in zip(axes[:, 0], names, strict=True):
+        panel.set_ylabel(name, fontsize=10)
+    return figure, axes
+
+
+def _class_legend(figure: Figure, class_names: Sequence[str], colours: Sequence[str]) -> None:
+    if len(class_names) != len(colours):
+        raise ValueError(f"got {len(class_names)} class names and {len(colours)} colours; expected as many")
+    handles = [Patch(color=colour, label=name) for name, colour in zip(class_names, colours, strict=True)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
+
+
+def _outline(panel: Axes, label: np.ndarray, colours: Sequence[str]) -> None:
+    _check_colours(label, colours)
+    for number, colour in enumerate(colours, start=1):
+        if (label == number).any() and not (label == number).all():
+            panel.contour(label == number, levels=[0.5], colors=[colour], linewidths=1.3)

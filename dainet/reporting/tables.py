@@ -1,0 +1,112 @@
+"""Tables 1 to 3: what the paper printed beside what came out here."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dainet.data.prepared import Prepared
+from dainet.reporting.statistics import summarise
+from dainet.settings import Settings
+
+__all__ = ["compare", "policies", "protocol_notes", "spread"]
+
+
+def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str) -> pd.DataFrame:
+    """A published table with our rows below those they reproduce: DSC in percent, mean ± deviation over seeds.
+
+    Networks that the paper does not print follow at the end.
+
+    Args:
+        published: see `dainet.protocol.published_table`; without rows, only ours are given.
+        scores: see `dainet.reporting.statistics.summarise`.
+        class_names: the columns, in the paper's order.
+        policy: which empty-mask policy counts (see `dainet.segmentation.metrics`).
+
+    Returns:
+        Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and Difference to the
+        paper's DSC; texts, empty where there is no number.
+    """
+    ours = summarise(scores)
+    ours = ours[ours["policy"] == policy].set_index(["model", "class"])
+    left = list(dict.fromkeys(ours.index.get_level_values("model")))
+    rows = []
+    for line in published.to_dict("records"):
+        rows.append(_paper_row(line, class_names))
+        if line["model"] in left:
+            left.remove(line["model"])
+            rows.append(_our_row(line["model"], ours, class_names, float(line["dsc"])))
+    rows += [_our_row(model, ours, class_names, None) for model in left]
+    return pd.DataFrame(rows, columns=["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"])
+
+
+def policies(scores: pd.DataFrame) -> pd.DataFrame:
+    """Every network under both empty-mask policies side by side: DSC in percent, HD95 in voxels and in millimetres.
+
+    Mean over classes, mean ± deviation over seeds; millimetres stay empty where the data store no spacing.
+    """
+    summary = summarise(scores)
+    overall = summary[summary["class"] == "mean"]
+    columns = {"dsc": "DSC (%)", "hd95_vox": "HD95 (voxels)", "hd95_mm": "HD95 (mm)"}
+    rows = []
+    for _, line in overall.iterrows():
+        numbers = {title: spread(line[value], line[f"{value}_std"]) for value, title in columns.items()}
+        rows.append({"Network": line["model"], "Policy": line["policy"], "Seeds": str(line["seeds"])} | numbers)
+    return pd.DataFrame(rows)
+
+
+def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: pd.DataFrame) -> list[str]:
+    """The sentences that belong beneath every table: data, selection rule, policy, and what went wrong."""
+    about, segmentation = prepared.about, settings.segmentation
+    patients = prepared.cases.groupby("split")["patient"].nunique()
+    counts = (f"{patients.get(name, 0)} of {total} {name}" for name, total in about["listed"].items())
+    kind = "phantoms in the form of " if settings.data.source == "phantom" else ""
+    labels = f", labels in the order of {about['label_order']}" if about["label_order"] else ""
+    phases = " (ED and ES counted apart)" if prepared.cases["phase"].any() else ""
+    notes = [
+        f"paper: as printed, single runs; here: mean over test volumes{phases}, then over classes, ± standard "
+        "deviation over seeds. HD95 in voxels, as the peers compute it, whatever they call it.",
+        f"Data: {kind}{about['format']}{labels}; {', '.join(counts)} patients of the split {about['split']}.",
+        f"Setting: profile {settings.profile}, width {segmentation.width}, {segmentation.image_size} px, at most "
+        f"{segmentation.epochs} epochs, seeds {', '.join(map(str, segmentation.seeds))}.",
+        f"Checkpoint by the rule: {segmentation.selection}. Empty masks: {policy} policy.",
+    ]
+    if segmentation.selection == "peer-on-test":
+        notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do: no honest estimate.")
+    for patient in prepared.cases.loc[prepared.cases["split"] == "left out", "patient"].unique():
+        notes.append(f"{patient} is left out of training: the same scan is on another side of the split.")
+    return notes + _never_found(scores)
+
+
+def _never_found(scores: pd.DataFrame) -> list[str]:
+    best = scores[scores["policy"] == "strict"].groupby(["model", "seed", "class"], sort=False)["dsc"].max()
+    missed = best[best == 0].reset_index().groupby(["model", "seed"], sort=False)["class"].agg(", ".join)
+    return [
+        f"{model}, seed {seed}: not found in a single test volume: {names}. This training failed."
+        for (model, seed), names in missed.items()
+    ]
+
+
+def _paper_row(line: Mapping[Hashable, Any], class_names: Sequence[str]) -> dict[str, str]:
+    distance = str(line.get("hd95", ""))
+    row = {"Method": line["method"] + line["marker"], "By": "paper", "DSC (%)": f"{float(line['dsc']):.2f}"}
+    row |= {"HD95 (voxels)": f"{float(distance):.2f}" if distance else "", "Difference": ""}
+    return row | {name: f"{float(line[name.lower()]):.2f}" for name in class_names}
+
+
+def _our_row(model: str, ours: pd.DataFrame, class_names: Sequence[str], paper: float | None) -> dict[str, str]:
+    mean = ours.loc[(model, "mean")]
+    row = {"Method": model, "By": "here", "DSC (%)": spread(mean["dsc"], mean["dsc_std"])}
+    row["HD95 (voxels)"] = spread(mean["hd95_vox"], mean["hd95_vox_std"])
+    row["Difference"] = "" if paper is None else f"{mean['dsc'] - paper:+.2f}"
+    cells = {name: ours.loc[(model, name)] for name in class_names}
+    return row | {name: spread(cell["dsc"], cell["dsc_std"]) for name, cell in cells.items()}
+
+
+def spread(mean: float, deviation: float) -> str:
+    """Mean ± deviation as text; without a deviation (one seed) the mean alone, without a mean nothing."""
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.2f}" if pd.isna(deviation) else f"{mean:.2f} ± {deviation:.2f}"

@@ -1,0 +1,1 @@
+"""Segmentation networks (paper section 3.3): networks, losses, training, stage, scores."""

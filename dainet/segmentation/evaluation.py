@@ -1,0 +1,78 @@
+"""Scores of every test volume on its native grid (PROTOCOL 1.5, 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dainet.cache.store import StageResult, run_stage
+from dainet.data.prepared import Prepared
+from dainet.data.preprocessing import resize_slices
+from dainet.segmentation.metrics import score_volume
+from dainet.segmentation.slices import SliceData
+
+__all__ = ["class_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
+
+_VERSION = 1
+
+
+def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W].
+
+    Nearest neighbours on the pixel-corner grid of scipy's zoom with order=0, as the peers do.
+    """
+    prediction = data.predict(model, rows).cpu().numpy()
+    return resize_slices(prediction, (shape[1], shape[2]), order=0)
+
+
+def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> Tensor:
+    """DSC per volume and foreground class [V, N] at network size; NaN where neither label nor prediction holds it.
+
+    Args:
+        model: a network of this kit.
+        data: its slices.
+        volumes: case id -> row numbers, at least one; see `Prepared.volumes`.
+    """
+    rows, lengths = np.concatenate(list(volumes.values())), [len(part) for part in volumes.values()]
+    prediction = data.predict(model, rows).split(lengths)
+    label = data.labels[torch.as_tensor(rows, device=data.labels.device)].split(lengths)
+    classes = len(data.classes.names)
+    return torch.stack([class_dsc(p, y, classes) for p, y in zip(prediction, label, strict=True)])
+
+
+def class_dsc(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
+    """DSC of the labels 1 to `classes` [N] over all pixels of two equal shapes; NaN where both lack the label."""
+    foreground = torch.arange(1, classes + 1, device=label.device)[:, None]
+    p, y = prediction.flatten() == foreground, label.flatten() == foreground  # [N, pixels]
+    return 2 * (p & y).sum(1) / (p.sum(1) + y.sum(1))
+
+
+def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, data: SliceData) -> StageResult:
+    """Score a trained network on every test volume, or return the finished scores; leaves `cases.csv`."""
+    return run_stage(
+        "scores",
+        _VERSION,
+        {"classes": list(prepared.classes.names)},
+        {"segmentation": segmentation.key, "prepared": prepared.result.key},
+        lambda folder: _write_scores(model, prepared, data, folder),
+    )
+
+
+def read_scores(result: StageResult) -> pd.DataFrame:
+    """The scores of one network: case_id, patient, phase, class, policy, dsc, hd95_vox, hd95_mm."""
+    return pd.read_csv(result.path / "cases.csv", dtype={"case_id": str, "patient": str, "phase": str})
+
+
+def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder: Path) -> None:
+    lines = []
+    for case_id, rows in prepared.volumes("test").items():
+        label, spacing_mm = prepared.native_label(case_id)
+        prediction = predict_native(model, data, rows, label.shape)
+        case = prepared.cases.loc[rows[0], ["case_id", "patient", "phase"]].to_dict()
+        lines += [case | record for record in score_volume(prediction, label, prepared.classes.names, spacing_mm)]
+    pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)

@@ -1,0 +1,52 @@
+"""Equations 4 to 6 of the paper, and the Dice denominators that its peers really use."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dainet.parallel.collectives import summed, weighted_mean
+
+__all__ = ["dice_loss", "segmentation_loss"]
+
+_SMOOTH = 1e-5  # the epsilon of eq. 5; value from MT-UNet
+
+
+def segmentation_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
+    """Half cross-entropy, half Dice loss (eq. 6).
+
+    Eq. 4 read as the mean over pixels, without its 1/N (PROTOCOL 5.2).
+
+    Of a batch that several processes share, all get the loss of the whole.
+
+    Args:
+        logits: [B, classes, H, W].
+        label: [B, H, W], long, 0 = background.
+        dice: see `dice_loss`.
+    """
+    cross_entropy = weighted_mean(functional.cross_entropy(logits.float(), label), label.numel())
+    return 0.5 * cross_entropy + 0.5 * dice_loss(logits, label, dice)
+
+
+def dice_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
+    """One minus the soft Dice of each class over the whole batch, averaged over classes with background.
+
+    Args:
+        logits: [B, classes, H, W].
+        label: [B, H, W], long.
+        dice: "squared": denominators sum(p^2) + sum(y^2) as TransUNet's and MT-UNet's `DiceLoss` (utils.py:9-45);
+            "eq5": sum(p) + sum(y) as the paper's eq. 5 prints it.
+
+    Raises:
+        ValueError: `dice` is unknown.
+    """
+    if dice not in ("squared", "eq5"):
+        raise ValueError(f"dice {dice!r} is unknown; expected squared or eq5")
+    probability = logits.float().softmax(dim=1)
+    target = functional.one_hot(label, logits.shape[1]).movedim(-1, 1).to(probability.dtype)  # [B, classes, H, W]
+    power = 2 if dice == "squared" else 1
+    intersection, size = (
+        summed(term.sum(dim=(0, 2, 3))) for term in (probability * target, probability**power + target**power)
+    )
+    return torch.mean(1 - (2 * intersection + _SMOOTH) / (size + _SMOOTH))

@@ -1,0 +1,74 @@
+"""All slices of a prepared store on the device, given out as the batches a network takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dainet.attention.maps import network_maps, open_attention
+from dainet.cache.store import StageResult
+from dainet.data.prepared import Prepared
+from dainet.device import Device
+from dainet.settings import AttentionSettings
+
+__all__ = ["SliceData"]
+
+
+class SliceData:
+    """Images, labels and token-grid maps of every slice, kept on the device (DESIGN: no DataLoader needed).
+
+    On the CPU they stay mapped from disk, so that memory does not grow with their number.
+
+    Args:
+        prepared: images [N, S, S] and labels [N, S, S].
+        attention: the finished attention stage of the same rows; None for networks that take no maps.
+        settings: how maps are resized and scaled on use.
+        device: where everything goes.
+
+    Raises:
+        ValueError: images and maps differ in number.
+    """
+
+    def __init__(
+        self, prepared: Prepared, attention: StageResult | None, settings: AttentionSettings, device: Device
+    ) -> None:
+        self.images = _to_device(prepared.images, device)[:, None]  # [N, 1, S, S]
+        self.labels = _to_device(prepared.labels, device)
+        self.maps, self.vit_size_px = None, 0
+        self.classes, self.attention, self.settings, self.device = prepared.classes, attention, settings, device
+        if attention is not None:
+            maps, grid = open_attention(attention)
+            if len(maps) != len(self.images):
+                raise ValueError(
+                    f"{len(maps)} attention maps for {len(self.images)} slices; extract from the same data"
+                )
+            self.maps, self.vit_size_px = _to_device(maps, device), grid.vit_size_px
+
+    @property
+    def heads(self) -> int:
+        """Number of attention maps per slice, 0 without maps."""
+        return 0 if self.maps is None else self.maps.shape[1]
+
+    def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What a network is fed for these rows: image [B, 1, S, S] and maps [B, h, S, S], float32."""
+        image = self.images[rows].float()
+        if self.maps is None:
+            return self._formatted(image), None
+        maps = network_maps(self.maps[rows].float(), image.shape[-1], self.settings, self.vit_size_px)
+        return self._formatted(image), self._formatted(maps)
+
+    def predict(self, model: nn.Module, rows: np.ndarray, batch_size: int = 32) -> Tensor:
+        """Predicted labels [n, S, S], uint8 on the device, for the rows given."""
+        model.eval()
+        chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
+        with torch.inference_mode(), self.device.autocast():
+            parts = [model(*self.inputs(chunk)).argmax(dim=1).to(torch.uint8) for chunk in chunks]
+        return torch.cat(parts)
+
+    def _formatted(self, tensor: Tensor) -> Tensor:
+        return tensor.contiguous(memory_format=self.device.memory_format)
+
+
+def _to_device(array: np.ndarray, device: Device) -> Tensor:
+    return torch.from_numpy(array).to(device.torch_device)

@@ -1,0 +1,82 @@
+"""Training one network as a stage of the cache: under which key, from which seed, in how many processes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from dainet.cache.store import StageResult, run_stage
+from dainet.data.prepared import Prepared
+from dainet.parallel.launch import start_processes
+from dainet.segmentation.networks import DAINet, UNet, build
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.training import train
+from dainet.settings import Settings
+
+__all__ = ["fit", "load_model", "run_segmentation"]
+
+log = logging.getLogger(__name__)
+_VERSION = 1
+
+
+def run_segmentation(
+    settings: Settings,
+    name: str,
+    seed: int,
+    prepared: Prepared,
+    data: SliceData,
+) -> StageResult:
+    """Train one network with one seed, or return the finished one.
+
+    Leaves `model.safetensors`, `history.csv` (one line per epoch) and `selection.json`.
+
+    Args:
+        settings: the run's settings.
+        name: see `dainet.segmentation.networks.build`.
+        seed: of weights, order and augmentation.
+        prepared: slices and splits.
+        data: the same slices on the device, with maps unless `name` is "unet".
+    """
+    segmentation = settings.segmentation
+    values = segmentation.model_dump(mode="json", exclude={"seeds", "sync_batch_norm"}) | {"model": name, "seed": seed}
+    if settings.n_processes > 1:
+        values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
+    inputs = {"prepared": prepared.result.key}
+    if data.attention is not None:
+        values["maps"] = settings.attention.model_dump(include={"resize", "normalisation"})
+        inputs["attention"] = data.attention.key
+
+    def build(folder: Path) -> None:
+        if settings.n_processes > 1:
+            start_processes("segmentation", settings, folder, name=name, seed=seed)
+        else:
+            fit(settings, name, seed, prepared, data, folder)
+
+    return run_stage("segmentation", _VERSION, values, inputs, build, resumes=True)
+
+
+def fit(settings: Settings, name: str, seed: int, prepared: Prepared, data: SliceData, folder: Path) -> None:
+    """Train one network from its seed, see `run_segmentation`; every one of several processes calls it."""
+    log.info("%s, seed %d", name, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: nn.Module = _network(settings, name, data)
+    train(model, settings.segmentation, seed, prepared, data, folder)
+
+
+def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:
+    """Build a trained network with the weights that its selection rule chose, on the device, in evaluation mode."""
+    model = _network(settings, name, data)
+    model.load_state_dict(load_file(result.path / "model.safetensors"), strict=True)
+    return model.eval()
+
+
+def _network(settings: Settings, name: str, data: SliceData) -> UNet | DAINet:
+    classes = len(data.classes.names) + 1
+    segmentation, device = settings.segmentation, data.device
+    model = build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
+    return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]

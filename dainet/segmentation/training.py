@@ -1,0 +1,217 @@
+"""The one training loop of all segmentation networks (paper sections 3.3 and 4.2)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dainet.cache.atomic import write_complete, write_tensors
+from dainet.cache.resume import load_state, save_state
+from dainet.cache.store import UNFINISHED
+from dainet.data.prepared import Prepared
+from dainet.parallel import collectives
+from dainet.progress import progress
+from dainet.segmentation.augment import augment, random_transforms
+from dainet.segmentation.evaluation import volume_dsc
+from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.slices import SliceData
+from dainet.settings import SegmentationSettings
+
+__all__ = [
+    "MONITORED_SPLIT",
+    "augmented_batch",
+    "mean_volume_dsc",
+    "monitored_volumes",
+    "poly_factor",
+    "train",
+    "train_epoch",
+]
+
+log = logging.getLogger(__name__)
+_BEST = "best.safetensors"
+
+# Which split decides about the checkpoint. "peer-on-test" is what several peers do (PROTOCOL 1.5); it is no honest
+# estimate and every table that holds it says so. "last" keeps the last epoch and only watches the validation split.
+MONITORED_SPLIT = {"validation": "valid", "last": "valid", "peer-on-test": "test"}
+
+
+def train(
+    model: nn.Module, settings: SegmentationSettings, seed: int, prepared: Prepared, data: SliceData, folder: Path
+) -> None:
+    """Train until the last epoch or until the monitored DSC stops rising; goes on where `folder` left off.
+
+    Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats the undisturbed one.
+
+    Raises:
+        ValueError: see `monitored_volumes`.
+        FloatingPointError: the loss is no longer finite.
+    """
+    volumes = monitored_volumes(settings, prepared)
+    rows = prepared.rows("train")
+    _check_shares(settings, len(rows), data)
+    steps = -(-len(rows) // settings.batch_size)
+    if settings.sync_batch_norm and collectives.process_count() > 1:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    optimiser = torch.optim.Adam(
+        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=data.device.fused_adam
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: poly_factor(step, settings.epochs * steps))
+    history = _resume(folder, model, optimiser, schedule)
+    if settings.compile:
+        model.compile()  # in place: weights and their names stay
+    parallel = collectives.parallel(model, data.device)
+    for epoch in progress(range(len(history), settings.epochs), "epochs"):
+        if _stops_early(history, settings):
+            break
+        loss = train_epoch(parallel, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"epoch {epoch + 1}: the loss is {loss}; lower segmentation.lr or check the data")
+        collectives.broadcast_buffers(model)
+        dsc = mean_volume_dsc(model, data, volumes)
+        history.append({"epoch": epoch + 1, "loss": loss, "lr": schedule.get_last_lr()[0], "dsc": dsc})
+        log.info("epoch %d/%d  loss %.4f  monitored DSC %.4f", epoch + 1, settings.epochs, loss, dsc)
+        if collectives.rank() == 0:
+            _save(folder, model, optimiser, schedule, history)
+    if collectives.rank() == 0:
+        _finish(folder, model, settings, history)
+
+
+def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dict[str, np.ndarray]:
+    """The volumes on which the rule chooses a checkpoint: case id -> row numbers.
+
+    Raises:
+        ValueError: the rule needs some and there are none.
+    """
+    volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
+    if not volumes and settings.selection != "last":
+        raise ValueError(
+            f"segmentation.selection is {settings.selection!r}, but the split has no such volumes; "
+            "add validation patients or set segmentation.selection=last"
+        )
+    return volumes
+
+
+def poly_factor(step: int, total: int) -> float:
+    """(1 - step/total)^0.9, the reading of "in each iteration ... with a rate of 0.9" (section 4.2; PROTOCOL 5.1)."""
+    return (1 - step / total) ** 0.9 if step < total else 0.0
+
+
+def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> float:
+    """Mean DSC over volumes and foreground classes at network size; NaN without volumes.
+
+    A class that neither label nor prediction holds is left out.
+    The peers watch whole-heart DSC per slice instead (PROTOCOL 2.4). Several processes share the volumes.
+    """
+    if not volumes:
+        return float("nan")
+    mine = dict(list(volumes.items())[collectives.share(len(volumes))])
+    none = torch.empty(0, len(data.classes.names), device=data.labels.device)
+    return collectives.gathered(volume_dsc(model, data, mine) if mine else none).nanmean().item()
+
+
+def train_epoch(
+    model: nn.Module,
+    data: SliceData,
+    rows: np.ndarray,
+    settings: SegmentationSettings,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    seed: int,
+) -> float:
+    """One pass over the training rows in an order drawn from `seed`; returns the mean loss, read once at the end.
+
+    Several processes share each batch: all draw the random numbers of the whole.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.as_tensor(rows)[torch.randperm(len(rows), generator=generator)].to(data.labels.device)
+    total = torch.zeros((), device=data.labels.device)
+    model.train()
+    for batch in order.split(settings.batch_size):
+        matrices, mine = random_transforms(len(batch), generator), collectives.share(len(batch))
+        image, maps, label = augmented_batch(data, batch[mine], matrices[mine] if settings.augment else None)
+        with data.device.autocast():
+            logits = model(image, maps)
+        loss = segmentation_loss(logits, label, settings.dice)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        total += loss.detach() * len(batch)
+    return total.item() / len(rows)
+
+
+def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by one matrix each, if any."""
+    image, maps = data.inputs(rows)
+    label = data.labels[rows][:, None]
+    if matrices is not None and maps is not None:
+        image, label, maps = augment([image, label, maps], matrices)
+    elif matrices is not None:
+        image, label = augment([image, label], matrices)
+    return image, maps, label[:, 0].long()
+
+
+def _check_shares(settings: SegmentationSettings, count: int, data: SliceData) -> None:
+    processes, last = collectives.process_count(), count % settings.batch_size or settings.batch_size
+    if last < processes:
+        raise ValueError(
+            f"{count} slices leave a last batch of {last} for {processes} processes; change segmentation.batch_size"
+        )
+    if processes > 1 and settings.sync_batch_norm and data.device.collectives != "nccl":
+        raise ValueError("segmentation.sync_batch_norm needs GPUs; set it to false, or n_processes to 1")
+
+
+def _stops_early(history: list[dict[str, Any]], settings: SegmentationSettings) -> bool:
+    if settings.selection == "last" or not history:
+        return False
+    return len(history) - _best(history)["epoch"] >= settings.patience
+
+
+def _best(history: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(history, key=lambda line: (-np.inf if np.isnan(line["dsc"]) else line["dsc"], -line["epoch"]))
+
+
+def _save(folder: Path, model: nn.Module, optimiser: Any, schedule: Any, history: list[dict[str, Any]]) -> None:
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    if _best(history)["epoch"] == history[-1]["epoch"]:
+        (folder / UNFINISHED).mkdir(exist_ok=True)
+        write_tensors(model.state_dict(), folder / UNFINISHED / _BEST)
+    save_state(state | {"history": history}, folder, len(history))
+
+
+def _resume(folder: Path, model: nn.Module, optimiser: Any, schedule: Any) -> list[dict[str, Any]]:
+    state = load_state(folder)
+    if state is None:
+        return []
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    log.info("goes on after epoch %d", len(state["history"]))
+    return state["history"]
+
+
+def _finish(folder: Path, model: nn.Module, settings: SegmentationSettings, history: list[dict[str, Any]]) -> None:
+    last = settings.selection == "last"
+    if last:
+        write_tensors(model.state_dict(), folder / "model.safetensors")
+    else:
+        shutil.copyfile(folder / UNFINISHED / _BEST, folder / "model.safetensors")
+    chosen = history[-1] if last else _best(history)
+    record = {
+        "rule": settings.selection,
+        "split": MONITORED_SPLIT[settings.selection],
+        "epoch": chosen["epoch"],
+        "dsc": chosen["dsc"],
+        "epochs_run": len(history),
+    }
+    write_complete(folder / "selection.json", json.dumps(record, indent=1))
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)

@@ -1,0 +1,1 @@
+"""The vision transformer and every form in which its weights come."""

@@ -1,0 +1,162 @@
+"""Where the tensors of a ViT come from: timm and its hub, safetensors, DINO's own checkpoints; never executed code."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, Literal
+
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from dainet.cache.store import hash_file
+from dainet.data.volume import reason
+
+__all__ = ["load_dino_center", "load_dino_head", "read_weights", "weights_hash"]
+
+_HUB_NAME = "vit_small_patch16_224.dino"  # paper section 4.2: DINO's ViT-S/16
+_CHECKPOINT_SUFFIXES = (".pth", ".pt")
+_ACCEPTED = '"hub", "tour", "random", a timm name, or a .safetensors, .pth or .pt file'
+
+
+def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
+    """Tensors of a backbone with timm's names, its number of heads where the source tells, and a name for messages.
+
+    Args:
+        weights: as `dainet.vit.model.load_vit`, but "random", which has no source.
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as `dainet.vit.model.load_vit`.
+    """
+    path = _weights_file(weights)
+    return (*_read_timm(weights), weights) if path is None else (*_read_file(path), path.name)
+
+
+def weights_hash(weights: str) -> str:
+    """What identifies the weights in a stage key: SHA-256 of a file, else the name.
+
+    Raises:
+        ValueError, FileNotFoundError: as `load_vit`.
+    """
+    path = _weights_file(weights)
+    return (_HUB_NAME if weights == "hub" else weights) if path is None else hash_file(path)
+
+
+def load_dino_head(weights: str, network: Literal["teacher", "student"]) -> dict[str, Tensor] | None:
+    """The projection head in a full DINO checkpoint, names without "head."; None for every other source."""
+    content = _full_checkpoint(weights)
+    if content is None:
+        return None
+    state = _without_prefixes(content[network], Path(weights))
+    return {name.removeprefix("head."): tensor for name, tensor in state.items() if name.startswith("head.")}
+
+
+def load_dino_center(weights: str) -> Tensor | None:
+    """The teacher's centre [1, K] in a full DINO checkpoint (main_dino.py:278-287); None for every other source."""
+    content = _full_checkpoint(weights)
+    return None if content is None else _named_tensors(content.get("dino_loss", {}), Path(weights)).get("center")
+
+
+def _weights_file(weights: str) -> Path | None:
+    """The file behind `weights`, or None for a name that needs none."""
+    if weights in ("hub", "random"):
+        return None
+    path = Path(str(files(__package__) / "weights" / "tour_vit.safetensors")) if weights == "tour" else Path(weights)
+    if path.suffix not in (".safetensors", *_CHECKPOINT_SUFFIXES):
+        if timm.is_model(weights):
+            return None
+        raise ValueError(f"weights {weights!r} are neither a known name nor a known kind of file; give {_ACCEPTED}")
+    if not path.is_file():
+        raise FileNotFoundError(f"weights {weights!r}: no such file; give {_ACCEPTED}")
+    return path
+
+
+def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
+    name = _HUB_NAME if weights == "hub" else weights
+    with torch.device("meta"):
+        blank: Any = timm.create_model(name)
+    act = getattr(blank.blocks[0].mlp, "act", None) if type(blank) is VisionTransformer else None
+    if not isinstance(act, nn.GELU):
+        raise ValueError(f"{name} is a {type(blank).__name__}, expected a plain VisionTransformer with GELU")
+    try:
+        model: Any = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub's clients raise many unrelated kinds
+        raise ConnectionError(
+            f"{name}: the model hub gave no weights ({type(error).__name__}); fetch them elsewhere and pass "
+            '--weights FILE (.safetensors or .pth), or "tour" for the small ViT shipped with the kit'
+        ) from error
+    return model.state_dict(), model.blocks[-1].attn.num_heads
+
+
+def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
+    """Tensors of the backbone, and the number of heads where the file tells."""
+    if path.suffix in _CHECKPOINT_SUFFIXES:
+        content = _load_checkpoint(path)
+        state = _without_prefixes(content["teacher"] if _is_full(content) else content, path)
+        return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}, None
+    try:
+        with safe_open(path, framework="pt") as file:
+            state, heads = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("heads")  # noqa: SIM118
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a number type that torch lacks
+        said = shorten(reason(error, path), 200)
+        raise ValueError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
+    if heads and not re.fullmatch("[1-9][0-9]{0,3}", heads):
+        raise ValueError(f'{path.name}: "heads" in its metadata is {heads[:40]!r}, expected a whole number above 0')
+    return state, int(heads) if heads else None
+
+
+def _load_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # DINO stores its command line under "args"
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files make torch raise nearly anything
+        found = f"{path.name}: refused, more than plain tensors, or damaged ({_what_torch_says(error)})"
+        raise ValueError(f"{found}; fetch it again, or give a .safetensors file") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name}: found a {type(content).__name__}, expected a dictionary of tensors")
+    return content
+
+
+def _what_torch_says(error: Exception) -> str:
+    """Without its advice to load the file in a way that runs the code in it."""
+    said = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return shorten(re.split(r"\. Please|\n", said)[0], 200) or type(error).__name__
+
+
+def _full_checkpoint(weights: str) -> dict[str, Any] | None:
+    path = _weights_file(weights)
+    if path is None or path.suffix not in _CHECKPOINT_SUFFIXES:
+        return None
+    content = _load_checkpoint(path)
+    return content if _is_full(content) else None
+
+
+def _is_full(content: Mapping[str, Any]) -> bool:
+    return {"student", "teacher"} <= content.keys()
+
+
+def _without_prefixes(state: Any, path: Path) -> dict[str, Tensor]:
+    tensors = _named_tensors(state, path)
+    return {name.removeprefix("module.").removeprefix("backbone."): tensor for name, tensor in tensors.items()}
+
+
+def _named_tensors(state: Any, path: Path) -> Mapping[str, Tensor]:
+    """The same after a check of what a checkpoint holds: a few bytes can claim a tensor that fills the memory."""
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path.name}: found a {type(state).__name__}, expected a dictionary of tensors")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            found = f"{str(name)[:80]!r} is a {type(tensor).__name__}"
+            raise ValueError(f"{path.name}: {found}; expected named tensors, of a backbone or a full DINO checkpoint")
+        if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > path.stat().st_size:
+            raise ValueError(
+                f"{path.name}: {name[:80]!r} claims more than the file holds, or is sparse; fetch it again"
+            )
+    return state

@@ -1,0 +1,206 @@
+"""The vision transformer that makes the maps: built to fit its weights, always loaded strictly."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dainet.cache.atomic import write_tensors
+from dainet.vit.checkpoints import read_weights
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "DinoViT",
+    "input_size",
+    "load_vit",
+    "randomised",
+    "save_vit",
+    "set_fused_attention",
+    "to_vit_input",
+]
+
+log = logging.getLogger(__name__)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_AXES = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
+_VIT_S16 = {"img_size": 224, "patch_size": 16, "embed_dim": 384, "depth": 12, "num_heads": 6}
+
+
+class DinoViT(VisionTransformer):
+    """A ViT without classification head whose position embedding follows DINO's formula at every input size.
+
+    `vit(images)` maps [B, 3, H, W] (H and W multiples of `patch`, ImageNet-normalised) to the normalised CLS
+    embedding [B, D]. Layer norms use eps 1e-6 (facebookresearch/dino vision_transformer.py:243-247).
+
+    Args:
+        architecture: arguments of timm's VisionTransformer that fix the shapes, kept in `.architecture`.
+    """
+
+    pos_embed: nn.Parameter
+
+    def __init__(self, **architecture: Any) -> None:
+        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        super().__init__(num_classes=0, dynamic_img_size=True, norm_layer=norm_layer, **architecture)
+        self.architecture = dict(architecture)
+
+    @property
+    def patch(self) -> int:
+        """Side of a square patch in px."""
+        return self.patch_embed.patch_size[0]
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of the last block."""
+        return int(self.architecture["num_heads"])
+
+    def _pos_embed(self, x: Tensor) -> Tensor:
+        prefix = torch.cat([t for t in (self.cls_token, self.reg_token) if t is not None], dim=1)  # [1, P, D]
+        embedded = 0 if self.no_embed_class else self.num_prefix_tokens
+        if embedded:
+            prefix = prefix + self.pos_embed[:, :embedded]
+        grid = _resample_grid(self.pos_embed[:, embedded:], self.patch_embed.grid_size, (x.shape[1], x.shape[2]))
+        tokens = x.flatten(1, 2) + grid  # [B, gh, gw, D] -> [B, gh gw, D]
+        return self.pos_drop(torch.cat([prefix.expand(len(x), -1, -1).to(tokens.dtype), tokens], dim=1))
+
+
+def _resample_grid(embedding: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """[1, old tokens, D] -> [1, new tokens, D], bicubic without antialiasing, scale (new + 0.1) / old per side.
+
+    facebookresearch/dino vision_transformer.py:174-194 (interpolate_pos_encoding); PROTOCOL 4.2.
+    """
+    if old == new:
+        return embedding
+    grid = embedding.unflatten(1, old).permute(0, 3, 1, 2)  # [1, D, gh, gw]
+    scale = ((new[0] + 0.1) / old[0], (new[1] + 0.1) / old[1])
+    return F.interpolate(grid, scale_factor=scale, mode="bicubic").flatten(2).transpose(1, 2)
+
+
+def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
+    """Load a ViT in evaluation mode and float32; the architecture is read off the tensor shapes.
+
+    Args:
+        weights: "hub" (DINO's ViT-S/16 through timm), "tour" (the small ViT shipped with the kit), "random" (ViT-S/16,
+            seed 0), any timm name of a plain VisionTransformer, a .safetensors file with timm's tensor names, or a
+            backbone or full checkpoint (the teacher is taken) of facebookresearch/dino.
+        drop_path: stochastic depth rate of the deepest block in training mode (DINO's student: 0.1).
+
+    Raises:
+        ValueError: unknown name, refused or unsuitable file, missing or unexpected tensors; the message names them.
+        FileNotFoundError: the file does not exist.
+        ConnectionError: the hub does not answer.
+    """
+    if weights == "random":
+        return _seeded(_VIT_S16 | {"drop_path_rate": drop_path}, seed=0)
+    state, heads, origin = read_weights(weights)
+    architecture = _architecture(state, heads, origin) | {"drop_path_rate": drop_path}
+    with torch.device("meta"):
+        vit = DinoViT(**architecture)
+    try:
+        vit.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
+    except RuntimeError as error:
+        found = shorten(str(error), 500)
+        raise ValueError(f"{origin}: not a plain ViT with timm's tensor names; {found}") from error
+    log.debug("%s: %d blocks, width %d, %d heads", origin, len(vit.blocks), vit.embed_dim, vit.heads)
+    return vit.eval()
+
+
+def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a ViT as safetensors with timm's names, its number of heads and further metadata beside the tensors."""
+    write_tensors(vit.state_dict(), path, {**(metadata or {}), "heads": str(vit.heads)})
+
+
+def set_fused_attention(module: nn.Module, fused: bool) -> None:
+    """Let every attention layer of timm inside `module` use torch's fused kernel, or plain softmax attention."""
+    for layer in module.modules():
+        if hasattr(layer, "fused_attn"):
+            layer.fused_attn = fused  # type: ignore[assignment]
+
+
+def randomised(vit: DinoViT, seed: int) -> DinoViT:
+    """The same architecture with timm's random initialisation, on the same device; the global generator stays as is."""
+    device = next(vit.parameters()).device
+    return _seeded(vit.architecture, seed).to(device)
+
+
+def input_size(vit: DinoViT, requested_px: int) -> int:
+    """Side of the ViT's input: the requested one rounded down to a multiple of the patch, as DINO's script crops.
+
+    Raises:
+        ValueError: the requested side is smaller than one patch.
+    """
+    if requested_px < vit.patch:
+        raise ValueError(f"image size {requested_px} px is smaller than one patch of {vit.patch} px; ask for more")
+    return requested_px // vit.patch * vit.patch
+
+
+def to_vit_input(images: Tensor, size: int) -> Tensor:
+    """Grey images [B, 1, H, W] of about [0, 1] -> [B, 3, size, size] float32, normalised with ImageNet mean and std.
+
+    Bilinear where the size differs; three equal channels.
+    """
+    images = images.float()
+    if images.shape[-2:] != (size, size):
+        images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1).to(images.device, non_blocking=True)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return (images - mean) / std
+
+
+def _seeded(architecture: Mapping[str, Any], seed: int) -> DinoViT:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return DinoViT(**architecture).eval()
+
+
+def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -> dict[str, Any]:
+    """Arguments of `DinoViT` that fit the tensors; anything that does not fit surfaces in strict loading."""
+    missing = [name for name in _AXES if name not in state]
+    if missing:
+        found = shorten(", ".join(list(state)[:5]), 200)
+        raise ValueError(f"{origin}: {', '.join(missing)} missing, found {found} ...; expected a ViT with CLS token")
+    for name, axes in {**_AXES, "reg_token": 3}.items():
+        shape = tuple(state[name].shape) if name in state else (1,) * axes
+        if len(shape) != axes or 0 in shape:
+            raise ValueError(f"{origin}: {name} has the shape {shape}; expected {axes} axes without 0, as in timm")
+    width, patch = state["cls_token"].shape[-1], state["patch_embed.proj.weight"].shape[-1]
+    heads = heads or width // 64
+    if not heads or width % heads:
+        raise ValueError(f'{origin}: width {width} does not split into {heads} heads; set "heads" in its metadata')
+    registers = state["reg_token"].shape[1] if "reg_token" in state else 0
+    side, no_embed_class = _grid_side(state["pos_embed"].shape[1], 1 + registers, origin)
+    return {
+        "img_size": side * patch,
+        "patch_size": patch,
+        "embed_dim": width,
+        "depth": len({name.split(".")[1] for name in state if name.startswith("blocks.")}),
+        "num_heads": heads,
+        "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / width,
+        "qkv_bias": "blocks.0.attn.qkv.bias" in state,
+        "qk_norm": "blocks.0.attn.q_norm.weight" in state,
+        "init_values": 1.0 if "blocks.0.ls1.gamma" in state else None,
+        "reg_tokens": registers,
+        "no_embed_class": no_embed_class,
+    }
+
+
+def _grid_side(positions: int, prefix: int, origin: str) -> tuple[int, bool]:
+    """Side of the position grid, and whether it has no entries for CLS and registers (DINOv2 with registers)."""
+    for tokens, no_embed_class in ((positions - prefix, False), (positions, True)):
+        side = math.isqrt(max(tokens, 0))
+        if side and side**2 == tokens:
+            return side, no_embed_class
+    raise ValueError(f"{origin}: {positions} position embeddings for {prefix} prefix tokens; expected a square grid")

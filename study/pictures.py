@@ -1,0 +1,103 @@
+"""Figures 1 and 3 of the study and the scores of the heads: the parts that need the scans and the trained networks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dainet import pipeline
+from dainet.attention.maps import network_maps, open_attention
+from dainet.cache.store import StageMissing, finished_only, repository_root
+from dainet.data.prepared import Prepared
+from dainet.data.volume import fullest_slice
+from dainet.reporting.artefacts import save_figure
+from dainet.reporting.figures import attention_figure, qualitative_figure
+from dainet.settings import Settings
+from study.plan import PATIENTS, first_trainings
+
+__all__ = ["draw_pictures", "extreme_cases"]
+
+log = logging.getLogger(__name__)
+_COMPARED = ("unet", "single", "dual-1111")
+_KINDS = {"random": "random weights", "pretrained": "pre-trained", "finetuned": "fine-tuned"}
+
+
+def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) -> None:
+    """Draw what the finished stages allow: figure1_KIND, figure3_qualitative, and `heads.csv`; nothing is trained.
+
+    What they do not allow stays as it is.
+
+    Args:
+        where: data, weights and device, by dotted name.
+        scores: per case, strict policy; they choose the cases of Figure 3.
+        folder: see `study.queue.study_folder`.
+    """
+    output = {"output": folder.relative_to(repository_root()).as_posix()}
+    plan = first_trainings()
+    settings = plan["dual-1111"].settings({**where, **output})
+    prepared, heads = pipeline.prepare(settings), _stored_heads(folder)
+    for kind, title in _KINDS.items():
+        try:
+            with finished_only():
+                _attention_figure(settings, prepared, kind)
+                heads[title] = pipeline.score_heads(settings, kind).assign(weights=title)
+        except StageMissing as missing:
+            log.warning("figure1_%s left out: %s", kind, missing)
+    if heads:
+        table = pd.concat([heads[title] for title in _KINDS.values() if title in heads])
+        table.round(6).to_csv(folder / "heads.csv", index=False)
+    try:
+        with finished_only():
+            _qualitative_figure({name: plan[name].settings({**where, **output}) for name in _COMPARED}, scores)
+    except StageMissing as missing:
+        log.warning("figure3_qualitative left out: %s", missing)
+
+
+def extreme_cases(scores: pd.DataFrame, model: str) -> dict[str, str]:
+    """The best, median and worst test case of a network by DSC, mean over classes and seeds: title -> case id."""
+    chosen = scores[(scores["model"] == model) & (scores["train_patients"] == PATIENTS)]
+    means = chosen.groupby("case_id")["dsc"].mean().sort_values(ascending=False)
+    return {"best": means.index[0], "median": means.index[len(means) // 2], "worst": means.index[-1]}
+
+
+def _stored_heads(folder: Path) -> dict[str, pd.DataFrame]:
+    """The scores of heads that an earlier call left: kind of weights -> lines."""
+    path = folder / "heads.csv"
+    return dict(iter(pd.read_csv(path).groupby("weights"))) if path.is_file() else {}
+
+
+def _attention_figure(settings: Settings, prepared: Prepared, kind: str) -> None:
+    stage = pipeline.attention(settings, kind)
+    stored, grid = open_attention(stage)
+    rows = prepared.example_rows("test", 3)
+    maps = network_maps(torch.tensor(stored[rows]), prepared.images.shape[-1], settings.attention, grid.vit_size_px)
+    names = [str(prepared.cases.loc[row, "case_id"]) for row in rows]
+    images, classes = prepared.images[rows].astype(float), prepared.classes
+    figure = attention_figure(images, prepared.labels[rows], maps.numpy(), classes.names, classes.colours, names)
+    save_figure(figure, f"figure1_{kind}", settings, {"attention": stage.key, "prepared": prepared.result.key})
+
+
+def _qualitative_figure(settings: Mapping[str, Settings], scores: pd.DataFrame) -> None:
+    """The fullest slice of each case, predicted by every network's first seed; the DSC is that of the whole volume."""
+    chosen, prepared = extreme_cases(scores, "dual-1111"), pipeline.prepare(settings["unet"])
+    volumes = prepared.volumes("test")
+    rows = np.array([volumes[case][fullest_slice(prepared.labels[volumes[case]])] for case in chosen.values()])
+    predictions, volume_scores, stages = {}, {}, {}
+    for name, own in settings.items():
+        trained = pipeline.train(own, name, seed=0)
+        predictions[name] = list(pipeline.network_data(own, name).predict(trained.model, rows).cpu().numpy())
+        strict = trained.cases[trained.cases["policy"] == "strict"].groupby("case_id")["dsc"].mean()
+        volume_scores[name] = [float(strict[case]) for case in chosen.values()]
+        stages[f"segmentation {name} seed 0"] = trained.segmentation.key
+    names = [f"{title}\n{case}" for title, case in chosen.items()]
+    images, classes = list(prepared.images[rows].astype(float)), prepared.classes
+    figure = qualitative_figure(
+        images, list(prepared.labels[rows]), predictions, classes.names, classes.colours, names, volume_scores
+    )
+    save_figure(figure, "figure3_qualitative", settings["dual-1111"], stages)

@@ -1,0 +1,94 @@
+"""Trains what the plan asks for and what is not there yet; any number of these processes may run at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import Timeout
+
+from dainet import pipeline
+from dainet.cache.atomic import write_complete
+from dainet.cache.store import named_lock, repository_root, write_record
+from dainet.pipeline import Trained
+from dainet.reporting.artefacts import public_settings
+from dainet.settings import Settings
+from study.plan import Training
+
+__all__ = ["run_queue", "study_folder"]
+
+log = logging.getLogger(__name__)
+
+_COLUMNS = [
+    *("model", "train_patients", "seed", "patient", "phase", "case_id", "class", "policy"),
+    *("dsc", "hd95_vox", "hd95_mm"),
+]
+
+
+def study_folder() -> Path:
+    """Where scores, tables and figures of the study are kept."""
+    return repository_root() / "figures" / "acdc-study"
+
+
+def run_queue(trainings: Sequence[Training], where: Mapping[str, Any], folder: Path) -> int:
+    """Run every training whose scores are not in `folder`; returns how many were run here.
+
+    Each leaves `scores/NAME.csv` (per test case), `histories/NAME.csv` (per epoch) and `records/NAME.json` (what made
+    them); the scores are written last, in one step, so what is there is complete. A training that another process
+    holds is left to it.
+
+    Args:
+        trainings: see `study.plan.load_plan`.
+        where: data, weights and device, by dotted name.
+        folder: see `study_folder`.
+    """
+    count = 0
+    for training in trainings:
+        scores = folder / "scores" / f"{training.name}.csv"
+        with _claimed(training) as mine:
+            if mine and not scores.exists():
+                log.info("%s ...", training.name)
+                settings = training.settings(where)
+                trained = pipeline.train(settings, training.network, training.seed)
+                _publish(training, settings, trained, folder)
+                count += 1
+    return count
+
+
+@contextmanager
+def _claimed(training: Training) -> Iterator[bool]:
+    """Whether this process may run the training; a process that dies loses its claims."""
+    lock = named_lock(f"study-{training.name}")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _publish(training: Training, settings: Settings, trained: Trained, folder: Path) -> None:
+    for kind in ("scores", "histories", "records"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    stage = trained.segmentation
+    record = {
+        "settings": public_settings(settings),
+        "stage": {"segmentation": stage.key, "inputs": stage.record()["inputs"]},
+        "selection": json.loads((stage.path / "selection.json").read_text(encoding="utf-8")),
+    }
+    cases = trained.cases.assign(model=training.model, train_patients=training.patients)[_COLUMNS]
+    tables = {"histories": pd.read_csv(stage.path / "history.csv"), "scores": cases}
+    texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
+    record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    write_record(folder / "records" / f"{training.name}.json", record)
+    for name, text in texts.items():
+        write_complete(folder / "records" / name, text)

@@ -1,0 +1,60 @@
+"""Maps that say nothing about their slice, for telling attention from capacity."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dainet import pipeline
+from dainet.attention.controls import donor_rows
+from dainet.attention.maps import open_attention
+
+
+def cases(volumes):
+    """One line per slice of (patient, phase, split, slices)."""
+    lines = [
+        {"patient": patient, "phase": phase, "split": split, "slice": i}
+        for patient, phase, split, slices in volumes
+        for i in range(slices)
+    ]
+    return pd.DataFrame(lines)
+
+
+def test_donors_are_another_patient_of_the_same_split_and_phase_at_the_same_depth():
+    table = cases(
+        [
+            *[("a", "ED", "train", 3), ("a", "ES", "train", 3), ("b", "ED", "test", 2), ("b", "ES", "test", 2)],
+            *[("c", "ED", "train", 5), ("c", "ES", "train", 5), ("d", "ED", "test", 2), ("d", "ES", "test", 2)],
+        ]
+    )
+    given = table.loc[donor_rows(table)].reset_index(drop=True)
+    assert (given["patient"] != table["patient"]).all()
+    assert given[["split", "phase"]].equals(table[["split", "phase"]])
+    assert list(given["slice"][:3]) == [0, 2, 4]  # of five: first, middle, last
+    assert list(given.loc[table["patient"] == "c", "slice"][:5]) == [0, 0, 1, 2, 2]
+
+
+def test_patients_left_out_keep_their_own_and_give_to_nobody():
+    table = cases([("a", "", "train", 2), ("b", "", "train", 2), ("x", "", "left out", 2)])
+    donors = donor_rows(table)
+    assert list(donors) == [2, 3, 0, 1, 4, 5]
+
+
+def test_a_donor_without_the_phase_gives_what_it_has():
+    table = cases([("a", "ED", "train", 2), ("a", "ES", "train", 2), ("b", "ED", "train", 2)])
+    assert list(donor_rows(table)) == [4, 5, 4, 5, 0, 1]
+
+
+def test_a_lone_patient_has_nobody_to_borrow_from():
+    with pytest.raises(ValueError, match="split valid has one patient, b"):
+        donor_rows(cases([("a", "", "train", 1), ("c", "", "train", 1), ("b", "", "valid", 1)]))
+
+
+def test_the_setting_replaces_the_maps_under_a_key_of_their_own(tiny):
+    maps = {}
+    for control in ("none", "constant"):
+        attention = tiny.attention.model_copy(update={"control": control, "backbone": "pretrained"})
+        maps[control] = pipeline.attention(tiny.model_copy(update={"attention": attention}))
+    assert maps["none"].key != maps["constant"].key
+    stored, grid = open_attention(maps["constant"])
+    assert stored.shape == open_attention(maps["none"])[0].shape
+    assert np.unique(stored) == np.float16(1 / (grid.grid[0] * grid.grid[1]))

@@ -1,0 +1,75 @@
+"""The benchmarks measure what they say: the peers compute the same, and the arithmetic of the table is right."""
+
+from time import sleep
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import timing
+from benchmarks.attention import ExplicitAttention
+from benchmarks.batches import transunet_batch, write_slices
+from benchmarks.hybrid import HybridUNet
+from benchmarks.preparation import by_scipy
+from benchmarks.scores import ORGANS, ct_volume
+from dainet.attention.maps import token_maps
+from dainet.data.preprocessing import resize_slices
+from dainet.vit.model import DinoViT
+
+
+def test_ratio_and_limit_come_from_neighbouring_runs(monkeypatch):
+    clock = {"ours": iter([1.0, 2.0, 4.0]), "peer": iter([3.0, 8.0, 8.0]), "limit": iter([0.1, 0.1, 0.1])}
+    monkeypatch.setattr(timing, "seconds", lambda work: next(clock[work()]))
+    works = [lambda name=name: name for name in clock]
+    row = timing.compare("work", "peer", works[0], works[1], 2.0, "", rounds=3, limit=(works[2], 5))
+    assert (row.ours, row.peer, row.ratio) == (2.0, 8.0, 3.0)  # of 3, 4 and 2
+    assert row.limit == pytest.approx(0.5)
+
+
+def test_operations_count_a_multiply_add_twice():
+    layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
+    assert timing.count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
+
+
+def test_peak_memory_sees_what_was_there_only_for_a_while():
+    with timing.PeakMemory() as peak:
+        block = np.ones(25 * 2**20)  # 200 MiB
+        sleep(0.1)
+        del block
+    assert 190 < peak.mib < 260
+
+
+def test_limits_say_how_much_of_them_the_work_is():
+    assert timing.product_limit(flops=2 * 2048**3 * 7, dtype=None)[1] == 7
+    assert timing.copy_limit(2**30)[1] == 2  # of 256 MiB, read and written
+
+
+def test_the_explicit_peer_makes_the_same_maps():
+    torch.manual_seed(0)
+    vit = DinoViT(img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3).eval()
+    images = torch.randn(2, 3, 48, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(ExplicitAttention(vit)(images), token_maps(vit, images), atol=1e-6, rtol=1e-5)
+
+
+def test_the_loader_peer_makes_batches_of_the_same_shape(tmp_path):
+    images, labels = transunet_batch(write_slices(tmp_path, 3), np.random.default_rng(0))
+    assert images.shape == (3, 1, 224, 224) and labels.shape == (3, 224, 224) and labels.dtype == torch.long
+    assert set(labels.unique().tolist()) == {0, 1}
+
+
+def test_the_resizing_peer_gives_the_same_slices():
+    volume = np.random.default_rng(0).random((2, 40, 30)).astype(np.float32)
+    np.testing.assert_allclose(resize_slices(volume, (24, 24), 3), by_scipy(volume, (24, 24), 3), atol=3e-6)
+
+
+def test_every_organ_of_the_ct_volume_is_there():
+    assert set(np.unique(ct_volume(shift=0))) == set(range(len(ORGANS) + 1))
+
+
+@pytest.mark.slow
+def test_the_hybrid_keeps_the_size():
+    network = HybridUNet(classes=9).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 1, 224, 224)).shape == (1, 9, 224, 224)

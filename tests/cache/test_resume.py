@@ -1,0 +1,63 @@
+"""States between epochs: the last two, whole or not taken."""
+
+import logging
+
+import pytest
+import torch
+
+from dainet.cache.resume import load_state, save_state
+from dainet.cache.store import UNFINISHED
+from dainet.segmentation.training import mean_volume_dsc, train
+
+
+def names(folder):
+    return sorted(path.name for path in (folder / UNFINISHED).iterdir())
+
+
+def test_the_last_two_are_kept(tmp_path):
+    for epoch in (1, 2, 3):
+        save_state({"weight": torch.full((3,), epoch), "history": [epoch]}, tmp_path, epoch)
+    assert names(tmp_path) == ["epoch_00002.pt", "epoch_00003.pt"]
+    assert load_state(tmp_path)["history"] == [3]
+    assert load_state(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
+def test_a_damaged_one_is_recognised_and_the_one_before_is_used(tmp_path, caplog, damage):
+    for epoch in (1, 2):
+        save_state({"weight": torch.arange(1000.0) * epoch}, tmp_path, epoch)
+    path = tmp_path / UNFINISHED / "epoch_00002.pt"
+    content = bytearray(path.read_bytes())
+    position = content.find(torch.arange(1000.0).mul(2).numpy().tobytes()) + 100
+    content[position] ^= 1  # one bit of a weight, which torch.load would hand out without a word
+    path.write_bytes({"flipped": content, "cut": content[: len(content) // 2], "emptied": b""}[damage])
+    with caplog.at_level(logging.WARNING, "dainet"):
+        assert torch.equal(load_state(tmp_path)["weight"], torch.arange(1000.0))
+    assert caplog.messages == ["epoch_00002.pt is damaged (BadZipFile); going on from the one before"]
+
+
+def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
+    tiny, prepared, data, tmp_path, monkeypatch
+):
+    from test_training import equal, network, weights
+
+    folders = [tmp_path / name for name in ("straight", "damaged")]
+    for folder in folders:
+        folder.mkdir()
+    train(network(), tiny.segmentation, 0, prepared, data, folders[0])
+    calls = []
+
+    def interrupt(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return mean_volume_dsc(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("dainet.segmentation.training.mean_volume_dsc", interrupt)
+        train(network(), tiny.segmentation, 0, prepared, data, folders[1])
+    last = folders[1] / UNFINISHED / "epoch_00002.pt"
+    last.write_bytes(last.read_bytes()[:-50])
+    train(network(), tiny.segmentation, 0, prepared, data, folders[1])
+    assert equal(weights(folders[0]), weights(folders[1]))
+    assert (folders[0] / "history.csv").read_text() == (folders[1] / "history.csv").read_text()

@@ -1,0 +1,116 @@
+"""The cache listed, explained, pruned and verified."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from dainet import __main__ as command_line
+from dainet import pipeline
+from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
+from dainet.cache.store import UNFINISHED, run_stage
+from dainet.cache.verify import verify_folder
+from dainet.reporting.artefacts import save_figure, save_table
+
+
+@pytest.fixture
+def trained(tiny):
+    return pipeline.train(tiny, "unet", seed=0)
+
+
+def command(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        command_line.main()
+    return stopped.value.code, capsys.readouterr().out
+
+
+def test_the_list_has_finished_and_unfinished_stages(trained, runs):
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), resumes=True)
+    table = runs_table(find_runs()).set_index("stage")
+    assert set(table.index) == {"prepared", "segmentation", "scores", "dino"}
+    assert table.loc["dino", ["complete", "settings"]].tolist() == ["no", "epochs 3"]
+    assert table.loc["segmentation", "complete"] == "yes"
+    assert "model unet" in table.loc["segmentation", "settings"] and "seed 0" in table.loc["segmentation", "settings"]
+
+
+def test_why_follows_the_inputs_down_to_the_data(trained):
+    found = lineage([trained.segmentation.key])
+    assert [record["stage"] for record in found.values()] == ["segmentation", "prepared"]
+    assert len(found[trained.segmentation.record()["inputs"]["prepared"]]["inputs"]["data"]) == 64
+
+
+def test_a_key_may_be_shortened_but_not_be_unclear(trained):
+    assert find_run(trained.segmentation.key[:8]).key == trained.segmentation.key
+    with pytest.raises(ValueError, match="3 stages have a key that begins with ''"):
+        find_run("")
+
+
+def test_pruning_keeps_what_figures_refer_to_and_what_that_was_made_from(tiny, trained, tmp_path):
+    other = pipeline.train(tiny, "unet", seed=1)
+    settings = tiny.model_copy(update={"output": str(tmp_path / "figures" / "mine")})
+    save_figure(Figure(), "curves", settings, {"segmentation": trained.segmentation.key})
+    (tmp_path / "figures" / "other.json").write_text("[1, 2]")
+    left = unreferenced(find_runs(), tmp_path / "figures")
+    assert trained.segmentation.key not in {run.key for run in left}
+    assert {run.stage for run in left} == {"segmentation", "scores"}  # of seed 1; scores of seed 0 are in no figure
+    for run in left:
+        remove(run)
+    assert trained.segmentation.path.is_dir() and not other.segmentation.path.exists()
+
+
+def test_the_commands(trained, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert "segmentation" in command(monkeypatch, capsys, "runs")[1]
+    status, text = command(monkeypatch, capsys, "runs", "--why", trained.segmentation.key[:6])
+    assert status == 0 and set(json.loads(text)) >= {trained.segmentation.key}
+    monkeypatch.setattr("typer.confirm", lambda question: False)
+    assert "segmentation" in command(monkeypatch, capsys, "runs", "--prune")[1] and trained.segmentation.path.is_dir()
+    monkeypatch.setattr("typer.confirm", lambda question: True)
+    command(monkeypatch, capsys, "runs", "--prune")
+    assert not trained.segmentation.path.exists() and not find_runs()
+    assert "holds nothing" in command(monkeypatch, capsys, "runs")[1]
+
+
+def test_a_finished_stage_verifies_and_a_changed_byte_does_not(trained, monkeypatch, capsys):
+    folder = trained.segmentation.path
+    assert not (folder / UNFINISHED).exists()
+    assert verify_folder(folder) == (3, [])
+    assert command(monkeypatch, capsys, "verify", str(folder)) == (0, "OK: 3 files are as their records say\n")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    (folder / "history.csv").unlink()
+    status, text = command(monkeypatch, capsys, "verify", str(folder))
+    assert status == 1 and "history.csv: is missing" in text and "safetensors: differs from what was recorded" in text
+
+
+def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):
+    settings = tiny.model_copy(update={"output": str(tmp_path / "out")})
+    stages = {"segmentation": trained.segmentation.key}
+    save_figure(Figure(), "curves", settings, stages)
+    path = save_table(pd.DataFrame({"a": ["1"]}), "scores", settings, stages, ["note"])
+    assert verify_folder(tmp_path / "out") == (5, [])
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert {"git", "packages", "settings", "stages", "accelerator", "files"} <= set(record)
+    assert record["data"] == [pipeline.prepare(tiny).result.record()["inputs"]["data"]]
+    path.write_text("other")
+    assert verify_folder(tmp_path / "out")[1] == [f"{path}: differs from what was recorded"]
+
+
+def test_a_folder_without_records_is_no_success(tmp_path):
+    with pytest.raises(ValueError, match="holds no records"):
+        verify_folder(Path(tmp_path))
+
+
+@pytest.mark.parametrize("verdict", ["none", "uniform"])
+def test_a_collapsed_dino_is_in_the_footnote_of_every_table_that_rests_on_it(tiny, tmp_path, verdict):
+    trained = pipeline.train(tiny, "single", seed=0)
+    record = pipeline.finetune(tiny).path / "training.json"
+    record.write_text(json.dumps({"collapse": verdict, "epochs": 1}))
+    settings = tiny.model_copy(update={"output": str(tmp_path / "out")})
+    path = save_table(pd.DataFrame({"a": ["1"]}), "t", settings, {"segmentation": trained.segmentation.key}, ["note"])
+    assert ("its output was uniform" in path.read_text()) == (verdict == "uniform")

@@ -1,0 +1,181 @@
+"""Stale results are impossible: a changed setting, file or version is computed anew from its stage on, and no more."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+from dainet import pipeline
+from dainet.cache.store import StageMissing, finished_only
+from dainet.data.volume import DataError
+from dainet.settings import Settings, load_settings
+from tests.helpers.samples import tiny_overrides, write_h5_source
+
+# The first stage, in the order of the pipeline, that must be computed anew when the setting gets this value; None where
+# the setting changes nothing. Every later stage has the key of the one before among its inputs.
+CHANGES: dict[str, tuple[Any, str | None]] = {
+    "profile": ("laptop", None),
+    "device": ("cpu:0", None),
+    "output": ("figures/elsewhere", None),
+    "n_processes": (2, "dino"),
+    "data.dataset": ("custom", "refused"),
+    "data.source": ("OTHER", "prepared"),
+    "data.phantom_patients": (7, None),  # the source is no phantom
+    "data.split": ("nnformer", "prepared"),
+    "data.train_patients": (3, "prepared"),
+    "data.normalisation": ("percentile", "prepared"),
+    "data.window_hu": ((-100, 200), "prepared"),
+    "data.label_order": ("transunet", "prepared"),
+    "vit.weights": ("random", "dino"),
+    "vit.image_size": (48, "prepared for the ViT"),
+    "dino.epochs": (2, "dino"),
+    "dino.batch_size": (5, "dino"),
+    "dino.lr": (1e-3, "dino"),
+    "dino.min_lr": (1e-7, "dino"),
+    "dino.warmup_epochs": (0, "dino"),
+    "dino.weight_decay": (0.05, "dino"),
+    "dino.weight_decay_end": (0.5, "dino"),
+    "dino.clip_grad": (2.0, "dino"),
+    "dino.freeze_last_layer_epochs": (0, "dino"),
+    "dino.drop_path": (0.2, "dino"),
+    "dino.teacher_momentum": (0.99, "dino"),
+    "dino.student_temperature": (0.2, "dino"),
+    "dino.teacher_temperature": (0.05, "dino"),
+    "dino.warmup_teacher_temperature": (0.05, "dino"),
+    "dino.warmup_teacher_temperature_epochs": (1, "dino"),
+    "dino.centring": (False, "dino"),
+    "dino.center_momentum": (0.8, "dino"),
+    "dino.out_dim": (17, "dino"),
+    "dino.norm_last_layer": (False, "dino"),
+    "dino.global_size": (48, "dino"),
+    "dino.global_scale": ((0.5, 1.0), "dino"),
+    "dino.local_crops": (1, "dino"),
+    "dino.local_size": (32, "dino"),
+    "dino.local_scale": ((0.1, 0.4), "dino"),
+    "dino.seed": (1, "dino"),
+    "attention.backbone": ("pretrained", "attention"),
+    "attention.control": ("constant", "attention"),
+    "attention.compile": (True, "attention"),
+    "attention.resize": ("bilinear", "segmentation"),
+    "attention.normalisation": ("tokens", "segmentation"),
+    "segmentation.image_size": (48, "prepared"),
+    "segmentation.width": (5, "segmentation"),
+    "segmentation.switch_order": ("shallow-first", "segmentation"),
+    "segmentation.epochs": (2, "segmentation"),
+    "segmentation.patience": (9, "segmentation"),
+    "segmentation.batch_size": (7, "segmentation"),
+    "segmentation.lr": (1e-2, "segmentation"),
+    "segmentation.weight_decay": (0.0, "segmentation"),
+    "segmentation.dice": ("eq5", "segmentation"),
+    "segmentation.augment": (False, "segmentation"),
+    "segmentation.compile": (True, "segmentation"),
+    "segmentation.selection": ("last", "segmentation"),
+    "segmentation.sync_batch_norm": (False, None),  # one process
+    "segmentation.seeds": ((0, 1), None),  # seed 0 is there already; seed 1 is another training
+}
+VERSIONS = {
+    "dainet.data.prepared": "prepared",
+    "dainet.dino.stage": "dino",
+    "dainet.attention.maps": "attention",
+    "dainet.segmentation.stage": "segmentation",
+    "dainet.segmentation.evaluation": "scores",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A folder in which everything of the tiny settings is finished."""
+    folder = tmp_path_factory.mktemp("stale")
+    overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAINET_RUNS", str(folder / "runs"))
+        pipeline.train(load_settings("tour", overrides), "dual-1111", seed=0)
+    return folder, overrides
+
+
+@pytest.fixture(autouse=True)
+def runs(finished, monkeypatch):
+    """Here all tests share one folder."""
+    monkeypatch.setenv("DAINET_RUNS", str(finished[0] / "runs"))
+
+
+def first_missing(settings: Settings) -> str | None:
+    """The stage that would be computed now."""
+    with finished_only():
+        for name, step in (("", pipeline.prepare), (" for the ViT", pipeline.prepare_for_vit)):
+            try:
+                step(settings)
+            except StageMissing as missing:
+                return str(missing).split()[0] + name
+        try:
+            pipeline.train(settings, "dual-1111", seed=0)
+        except StageMissing as missing:
+            return str(missing).split()[0]
+    return None
+
+
+def names(settings: Settings) -> set[str]:
+    sections = settings.model_dump()
+    return {f"{name}.{field}" for name, values in sections.items() if isinstance(values, dict) for field in values} | {
+        name for name, value in sections.items() if not isinstance(value, dict)
+    }
+
+
+def test_the_table_names_every_setting():
+    assert set(CHANGES) == names(Settings())
+
+
+def test_nothing_changed_nothing_computed(finished):
+    assert first_missing(load_settings("tour", finished[1])) is None
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_setting_recomputes_from_its_stage_on(finished, name):
+    value, stage = CHANGES[name]
+    folder, overrides = finished
+    if name == "data.source":
+        value = str(write_h5_source(folder / "other"))
+        with h5py.File(f"{value}/patient001_frame01.h5", "r+") as file:
+            file["image"][0, 0, 0] += 1
+    if name == "profile":
+        settings = load_settings("tour", overrides).model_copy(update={"profile": value})
+    else:
+        settings = load_settings("tour", overrides | {name: value})
+    assert settings != load_settings("tour", overrides)
+    if stage == "refused":
+        with pytest.raises(DataError):
+            first_missing(settings)
+        return
+    assert first_missing(settings) == stage
+
+
+def test_one_changed_voxel_is_noticed_and_a_touched_file_is_not(finished):
+    folder, overrides = finished
+    path = folder / "h5" / "patient002_frame09.h5"
+    before = path.read_bytes()
+    path.write_bytes(before)  # new time, same content
+    assert first_missing(load_settings("tour", overrides)) is None
+    with h5py.File(path, "r+") as file:
+        file["image"][0, 0, 0] += 1
+    try:
+        assert first_missing(load_settings("tour", overrides)) == "prepared"
+    finally:
+        path.write_bytes(before)
+
+
+@pytest.mark.parametrize("module", VERSIONS)
+def test_a_raised_version_recomputes_its_stage(finished, monkeypatch, module):
+    monkeypatch.setattr(importlib.import_module(module), "_VERSION", 999)
+    assert first_missing(load_settings("tour", finished[1])) == VERSIONS[module]
+
+
+def test_every_stage_has_the_one_before_among_its_inputs(finished):
+    settings = load_settings("tour", finished[1])
+    prepared, for_vit = pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result
+    dino, attention = pipeline.finetune(settings), pipeline.attention(settings)
+    trained = pipeline.train(settings, "dual-1111", seed=0).segmentation
+    assert for_vit.key in dino.record()["inputs"].values()
+    assert {for_vit.key, dino.key} <= set(attention.record()["inputs"].values())
+    assert {prepared.key, attention.key} <= set(trained.record()["inputs"].values())

@@ -1,0 +1,187 @@
+"""Every circulating form of the data gives back what was written into it."""
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+
+from dainet.data.phantoms.abdomen import write_abdomen_phantoms
+from dainet.data.prepared import run_prepared
+from dainet.data.volume import DataError
+from dainet.settings import DataSettings
+from tests.helpers.formats import abdomen, acdc_patient, mtunet, nnunet, save_nifti, source, ssl4mis_slices, transunet
+from tests.helpers.samples import discs
+
+
+def ids(data):
+    return [case.case_id for case in data.cases]
+
+
+def test_raw_acdc(tmp_path):
+    acdc_patient(tmp_path / "training" / "patient001")
+    acdc_patient(tmp_path / "testing" / "patient101")
+    data = source(tmp_path)
+    assert ids(data) == ["patient001_ED", "patient001_ES", "patient101_ED", "patient101_ES"]
+    assert data.cases[0].group == "DCM" and not data.problems and not data.is_ct
+    volume = data.read(data.cases[0])
+    image, label = discs(1)
+    np.testing.assert_array_equal(volume.image, image)  # (x, y, z) came back as [D, H, W]
+    np.testing.assert_array_equal(volume.label, label)
+    assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))  # z, y, x
+
+
+def test_frames_come_from_info_cfg_even_when_ed_is_later(tmp_path):
+    acdc_patient(tmp_path / "patient090", ed=11, es=4)
+    assert [case.files[0].name[11:18] for case in source(tmp_path).cases] == ["frame11", "frame04"]
+
+
+def test_ssl4mis_frames_in_order_but_for_patient090(h5_source):
+    frames = {case.case_id: case.files[0].stem[-2:] for case in source(h5_source).cases}
+    assert (frames["patient001_ED"], frames["patient001_ES"]) == ("01", "09")
+    assert (frames["patient090_ED"], frames["patient090_ES"]) == ("09", "01")
+
+
+def test_ssl4mis_volumes_have_no_spacing(h5_source):
+    data = source(h5_source)
+    assert data.read(data.cases[0]).spacing_mm is None
+
+
+def test_ssl4mis_slices_are_stacked_by_number(tmp_path):
+    ssl4mis_slices(tmp_path, 1)
+    data = source(tmp_path)
+    volume = data.read(data.cases[0])
+    image, label = discs(101, (11, 40, 36))
+    np.testing.assert_allclose(volume.image, image + np.arange(1, 12)[:, None, None], rtol=1e-6)  # 10 after 9
+    np.testing.assert_array_equal(volume.label, label)
+
+
+def test_ssl4mis_volumes_win_over_the_same_slices(h5_source):
+    ssl4mis_slices(h5_source / "slices", 1)
+    data = source(h5_source)
+    assert data.format.name.startswith("SSL4MIS volumes") and len(data.cases) == 12
+
+
+def test_mtunet(tmp_path):
+    mtunet(tmp_path)
+    data = source(tmp_path)
+    assert ids(data) == ["patient001_ED", "patient001_ES", "patient002_ED", "patient002_ES"]
+    trained, tested = data.read(data.cases[0]), data.read(data.cases[2])
+    np.testing.assert_array_equal(trained.image, tested.image[::-1])  # 10 slices and more, in the right order
+    assert (trained.image.min(), trained.image.max()) == (-1, 1)
+    prepared = run_prepared(DataSettings(source=str(tmp_path)), 32)
+    assert prepared.images.min() > -0.2 and prepared.images.max() < 1.2  # minmax, then a cubic's overshoot
+
+
+def test_raw_btcv(tmp_path):
+    write_abdomen_phantoms(tmp_path, 3, size=48)
+    data = source(tmp_path, "synapse")
+    assert ids(data) == ["case0001", "case0002", "case0003"] and data.is_ct
+    volume = data.read(data.cases[0])
+    image, label = abdomen(1)
+    np.testing.assert_array_equal(volume.image, image)  # turned upright by the affine
+    np.testing.assert_array_equal(volume.label, label)  # 13 organs became 8
+    assert data.label_evidence[0] == "btcv"
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LAS", "LPS", "RPI"])
+def test_nifti_is_turned_upright_by_its_affine(tmp_path, axes):
+    nnunet(tmp_path, axes=axes)
+    data = source(tmp_path, "custom")
+    volume = data.read(data.cases[0])
+    flips = [i for i, (found, wanted) in enumerate(zip(reversed(axes), "SPL", strict=True)) if found != wanted]
+    np.testing.assert_array_equal(volume.label, np.flip(discs(0)[1], flips))
+    assert volume.orientation == axes and volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
+
+
+def test_swapped_axes_are_turned_too(tmp_path):
+    nnunet(tmp_path)
+    image, label = discs(5)
+    affine = np.array([[0, 0, -1.5, 0], [-1.4, 0, 0, 0], [0, 10.0, 0, 0], [0, 0, 0, 1]])  # x is P, y is S, z is L
+    for name, array in (("imagesTr/a_0000.nii.gz", image), ("labelsTr/a.nii.gz", label)):
+        nibabel.Nifti1Image(array.transpose(1, 0, 2), affine).to_filename(tmp_path / name)
+    data = source(tmp_path, "custom")
+    volume = data.read(data.cases[0])
+    np.testing.assert_array_equal(volume.label, label)
+    assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
+
+
+def test_transunet_is_read_back_to_hounsfield_units(tmp_path):
+    transunet(tmp_path)
+    data = source(tmp_path, "synapse")
+    assert ids(data) == ["case0001", "case0005"]
+    for case, number in zip(data.cases, (1, 5), strict=True):
+        volume = data.read(case)
+        image, label = abdomen(number)
+        np.testing.assert_allclose(volume.image, np.clip(image, -125, 275), atol=1e-3)
+        np.testing.assert_array_equal(volume.label, label)
+
+
+@pytest.mark.parametrize("order", ["transunet", "cascade", "samed", "btcv"])
+def test_the_label_order_of_a_copy_is_detected(tmp_path, order):
+    transunet(tmp_path, order)
+    data = source(tmp_path, "synapse")
+    assert data.label_evidence[0] == order
+    np.testing.assert_array_equal(data.read(data.cases[0]).label, abdomen(1)[1])
+
+
+def test_a_contradicting_label_order_is_an_error_with_evidence(tmp_path):
+    transunet(tmp_path, "transunet")
+    data = source(tmp_path, "synapse", label_order="cascade")
+    with pytest.raises(DataError, match="(?i)liver"):
+        data.read(data.cases[0])
+
+
+def test_wrongly_scaled_copies_are_refused(tmp_path):
+    transunet(tmp_path)
+    with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "a") as file:
+        file["image"][...] *= 255
+    data = source(tmp_path, "synapse")
+    with pytest.raises(DataError, match=r"case0001.*255.*expected 0 to 1"):
+        data.read(data.cases[0])
+
+
+def test_nnunet_brings_its_own_classes(tmp_path):
+    nnunet(tmp_path, colours={"ring": "#00ff00"})
+    data = source(tmp_path, "custom")
+    assert ids(data) == ["a", "b", "c"] and data.classes.names == ("core", "ring", "rim")
+    assert data.classes.colours[1] == "#00ff00" and len(set(data.classes.colours)) == 3 and not data.is_ct
+
+
+def test_nnunet_of_the_first_version(tmp_path):
+    nnunet(tmp_path, labels={"0": "background", "1": "liver", "2": "tumour"}, channel_names={}, modality={"0": "CT"})
+    data = source(tmp_path, "custom")
+    assert data.classes.names == ("liver", "tumour") and data.is_ct
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": {"background": 0, "a": 2}}, "whole numbers"),
+        ({"labels": {"background": 0, "whole": [1, 2], "part": 2}}, "dataset.json"),
+        ({"channel_names": {"0": "T1", "1": "T2"}}, "T1 T2; the kit takes one"),
+        ({"colours": {"core": "redish"}}, "'redish' is no colour"),
+        ({"labels": 3}, "dataset.json"),
+    ],
+)
+def test_wrong_descriptions(tmp_path, changes, words):
+    nnunet(tmp_path, **changes)
+    with pytest.raises(DataError, match=words):
+        source(tmp_path, "custom")
+
+
+def test_a_folder_of_another_data_set_says_which(tmp_path):
+    transunet(tmp_path, numbers=(5,))
+    with pytest.raises(DataError, match=r"holds no acdc data.*but it holds TransUNet.*set data.dataset to synapse"):
+        source(tmp_path)
+
+
+def test_two_forms_of_one_data_set_are_refused(h5_source):
+    acdc_patient(h5_source / "training" / "patient001")
+    with pytest.raises(DataError, match="raw ACDC.*and SSL4MIS volumes.*point data.source at one"):
+        source(h5_source)
+
+
+def test_btcvs_unlabelled_test_images_are_left_alone(tmp_path):
+    write_abdomen_phantoms(tmp_path, 1, size=48)
+    save_nifti(tmp_path / "img" / "img0061.nii.gz", discs(0)[0])
+    assert ids(source(tmp_path, "synapse")) == ["case0001"]

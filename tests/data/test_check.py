@@ -1,0 +1,265 @@
+"""The report of `prepare.py check`: what is there, what is missing, what would spoil a run, what is odd."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from dainet.data.check import Report, check_source, report_text
+from dainet.data.phantoms.abdomen import write_abdomen_phantoms
+from dainet.data.phantoms.cardiac import write_cardiac_phantoms
+from dainet.settings import DataSettings
+from tests.helpers import REPOSITORY
+from tests.helpers.formats import nnunet, save_nifti, transunet
+from tests.helpers.samples import discs
+
+PREPARE = REPOSITORY / "data_scripts" / "prepare.py"
+FACTS = ["case_id", "split", "slices", "height", "width", "spacing_mm", "orientation", "lowest", "highest"]
+
+
+def check(folder: Path, dataset: str = "acdc", **values: object) -> Report:
+    return check_source(DataSettings.model_validate({"dataset": dataset, "source": str(folder)} | values))
+
+
+@pytest.fixture(scope="module")
+def hearts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hearts")
+    write_cardiac_phantoms(folder, 3)
+    return folder
+
+
+@pytest.fixture
+def cardiac(hearts: Path, tmp_path: Path) -> Path:
+    """Phantoms of patients 1 (trains), 2 and 3 (test), to be changed; the folder with the patients."""
+    return shutil.copytree(hearts, tmp_path / "hearts") / "training"
+
+
+def save_custom(folder: Path, cases: dict[str, np.ndarray], labels: dict[str, np.ndarray], **options: object) -> None:
+    """nnU-Net data from images and labels [D, H, W] by name."""
+    nnunet(folder, names=())
+    for name, image in cases.items():
+        save_nifti(folder / "imagesTr" / f"{name}_0000.nii.gz", image, **options)
+        save_nifti(folder / "labelsTr" / f"{name}.nii.gz", labels[name], **options)
+
+
+def test_cardiac_phantoms(hearts):
+    report = check(hearts)
+    assert report.format.startswith("raw ACDC") and report.split == "mtunet" and report.normalisation == "minmax"
+    assert list(report.cases) == [*FACTS, "RV", "Myo", "LV"]
+    assert list(report.cases["case_id"]) == [f"patient00{i}_{phase}" for i in (1, 2, 3) for phase in ("ED", "ES")]
+    assert list(report.cases["split"]) == ["train"] * 2 + ["test"] * 4
+    assert {kind: len(absent) for kind, absent in report.missing.items()} == {"train": 69, "valid": 10, "test": 18}
+    assert report.problems == () and report.suspicions == () and report.label_evidence == ()
+    assert [picture.case_id for picture in report.pictures] == list(report.cases["case_id"])
+
+
+def test_a_line_says_what_the_file_holds(hearts):
+    path = next(hearts.rglob("patient001_frame01_gt.nii.gz"))
+    label, line = nibabel.load(path), check(hearts).cases.iloc[0]
+    width, height, slices = label.shape
+    assert (line["slices"], line["height"], line["width"]) == (slices, height, width)
+    assert line["spacing_mm"] == " x ".join(f"{edge:.2f}" for edge in reversed(label.header.get_zooms()))
+    assert [line[name] for name in ("RV", "Myo", "LV")] == np.bincount(np.asarray(label.dataobj).ravel())[1:].tolist()
+
+
+def test_pictures_show_the_slice_with_most_foreground(hearts):
+    picture = check(hearts).pictures[0]
+    label = np.asarray(nibabel.load(next(hearts.rglob("patient001_frame01_gt.nii.gz"))).dataobj).T
+    fullest = max(plane.astype(bool).mean() for plane in label)
+    assert picture.image.shape == picture.label.shape == (128, 128)
+    assert (picture.label > 0).mean() == pytest.approx(fullest, rel=0.05)
+    assert picture.image.min() >= 0 and picture.image.max() <= 1
+
+
+def test_one_single_case(cardiac):
+    for patient in ("patient002", "patient003"):
+        shutil.rmtree(cardiac / patient)
+    for path in cardiac.rglob("*frame01*"):
+        path.unlink()
+    report = check(cardiac)
+    assert list(report.cases["case_id"]) == ["patient001_ES"] and len(report.pictures) == 1
+    assert len(report.problems) == 1 and "patient001 ED" in report.problems[0]
+    assert len(report.missing["train"]) == 69 and len(report.missing["test"]) == 20
+
+
+def test_nothing_readable(cardiac):
+    for path in cardiac.rglob("*.nii.gz"):
+        path.write_bytes(b"")
+    report = check(cardiac)
+    assert len(report.cases) == 0 and report.pictures == () and len(report.problems) == 6
+    assert "split mtunet: 0 volumes readable" in report_text(report)
+
+
+def test_a_copy_of_transunet(tmp_path):
+    transunet(tmp_path)
+    report = check(tmp_path, "synapse")
+    assert list(report.cases["case_id"]) == ["case0001", "case0005"] and list(report.cases["split"]) == [
+        "test",
+        "train",
+    ]
+    assert report.normalisation == "window" and report.split == "carved" and report.problems == ()
+    assert any("liver" in sentence.lower() for sentence in report.label_evidence)
+    assert (report.cases["lowest"] >= -125).all() and set(report.cases["spacing_mm"]) == {"unknown"}
+    assert "the format stores no voxel spacing: no distance in millimetres can be computed" in report.suspicions
+    assert not any("windowed" in line for line in report.suspicions)  # as this format always is
+    assert "labels: liver" in report_text(report).lower()
+
+
+def test_a_label_order_that_does_not_fit_is_the_only_problem(tmp_path):
+    transunet(tmp_path)
+    report = check(tmp_path, "synapse", label_order="samed")
+    assert len(report.problems) == 1 and "data.label_order=samed contradicts the labels" in report.problems[0]
+    assert len(report.cases) == 0  # every organ would be counted under a wrong name
+
+
+def test_custom_data(tmp_path):
+    nnunet(tmp_path, names=("a", "b", "c"))
+    report = check(tmp_path, "custom")
+    assert list(report.cases) == [*FACTS, "core", "ring", "rim"] and report.split == "spread"
+    assert list(report.cases["split"]) == ["train", "train", "test"]
+    assert report.missing == {"train": [], "valid": [], "test": []}
+    assert report.problems == report.suspicions == () and "train: 2 volumes, no patient absent" in report_text(report)
+
+
+def test_cases_outside_the_split_are_read_too(tmp_path):
+    nnunet(tmp_path / "data", names=("a", "b", "c"))
+    (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\nz,test\n")
+    report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
+    assert list(report.cases["split"]) == ["train", "test", "none"] and report.missing["test"] == ["z"]
+    text = report_text(report)
+    assert "test: 1 volumes, absent patients: z" in text and "in no split: 1 volumes" in text
+
+
+# Suspicions: may be right, look at them
+
+
+def absent_class(folder: Path) -> None:
+    image, label = discs(0)
+    save_custom(folder, {"a": image}, {"a": np.where(label == 2, 0, label)})
+
+
+def lost_spacing(folder: Path) -> None:
+    image, label = discs(0)
+    save_custom(folder, {"a": image}, {"a": label}, spacing=(1.0, 1.0, 1.0))
+
+
+def size_outlier(folder: Path) -> None:
+    pairs = {name: discs(seed) for seed, name in enumerate("abcde")}
+    labels = {name: label for name, (_, label) in pairs.items()}
+    most = (np.arange(3)[:, None, None] > 0) | (np.arange(36) > 12)  # of slices and columns
+    labels["e"] = np.where((labels["e"] == 1) & most, 0, labels["e"])
+    save_custom(folder, {name: image for name, (image, _) in pairs.items()}, labels)
+
+
+def two_names(folder: Path) -> None:
+    image, label = discs(0)
+    save_custom(folder, {"a": image, "b": image}, {"a": label, "b": label})
+    (folder.parent / "mine.csv").write_text("patient,split\na,train\nb,train\n")
+
+
+def windowed_ct(folder: Path) -> None:
+    nnunet(folder, names=("a",), channel_names={"0": "CT"})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (absent_class, ["a: no ring"]),
+        (lost_spacing, ["a: spacing 1 x 1 x 1 mm, probably lost in a conversion"]),
+        (two_names, ["a and b are the same image under several names"]),
+        (windowed_ct, ["a: no value below -200 HU, so no air; windowed or shifted already?"]),
+    ],
+)
+def test_suspicions(make: Callable[[Path], None], words: list[str], tmp_path):
+    make(tmp_path / "data")
+    split = tmp_path / "mine.csv"
+    report = check(tmp_path / "data", "custom", split=str(split) if split.exists() else "")
+    assert list(report.suspicions) == words and report.problems == ()
+    assert f"suspicious: {words[0]}" in report_text(report)
+
+
+def test_an_outlier_in_size_needs_five_cases(tmp_path):
+    size_outlier(tmp_path)
+    suspicions = check(tmp_path, "custom").suspicions
+    assert len(suspicions) == 1 and suspicions[0].startswith("e: ") and "voxels of core, the median is" in suspicions[0]
+    for path in (tmp_path / "imagesTr" / "a_0000.nii.gz", tmp_path / "labelsTr" / "a.nii.gz"):
+        path.unlink()
+    assert check(tmp_path, "custom").suspicions == ()
+
+
+def test_a_windowed_btcv_volume(tmp_path):
+    write_abdomen_phantoms(tmp_path, 1, size=48)
+    assert check(tmp_path, "synapse").suspicions == ()
+    path = next(tmp_path.rglob("img0001.nii.gz"))
+    nifti = nibabel.load(path)
+    nibabel.Nifti1Image(np.clip(np.asarray(nifti.dataobj), -125, 275), nifti.affine).to_filename(path)
+    assert [line[:34] for line in check(tmp_path, "synapse").suspicions] == ["case0001: no value below -200 HU, "]
+
+
+# Problems: would spoil a run
+
+
+def test_the_same_image_in_two_splits(cardiac):
+    for name in ("frame01.nii.gz", "frame01_gt.nii.gz"):
+        shutil.copy(cardiac / "patient001" / f"patient001_{name}", cardiac / "patient002" / f"patient002_{name}")
+    report = check(cardiac)
+    expected = "patient001_ED (train) and patient002_ED (test) are the same image; leave one out of the split"
+    assert report.problems == (expected,) and report.suspicions == ()
+
+
+def test_the_same_image_outside_the_split_is_only_odd(tmp_path):
+    two_names(tmp_path / "data")
+    (tmp_path / "mine.csv").write_text("patient,split\na,train\n")
+    report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
+    assert report.problems == () and report.suspicions == ("a and b are the same image under several names",)
+
+
+def test_swapped_ventricles(cardiac):
+    for path in cardiac.rglob("*_gt.nii.gz"):
+        nifti = nibabel.load(path)
+        swapped = np.array([0, 3, 2, 1], np.uint8)[np.asarray(nifti.dataobj)]
+        nibabel.Nifti1Image(swapped, nifti.affine).to_filename(path)
+    report = check(cardiac)
+    assert len(report.problems) == 1 and "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV" in report.problems[0]
+    assert "in 100% of the volumes" in report.problems[0]
+    assert report_text(report).endswith("1 problem(s) that would spoil a run, 0 suspicion(s)")
+
+
+def test_the_text_mentions_everything(cardiac):
+    (cardiac / "patient003" / "Info.cfg").unlink()
+    path = next(cardiac.rglob("patient002_frame01_gt.nii.gz"))
+    nifti = nibabel.load(path)
+    label = np.asarray(nifti.dataobj)
+    nibabel.Nifti1Image(np.where(label == 1, 0, label).astype(np.uint8), nifti.affine).to_filename(path)
+    text = report_text(check(cardiac))
+    for words in (
+        "format: raw ACDC",
+        "spacing_mm",
+        "split mtunet: 4 volumes readable",
+        "  train: 2 volumes, absent patients: patient004, patient005, patient006, patient007, patient010 and 64 more",
+        "  valid: 0 volumes, absent patients: patient019",
+        "  test: 2 volumes, absent patients: patient003",
+        "suspicious: patient002_ED: no RV",
+        "PROBLEM: patient003: Info.cfg is missing",
+        "1 problem(s) that would spoil a run, 1 suspicion(s)",
+    ):
+        assert words in text, words
+
+
+def test_prepare_check_writes_the_table_and_the_pictures(hearts, tmp_path, monkeypatch, capsys):
+    command = ["prepare.py", "check", "--dataset", "acdc", "--source", str(hearts), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(PREPARE), run_name="__main__")
+    assert ended.value.code == 0
+    assert "0 problem(s)" in capsys.readouterr().out
+    assert (tmp_path / "out" / "cases.csv").read_text().count("\n") == 7
+    sheet = np.asarray(Image.open(tmp_path / "out" / "sheet.png").convert("RGB"))
+    assert min(sheet.shape[:2]) > 100 and len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100

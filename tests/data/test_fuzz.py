@@ -1,0 +1,145 @@
+"""Damaged files of every kind work or are refused by the kit's own error; see fuzzing.py.
+
+The number of files is set by DAINET_FUZZ; `python -m tests.helpers.fuzzing --count 2000` prints a table.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+resource = pytest.importorskip("resource", reason="limits of time and memory need POSIX")
+
+from dainet.data.check import check_source  # noqa: E402
+from dainet.data.formats.nnunet import read_description  # noqa: E402
+from dainet.settings import DataSettings, load_settings  # noqa: E402
+from dainet.vit.model import load_vit  # noqa: E402
+from tests.helpers import fuzz_kinds, fuzzing  # noqa: E402
+
+COUNT = int(os.environ.get("DAINET_FUZZ", "156"))
+
+
+@pytest.mark.parametrize("kind", fuzz_kinds.KINDS.values(), ids=list(fuzz_kinds.KINDS))
+def test_undamaged_files_work(kind, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for path in kind.write(folder):
+        assert not kind.read(folder, path)
+
+
+def test_damaged_files_work_or_are_refused():
+    before = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    outcomes = list(fuzzing.run(fuzzing.plan(COUNT)))
+    assert [(one.kind, one.seed, one.finding) for one in outcomes if one.finding] == []
+    assert len(outcomes) == COUNT and {one.kind for one in outcomes if one.refusals} == set(fuzz_kinds.KINDS)
+    assert max(one.peak_bytes for one in outcomes) < before + fuzzing.GIBIBYTE
+
+
+@pytest.mark.parametrize(("evil", "words"), [("raise", "KeyError"), ("loop", "no end"), ("leave", "exit code 3")])
+def test_a_reader_that_fails_is_found(evil, words, monkeypatch):
+    def read(folder: Path, path: Path) -> tuple[str, ...]:
+        {"raise": lambda: {}[0], "loop": lambda: [None for _ in iter(int, 1)], "leave": lambda: os._exit(3)}[evil]()
+        return ()
+
+    monkeypatch.setattr(fuzzing, "SECONDS", 1)
+    monkeypatch.setitem(fuzz_kinds.KINDS, "npz", fuzz_kinds.KINDS["npz"]._replace(read=read))
+    first, second, other = fuzzing.run([("npz", 0), ("npz", 1), ("split CSV", 0)])
+    assert words in first.finding and words in second.finding and not other.finding
+
+
+# What was found, one by one
+
+
+def with_pickle(content: bytes) -> bytes:
+    """A checkpoint in which the description of the tensors is replaced."""
+    buffer, changed = io.BytesIO(), io.BytesIO()
+    torch.save({"cls_token": torch.ones(1)}, buffer)
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, content if name.endswith("data.pkl") else old.read(name))
+    return changed.getvalue()
+
+
+def with_wrong_directory() -> bytes:
+    """A checkpoint whose zip directory lies before its start."""
+    content = with_pickle(b"\x80\x02}.")
+    return content[:-6] + b"\xff\xff\xff\xf0" + content[-2:]
+
+
+CHECKPOINTS = {
+    "UnpicklingError in several lines": with_pickle(b"\x80\x02\x00."),
+    "IndexError": with_pickle(b"\x80\x02."),
+    "UnicodeDecodeError": with_pickle(b"\x80\x02X\x02\x00\x00\x00\xff\xfe."),
+    "ValueError": with_pickle(b"\x80\x02}\x8a\xff."),
+    "KeyError": with_pickle(b"\x80\x02h\x07."),
+    "TypeError": with_pickle(b"\x80\x02K\x01K\x02K\x03s."),
+    "EOFError": with_pickle(b""),
+    "OSError": with_wrong_directory(),
+    "IndexError of the form before PyTorch 1.6": b"\x80\x02.",
+    "nothing": b"",
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, about what is refused
+@pytest.mark.parametrize("evil", CHECKPOINTS)
+def test_a_damaged_checkpoint(evil, tmp_path):
+    (tmp_path / "damaged.pth").write_bytes(CHECKPOINTS[evil])
+    with pytest.raises(ValueError, match=r"^damaged.pth: refused, [^\n]+ or damaged \([^\n]+\); fetch it again[^\n]*$"):
+        load_vit(str(tmp_path / "damaged.pth"))
+
+
+def test_a_damaged_name_of_a_tensor_is_said_in_one_line(tmp_path):
+    (path,) = fuzz_kinds.write_safetensors(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"attn.proj.weight", b"a&tn.proj.weight", 1))
+    with pytest.raises(ValueError, match=r"^vit.safetensors: [^\n]*Missing key[^\n]*attn.proj.weight[^\n]*$"):
+        load_vit(str(path))
+
+
+def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path):
+    (path,) = fuzz_kinds.write_npz(tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[:26] + b"\xff\xff" + content[28:])  # the length of the first name, so that data follow it
+    (problem,) = check_source(DataSettings(source=str(tmp_path))).problems
+    assert "case_002_volume_ED.npz holds no readable img and label" in problem and len(problem) < 600
+
+
+PROFILES = {
+    "no text": (b"data: \x00", "no YAML .ReaderError"),
+    "no UTF-8": (b"data: \xff", "no YAML .ReaderError"),
+    "no end": (b"data: {source: phantom", "no YAML .ParserError"),
+    "a colon too many": (b"data: a: b", "no YAML .ScannerError"),
+    "no constructor": (b"data: !!python/object:os.system", "no YAML .ConstructorError"),
+    "empty": (b"", "found None, expected settings as name: value"),
+    "a list": (b"[data]", r"found \['data'\], expected settings as name: value"),
+    "a list for the data sets": (b"for_dataset: [acdc]", r"for_dataset: found \['acdc'\], expected settings"),
+    "a number for a data set": (b"for_dataset: {acdc: 3}", "for_dataset: found 3, expected settings"),
+}
+
+
+@pytest.mark.parametrize("evil", PROFILES)
+def test_a_damaged_profile(evil, tmp_path, monkeypatch):
+    content, words = PROFILES[evil]
+    (tmp_path / "tour.yaml").write_bytes(content)
+    monkeypatch.setattr("dainet.settings._profiles", lambda: tmp_path)
+    with pytest.raises(ValueError, match=rf"^tour.yaml: {words}[^\n]*$"):
+        load_settings("tour", {"data.dataset": "acdc"})
+
+
+DESCRIPTIONS = {
+    "no UTF-8, a long file": b'{"labels": "' + b"x" * 5000 + b'\xff"}',
+    "nested too deep": b"[" * 100_000,
+    "a channel of many words": b'{"labels": {"a": 0, "b": 1}, "channel_names": {"0": "' + b"x " * 5000 + b'", "1": 2}}',
+    "a colour of many words": b'{"labels": {"a": 0, "b": 1}, "colours": {"b": "' + b"x " * 5000 + b'"}}',
+}
+
+
+@pytest.mark.parametrize("evil", DESCRIPTIONS)
+def test_a_damaged_description(evil, tmp_path):
+    (tmp_path / "dataset.json").write_bytes(DESCRIPTIONS[evil])
+    with pytest.raises(ValueError, match=r"^dataset.json: [^\n]{10,500}$"):
+        read_description(tmp_path / "dataset.json")

@@ -1,0 +1,163 @@
+import shutil
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from dainet.data.check import check_source
+from dainet.data.prepared import run_prepared
+from dainet.data.preprocessing import normalise, resize_slices
+from dainet.data.sources import source_folder
+from dainet.data.splits import choose_patients, spread
+from dainet.data.volume import DataError, fullest_slice
+from dainet.settings import DataSettings
+from tests.helpers.formats import source
+from tests.helpers.samples import discs
+
+
+def test_prepared_store(h5_source):
+    prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
+    assert prepared.images.shape == prepared.labels.shape == (36, 32, 32)
+    assert prepared.cases.groupby("split")["patient"].nunique().to_dict() == {"test": 1, "train": 4, "valid": 1}
+    assert set(prepared.volumes("test")) == {"patient002_ED", "patient002_ES"}
+    label, spacing_mm = prepared.native_label("patient002_ED")
+    np.testing.assert_array_equal(label, discs(201)[1])  # untouched
+    assert spacing_mm is None
+    row = prepared.rows("test")[0]
+    expected = resize_slices(normalise(discs(201)[0], "minmax"), (32, 32), order=3)[0]
+    np.testing.assert_allclose(prepared.images[row], expected, atol=1e-3)  # float16
+    np.testing.assert_array_equal(prepared.labels[row], resize_slices(discs(201)[1], (32, 32), order=0)[0])
+
+
+def test_the_store_says_what_was_read(h5_source):
+    prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
+    assert prepared.classes.names == ("RV", "Myo", "LV")
+    about = prepared.about
+    assert about["format"].startswith("SSL4MIS volumes") and about["split"] == "mtunet"
+    assert about["normalisation"] == "minmax" and about["listed"] == {"train": 70, "valid": 10, "test": 20}
+
+
+def test_the_prepared_key_follows_a_files_content(h5_source):
+    def prepare():
+        return run_prepared(DataSettings(source=str(h5_source)), 32).result.key
+
+    before = prepare()
+    assert prepare() == before
+    with h5py.File(h5_source / "patient001_frame01.h5", "a") as file:
+        file["image"][0, 0, 0] = 0.5
+    assert prepare() != before
+
+
+def test_source_folders_are_looked_up(tmp_path):
+    with pytest.raises(DataError, match="no folder"):
+        source_folder(DataSettings(source=str(tmp_path / "nowhere")))
+    with pytest.raises(DataError, match="nnU-Net's raw layout"):
+        source_folder(DataSettings(dataset="custom"))
+
+
+def test_train_patients_spread_or_named():
+    split = {f"p{i:02d}": "train" for i in range(10)} | {"t": "test"}
+    assert [p for p in choose_patients(split, set(split), 3) if p != "t"] == ["p00", "p04", "p09"]
+    assert set(choose_patients(split, set(split), ("p03",))) == {"p03", "t"}
+    with pytest.raises(DataError, match="11.*10 training patients"):
+        choose_patients(split, set(split), 11)
+    with pytest.raises(DataError, match="p77"):
+        choose_patients(split, set(split), ("p77",))
+
+
+def test_a_split_without_test_patients_is_refused():
+    with pytest.raises(DataError, match="no test patient"):
+        choose_patients({"a": "train", "b": "test"}, {"a"}, None)
+
+
+def test_data_without_a_split_are_spread_70_10_20():
+    counts = pd.Series(spread([f"case{i:03d}" for i in range(50)])).value_counts()
+    assert counts.to_dict() == {"train": 35, "test": 10, "valid": 5}
+    assert set(spread(["a", "b", "c"]).values()) == {"train", "test"}
+
+
+@pytest.mark.parametrize("mode", ["minmax", "percentile", "zscore"])
+def test_normalisations(mode):
+    image = np.random.default_rng(0).gamma(2, 50, (4, 20, 20))
+    scaled = normalise(image, mode)
+    if mode == "zscore":
+        assert (scaled.mean(), scaled.std()) == (pytest.approx(0, abs=1e-9), pytest.approx(1))
+    else:
+        assert (scaled.min(), scaled.max()) == (0, 1)
+    if mode == "percentile":
+        assert (scaled == 1).sum() == pytest.approx(0.005 * image.size, abs=2)
+
+
+def test_the_window_is_transunets():
+    hounsfield = np.array([-1000.0, -125, 75, 275, 3000])
+    np.testing.assert_allclose(normalise(hounsfield, "window"), (np.clip(hounsfield, -125, 275) + 125) / 400)
+
+
+def test_a_window_needs_hounsfield_units(h5_source):
+    with pytest.raises(DataError, match="Hounsfield"):
+        run_prepared(DataSettings(source=str(h5_source), normalisation="window"), 32)
+
+
+def test_the_same_scan_in_two_splits_is_refused(h5_source, runs):
+    copy = (h5_source / "patient001_frame01.h5").read_bytes()
+    (h5_source / "patient002_frame01.h5").write_bytes(copy)  # 1 trains, 2 tests
+    with pytest.raises(DataError, match=r"patient001_ED \(train\) and patient002_ED \(test\) are the same image"):
+        run_prepared(DataSettings(source=str(h5_source)), 32)
+    assert not list((runs / "prepared").iterdir())
+
+
+def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(h5_source, caplog):
+    """In the paper's split patient074 trains and patient076 validates; their labels differ, so the files do, too."""
+    for frame in ("01", "12"):
+        shutil.copy(h5_source / "patient001_frame01.h5", h5_source / f"patient074_frame{frame}.h5")
+        shutil.copy(h5_source / "patient001_frame01.h5", h5_source / f"patient076_frame{frame}.h5")
+        for number in (74, 76):
+            with h5py.File(h5_source / f"patient0{number}_frame{frame}.h5", "r+") as file:
+                file["image"][0, 0, 0] = 7.0 + int(frame)
+                file["label"][0, 0, number - 74] = 1
+    settings = DataSettings(source=str(h5_source))
+    prepared = run_prepared(settings, 32)
+    split = prepared.cases.groupby("patient")["split"].unique().map(list).to_dict()
+    assert split["patient074"] == ["left out"] and split["patient076"] == ["valid"] and split["patient001"] == ["train"]
+    assert caplog.messages.count("patient074 is left out of training: it is the same scan as patient076 (valid)") == 1
+    report = check_source(settings)
+    assert not report.problems and "patient074 is left out of training" in report.suspicions[0]
+
+
+def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
+    (h5_source / "patient001_frame01.h5").write_bytes(b"no h5")
+    (h5_source / "patient005_frame09.h5").unlink()
+    with h5py.File(h5_source / "patient019_frame09.h5", "a") as file:
+        file["label"][0, 0, 0] = 7
+    # Before any voxel is read:
+    with pytest.raises(DataError, match="patient005: found 1 annotated"):
+        run_prepared(DataSettings(source=str(h5_source)), 32)
+    (h5_source / "patient005_frame01.h5").unlink()
+    with pytest.raises(DataError) as caught:
+        run_prepared(DataSettings(source=str(h5_source)), 32)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2 and "patient001_ED" in lines[0] and "patient019_ES" in lines[1] and "7" in lines[1]
+    assert not list((runs / "prepared").iterdir())
+
+
+def test_problems_of_patients_outside_the_split_do_not_stop_a_run(h5_source, tmp_path):
+    (h5_source / "patient005_frame09.h5").unlink()
+    split = tmp_path / "mine.csv"
+    split.write_text("patient,split\npatient001,train\npatient002,test\npatient019,valid\n")
+    prepared = run_prepared(DataSettings(source=str(h5_source), split=str(split)), 32)
+    assert prepared.about["split"] == "mine.csv" and prepared.cases["patient"].nunique() == 3
+
+
+def test_phantoms_of_both_kinds_are_sources():
+    for dataset, patients in (("acdc", 2), ("synapse", 2)):
+        folder = source_folder(DataSettings(dataset=dataset, phantom_patients=patients))
+        assert len({case.patient for case in source(folder, dataset).cases}) == patients
+
+
+def test_the_fullest_slice_has_most_classes_then_most_foreground():
+    label = np.zeros((4, 8, 8), np.uint8)
+    label[0, :6] = 1  # much of one class
+    label[1, 0, :3], label[2, 0, :5], label[2, 1, 0] = (1, 2, 2), 1, 2  # two classes, little of both
+    assert fullest_slice(label) == 2
+    assert fullest_slice(np.zeros((3, 4, 4), np.uint8)) == 0

@@ -1,0 +1,244 @@
+"""The fine-tuning loop on a ViT of one block: what it leaves, what it repeats, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightly.models.modules import DINOProjectionHead
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dainet.cache.resume import save_state
+from dainet.cache.store import UNFINISHED, StageResult
+from dainet.data.prepared import Prepared, run_prepared
+from dainet.device import choose_device
+from dainet.dino import formulas, stage, training
+from dainet.dino.stage import run_dino, training_rows
+from dainet.dino.training import HISTORY_COLUMNS, finetune
+from dainet.protocol import Classes
+from dainet.settings import DinoSettings, Settings
+from dainet.vit.model import DinoViT, load_vit, save_vit
+
+CPU = choose_device("cpu")
+TINY: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 4,
+    "lr": 1e-3,
+    "warmup_epochs": 1,
+    "out_dim": 16,
+    "global_size": 16,
+    "local_crops": 1,
+    "local_size": 8,
+}
+FILES = ("student.safetensors", "teacher.safetensors", "head.safetensors")
+
+
+def settings(**changes: Any) -> DinoSettings:
+    return DinoSettings.model_validate(TINY | changes)
+
+
+def slices(number: int = 9) -> np.ndarray:
+    return np.random.default_rng(0).random((number, 16, 16)).astype(np.float16)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
+    save_vit(DinoViT(img_size=16, patch_size=8, embed_dim=32, depth=1, num_heads=2), path)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A narrow head, which takes nearly all time otherwise, and one thread: for tensors this small more only wait."""
+    monkeypatch.setattr(formulas, "_HIDDEN", 32)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def trained(weights: str, folder: Path, **changes: Any) -> dict[str, dict[str, Tensor]]:
+    folder.mkdir(exist_ok=True)
+    finetune(settings(**changes), weights, slices(), np.arange(9), CPU, folder)
+    return {name: load_file(folder / name) for name in FILES}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_leaves_networks_history_and_verdict(weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        trained(weights, tmp_path)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert np.isfinite(history.to_numpy()).all()
+    assert (history["teacher_entropy"] <= history["batch_entropy"] + 1e-6).all()
+    assert (history["batch_entropy"] <= math.log(16) + 1e-5).all()
+    assert history["lr"].iloc[0] == pytest.approx(1e-3)
+    assert len([record for record in caplog.records if record.message.startswith("epoch ")]) == 3
+    assert json.loads((tmp_path / "training.json").read_text())["collapse"] in ("uniform", "constant", "none")
+    assert load_vit(str(tmp_path / "teacher.safetensors")).embed_dim == 32
+
+
+def test_every_tensor_of_student_and_teacher_moves(weights: str, tmp_path: Path) -> None:
+    start, end = trained(weights, tmp_path / "0", epochs=0), trained(weights, tmp_path / "3")
+    assert same(start["student.safetensors"], start["teacher.safetensors"])
+    for name in ("student.safetensors", "teacher.safetensors"):
+        assert [key for key, tensor in end[name].items() if torch.equal(tensor, start[name][key])] == []
+    assert not same(end["student.safetensors"], end["teacher.safetensors"])
+
+
+def test_no_epochs_keep_the_weights(weights: str, tmp_path: Path) -> None:
+    files = trained(weights, tmp_path, epochs=0)
+    assert same(files["teacher.safetensors"], load_file(weights))
+    assert pd.read_csv(tmp_path / "history.csv").empty
+    assert json.loads((tmp_path / "training.json").read_text()) == {"collapse": "none", "epochs": 0}
+
+
+def test_the_last_layer_is_frozen_in_the_first_epoch_only(weights: str, tmp_path: Path) -> None:
+    key = "last_layer.parametrizations.weight.original1"
+    fresh, one, two, unfrozen = (
+        trained(weights, tmp_path / name, epochs=epochs, freeze_last_layer_epochs=frozen)["head.safetensors"]
+        for name, epochs, frozen in (("a", 0, 1), ("b", 1, 1), ("c", 2, 1), ("d", 1, 0))
+    )
+    assert torch.equal(fresh[key], one[key]) and not torch.equal(fresh["mlp.0.weight"], one["mlp.0.weight"])
+    assert not torch.equal(fresh[key], two[key])
+    assert not torch.equal(fresh[key], unfrozen[key])
+
+
+def test_resuming_ends_where_the_undisturbed_training_ends(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = trained(weights, tmp_path / "whole")
+    train_epoch = training._train_epoch
+
+    def stop_in_epoch_2(*args: Any) -> dict[str, float]:
+        if args[-1] == 1:
+            raise KeyboardInterrupt
+        return train_epoch(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "_train_epoch", stop_in_epoch_2)
+        trained(weights, tmp_path / "parts")
+    assert [path.name for path in (tmp_path / "parts" / UNFINISHED).iterdir()] == ["epoch_00001.pt"]
+    torch.rand(7)  # whatever the global generator did meanwhile
+    resumed = trained(weights, tmp_path / "parts")
+    assert all(same(undisturbed[name], resumed[name]) for name in FILES)
+    assert (tmp_path / "whole" / "history.csv").read_text() == (tmp_path / "parts" / "history.csv").read_text()
+
+
+def test_the_seed_decides(weights: str, tmp_path: Path) -> None:
+    one, other = (trained(weights, tmp_path / str(seed), epochs=1, seed=seed) for seed in (0, 1))
+    assert not same(one["student.safetensors"], other["student.safetensors"])
+
+
+def test_a_checkpoint_of_other_settings_is_refused(weights: str, tmp_path: Path) -> None:
+    save_state({"settings": settings(lr=2e-3).model_dump_json()}, tmp_path, 1)
+    with pytest.raises(ValueError, match="made with other settings; delete it"):
+        trained(weights, tmp_path)
+
+
+def test_without_centring_the_center_stays_zero(weights: str, tmp_path: Path) -> None:
+    trained(weights, tmp_path, epochs=1, centring=False, local_crops=0)
+    assert pd.read_csv(tmp_path / "history.csv")["center_norm"].tolist() == [0]
+
+
+def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
+    theirs = DINOProjectionHead(64, 32, 256, 16)
+    head = {f"head.{name.replace('layers', 'mlp')}": value for name, value in theirs.state_dict().items()}
+    vit = DinoViT(img_size=16, patch_size=8, embed_dim=64, depth=1, num_heads=1)
+    network = {f"backbone.{name}": value for name, value in vit.state_dict().items()} | head
+    student = {f"module.{name}": value for name, value in network.items()}
+    center = torch.full((1, 16), 2.0)
+    path = tmp_path / "full.pth"
+    torch.save({"student": student, "teacher": network, "dino_loss": {"center": center}}, path)
+    kept = trained(str(path), tmp_path / "0", epochs=0)["head.safetensors"]
+    assert torch.equal(kept["last_layer.parametrizations.weight.original1"], head["head.last_layer.weight_v"])
+    trained(str(path), tmp_path / "1", epochs=1, center_momentum=1.0)
+    assert pd.read_csv(tmp_path / "1" / "history.csv")["center_norm"].tolist() == [8]
+    with pytest.raises(ValueError, match="set dino.out_dim to the rows found"):
+        trained(str(path), tmp_path / "2", epochs=1, out_dim=8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "images", "message"),
+    [
+        ({"batch_size": 10}, slices(), "found 9 training images, expected at least one batch of 10"),
+        ({}, slices() * 9 - 4, "found image values -4.00 to 4.99, expected about 0 to 1"),
+        ({}, slices() * np.float16("nan"), "found image values nan"),
+        ({"warmup_epochs": 4}, slices(), "found 4 warm-up epochs in 3 epochs"),
+    ],
+)
+def test_refused(weights: str, tmp_path: Path, changes: dict[str, Any], images: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        finetune(settings(**changes), weights, images, np.arange(len(images)), CPU, tmp_path)
+
+
+def test_a_loss_that_is_not_finite_names_the_epoch(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = training.dino_loss
+    monkeypatch.setattr(training, "dino_loss", lambda *args: loss(*args) * float("nan"))
+    with pytest.raises(FloatingPointError, match="epoch 1: the loss is nan; lower dino.lr"):
+        trained(weights, tmp_path)
+
+
+def test_only_single_batches_come_into_memory(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    class Mapped(np.ndarray):
+        def __getitem__(self, rows: Any) -> np.ndarray:
+            found = np.asarray(super().__getitem__(rows))
+            read.append(len(found))
+            return found
+
+    monkeypatch.setattr(training, "_CHECKED_TOGETHER", 5)
+    finetune(settings(epochs=1), weights, slices(40).view(Mapped), np.arange(3, 36), CPU, tmp_path)
+    assert sum(read) == 33 + 32 and max(read) <= 5  # once all for the check, then eight batches of four
+
+
+def test_a_flat_teacher_is_reported(weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trained(weights, tmp_path, epochs=1, teacher_temperature=100.0)
+    assert "collapse: uniform" in caplog.text
+    assert json.loads((tmp_path / "training.json").read_text())["collapse"] == "uniform"
+
+
+def test_stage_trains_once_on_training_slices_only(
+    tiny: Settings, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = tiny.model_copy(update={"vit": tiny.vit.model_copy(update={"weights": weights})})
+    prepared = run_prepared(tiny.data, tiny.vit.image_size)
+    seen: list[np.ndarray] = []
+
+    def watched(*args: Any) -> None:
+        seen.append(args[2][args[3]])
+        finetune(*args)
+
+    monkeypatch.setattr(stage, "finetune", watched)
+    result = run_dino(tiny, prepared, CPU)
+    assert run_dino(tiny, prepared, CPU) == result
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0], prepared.images[prepared.cases["split"] == "train"])
+    assert {path.name for path in result.path.iterdir()} >= {*FILES, "history.csv", "training.json", "provenance.json"}
+
+
+def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
+    cases = pd.DataFrame({"patient": ["patient001", "patient001", "patient002"], "split": ["train", "test", "test"]})
+    prepared = Prepared(
+        StageResult("prepared", "key", tmp_path), slices(3), np.zeros((3, 16, 16)), cases, Classes((), ()), {}
+    )
+    with pytest.raises(ValueError, match="patients patient001 are in the training split and in another one"):
+        training_rows(prepared)

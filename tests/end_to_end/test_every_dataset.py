@@ -1,0 +1,57 @@
+"""All notebooks, headless, on the data sets that the stored outputs do not show: no cell may know ACDC's classes."""
+
+import nbformat
+import pandas as pd
+import pytest
+
+from dainet.lessons.reproduce import find_notebooks, reproduce
+from tests.helpers.formats import nnunet
+from tests.helpers.notebooks import solved
+
+QUICK = {
+    "data.phantom_patients": 7,  # the first of Synapse that validates is the seventh
+    "vit.image_size": 32,
+    "dino.epochs": 1,
+    "dino.batch_size": 16,
+    "dino.out_dim": 16,
+    "dino.global_size": 32,
+    "dino.local_size": 16,
+    "segmentation.image_size": 32,
+    "segmentation.width": 2,
+    "segmentation.epochs": 1,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dataset", "table", "first", "published"),
+    [("synapse", "table1", "Aorta", 15), ("custom", "table_own_data", "core", 0)],
+)
+def test_the_notebooks_run_on(dataset, table, first, published, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    source = "phantom"
+    if dataset == "custom":
+        nnunet(tmp_path / "Dataset001_Discs", [f"case {number}" for number in range(10)])
+        source = str(tmp_path / "Dataset001_Discs")
+    overrides = QUICK | {"data.dataset": dataset, "data.source": source, "output": str(tmp_path / "figures")}
+    index = reproduce("tour", overrides, find_notebooks())
+    rows = pd.read_csv(index.parent / f"{table}.csv", keep_default_na=False)
+    assert first in rows.columns and list(rows["By"]).count("paper") == published
+    assert set(rows.loc[rows["By"] == "here", "Method"]) == {"unet", "single", "dual-1111"}
+    for name in ("data_sheet", "figure1_attention", "figure2_architecture", "figure3_qualitative", "table3"):
+        assert f"{name}." in index.read_text()
+
+
+@pytest.mark.slow
+def test_the_solutions_are_right(tmp_path, monkeypatch):
+    """Every notebook with its answers filled in: the checking cells say so, three times each."""
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    paths = [tmp_path / path.name for path in find_notebooks()]
+    for path, original in zip(paths, find_notebooks(), strict=True):
+        nbformat.write(solved(nbformat.read(original, as_version=4)), path)
+    quick = QUICK | {"data.phantom_patients": 19}  # the first of ACDC that validates
+    index = reproduce("tour", quick | {"output": str(tmp_path / "figures")}, paths)
+    for path in paths:
+        executed = nbformat.read(index.parent / "notebooks" / path.name, as_version=4)
+        checks = [cell for cell in executed.cells if cell.cell_type == "code" and "\ncheck(" in f"\n{cell.source}"]
+        assert [cell.outputs[-1].text for cell in checks] == ["right\n"] * 3, path.name

@@ -1,0 +1,29 @@
+"""Killed at any moment, a reproduction goes on and ends with the same bits."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dainet.settings import Settings
+from tests.helpers.killing import fingerprint, reproduce, survive
+
+
+def files(folder: Path) -> dict[str, str]:
+    return fingerprint(folder / "runs", folder / "out")
+
+
+@pytest.mark.slow
+def test_fifty_kills_leave_the_tables_and_weights_of_an_undisturbed_run(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny.model_copy(update={"dino": tiny.dino.model_copy(update={"epochs": 2})})
+    duration = 0.0
+    for name, kills in (("straight", 0), ("killed", 50)):
+        monkeypatch.setenv("DAINET_RUNS", str(tmp_path / name / "runs"))
+        own, begun = settings.model_copy(update={"output": str(tmp_path / name / "out")}), time.monotonic()
+        hit = survive(lambda own=own: reproduce(own), kills, longest=duration / 2, seed=0)
+        duration = time.monotonic() - begun
+    assert sum(hit.values()) == 50 and {"dino", "segmentation"} <= set(hit), hit
+    straight, killed = files(tmp_path / "straight"), files(tmp_path / "killed")
+    assert len(straight) > 20 and straight == killed

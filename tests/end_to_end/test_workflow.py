@@ -1,0 +1,161 @@
+"""The Snakefile: its plan, and twelve trainings as jobs of SLURM, two of them cancelled, beside a sequential run."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dainet import pipeline
+from dainet.cache.store import finished_only, repository_root, runs_folder
+from dainet.protocol import NETWORKS, published_table
+from dainet.reporting.tables import compare
+from dainet.settings import Settings, load_settings
+from tests.helpers import slurm
+from tests.helpers.samples import tiny_overrides, write_h5_source
+
+EPOCHS, SEEDS = 20, [0, 1]
+SIDES = {"train": (1, 4, 5), "valid": (19,), "test": (2, 90)}  # of the patients of `write_h5_source`
+CANCELLED = (("unet", 0), ("dual-1111", 1))
+SPLIT = "patient,split\n" + "".join(
+    f"patient{number:03d},{side}\n" for side, numbers in SIDES.items() for number in numbers
+)
+PROFILES = ("workstation", "slurm", "kubernetes")
+NO_ACCOUNTING = ["--slurm-no-account", "--slurm-status-command=squeue"]
+NO_GPU = ["--set-resources", *(f"{rule}:gpu=0" for rule in ("dino", "attention", "train", "scores"))]
+KEEP_LOGS = ["--slurm-init-seconds-before-status-checks=2", "--slurm-keep-successful-logs", "--slurm-logdir"]
+
+
+@contextmanager
+def snakemake(log: Path, *arguments: str, users: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
+    """Started in the repository; says what it does in the log."""
+    root = repository_root()
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(root)} | (users or {})
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.kill()  # does nothing to one that has ended; asked politely it would wait for its jobs
+            process.wait()
+
+
+def test_the_plan_of_tables_1_to_3_with_five_seeds(tmp_path: Path) -> None:
+    with snakemake(tmp_path / "log", "--dry-run", "--quiet", "reason") as planning:
+        assert planning.wait() == 0, (tmp_path / "log").read_text()
+    # Two data sets; three networks for Table 1; for Table 3 six, which hold the three of Table 2.
+    expected = {"data": 2, "dino": 2, "attention": 2, "train": 5 * (3 + 6), "scores": 5 * (3 + 6)}
+    expected |= {"acdc_tables": 1, "synapse_tables": 1, "all": 1, "total": 99}
+    assert counted(tmp_path / "log") == expected
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_gives_a_training_a_gpu(profile: str, tmp_path: Path) -> None:
+    arguments = ["trainings", f"--workflow-profile=workflow/profiles/{profile}", "--config", "seeds=[0]"]
+    with snakemake(tmp_path / "log", "--dry-run", *arguments) as planning:
+        assert planning.wait() == 0, (tmp_path / "log").read_text()
+    plan = (tmp_path / "log").read_text()
+    resources = "rule {}:.*?resources: (.*?)\n"
+    assert ["gpu=1" in line for line in re.findall(resources.format("train"), plan, re.S)] == [True] * 9
+    assert ["gpu" in line for line in re.findall(resources.format("data"), plan, re.S)] == [False] * 2
+
+
+def counted(log: Path) -> dict[str, int]:
+    """Jobs by rule in the plan that Snakemake prints."""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", log.read_text(), flags=re.M)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(slurm.missing()), reason=f"SLURM: {slurm.missing()}")
+def test_trainings_cancelled_on_slurm_leave_the_tables_of_a_sequential_run(tmp_path, monkeypatch) -> None:
+    (tmp_path / "split.csv").write_text(SPLIT)
+    overrides = tiny_overrides(write_h5_source(tmp_path / "h5")) | {
+        "data.split": str(tmp_path / "split.csv"),
+        "segmentation.epochs": EPOCHS,
+        "segmentation.patience": EPOCHS,
+        "segmentation.lr": 0.01,
+        "output": str(tmp_path / "figures"),
+    }
+    epochs = run_on_slurm(overrides, tmp_path)
+    logs = [path.read_text() for path in (tmp_path / "logs").rglob("*.log")]
+    for training in CANCELLED:
+        assert 0 < epochs[training] < EPOCHS, training
+        assert any(f"goes on after epoch {epochs[training]}\n" in log for log in logs), training
+    settings = load_settings("tour", overrides | {"segmentation.seeds": SEEDS})
+    with finished_only():  # whoever opens a notebook now waits for nothing
+        by_jobs = trainings(settings)
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "sequential"))
+    in_a_row = trainings(settings)
+    pd.testing.assert_frame_equal(by_jobs, in_a_row, check_exact=True)
+    assert in_a_row["dsc"].max() > 0.5  # there is something to compare
+    for name, networks in (("table2", "comparison"), ("table3", "ablation")):
+        chosen = in_a_row[in_a_row["model"].isin(NETWORKS[networks])]
+        table = compare(published_table("acdc", name), chosen, ("RV", "Myo", "LV"), "strict")
+        assert (tmp_path / "figures" / f"{name}.csv").read_text() == table.to_csv(index=False)
+
+
+def run_on_slurm(overrides: dict[str, Any], folder: Path) -> dict[tuple[str, int], int]:
+    """Tables 2 and 3 by jobs; how many epochs the cancelled trainings had behind them."""
+    items = [f"{name}={value}" for name, value in overrides.items()]
+    config = ["--config", f"seeds={SEEDS}", f"settings={items}"]
+    profile = ["--workflow-profile=workflow/profiles/slurm", *NO_ACCOUNTING, *NO_GPU, *KEEP_LOGS, str(folder / "logs")]
+    with (
+        slurm.cluster(folder / "slurm") as users,
+        snakemake(folder / "log", "acdc_tables", *profile, *config, users=users) as running,
+    ):
+        epochs = {training: cancel(*training, running, users) for training in CANCELLED}
+        assert running.wait() == 0, (folder / "log").read_text()
+    return epochs
+
+
+def cancel(network: str, seed: int, running: subprocess.Popen, users: dict[str, str]) -> int:
+    """Cancel the job of a training once it has an epoch behind it; returns the epochs when it is gone."""
+    while running.poll() is None:
+        folder = in_the_making(network, seed)
+        if folder and (job := job_of(network, seed)) and states(folder):
+            subprocess.run(["scancel", job], env=os.environ | users, check=True)
+            while job_of(network, seed) == job:
+                time.sleep(0.05)
+            return int(states(folder)[-1].stem.removeprefix("epoch_"))
+        time.sleep(0.05)
+    raise AssertionError(f"{network}, seed {seed}: the workflow ended before this training was seen")
+
+
+def in_the_making(network: str, seed: int) -> Path | None:
+    for record in (runs_folder() / "segmentation").glob("*.partial/provenance.json"):
+        text = record.read_text()  # empty while it is being written
+        settings = json.loads(text)["settings"] if text else {}
+        if (settings.get("model"), settings.get("seed")) == (network, seed):
+            return record.parent
+    return None
+
+
+def states(folder: Path) -> list[Path]:
+    return sorted((folder / "unfinished").glob("epoch_*.pt"))
+
+
+def job_of(network: str, seed: int) -> str:
+    """SLURM's number of the job whose process trains this; empty where none does."""
+    command = b"\0".join([b"stage", b"train", b"--network", network.encode(), b"--seed", b"%d" % seed])
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if command in (process / "cmdline").read_bytes():
+                variables = (process / "environ").read_bytes().split(b"\0")
+                return dict(line.split(b"=", 1) for line in variables if b"=" in line)[b"SLURM_JOB_ID"].decode()
+        except (OSError, KeyError):
+            continue  # it has ended
+    return ""
+
+
+def trainings(settings: Settings) -> pd.DataFrame:
+    names = NETWORKS["ablation"]
+    return pipeline.scores([pipeline.train(settings, name, seed) for name in names for seed in SEEDS])

@@ -1,0 +1,246 @@
+"""The explorer without a browser: what every control leads to."""
+
+import asyncio
+import re
+
+import numpy as np
+import pytest
+import torch
+from medpy.metric.binary import dc
+
+from dainet import pipeline
+from dainet.explorer import Explorer, explorable
+from dainet.explorer.predictor import Predictor
+from dainet.segmentation.cuts import CutNetwork
+from dainet.settings import load_settings
+from dainet.vit.model import DinoViT, save_vit
+
+
+@pytest.fixture(autouse=True)
+def runs(trained_runs, monkeypatch):
+    """All tests look at the same finished networks; those that train write elsewhere."""
+    monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
+
+
+@pytest.fixture
+def settings(trained_runs):
+    return load_settings("tour", trained_runs[1])
+
+
+@pytest.fixture
+def explorer(settings):
+    explorer = Explorer({"discs": settings})
+    explorer.controls.slice.value = 1  # the phantom's slices are all equally full
+    return explorer
+
+
+def expected(settings, name, row, volume, change=lambda cut: None, source="finetuned"):
+    """DSC of slice and volume by medpy, from the trained network and its own loader."""
+    maps = settings.model_copy(update={"attention": settings.attention.model_copy(update={"backbone": source})})
+    data = pipeline.slice_data(maps, with_maps=name != "unet")
+    network = CutNetwork(pipeline.train(settings, name, seed=0).model)
+    change(network)
+    return {
+        title: pytest.approx(dsc(data, network, rows))
+        for title, rows in (("this slice", [row]), ("this volume", volume))
+    }
+
+
+def dsc(data, network, rows):
+    """One slice at a time, as the explorer does: in bfloat16 the size of a batch can turn a pixel."""
+    predicted = np.concatenate([data.predict(network, np.array([row])).numpy() for row in rows])
+    label = data.labels[torch.tensor(rows)].numpy()
+    return [dc(predicted == number, label == number) for number in (1, 2, 3)]
+
+
+def shown(explorer):
+    """Numbers and changes of the table, as one reads them."""
+    return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", explorer.view.scores.value)]
+
+
+def test_it_opens_at_a_test_patient_with_everything_on(explorer, settings):
+    controls = explorer.controls
+    assert controls.patient.value == "patient002" and controls.slice.max == 3
+    assert [label for label, _ in controls.phase.options] == ["ED", "ES"]
+    volume = explorer.predictor.rows(controls.phase.value)
+    assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume)
+    assert all(0.9 < value < 1 for value in explorer.scores["this volume"])  # worth comparing
+    assert explorer.view.message.value == "" and explorer.view.train.layout.display == "none"
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_skip_cut_at_inference(explorer, settings, number):
+    explorer.controls.skips[number].value = False
+    volume = explorer.predictor.rows(explorer.controls.phase.value)
+
+    def cut(network):
+        network.skips_on = tuple(i != number for i in range(4))  # (1) is the deepest
+
+    assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume, cut)
+
+
+def test_switch_1_is_full_resolution_where_the_settings_say_so(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
+    shallow = settings.segmentation.model_copy(update={"switch_order": "shallow-first", "epochs": 1})
+    settings = settings.model_copy(update={"segmentation": shallow})
+    pipeline.train(settings, "dual-1111", seed=0)
+    explorer = Explorer({"discs": settings})
+    explorer.controls.skips[0].value = False
+    volume = explorer.predictor.rows(explorer.controls.phase.value)
+
+    def cut(network):
+        network.skips_on = (True, True, True, False)
+
+    assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume, cut)
+
+
+@pytest.mark.parametrize(("title", "name"), [("Single encoder", "single"), ("Dual encoder", "dual-1111")])
+def test_a_head_cut_at_inference(explorer, settings, title, name):
+    explorer.controls.model.label = title
+    explorer.controls.heads[2].value = False
+    volume = explorer.predictor.rows(explorer.controls.phase.value)
+
+    def cut(network):
+        network.heads_on = tuple(i != 2 for i in range(6))
+
+    assert explorer.scores == expected(settings, name, explorer.row, volume, cut)
+    assert explorer.controls.heads[2].description == "Head 3 off"
+
+
+def test_maps_of_another_source_go_into_the_same_network(explorer, settings):
+    before = explorer.scores
+    explorer.controls.source.label = "random weights"
+    volume = explorer.predictor.rows(explorer.controls.phase.value)
+    assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume, source="random") != before
+
+
+def test_the_unet_has_nothing_to_switch(explorer, settings):
+    explorer.controls.model.label = "U-Net"
+    volume = explorer.predictor.rows(explorer.controls.phase.value)
+    assert explorer.scores == expected(settings, "unet", explorer.row, volume)
+    assert all(toggle.disabled for toggle in (*explorer.controls.skips, *explorer.controls.heads))
+    explorer.controls.model.label = "Single encoder"
+    assert all(toggle.disabled for toggle in explorer.controls.skips)
+    assert not any(toggle.disabled for toggle in explorer.controls.heads)
+
+
+def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer):
+    explorer.controls.heads[0].value = False
+    explorer.controls.mode.label = "Trained with this setting"
+    assert all(explorer.controls.choice.heads_on) and all(toggle.disabled for toggle in explorer.controls.heads)
+    assert explorer.controls.heads[0].description == "Head 1"  # shown as what is computed
+
+
+def test_the_table_tells_the_change_against_the_setting_before(explorer):
+    assert not any("▲" in cell or "▼" in cell or "=" in cell for cell in shown(explorer))
+    before = explorer.scores["this volume"]
+    explorer.controls.heads[0].value = False
+    for cell, old, new in zip(shown(explorer)[4:7], before, explorer.scores["this volume"], strict=True):
+        change = round(100 * (new - old), 1)
+        assert cell == f"{100 * new:.1f} " + (f"{'▲' if change > 0 else '▼'}{abs(change):.1f}" if change else "=")
+    explorer.controls.slice.value += 1  # another slice of the same volume: the comparison stays
+    assert all(" " in cell for cell in shown(explorer)[:3])
+
+
+def test_a_network_that_was_not_trained_is_offered_in_place(explorer):
+    explorer.controls.mode.label = "Trained with this setting"
+    explorer.controls.skips[0].value = False
+    assert "Not computed yet: dual-0111" in explorer.view.message.value
+    assert explorer.view.train.layout.display == ""
+    assert "<img" in explorer.view.pictures[1].value and 'class="empty"' in explorer.view.pictures[2].value
+    assert set(shown(explorer)) == {"…"}
+    explorer.controls.skips[0].value = True  # back to one that is there
+    assert explorer.view.message.value == "" and "…" not in shown(explorer)
+
+
+def test_the_button_trains_what_is_missing_and_reports(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
+    explorer = Explorer({"discs": settings})
+    assert "Not computed yet" in explorer.view.message.value and explorer.predictor is None
+    heard = []
+    explorer.view.message.observe(lambda change: heard.append(change["new"]), names="value")
+    explorer.controls.model.label = "Single encoder"  # still nothing there
+    explorer.view.train.click()
+    epochs = [int(number) for number in re.findall(r"epochs: (\d+) of 30", " ".join(heard))]
+    assert len(epochs) > 3 and epochs == list(range(len(epochs)))  # training may stop early
+    assert any("DINO epochs" in text for text in heard)
+    assert explorer.view.message.value == "" and explorer.view.progress.layout.display == "none"
+    assert not np.isnan(explorer.scores["this volume"]).any() and explorer.controls.patient.value == "patient002"
+
+
+def test_data_that_cannot_be_read_is_said_in_place(settings, tmp_path):
+    data = settings.data.model_copy(update={"source": str(tmp_path / "nowhere")})
+    explorer = Explorer({"good": settings, "bad": settings.model_copy(update={"data": data})})
+    explorer.controls.dataset.value = "bad"
+    assert "nowhere" in explorer.view.message.value and explorer.view.train.layout.display == "none"
+    explorer.controls.skips[0].value = False  # nothing to see, no error either
+    explorer.controls.dataset.value = "good"
+    assert explorer.view.message.value == "" and "<img" in explorer.view.pictures[2].value
+
+
+def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settings):
+    async def touch():
+        explorer = Explorer({"discs": settings})
+        first = explorer.scores["this volume"]
+        explorer.controls.heads[0].value = False
+        await asyncio.sleep(0)  # one slice of the volume, and then the next touch
+        explorer.controls.heads[1].value = False
+        slice_only = dict(explorer.scores)
+        await explorer._task
+        return first, slice_only, explorer
+
+    first, slice_only, explorer = asyncio.run(touch())
+    assert first is None and slice_only["this volume"] is None and slice_only["this slice"] is not None
+    assert explorer.scores["this volume"] is not None
+    one_head_off = explorer._before
+    assert (
+        explorer.predictor.known(one_head_off, explorer.predictor.rows(explorer.controls.phase.value)) is None
+    )  # abandoned
+
+
+def test_a_transformer_with_other_heads_gets_as_many_buttons(settings, tmp_path):
+    torch.manual_seed(0)
+    vit = DinoViT(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=3)
+    save_vit(vit, tmp_path / "three.safetensors")
+    settings = settings.model_copy(
+        update={"vit": settings.vit.model_copy(update={"weights": str(tmp_path / "three.safetensors")})}
+    )
+    pipeline.attention(settings, "pretrained")
+    explorer = Explorer({"discs": settings})
+    explorer.controls.source.label = "pre-trained"
+    assert len(explorer.controls.heads) == len(explorer.view.maps) == 3
+    assert "of 3 maps" in explorer.view.network.value
+
+
+def test_looks_change_pictures_and_nothing_else(explorer):
+    scores, pictures = explorer.scores, [html.value for html in explorer.view.pictures]
+    explorer.controls.palette.value = "colour-blind safe"
+    assert [a == b.value for a, b in zip(pictures, explorer.view.pictures, strict=True)] == [True, *[False] * 3, True]
+    explorer.controls.opacity.value = 0
+    assert explorer.view.pictures[1].value.split('"')[1] == explorer.view.pictures[0].value.split('"')[1]  # same PNG
+    maps = [html.value for html in explorer.view.maps]
+    explorer.controls.colour_map.value = "gray"
+    assert all(a != b.value for a, b in zip(maps, explorer.view.maps, strict=True)) and explorer.scores == scores
+
+
+def test_networks_in_memory_are_few(explorer, settings):
+    predictor = Predictor(settings)
+    for model in ("U-Net", "Single encoder", "Dual encoder"):
+        explorer.controls.model.label = model
+        predictor.slice_label(explorer.controls.choice, 0)
+    assert len(predictor._networks) == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "titles"),
+    [
+        ({}, ["ACDC phantoms", "Synapse phantoms"]),
+        ({"data.dataset": "synapse"}, ["Synapse phantoms", "ACDC phantoms"]),
+        ({"data.source": "folder"}, ["ACDC"]),
+        ({"data.dataset": "custom", "data.source": "folder"}, ["own data"]),
+    ],
+)
+def test_what_can_be_explored(overrides, titles):
+    found = explorable("tour", overrides)
+    assert list(found) == titles
+    assert found[titles[0]] == load_settings("tour", overrides)

@@ -1,0 +1,24 @@
+"""The explorer as a web page: what of notebook 06 is served, and with which settings."""
+
+import nbformat
+from typer.testing import CliRunner
+
+from dainet.__main__ import app
+from dainet.explorer import page
+from dainet.lessons.reproduce import find_notebooks
+
+
+def test_the_page_keeps_the_explorer_and_nothing_that_trains():
+    notebook = page.without_lesson(nbformat.read(find_notebooks(["06"])[0], as_version=4))
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert "Explorer(explorable(PROFILE, OVERRIDES))" in code
+    assert "pipeline.train(" not in code and "head_importance(" not in code and "check(" not in code
+
+
+def test_the_command_line_gives_settings_and_port(monkeypatch):
+    served = []
+    monkeypatch.setattr(page, "serve", lambda *arguments: served.append(arguments))
+    CliRunner().invoke(
+        app, ["explorer", "--dataset", "synapse", "--set", "dino.epochs=2", "--port", "1", "--no-browser"]
+    )
+    assert served == [("tour", {"data.dataset": "synapse", "dino.epochs": 2}, 1, False)]

@@ -1,0 +1,106 @@
+from base64 import b64decode, b64encode
+from io import BytesIO
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from dainet.lessons.exercises import check, normalised
+from dainet.lessons.reproduce import NotebookFailed, find_notebooks, reproduce
+
+PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with notebooks of one cell each."""
+    root = tmp_path / "repository"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "pyproject.toml").touch()
+    monkeypatch.chdir(root)
+    return root
+
+
+def write(root, name, source, parameters=PARAMETERS):
+    cells = [
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(source),
+    ]
+    nbformat.write(normalised(nbformat.v4.new_notebook(cells=cells)), root / "notebooks" / name)
+
+
+SAVES = """
+from matplotlib.figure import Figure
+from dainet.reporting.artefacts import save_figure
+from dainet.lessons.exercises import start
+save_figure(Figure(), "figure<b>", start(PROFILE, OVERRIDES), {})
+"""
+
+
+def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
+    write(repository, "01_first.ipynb", SAVES)
+    write(repository, "02_second.ipynb", "assert OVERRIDES == {'dino.epochs': 2}")
+    index = reproduce("tour", {"dino.epochs": 2}, find_notebooks())
+    text = index.read_text()
+    assert "figure&lt;b&gt;.png" in text and "<b>" not in text
+    assert text.index("01_first.ipynb") < text.index("02_second.ipynb")
+    assert (index.parent / "notebooks" / "02_second.ipynb").is_file()
+
+
+def test_a_failing_cell_is_named_and_its_copy_kept(repository):
+    write(repository, "01_first.ipynb", "raise OSError('no disk')")
+    write(repository, "02_second.ipynb", "1")
+    with pytest.raises(NotebookFailed, match="01_first.ipynb failed in cell .*OSError: no disk"):
+        reproduce("tour", {}, find_notebooks())
+    copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
+    assert [copy.name for copy in copies] == ["01_first.ipynb"] and "no disk" in copies[0].read_text()
+
+
+def test_unknown_settings_and_parameters_stop_before_anything_runs(repository):
+    write(repository, "01_first.ipynb", "raise SystemExit")
+    write(repository, "02_second.ipynb", "1", parameters='PROFILE = "tour"')
+    with pytest.raises(ValueError, match="segmentation.epocs"):
+        reproduce("tour", {"segmentation.epocs": 2}, find_notebooks(["01"]))
+    with pytest.raises(ValueError, match="02_second.ipynb has no parameter OVERRIDES"):
+        reproduce("tour", {}, find_notebooks())
+    assert not (repository / "figures").exists()
+
+
+def test_choosing_notebooks(repository):
+    for name in ("01_a.ipynb", "02_b.ipynb"):
+        write(repository, name, "1")
+    assert [path.name for path in find_notebooks(["02", "01"])] == ["02_b.ipynb", "01_a.ipynb"]
+    with pytest.raises(ValueError, match="no notebook 07; found 01, 02"):
+        find_notebooks(["07"])
+
+
+def test_normalising_joins_prints_and_shrinks_images():
+    buffer = BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 1), np.uint8)
+    Image.fromarray(np.repeat(noise, 3, axis=2)).save(buffer, "PNG")
+    picture = b64encode(buffer.getvalue()).decode()
+    cell = nbformat.v4.new_code_cell("1")
+    cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
+    cell.outputs.append(nbformat.v4.new_output("display_data", {"image/png": picture}))
+    text, image = normalised(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
+    assert text.text == "a\nb\n"
+    small = image.data["image/png"]
+    assert len(small) < 0.6 * len(picture)
+    pixels = np.asarray(Image.open(BytesIO(b64decode(small))).convert("L"))
+    assert np.abs(pixels.astype(int) - noise[..., 0]).max() <= 8
+
+
+def test_normalising_drops_what_changes_without_meaning():
+    cell = nbformat.v4.new_code_cell("1", metadata={"execution": {"started": "now"}, "tags": ["keep"]})
+    cell.outputs = [nbformat.v4.new_output("display_data", {"text/plain": "x"}, metadata={"needs": "light"})]
+    notebook = normalised(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}}))
+    assert notebook.cells[0].id == "cell-00" and notebook.cells[0].metadata == {"tags": ["keep"]}
+    assert "widgets" not in notebook.metadata and notebook.cells[0].outputs[0].metadata == {}
+    nbformat.validate(notebook)
+
+
+@pytest.mark.parametrize(("answer", "words"), [(None, "not answered"), (3, "right"), (4, "not yet: count again")])
+def test_checking_an_answer(capsys, answer, words):
+    check(answer, lambda value: value == 3, "count again")
+    assert words in capsys.readouterr().out

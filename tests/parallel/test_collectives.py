@@ -1,0 +1,205 @@
+"""Two processes on one training compute what one does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from dainet.attention import maps as attention
+from dainet.device import choose_device
+from dainet.dino import formulas as dino
+from dainet.dino.training import finetune, starting_state, train_step
+from dainet.dino.views import multi_crop
+from dainet.parallel import collectives
+from dainet.segmentation import training
+from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.networks import build
+from dainet.settings import DinoSettings
+from dainet.vit.model import DinoViT, save_vit
+from tests.helpers.processes import together
+
+FLOAT32 = replace(choose_device("cpu"), autocast_dtype=None, memory_format=torch.contiguous_format)
+DINO = DinoSettings(
+    epochs=2, batch_size=4, warmup_epochs=1, drop_path=0.0, out_dim=16, global_size=16, local_crops=2, local_size=8
+)
+
+
+def without_batch_norm(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    model = build(name, heads=3, width=4)
+    for module in list(model.modules()):
+        for child, layer in module.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                setattr(module, child, nn.Identity())
+    return model
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(dino, "_HIDDEN", 32)
+    torch.manual_seed(0)
+    save_vit(DinoViT(img_size=16, patch_size=8, embed_dim=32, depth=1, num_heads=2), tmp_path / "vit.safetensors")
+    return str(tmp_path / "vit.safetensors")
+
+
+def test_one_process_does_nothing():
+    value = torch.rand(3)
+    assert collectives.process_count() == 1 and collectives.rank() == 0 and collectives.share(7) == slice(0, 7)
+    assert all(function(value) is value for function in (collectives.mean, collectives.summed, collectives.gathered))
+    assert collectives.weighted_mean(value, 5) is value
+    model = nn.Linear(1, 1)
+    assert collectives.parallel(model, FLOAT32) is model
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_shares_follow_each_other_and_nothing_is_lost(tmp_path, count):
+    shares = together(tmp_path, lambda: [list(range(rows))[collectives.share(rows)] for rows in (0, 2, 7)], count)
+    for rows, parts in zip((0, 2, 7), zip(*shares, strict=True), strict=True):
+        assert [row for part in parts for row in part] == list(range(rows))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_what_is_shared(tmp_path):
+    def work():
+        rank = collectives.rank()
+        rows = torch.arange(3 * rank, 3 * rank + 2 + rank)  # [0, 1] and [3, 4, 5]
+        total = collectives.weighted_mean(rows.float().mean(), len(rows))
+        norm = nn.BatchNorm1d(2)
+        norm.running_mean += rank
+        collectives.broadcast_buffers(norm)
+        return collectives.gathered(rows).tolist(), collectives.mean(torch.tensor(float(rank))).item(), total, norm
+
+    for rows, mean, total, norm in together(tmp_path, work):
+        assert rows == [0, 1, 3, 4, 5] and mean == 0.5
+        assert total.item() == pytest.approx(np.mean(rows))
+        assert norm.running_mean.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dice", ["squared", "eq5"])
+@pytest.mark.parametrize("name", ["unet", "dual-0101"])
+def test_gradients_are_those_of_the_whole_batch(data, tmp_path, name, dice):
+    rows = torch.arange(5)  # shares of two and three
+
+    def gradients():
+        model = without_batch_norm(name)
+        image, maps, label = training.augmented_batch(data, rows[collectives.share(5)], None)
+        parallel = collectives.parallel(model, FLOAT32)
+        loss = segmentation_loss(parallel(image, maps), label, dice)
+        loss.backward()
+        return loss.item(), [parameter.grad for parameter in model.parameters()]
+
+    alone_loss, alone = gradients()
+    for loss, shared in together(tmp_path, gradients):
+        assert loss == pytest.approx(alone_loss, abs=1e-6)
+        for expected, found in zip(alone, shared, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_epoch_sees_the_same_batches(tiny, data, tmp_path):
+    data.device = FLOAT32
+    settings = tiny.segmentation.model_copy(update={"batch_size": 5})
+
+    def epoch():
+        model = without_batch_norm("dual-1111")
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
+        parallel = collectives.parallel(model, FLOAT32)
+        loss = training.train_epoch(parallel, data, np.arange(17), settings, optimiser, schedule, seed=3)
+        return loss, torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    loss, parameters = epoch()
+    for shared_loss, shared in together(tmp_path, epoch):
+        assert shared_loss == pytest.approx(loss, abs=1e-5)
+        torch.testing.assert_close(shared, parameters, rtol=1e-4, atol=1e-5)
+
+
+def test_every_volume_is_scored_once(prepared, data, tmp_path, monkeypatch):
+    volumes = prepared.volumes("train")
+    assert len(volumes) > 2
+    model = build("dual-1111", heads=3, width=4)
+
+    def work():
+        scored, volume_dsc = [], training.volume_dsc
+
+        def watched(model, data, mine):
+            scored.extend(mine)
+            return volume_dsc(model, data, mine)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "volume_dsc", watched)
+            return training.mean_volume_dsc(model, data, volumes), scored
+
+    (first_dsc, first), (second_dsc, second) = together(tmp_path, work)
+    assert first + second == list(volumes) and first and second
+    assert first_dsc == second_dsc == pytest.approx(work()[0], abs=1e-6)
+
+
+def test_more_processes_than_volumes(prepared, data, tmp_path):
+    one = dict(list(prepared.volumes("valid").items())[:1])
+    model = build("unet", heads=0, width=4)
+    found = together(tmp_path, lambda: training.mean_volume_dsc(model, data, one))
+    assert found[0] == found[1] == pytest.approx(training.mean_volume_dsc(model, data, one), abs=1e-6)
+
+
+def test_dino_step_is_that_of_the_whole_batch(weights, tmp_path):
+    images = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    now = {"lr": 1e-3, "weight_decay": 0.04, "momentum": 0.9}
+
+    def step():
+        state = starting_state(DINO, weights, FLOAT32)
+        views = multi_crop(images, DINO, torch.Generator().manual_seed(1), collectives.share(4))
+        numbers = train_step(state, DINO, [view.expand(-1, 3, -1, -1) for view in views], FLOAT32, 1, now)
+        gradients = [parameter.grad for parameter in state.student.parameters() if parameter.grad is not None]
+        return numbers, state.center, gradients
+
+    alone = step()
+    for shared in together(tmp_path, step):
+        for expected, found in zip(alone[:2], shared[:2], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        for expected, found in zip(alone[2], shared[2], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_dino_history_and_schedules_are_the_same(weights, tmp_path):
+    images = np.random.default_rng(0).random((9, 16, 16)).astype(np.float16)
+
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        finetune(DINO, weights, images, np.arange(1, 9), FLOAT32, folder)
+        return pd.read_csv(folder / "history.csv")
+
+    alone = run(tmp_path / "alone")
+    together(tmp_path, lambda: finetune(DINO, weights, images, np.arange(1, 9), FLOAT32, tmp_path))
+    shared = pd.read_csv(tmp_path / "history.csv")
+    exact = ["epoch", "lr", "weight_decay", "momentum", "teacher_temperature"]
+    pd.testing.assert_frame_equal(shared[exact], alone[exact])
+    np.testing.assert_allclose(shared.to_numpy(), alone.to_numpy(), rtol=1e-4)
+
+
+def test_maps_are_the_same_to_the_bit(tiny, weights, tmp_path):
+    images = np.random.default_rng(0).random((50, 16, 16)).astype(np.float16)
+    vit = DinoViT(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2).eval()
+    (tmp_path / "alone").mkdir()
+    attention.extract(tiny, images, vit, FLOAT32, tmp_path / "alone")
+    together(tmp_path, lambda: attention.extract(tiny, images, vit, FLOAT32, tmp_path))
+    parts = [np.load(tmp_path / name) for name in ("attention.npy", "attention-1.npy")]
+    assert all(map(len, parts))
+    np.testing.assert_array_equal(np.concatenate(parts), np.load(tmp_path / "alone" / "attention.npy"))
+
+
+def test_what_processes_cannot_share_is_refused(tiny, prepared, data, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(collectives, "process_count", lambda: 3)
+    with pytest.raises(ValueError, match="found 3 processes for batches of 4; set n_processes to a divisor"):
+        images = np.zeros((9, 16, 16), np.float16)
+        monkeypatch.setattr(collectives, "parallel", lambda model, device: model)
+        finetune(DINO, weights, images, np.arange(9), FLOAT32, tmp_path)
+    segmentation = tiny.segmentation
+    with pytest.raises(ValueError, match=r"sync_batch_norm needs GPUs; set it to false"):
+        training.train(build("unet"), segmentation, 0, prepared, data, tmp_path)
+    rows = len(prepared.rows("train"))
+    odd = segmentation.model_copy(update={"batch_size": rows - 1, "sync_batch_norm": False})
+    with pytest.raises(ValueError, match=f"{rows} slices leave a last batch of 1 for 3 processes"):
+        training.train(build("unet"), odd, 0, prepared, data, tmp_path)

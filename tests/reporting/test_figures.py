@@ -1,0 +1,209 @@
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+
+from dainet.protocol import CLASSES
+from dainet.reporting import charts, figures
+
+NAMES, PALETTE = CLASSES["acdc"].names, CLASSES["acdc"].colours
+random = np.random.default_rng(0)
+
+
+def samples(count, shape=(20, 24)):
+    """Images and labels; a square of each class."""
+    label = np.zeros(shape, np.uint8)
+    label[2:6, 2:6], label[8:12, 8:12], label[14:18, 14:18] = 1, 2, 3
+    return random.random((count, *shape)).astype(np.float16), np.stack([label] * count)
+
+
+def draw(figure):
+    """Draw once, as a notebook would, and look at the size."""
+    FigureCanvasAgg(figure).draw()
+    assert figure.get_figwidth() <= 12
+    return figure
+
+
+def titles(figure):
+    return [panel.get_title() for panel in figure.axes if panel.get_title()]
+
+
+def legend(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_overlay_at_known_pixels():
+    image = np.zeros((4, 6))
+    image[:, 3:] = 1
+    label = np.zeros((4, 6), int)
+    label[0, 0], label[0, 5] = 1, 3
+    overlay = figures.label_overlay(image, label, PALETTE)
+    assert overlay.shape == (4, 6, 3) and overlay.min() >= 0 and overlay.max() <= 1
+    assert overlay[1, 0] == pytest.approx((0, 0, 0))
+    assert overlay[1, 5] == pytest.approx((1, 1, 1))
+    assert overlay[0, 0] == pytest.approx(0.55 * np.array(to_rgb(PALETTE[0])))
+    assert overlay[0, 5] == pytest.approx(0.45 + 0.55 * np.array(to_rgb(PALETTE[2])))
+
+
+def test_overlay_of_a_constant_image_is_finite():
+    assert np.array_equal(
+        figures.label_overlay(np.full((2, 2), 7.0), np.zeros((2, 2), int), PALETTE), np.zeros((2, 2, 3))
+    )
+
+
+def test_attention_figure_has_a_row_per_sample_and_a_panel_per_head():
+    images, labels = samples(2)
+    maps = random.random((2, 3, 20, 24)).astype(np.float16)
+    figure = draw(figures.attention_figure(images, labels, maps, NAMES, PALETTE))
+    assert len(figure.axes) == 2 * 5
+    assert titles(figure) == ["Image", "Ground truth", "Head 1", "Head 2", "Head 3"]
+    assert [figure.axes[i].get_ylabel() for i in (0, 5)] == ["A", "B"]
+    assert legend(figure) == list(NAMES)
+    panel = figure.axes[2].images[0]
+    assert panel.get_cmap().name == "viridis" and panel.get_clim() == pytest.approx(
+        (maps[0, 0].min(), maps[0, 0].max())
+    )
+
+
+def test_qualitative_figure_with_different_sides_and_scores():
+    images, labels = zip(*((i[0], la[0]) for i, la in (samples(1), samples(1, (40, 22)))), strict=True)
+    predictions = {"U-Net": labels, "DAINet": labels}
+    scores = {"U-Net": [0.5, math.nan], "DAINet": [0.75, 1.0]}
+    figure = draw(figures.qualitative_figure(images, labels, predictions, NAMES, PALETTE, ["a", "b"], scores))
+    assert titles(figure) == ["Image", "Ground truth", "U-Net", "DAINet"]
+    assert [panel.get_xlabel() for panel in figure.axes] == ["", "", "DSC 0.500", "DSC 0.750", "", "", "", "DSC 1.000"]
+    assert [panel.images[0].get_array().shape[:2] for panel in figure.axes[::4]] == [(20, 24), (40, 22)]
+    assert not any(panel.get_xlabel() for panel in draw(bare(images, labels, predictions)).axes)
+
+
+def bare(images, labels, predictions):
+    return figures.qualitative_figure(images, labels, predictions, NAMES, PALETTE, ["a", "b"])
+
+
+@pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 3), (8, 12)])
+def test_montage(count, panels):
+    images, labels = samples(count)
+    names = [f"slice {i}" for i in range(count)]
+    figure = draw(figures.slice_montage(images, labels, NAMES, PALETTE, names))
+    assert len(figure.axes) == panels and titles(figure) == names and legend(figure) == list(NAMES)
+    assert len(figure.axes[0].collections) == 3
+    plain = draw(figures.slice_montage(images, None, NAMES, PALETTE, names, columns=2))
+    assert not plain.axes[0].collections and not plain.legends
+
+
+def history(epochs):
+    epoch = np.arange(1, epochs + 1)
+    return pd.DataFrame({"epoch": epoch, "loss": 1 / epoch, "dsc": 1 - 1 / epoch})
+
+
+def test_training_curves_give_a_model_one_colour():
+    histories = {("unet", 0): history(40), ("unet", 1): history(40), ("dual-1111", 0): history(3)}
+    figure = draw(charts.training_curves(histories))
+    assert [panel.get_ylabel() for panel in figure.axes] == ["Training loss", "Monitored DSC"]
+    first, second, third = figure.axes[1].lines
+    assert first.get_color() == second.get_color() != third.get_color()
+    assert (first.get_marker(), third.get_marker()) == ("", "o")
+    assert legend(figure) == ["unet (2 seeds)", "dual-1111"]
+
+
+def test_dino_curves_mark_a_flat_output():
+    columns = ["loss", "teacher_entropy", "batch_entropy", "center_norm", "lr", "momentum"]
+    table = pd.DataFrame(random.random((3, 6)), columns=columns).assign(epoch=[1, 2, 3])
+    figure = draw(charts.dino_curves(table, out_dim=4096))
+    assert [panel.get_ylabel() for panel in figure.axes] == ["Loss", "Entropy in nats", "Momentum", "Learning rate"]
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == [
+        "Teacher entropy",
+        "Batch entropy",
+        "ln K = 8.32",
+    ]
+    assert all(panel.lines[-1].get_ydata()[0] == pytest.approx(math.log(4096)) for panel in figure.axes[:2])
+    assert figure.axes[0].lines[0].get_marker() == "o"
+
+
+def head_scores(missing=()):
+    rows = [(head, name, 0.1 * head + 0.2) for name in ("RV", "LV", "any") for head in range(4) if name not in missing]
+    return pd.DataFrame(rows, columns=["head", "class", "auroc"]).assign(iou=lambda t: t["auroc"] / 2, slices=9)
+
+
+@pytest.mark.parametrize(("metric", "limits", "first"), [("auroc", (0, 1), "0.20"), ("iou", (0, 0.25), "0.10")])
+def test_head_scores_share_one_colour_scale(metric, limits, first):
+    figure = draw(charts.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
+    assert titles(figure) == ["random", "tuned"]
+    left, right, _ = figure.axes
+    assert left.collections[0].get_clim() == right.collections[0].get_clim() == pytest.approx(limits)
+    assert [text.get_text() for text in left.get_yticklabels()] == ["Head 1", "Head 2", "Head 3", "Head 4"]
+    assert [text.get_text() for text in left.get_xticklabels()] == ["RV", "LV", "any"]
+    assert [text.get_text() for text in right.get_xticklabels()] == ["RV", "any"]
+    assert left.texts[0].get_text() == first
+
+
+def cases(policies=("peer",)):
+    rows = [
+        (model, name, policy, random.random())
+        for model in ("unet", "single")
+        for name in NAMES
+        for policy in policies
+        for _ in range(6)
+    ]
+    return pd.DataFrame(rows, columns=["model", "class", "policy", "dsc"])
+
+
+def test_head_importance_names_every_head_and_shows_the_rank_correlation():
+    heads = ["Head 1", "Head 2", "Head 3"]
+    importance = pd.DataFrame({"head": [*heads, "all heads"], "class": "mean", "lost": [3.0, 1.0, 2.0, 9.0]})
+    scores = pd.DataFrame({"head": [0, 1, 2], "class": "any", "auroc": [0.9, 0.5, 0.6], "iou": 0.1, "slices": 4})
+    figure = charts.head_importance_figure(importance, scores)
+    figure.canvas.draw()
+    bars, points = figure.axes
+    assert [text.get_text() for text in bars.get_yticklabels()] == [*heads, "all heads"]
+    assert [bar.get_width() for bar in bars.patches] == [3, 1, 2, 9]
+    assert points.get_title() == "rank correlation 1.00"
+    assert points.collections[0].get_offsets().tolist() == [[0.9, 3], [0.5, 1], [0.6, 2]]
+
+
+def test_score_distribution_shows_every_case():
+    figure = draw(charts.score_distribution(cases()))
+    (panel,) = figure.axes
+    assert [text.get_text() for text in panel.get_xticklabels()] == list(NAMES)
+    assert legend(figure) == ["unet", "single"]
+    assert sum(len(points.get_offsets()) for points in panel.collections) == len(cases())
+
+
+IMAGES, LABELS = samples(2)
+MAPS = np.zeros((3, 6, 20, 24))
+ONE = {"unet": LABELS[:1]}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS, NAMES, PALETTE), "2 images, 2 labels, 3 maps"),
+        (lambda: figures.attention_figure(IMAGES[:0], LABELS[:0], MAPS[:0], NAMES, PALETTE), "at least one sample"),
+        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS[:2], NAMES[:2], PALETTE), "2 class names and 3 colours"),
+        (lambda: bare(IMAGES, LABELS, ONE), "1 unet"),
+        (
+            lambda: figures.qualitative_figure(IMAGES[:1], LABELS[:1], ONE, NAMES, PALETTE, "a", {"single": [1.0]}),
+            r"scores for \['single'\], predictions of \['unet'\]",
+        ),
+        (lambda: figures.slice_montage(IMAGES, LABELS, NAMES, PALETTE, ["a"]), "1 titles"),
+        (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3 has no colour"),
+        (lambda: figures.label_overlay(IMAGES[0], LABELS[0, 1:], PALETTE), "resize one of them"),
+        (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3 has no colour: got 2 colours"),
+        (lambda: charts.head_score_figure({"a": head_scores()}, "dice"), "expected auroc or iou"),
+        (lambda: charts.score_distribution(cases(("peer", "strict"))), "count twice"),
+    ],
+)
+def test_what_does_not_fit_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_global_settings_stay_as_they_are():
+    before = dict(mpl.rcParams)
+    draw(charts.training_curves({("unet", 0): history(2)}))
+    draw(charts.score_distribution(cases()))
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,98 @@
+import json
+
+import pandas as pd
+import pytest
+
+from dainet.data.prepared import run_prepared
+from dainet.protocol import CLASSES, published_table
+from dainet.reporting.artefacts import output_folder, public_settings, save_table
+from dainet.reporting.tables import compare, policies, protocol_notes
+from dainet.settings import load_settings
+from tests.helpers.samples import scores
+
+ACDC = CLASSES["acdc"].names
+
+
+@pytest.mark.parametrize(("name", "rows"), [("table2", 10), ("table3", 5)])
+def test_ours_stands_below_the_published_row_it_reproduces(name, rows):
+    result = compare(published_table("acdc", name), scores("dual-1111", (0, 1)), ACDC, "strict")
+    assert list(result["By"]) == ["paper"] * rows + ["here"]  # the paper's own row is the last one
+    paper, ours = result.iloc[-2], result.iloc[-1]
+    assert (paper["DSC (%)"], paper["RV"], paper["HD95 (voxels)"]) == ("91.90", "90.53", "")
+    assert (ours["Method"], ours["DSC (%)"], ours["Difference"]) == ("dual-1111", "74.00 ± 1.41", "-17.90")
+    assert (ours["RV"], ours["HD95 (voxels)"]) == ("84.00 ± 1.41", "4.00 ± 0.00")
+
+
+def test_table_1_has_all_rows_distances_and_organs():
+    names = CLASSES["synapse"].names
+    found = pd.concat([scores("unet", classes=names), scores("single", classes=names)])
+    result = compare(published_table("synapse", "table1"), found, names, "strict")
+    assert len(result) == 15 + 2 and list(result.columns[4:12]) == list(names)
+    dainet = result[result["Method"] == "DAINet (dual-1111)"].iloc[0]
+    assert (dainet["HD95 (voxels)"], dainet["Stomach"]) == ("13.79", "83.48")
+    assert result.iloc[0]["HD95 (voxels)"] == "" and result.iloc[-1]["Method"] == "single"
+    assert list(result["By"]).index("here") == list(result["Method"]).index("U-Net†") + 1
+
+
+def test_data_the_paper_does_not_know_have_our_rows_only():
+    result = compare(published_table("custom", "table2"), scores("unet"), ACDC, "strict")
+    assert list(result["By"]) == ["here"] and result["Difference"].item() == ""
+
+
+def test_policies_stand_side_by_side():
+    both = pd.concat([scores(seeds=(0, 1)), scores(seeds=(0, 1)).assign(policy="peer", hd95_vox=0.0)])
+    table = policies(both).set_index("Policy")
+    assert table.loc["strict", "HD95 (voxels)"] == "4.00 ± 0.00" and table.loc["peer", "HD95 (voxels)"] == "0.00 ± 0.00"
+    assert (table["HD95 (mm)"] == "").all() and (table["DSC (%)"] == "74.00 ± 1.41").all()
+
+
+def test_another_policy_is_not_mixed_in():
+    result = compare(published_table("acdc", "table2"), scores(), ACDC, "peer")
+    assert (result["By"] == "paper").all()
+
+
+def test_notes_count_patients_and_name_the_rule(tiny):
+    prepared = run_prepared(tiny.data, 32)
+    notes = " ".join(protocol_notes(tiny, prepared, "strict", scores()))
+    assert (
+        "4 of 70 train, 1 of 10 valid, 1 of 20 test patients of the split mtunet" in notes
+        and "rule: validation" in notes
+    )
+    peer = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update={"selection": "peer-on-test"})})
+    assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict", scores()))
+
+
+def test_a_class_that_is_never_found_is_said(tiny):
+    failed = scores("single")
+    failed.loc[failed["class"] == "Myo", "dsc"] = 0.0
+    notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)
+    assert notes[-1] == "single, seed 0: not found in a single test volume: Myo. This training failed."
+
+
+def test_saved_tables_have_three_forms_and_a_record(tmp_path):
+    settings = load_settings("tour", {"output": str(tmp_path / "out"), "data.source": "/secret/place/scans"})
+    table = compare(published_table("acdc", "table2"), scores(), ACDC, "strict")
+    path = save_table(table, "table2", settings, {"scores": "abc"}, ["a note with 5 % in it"])
+    assert path.read_text().endswith("- a note with 5 % in it\n")
+    pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False), table)
+    latex = path.with_suffix(".tex").read_text()
+    assert r"U-Net\dag{}" in latex and r"\begin{tabular}" in latex and "†" not in latex
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert record["stages"] == {"scores": "abc"} and record["settings"]["data"]["source"] == "scans"
+    assert "secret" not in path.with_suffix(".json").read_text()
+
+
+def test_output_folder_is_named_after_data_and_profile(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert output_folder(load_settings("tour")).relative_to(tmp_path).as_posix() == "figures/phantom-acdc-tour"
+    real = load_settings("laptop", {"data.source": "x"})
+    assert output_folder(real).relative_to(tmp_path).as_posix() == "figures/acdc-laptop"
+
+
+def test_public_settings_hold_no_folders():
+    settings = load_settings("tour", {"data.source": "/a/b/c", "vit.weights": "/a/b/w.pth", "data.split": "/a/s.csv"})
+    public = public_settings(settings)
+    assert (public["data"]["source"], public["data"]["split"], public["vit"]["weights"]) == ("c", "s.csv", "w.pth")
+    windows = load_settings("tour", {"data.source": r"C:\Users\me\ACDC", "vit.weights": r"D:\w.pth"})
+    public = public_settings(windows)
+    assert (public["data"]["source"], public["vit"]["weights"]) == ("ACDC", "w.pth")

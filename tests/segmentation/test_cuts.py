@@ -1,0 +1,101 @@
+import pytest
+import torch
+from torch import nn
+
+from dainet.segmentation.cuts import CutNetwork, head_importance
+from dainet.segmentation.networks import build
+from dainet.segmentation.training import mean_volume_dsc
+
+HEADS = 3
+
+
+def network(name, seed=0):
+    torch.manual_seed(seed)
+    return build(name, heads=HEADS, width=4).eval()
+
+
+@pytest.fixture
+def inputs():
+    torch.manual_seed(1)
+    return torch.rand(2, 1, 32, 32), torch.rand(2, HEADS, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-0110", "dual-1111"])
+def test_nothing_cut_is_the_network_itself(name, inputs):
+    model = network(name)
+    assert torch.equal(CutNetwork(model)(*inputs), model(*inputs))
+
+
+@pytest.mark.parametrize("name", ["single", "dual-0110", "dual-1111"])
+def test_a_head_that_is_off_is_a_map_of_zeros(name, inputs):
+    model, (image, maps) = network(name), inputs
+    cut = CutNetwork(model)
+    cut(image, maps)  # what is kept of this call must not leak into the next
+    cut.heads_on = (True, False, True)
+    zeroed = maps.clone()
+    zeroed[:, 1] = 0
+    assert torch.equal(cut(image, maps), model(image, zeroed)) and not torch.equal(cut(image, maps), model(image, maps))
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_a_skip_that_is_off_reaches_no_weight_of_the_decoder(level, inputs):
+    """Zeros in, or zero weights behind them: the same, and the weights say which level it was."""
+    model, twin = network("dual-1111"), network("dual-1111")
+    cut = CutNetwork(model)
+    cut.skips_on = tuple(position != level for position in range(4))
+    first = twin.decoder.blocks[level][0]
+    channels = first.out_channels  # image skip, attention skip, upsampled: in this order, equally wide
+    with torch.no_grad():
+        first.weight[:, channels : 2 * channels] = 0
+        torch.testing.assert_close(cut(*inputs), twin(*inputs))
+        assert not torch.equal(cut(*inputs), model(*inputs))
+
+
+def test_a_skip_that_the_network_does_not_have_cannot_be_cut(inputs):
+    cut = CutNetwork(network("dual-0000"))
+    whole = cut(*inputs)
+    cut.skips_on = (False,) * 4
+    assert torch.equal(cut(*inputs), whole)
+
+
+def test_encoders_run_only_when_what_they_see_changes(inputs):
+    model, calls = network("dual-1111"), []
+    for encoder in (model.image_encoder, model.attention_encoder):
+        encoder.register_forward_hook(lambda module, *_: calls.append(module))
+    cut = CutNetwork(model)
+    for skips in ((True,) * 4, (False, True, True, True), (False,) * 4):
+        cut.skips_on = skips
+        cut(*inputs)
+    assert len(calls) == 2 and set(calls) == {model.image_encoder, model.attention_encoder}
+    cut.heads_on = (False, True, True)
+    cut(*inputs)
+    assert calls[2:] == [model.attention_encoder]
+    cut(inputs[0].clone(), inputs[1])
+    assert calls[3:] == [model.image_encoder]
+
+
+class SeesOneHead(nn.Module):
+    """Finds class 1 where the second map is positive: the other heads do not matter."""
+
+    heads = HEADS
+
+    def forward(self, image, maps):
+        logits = torch.zeros(len(image), 4, *image.shape[-2:])
+        logits[:, 1] = (maps[:, 1] > 0) * 2.0 - 1
+        return logits
+
+
+def test_the_head_that_matters_loses_its_dsc(prepared, data):
+    data.maps[:, 1] = (data.labels == 1)[:, ::8, ::8] + 0.0
+    volumes = prepared.volumes("valid")
+    lost = head_importance(SeesOneHead(), data, volumes).set_index(["head", "class"])["lost"]
+    whole = 100 * mean_volume_dsc(SeesOneHead(), data, volumes)
+    assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole) and whole > 0
+    assert (lost[["Head 1", "Head 3"]] == 0).all() and len(lost) == 4 * 4
+
+
+def test_head_importance_needs_heads_and_volumes(prepared, data):
+    with pytest.raises(ValueError, match="attention maps"):
+        head_importance(network("unet"), data, prepared.volumes("valid"))
+    with pytest.raises(ValueError, match="3 heads and 0 volumes"):
+        head_importance(network("single"), data, {})

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+
+from dainet.cache.store import run_stage
+from dainet.data.prepared import run_prepared
+from dainet.data.preprocessing import resize_slices
+from dainet.device import choose_device
+from dainet.segmentation.evaluation import predict_native, read_scores, run_scores
+from dainet.segmentation.metrics import score_volume
+from dainet.segmentation.slices import SliceData
+from dainet.settings import AttentionSettings
+
+CLASSES = ("RV", "Myo", "LV")
+
+
+class Thresholds(torch.nn.Module):
+    """Reads the class off the grey value, as the fixture's images allow."""
+
+    def forward(self, image, maps):
+        edges = torch.tensor([0.15, 0.4, 0.65])
+        label = (image[:, 0, ..., None].float() > edges).sum(-1)
+        return torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
+
+
+@pytest.fixture
+def prepared(tiny):
+    return run_prepared(tiny.data, tiny.segmentation.image_size)
+
+
+@pytest.fixture
+def data(prepared):
+    return SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
+
+
+def test_predictions_return_to_the_native_grid(prepared, data):
+    case_id, rows = next(iter(prepared.volumes("test").items()))
+    label, _ = prepared.native_label(case_id)
+    found = predict_native(Thresholds(), data, rows, label.shape)
+    small = [(prepared.images[row].astype(np.float32)[..., None] > [0.15, 0.4, 0.65]).sum(-1) for row in rows]
+    np.testing.assert_array_equal(found, resize_slices(np.stack(small), label.shape[1:], order=0))
+
+
+def test_scores_are_those_of_each_volume_on_its_own(prepared, data):
+    segmentation = run_stage("segmentation", 1, {}, {}, lambda folder: None)
+    frame = read_scores(run_scores(Thresholds(), segmentation, prepared, data))
+    assert len(frame) == 2 * 3 * 2  # volumes, classes, policies
+    for case_id, rows in prepared.volumes("test").items():
+        label, _ = prepared.native_label(case_id)
+        prediction = predict_native(Thresholds(), data, rows, label.shape)
+        expected = score_volume(prediction, label, CLASSES, None)
+        np.testing.assert_allclose(frame.loc[frame["case_id"] == case_id, "dsc"], [line["dsc"] for line in expected])
+    assert frame["hd95_mm"].isna().all() and frame["hd95_vox"].notna().all()
+    assert (frame["dsc"] > 0.1).all()
+
+
+def test_predicting_in_batches_changes_nothing(prepared, data):
+    rows = prepared.rows("train")
+    assert torch.equal(data.predict(Thresholds(), rows, 3), data.predict(Thresholds(), rows, 100))

@@ -1,0 +1,92 @@
+import itertools
+
+import pytest
+import torch
+
+from dainet.segmentation.networks import build, parameter_count
+
+SWITCHES = ["".join(digits) for digits in itertools.product("01", repeat=4)]
+NAMES = ["unet", "single", *(f"dual-{digits}" for digits in SWITCHES)]
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "millions"),
+    [  # PROTOCOL 5.22, counted by hand from the layer table, 9 classes
+        ("unet", 64, 31.04),
+        ("single", 64, 31.05),
+        ("dual-0000", 64, 51.99),
+        ("dual-1111", 64, 55.13),
+        ("unet", 32, 7.77),
+        ("dual-0000", 32, 13.01),
+        ("dual-1111", 32, 13.79),
+    ],
+)
+def test_parameter_counts(name, width, millions):
+    assert parameter_count(build(name, classes=9, width=width)) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_have_the_images_size_and_every_parameter_gets_a_gradient(name):
+    model = build(name, in_channels=1, heads=3, classes=5, width=4)
+    logits = model(torch.rand(2, 1, 32, 48), torch.rand(2, 3, 32, 48))
+    assert logits.shape == (2, 5, 32, 48)
+    (logits**2).mean().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert all(parameter.grad.abs().sum() > 0 for n, parameter in model.named_parameters() if "head" in n)
+
+
+@pytest.mark.parametrize("digits", SWITCHES)
+def test_a_skip_that_is_off_has_no_weights_in_the_decoder(digits):
+    width = 4
+    model = build(f"dual-{digits}", heads=3, width=width)
+    for switch, block, level in zip(digits, model.decoder.blocks, (3, 2, 1, 0), strict=True):
+        channels = width * 2**level
+        assert block[0].in_channels == channels * (3 if switch == "1" else 2)  # upsampled, image skip, attention skip
+
+
+def test_switch_1_is_the_deepest_unless_told_otherwise():
+    assert build("dual-1000", width=4).skips_on == (True, False, False, False)
+    assert build("dual-1000", width=4, switch_order="shallow-first").skips_on == (False, False, False, True)
+
+
+def test_a_switched_off_skip_carries_nothing():
+    """With 0000 the attention reaches the logits through the bottleneck alone; zero its weights and it is gone."""
+    torch.manual_seed(0)
+    model = build("dual-0000", heads=3, width=4).eval()
+    image, first, second = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    assert not torch.equal(model(image, first), model(image, second))
+    with torch.no_grad():
+        model.decoder.ups[0].weight[16 * 4 :] = 0  # the attention half of the concatenated bottleneck
+    assert torch.equal(model(image, first), model(image, second))
+
+
+def test_unet_ignores_attention():
+    model = build("unet", width=4).eval()
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.equal(model(image), model(image, torch.rand(1, 6, 32, 32)))
+
+
+@pytest.mark.parametrize("name", ["unet", "single", "dual-1111"])
+def test_odd_sizes_name_the_next_valid_one(name):
+    with pytest.raises(ValueError, match=r"30 x 33 px.*multiples of 16.*\(32, 48\)"):
+        build(name, width=4)(torch.rand(1, 1, 30, 33), torch.rand(1, 6, 30, 33))
+
+
+@pytest.mark.parametrize("name", ["single", "dual-1111"])
+def test_missing_maps_are_named(name):
+    model = build(name, width=4)
+    with pytest.raises(ValueError, match="found none, expected one map for each of the 6 heads"):
+        model(torch.rand(1, 1, 32, 32), None)
+    with pytest.raises(ValueError, match="found 4 maps"):
+        model(torch.rand(1, 1, 32, 32), torch.rand(1, 4, 32, 32))
+
+
+@pytest.mark.parametrize("name", ["u-net", "dual", "dual-11", "dual-1112", "Single"])
+def test_unknown_names(name):
+    with pytest.raises(ValueError, match="expected unet, single or dual-abcd"):
+        build(name)
+
+
+def test_unknown_switch_order():
+    with pytest.raises(ValueError, match="deep-first or shallow-first"):
+        build("dual-1111", switch_order="random")

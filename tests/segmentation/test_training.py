@@ -1,0 +1,158 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dainet.device import choose_device
+from dainet.segmentation.networks import build
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.stage import run_segmentation
+from dainet.segmentation.training import mean_volume_dsc, poly_factor, train
+from dainet.settings import AttentionSettings
+
+
+@pytest.fixture
+def plain(prepared):
+    return SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
+
+
+def network(seed=0):
+    torch.manual_seed(seed)
+    return build("dual-1111", heads=3, width=4)
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def equal(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_poly_decay_is_the_peers_formula():
+    assert [poly_factor(step, 10) for step in (0, 5, 10)] == [1, 0.5**0.9, 0]
+
+
+def test_inputs_are_what_the_network_takes(data):
+    image, maps = data.inputs(torch.tensor([0, 5]))
+    assert image.shape == (2, 1, 32, 32) and maps.shape == (2, 3, 32, 32)
+    assert maps.amin() == 0 and maps.amax() == 1
+
+
+def test_maps_of_other_data_are_refused(prepared, data):
+    shorter = replace(prepared, images=prepared.images[:-1], labels=prepared.labels[:-1])
+    with pytest.raises(ValueError, match="36 attention maps for 35 slices"):
+        SliceData(shorter, data.attention, AttentionSettings(), data.device)
+
+
+def test_training_learns_and_leaves_its_record(tiny, prepared, data, tmp_path):
+    settings = tiny.segmentation.model_copy(update={"epochs": 20, "patience": 20, "lr": 0.03, "augment": False})
+    train(network(), settings, 0, prepared, data, tmp_path)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert list(history["epoch"]) == list(range(1, 21))
+    assert history["loss"].iloc[-1] < 0.5 * history["loss"].iloc[0]
+    assert history["dsc"].max() > 3 * history["dsc"].min()
+    assert {path.name for path in tmp_path.iterdir()} >= {"model.safetensors", "selection.json", "history.csv"}
+
+
+def test_the_same_seed_gives_the_same_network(tiny, prepared, data, tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    for folder, seed in zip(folders, (0, 0, 1), strict=True):
+        folder.mkdir()
+        train(network(), tiny.segmentation, seed, prepared, data, folder)
+    assert equal(weights(folders[0]), weights(folders[1]))
+    assert not equal(weights(folders[0]), weights(folders[2]))
+
+
+def test_an_interrupted_training_ends_like_an_undisturbed_one(tiny, prepared, data, tmp_path, monkeypatch):
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    straight.mkdir(), resumed.mkdir()
+    train(network(), tiny.segmentation, 0, prepared, data, straight)
+    calls = []
+
+    def interrupt(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return mean_volume_dsc(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dainet.segmentation.training.mean_volume_dsc", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(network(), tiny.segmentation, 0, prepared, data, resumed)
+    train(network(seed=7), tiny.segmentation, 0, prepared, data, resumed)  # other initial weights do not matter
+    assert equal(weights(straight), weights(resumed))
+    assert (straight / "history.csv").read_text() == (resumed / "history.csv").read_text()
+
+
+def fake_scores(monkeypatch, values):
+    scores = iter(values)
+    monkeypatch.setattr("dainet.segmentation.training.mean_volume_dsc", lambda *args: next(scores))
+
+
+@pytest.mark.parametrize(
+    ("selection", "patience", "chosen", "run"),
+    [("validation", 10, 2, 5), ("validation", 2, 2, 4), ("last", 1, 5, 5), ("peer-on-test", 10, 2, 5)],
+)
+def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatch, selection, patience, chosen, run):
+    fake_scores(monkeypatch, [0.1, 0.5, 0.4, 0.5, 0.3])
+    settings = tiny.segmentation.model_copy(update={"selection": selection, "patience": patience, "epochs": 5})
+    train(network(), settings, 0, prepared, data, tmp_path)
+    record = pd.read_json(tmp_path / "selection.json", typ="series")
+    assert (record["rule"], record["epoch"], record["epochs_run"]) == (selection, chosen, run)
+    assert record["split"] == ("test" if selection == "peer-on-test" else "valid")
+
+
+def test_selecting_without_validation_volumes_is_refused(tiny, prepared, data, tmp_path):
+    cases = prepared.cases.replace({"split": {"valid": "train"}})
+    without = replace(prepared, cases=cases)
+    with pytest.raises(ValueError, match="set segmentation.selection=last"):
+        train(network(), tiny.segmentation, 0, without, data, tmp_path)
+
+
+def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
+    model = network()
+    with torch.no_grad():
+        model.head.bias[0] = float("nan")
+    with pytest.raises(FloatingPointError, match="epoch 1.*lower segmentation.lr"):
+        train(model, tiny.segmentation, 0, prepared, data, tmp_path)
+
+
+def test_a_unets_key_does_not_depend_on_maps(tiny, prepared, plain, data):
+    unet = run_segmentation(tiny, "unet", 0, prepared, plain)
+    assert "attention" not in unet.record()["inputs"]
+    single = run_segmentation(tiny, "single", 0, prepared, data)
+    assert single.record()["inputs"]["attention"] == data.attention.key
+
+
+def test_mean_volume_dsc_by_hand(prepared, plain):
+    class Constant(torch.nn.Module):
+        """Predicts class 1 everywhere."""
+
+        head = torch.nn.Conv2d(1, 4, 1)
+
+        def forward(self, image, maps):
+            logits = torch.zeros(len(image), 4, *image.shape[-2:])
+            logits[:, 1] = 1
+            return logits
+
+    expected = []
+    for rows in prepared.volumes("valid").values():
+        label = prepared.labels[rows]
+        expected += [2 * (label == 1).sum() / ((label == 1).sum() + label.size), 0, 0]
+    assert mean_volume_dsc(Constant(), plain, prepared.volumes("valid")) == pytest.approx(np.mean(expected))
+    assert np.isnan(mean_volume_dsc(Constant(), plain, {}))
+
+
+def test_compiling_is_asked_for_by_a_setting(tiny, prepared, data, tmp_path, monkeypatch):
+    """torch's compiler takes a minute; what it is handed must train as before."""
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda model: compiled.append(model))
+    for wanted in (False, True):
+        settings = tiny.segmentation.model_copy(update={"epochs": 1, "compile": wanted})
+        (tmp_path / str(wanted)).mkdir()
+        train(network(), settings, 0, prepared, data, tmp_path / str(wanted))
+    assert len(compiled) == 1 and equal(weights(tmp_path / "False"), weights(tmp_path / "True"))

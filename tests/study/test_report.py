@@ -1,0 +1,191 @@
+"""The study's verdicts against their formulas, and its committed tables against its committed scores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from dainet.cache.store import repository_root
+from dainet.reporting.statistics import seeded_interval
+from study import charts, report, verdicts
+from study.calibration import error_rates
+from study.pictures import extreme_cases
+from study.plan import PATIENTS, load_more_seeds, load_plan
+
+FOLDER = repository_root() / "figures" / "acdc-study"
+CLAIM = {"claim": "b above a", "better": "b", "worse": "a", "class": "mean", "measure": "dsc", "paper": 1.0}
+
+
+def network(model, means, spread=0.01, patients=20, train_patients=40):
+    """One line per seed and patient: DSC around `means[seed]`, HD95 falling with it."""
+    random = np.random.default_rng(sum(map(ord, model)))
+    lines = []
+    for seed, mean in enumerate(means):
+        for patient in range(patients):
+            dsc = mean + random.normal(0, spread)
+            line = {"model": model, "seed": seed, "patient": f"p{patient:02d}", "case_id": f"p{patient:02d}_ED"}
+            line |= {"class": "LV", "policy": "strict", "train_patients": train_patients}
+            lines.append(line | {"dsc": dsc, "hd95_vox": 10 * (1 - dsc)})
+    return pd.DataFrame(lines)
+
+
+def verdict(better, worse, **claim):
+    scores = pd.concat([network("a", worse), network("b", better)])
+    return verdicts.judge(scores, [CLAIM | claim]).iloc[0]
+
+
+def test_a_clear_difference_supports_or_contradicts():
+    assert verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79])["verdict"] == "supports"
+    assert verdict([0.80, 0.81, 0.79], [0.90, 0.91, 0.89])["verdict"] == "contradicts"
+
+
+def test_distances_are_better_where_they_are_smaller():
+    line = verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79], measure="hd95_vox")
+    assert line["verdict"] == "supports" and line["difference"] < 0 and line["agreeing"] == 20
+
+
+def test_seeds_that_differ_as_much_as_the_networks_cannot_tell_although_every_patient_agrees():
+    line = verdict([0.84, 0.81, 0.87], [0.82, 0.85, 0.79])
+    assert line["low"] > 0 and line["p"] < 0.05, "over patients alone it would be significant"
+    assert line["low_seeds"] < 0 < line["high_seeds"] and line["verdict"] == "cannot tell"
+
+
+def test_two_seeds_are_not_judged():
+    assert verdict([0.9, 0.9], [0.8, 0.8, 0.8])["verdict"] == "not run"
+
+
+def test_p_is_wilcoxons_with_holms_correction():
+    scores = pd.concat([network("a", [0.80] * 3), network("b", [0.802] * 3), network("c", [0.81] * 3)])
+    claims = [CLAIM, CLAIM | {"better": "c"}, CLAIM | {"better": "missing"}]
+    table = verdicts.judge(scores, claims)
+    values = {name: 100 * part.groupby("patient")["dsc"].mean() for name, part in scores.groupby("model")}
+    raw = [stats.wilcoxon(values[name] - values["a"]).pvalue for name in ("b", "c")]
+    first, second = sorted(raw)
+    holm = {first: 2 * first, second: max(2 * first, second)}
+    assert list(table["p"][:2]) == pytest.approx([min(1, holm[p]) for p in raw])
+    assert table["verdict"].iloc[2] == "not run"
+
+
+def test_cohens_d_and_agreeing_patients():
+    line = verdict([0.82] * 3, [0.80] * 3)
+    scores = pd.concat([network("a", [0.80] * 3), network("b", [0.82] * 3)])
+    wide = 100 * scores.groupby(["patient", "model"])["dsc"].mean().unstack()
+    difference = wide["b"] - wide["a"]
+    assert line["d"] == pytest.approx(difference.mean() / difference.std())
+    assert line["agreeing"] == (difference > 0).sum() and line["difference"] == pytest.approx(difference.mean())
+
+
+def test_the_interval_over_patients_and_seeds_holds_the_truth_about_as_often_as_it_says():
+    random, held = np.random.default_rng(0), 0
+    for _ in range(50):
+        first, second = (random.normal(0, 1, (8, 1)) + random.normal(0, 1, (8, 20)) for _ in range(2))
+        low, high = seeded_interval(first, second)
+        held += low < 0 < high
+    assert 43 <= held <= 50
+
+
+def test_seeds_alone_widen_the_interval():
+    patients = np.random.default_rng(0).normal(80, 5, (1, 20))
+    low, high = seeded_interval(np.repeat(patients + 1, 3, axis=0), np.repeat(patients, 3, axis=0))
+    assert low == pytest.approx(1) and high == pytest.approx(1)  # every patient gains one point with every seed
+    low, high = seeded_interval(patients + [[0], [1], [2]], np.repeat(patients, 3, axis=0))
+    assert low < 0.5 and high > 1.5
+
+
+def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_without_zero():
+    rates = error_rates(network("unet", [0.82, 0.83, 0.84]), seed_std=1.0, rounds=40)
+    assert rates["verdict"] <= 0.25 < rates["patients"]
+    assert error_rates(network("unet", [0.83] * 3), seed_std=0.0, rounds=20)["patients"] <= 0.25
+
+
+def test_cost_claim_needs_both_counts():
+    table = pd.DataFrame({"Parameters (M)": [1, 2, 2], "GFLOP per image": [1, 2, 0.5]}, index=["a", "b", "c"])
+    found = [verdicts.cost_verdict(table, *pair) for pair in (("a", "b"), ("b", "a"), ("a", "c"))]
+    assert found == ["supports", "contradicts", "cannot tell"]
+
+
+def test_regimes_compare_where_both_ran():
+    parts = [network("unet", [0.8] * 3, train_patients=n) for n in (5, 10)] + [
+        network("dual-1111", [0.9] * 3, train_patients=5)
+    ]
+    table = verdicts.regimes(pd.concat(parts))
+    assert list(table["train_patients"]) == [5] and table["difference"].item() == pytest.approx(10, abs=1)
+
+
+def test_a_single_seed_has_no_deviation_in_the_table():
+    parts = pd.concat([network(name, [0.8]) for name in ("unet", "dual-1111")])
+    row = report._regimes_table(parts).iloc[0]
+    assert row["Seeds"] == "1" and "±" not in row["unet DSC (%)"] and "nan" not in "".join(row)
+
+
+def test_the_summary_sets_fresh_seeds_beside_the_claims_that_they_repeat():
+    row = {"Claim": "b above a", "Comparison": "b - a (DSC)", "Paper": "", "Difference": "+1.00"}
+    row |= {"95 % (patients and seeds)": "+0.50 to +1.50", "Verdict": "supports"}
+    other, later = row | {"Comparison": "b - a (HD95)"}, row | {"Difference": "+2.00", "Verdict": "cannot tell"}
+    missing = {"Claim": "b above a", "Comparison": "b - a (HD95)", "Verdict": "not run"}
+    tables = {"paper": [row], "controls": [other], "more_seeds": [later, missing]}
+    table = report.summary_table({f"table_{name}": pd.DataFrame(lines) for name, lines in tables.items()})
+    assert list(table["Here"]) == ["+1.00", "+1.00"]
+    assert list(table["Fresh seeds"]) == ["+2.00 (+0.50 to +1.50), cannot tell", "not run"]
+
+
+def test_extreme_cases_are_chosen_by_score():
+    scores = network("dual-1111", [0.8] * 3).assign(dsc=lambda t: t["patient"].str[1:].astype(int) / 20)
+    assert extreme_cases(scores, "dual-1111") == {"best": "p19_ED", "median": "p09_ED", "worst": "p00_ED"}
+
+
+def test_tables_go_between_their_marks_and_nowhere_else():
+    text = "before\n<!-- t -->\nold\n<!-- /t -->\nafter\n"
+    filled = report.fill_tables(text, {"t": pd.DataFrame({"A": ["1"]})})
+    assert filled == "before\n<!-- t -->\n| A   |\n|:----|\n| 1   |\n<!-- /t -->\nafter\n"
+    assert report.fill_tables(filled, {"t": pd.DataFrame({"A": ["1"]})}) == filled
+    with pytest.raises(ValueError, match="no place for other"):
+        report.fill_tables(text, {"other": pd.DataFrame()})
+
+
+def test_every_claim_compares_trainings_of_the_plan():
+    models = {training.model for training in load_plan() if training.patients == PATIENTS}
+    for family in verdicts.load_claims().values():
+        for claim in family:
+            assert {claim["better"], claim["worse"]} <= models
+
+
+def test_charts_draw_what_has_run():
+    scores = pd.concat([network("a", [0.80, 0.81, 0.79]), network("b", [0.9] * 3)])
+    families = {"claims": verdicts.judge(scores, [CLAIM, CLAIM | {"better": "missing"}])}
+    panels = charts.forest_plot(families).axes
+    assert len(panels) == 1 and len(panels[0].get_yticks()) == 1
+    assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
+
+
+def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_first_network():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "dsc": [0.1, 0.2]})
+    better = [history.assign(dsc=values) for values in ([0.3, 0.4], [0.5, 0.8], [0.4, 0.9])]
+    panels = charts.learning_curves({"unet": [history], "dual": better}).axes
+    assert [panel.get_title() for panel in panels] == ["unet", "dual", "", ""]
+    grey, own = panels[3].lines
+    assert list(grey.get_ydata()) == [0.1, 0.2] and list(own.get_ydata()) == pytest.approx([0.4, 0.7])
+    band = panels[3].collections[1].get_paths()[0].vertices
+    assert {(x, round(y, 6)) for x, y in band} == {(1, 0.3), (1, 0.5), (2, 0.4), (2, 0.9)}
+
+
+def test_the_committed_tables_are_those_of_the_committed_scores():
+    text = (repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    tables = report.study_tables(FOLDER)
+    assert report.fill_tables(text, tables) == text, "run `make results` and commit"
+    readme = (repository_root() / "README.md").read_text(encoding="utf-8")
+    assert report.fill_tables(readme, {"table_summary": report.summary_table(tables)}) == readme
+    for name, table in tables.items():
+        stored = pd.read_csv(FOLDER / f"{name}.csv", dtype=str, keep_default_na=False)
+        pd.testing.assert_frame_equal(stored, table.fillna("").reset_index(drop=True))
+
+
+def test_every_committed_training_is_of_the_plan_with_all_its_test_patients_and_a_record():
+    names = {training.name: training for training in load_plan() + load_more_seeds()}
+    found = [path.stem for path in (FOLDER / "scores").glob("*.csv")]
+    assert set(found) <= set(names)
+    for name in found:
+        scores = pd.read_csv(FOLDER / "scores" / f"{name}.csv")
+        assert scores["patient"].nunique() == 20 and scores["case_id"].nunique() == 40
+        assert set(scores["model"]) == {names[name].model} and set(scores["seed"]) == {names[name].seed}
+        assert (FOLDER / "records" / f"{name}.json").is_file() and (FOLDER / "histories" / f"{name}.csv").is_file()
