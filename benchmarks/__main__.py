@@ -12,7 +12,7 @@ import typer
 
 from benchmarks import attention, batches, dino_step, explorer, networks, preparation, scaling, scores, training_step
 from benchmarks.timing import Comparison
-from dainet.cache.store import provenance
+from dainet.cache.records import provenance
 from dainet.device import choose_device
 
 _PARTS = ("rows", "networks", "explorer", "scaling")

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.timing import PeakMemory, seconds
 from dainet import pipeline
-from dainet.attention.maps import extract
+from dainet.attention.stage import extract
 from dainet.cache.atomic import growing_array
 from dainet.device import choose_device
 from dainet.dino.training import finetune

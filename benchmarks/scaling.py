@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from benchmarks.data import PAPER_SIZE
 from benchmarks.timing import PeakMemory, seconds
 from dainet import pipeline
-from dainet.attention.maps import open_attention, run_attention
+from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from dainet.cache.folders import repository_root, runs_folder
 from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
-from dainet.cache.store import repository_root, runs_folder
 from dainet.cache.verify import verify_folder
-from dainet.lessons.exercises import regenerate
+from dainet.lessons.regenerate import regenerate
 from dainet.lessons.reproduce import NotebookFailed, find_notebooks
 from dainet.lessons.reproduce import reproduce as run_notebooks
 from dainet.parallel.launch import ProcessesFailed

@@ -10,7 +10,8 @@ import torch
 
 from dainet.attention.controls import run_control
 from dainet.attention.head_scores import head_scores
-from dainet.attention.maps import open_attention, resize_maps, run_attention
+from dainet.attention.maps import resize_maps
+from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device

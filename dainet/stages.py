@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from dainet import pipeline
-from dainet.cache.store import StageResult, named_lock
+from dainet.cache.locks import named_lock
+from dainet.cache.store import StageResult
 from dainet.device import gpu_names
 from dainet.settings import Settings
 

@@ -13,7 +13,7 @@ import torch
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from dainet import pipeline
-from dainet.attention import maps
+from dainet.attention import stage as attention_stage
 from dainet.cache.store import finished_only
 from dainet.device import choose_device
 from dainet.dino import stage as dino_stage
@@ -31,7 +31,7 @@ def _dino(settings: Settings, folder: Path) -> None:
 
 def _attention(settings: Settings, folder: Path, kind: str) -> None:
     images, device = pipeline.prepare_for_vit(settings).images, choose_device(settings.device)
-    maps.extract(settings, images, pipeline.backbone(settings, kind)[0], device, folder)
+    attention_stage.extract(settings, images, pipeline.backbone(settings, kind)[0], device, folder)
 
 
 def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:

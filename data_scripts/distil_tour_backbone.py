@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from dainet.attention.head_scores import best_heads, head_scores
 from dainet.attention.maps import resize_maps, token_maps
-from dainet.cache.store import hash_file
+from dainet.cache.records import hash_file
 from dainet.data.phantoms.cardiac import make_cardiac_patient
 from dainet.data.preprocessing import normalise, resize_slices
 from dainet.device import Device, choose_device

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from dainet.cache.store import runs_folder
+from dainet.cache.folders import runs_folder
 from dainet.data.check import Report, check_source, report_text
 from dainet.data.prepared import run_prepared
 from dainet.data.sources import evenly_spaced

@@ -12,8 +12,10 @@ import pandas as pd
 import torch
 
 from dainet import pipeline
-from dainet.attention.maps import network_maps, open_attention
-from dainet.cache.store import StageMissing, finished_only, repository_root
+from dainet.attention.maps import network_maps
+from dainet.attention.stage import open_attention
+from dainet.cache.folders import repository_root
+from dainet.cache.store import StageMissing, finished_only
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
 from dainet.reporting.artefacts import save_figure

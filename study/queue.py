@@ -15,7 +15,9 @@ from filelock import Timeout
 
 from dainet import pipeline
 from dainet.cache.atomic import write_complete
-from dainet.cache.store import named_lock, repository_root, write_record
+from dainet.cache.folders import repository_root
+from dainet.cache.locks import named_lock
+from dainet.cache.records import write_record
 from dainet.pipeline import Trained
 from dainet.reporting.artefacts import public_settings
 from dainet.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from dainet.cache.store import repository_root
+from dainet.cache.folders import repository_root
 from dainet.protocol import published_table
 from dainet.reporting.artefacts import save_figure, save_table
 from dainet.reporting.tables import compare, spread

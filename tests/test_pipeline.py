@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dainet import pipeline
-from dainet.attention.maps import open_attention
+from dainet.attention.stage import open_attention
 from dainet.cache import store
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dainet.attention.maps import open_attention
+from dainet.attention.stage import open_attention
 from dainet.cache.store import StageResult, run_stage
 
 __all__ = ["donor_rows", "run_control"]

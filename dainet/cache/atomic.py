@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.torch import save
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["growing_array", "write_complete", "write_tensors"]
 
@@ -23,6 +25,8 @@ def write_complete(path: Path, content: bytes | memoryview | str) -> None:
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors from any device as safetensors; other than its own writer, a full disk raises OSError."""
+    from safetensors.torch import save  # torch takes seconds to load, and whoever only lists the cache needs none
+
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_complete(path, save(on_cpu, dict(metadata) if metadata else None))
 

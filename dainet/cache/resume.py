@@ -9,8 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dainet.cache.atomic import write_complete
 from dainet.cache.store import UNFINISHED
 
@@ -31,6 +29,8 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     Raises:
         OSError: the disk is full or protected; the states before are as they were.
     """
+    import torch  # takes seconds to load, and whoever only lists the cache needs none
+
     states = folder / UNFINISHED
     states.mkdir(exist_ok=True)
     buffer = BytesIO()  # torch's own writer makes a full disk a RuntimeError about positions
@@ -57,6 +57,8 @@ def _states(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """torch.save writes a zip archive with a checksum for each of its parts, which torch.load does not compare."""
+    import torch
+
     with zipfile.ZipFile(path) as archive:
         if archive.testzip():
             raise zipfile.BadZipFile(path.name)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from dainet.cache.store import RECORD, runs_folder
+from dainet.cache.folders import runs_folder
+from dainet.cache.store import RECORD
 
 __all__ = ["Run", "find_run", "find_runs", "lineage", "remove", "runs_table", "unreferenced"]
 

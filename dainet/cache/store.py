@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-import errno
-import functools
 import hashlib
 import json
 import logging
 import os
-import platform
 import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from dainet.cache.folders import explained_disk, runs_folder
+from dainet.cache.locks import named_lock, try_lock
+from dainet.cache.records import hash_file, write_record
 
-import dainet
-from dainet.cache.atomic import write_complete
-
-__all__ = [
-    "RECORD",
-    "UNFINISHED",
-    "StageError",
-    "StageMissing",
-    "StageResult",
-    "explained_disk",
-    "finished_only",
-    "hash_file",
-    "hash_files",
-    "named_lock",
-    "provenance",
-    "repository_root",
-    "run_stage",
-    "runs_folder",
-    "write_record",
-]
+__all__ = ["RECORD", "UNFINISHED", "StageMissing", "StageResult", "finished_only", "run_stage"]
 
 log = logging.getLogger(__name__)
 RECORD = "provenance.json"
 UNFINISHED = "unfinished"  # part of a stage in the making that is removed when the stage is finished
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
-
-
 _may_build = ContextVar("_may_build", default=True)
 
 
 class StageMissing(LookupError):
     """A stage that is not finished was asked for where nothing may be computed; the message names it."""
-
-
-class StageError(ValueError):
-    """A folder for results cannot be used; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -123,46 +93,6 @@ def finished_only() -> Iterator[None]:
         _may_build.reset(token)
 
 
-def provenance() -> dict[str, Any]:
-    """Versions, code state, processor and device, without user names or paths (STYLE section 7)."""
-    from dainet.device import hardware  # torch takes seconds to load, and whoever only waits for a stage needs none
-
-    packages = ("torch", "timm", "numpy", "scipy", "medpy", "pandas")
-    return {
-        "dainet": dainet.__version__,
-        "git": _git_state(),
-        "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in packages},
-        **hardware(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-    }
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal; read once per process unless size, time or file number change."""
-    status = path.stat()
-    return _sha256(path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
-
-
-def hash_files(paths: Iterable[Path], root: Path) -> str:
-    """One SHA-256 over the names below `root` and the contents of files, independent of their order."""
-    lines = sorted(f"{path.relative_to(root).as_posix()} {hash_file(path)}" for path in paths)
-    text = "\n".join(lines)
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # file names may be no valid UTF-8
-
-
-@functools.cache
-def _sha256(path: Path, status: tuple[int, ...]) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write what made something, together with `provenance`, as JSON."""
-    write_complete(path, json.dumps({**record, **provenance()}, indent=1, sort_keys=True) + "\n")
-
-
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file that stays when the stage is finished, but for its record."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
@@ -170,35 +100,14 @@ def _digests(folder: Path) -> dict[str, str]:
     return {name: hash_file(path) for name, path in kept.items()}
 
 
-def repository_root() -> Path:
-    """The folder with pyproject.toml and notebooks/ above the working directory, else the working directory."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    return here
-
-
-def runs_folder() -> Path:
-    """Where finished stages live: the folder in DAINET_RUNS, else runs/ in the repository."""
-    return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
-
-
-def named_lock(name: str) -> FileLock:
-    """A lock between processes, not yet held."""
-    locks = runs_folder() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / name)
-
-
 @contextmanager
 def _only_one(done: Path) -> Iterator[None]:
-    """Hold the stage's lock; the system takes it from a process that dies, so a leftover lock file means nothing."""
-    lock = named_lock(f"{done.parent.name}-{done.name}")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    """Hold the stage's lock, waiting for another process that computes the same stage."""
+    name = f"{done.parent.name}-{done.name}"
+    lock = try_lock(name)
+    if lock is None:
         log.info("%s: another process computes %s; waiting for it", done.parent.name, done.name)
+        lock = named_lock(name)
         lock.acquire()
     try:
         yield
@@ -225,39 +134,6 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         raise
 
 
-@contextmanager
-def explained_disk(folder: Path, other: str) -> Iterator[None]:
-    """Inside, a full or protected disk is one line; errors that concern files elsewhere stay as they are.
-
-    Args:
-        folder: what is written to.
-        other: what may be named instead.
-
-    Raises:
-        StageError: nothing more can be written to the folder.
-    """
-    try:
-        yield
-    except OSError as error:
-        elsewhere = error.filename and not str(error.filename).startswith(str(folder))
-        if error.errno not in (*_FULL, *_PROTECTED) or elsewhere:
-            raise
-        raise StageError(
-            f"{folder}: results cannot be written ({error.strerror}); free space there, allow writing, or name {other}"
-        ) from error
-
-
 def _key(stage: str, version: int, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     text = json.dumps([stage, version, dict(settings), dict(inputs)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _git_state() -> str:
-    """Commit of the package, "-dirty" where the package differs from it; figures in the making do not count."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "not a git checkout"
-    return commit.stdout.strip() + ("-dirty" if changed.stdout else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dainet.cache.store import hash_file
+from dainet.cache.records import hash_file
 
 __all__ = ["verify_folder"]
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from dainet.cache.atomic import growing_array
-from dainet.cache.store import StageResult, hash_files, run_stage
+from dainet.cache.records import hash_files
+from dainet.cache.store import StageResult, run_stage
 from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source

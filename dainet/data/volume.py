@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "fullest_slice", "reason", "why_unreadable"]
+__all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "fullest_slice"]
 
 _MOST_DEFLATE = 1032  # times smaller than its content a deflated file can be, as gzip, zip and HDF5 deflate
 
@@ -22,18 +22,6 @@ class DataError(ValueError):
     def __init__(self, message: str, patient: str = "") -> None:
         super().__init__(message)
         self.patient = patient
-
-
-def reason(error: Exception, path: Path) -> str:
-    """What a library says about a file, in one short line and without the folders it lies in."""
-    text = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
-    return " ".join(text.replace(str(path), path.name).split())[:300]
-
-
-def why_unreadable(error: Exception, path: Path) -> str:
-    """The reason in brackets, and what to do."""
-    advice = "allow reading it" if isinstance(error, PermissionError) else "fetch it again"
-    return f"({reason(error, path)}); {advice}"
 
 
 def check_claim(path: Path, claimed_bytes: int) -> None:

@@ -13,7 +13,8 @@ import papermill
 from jinja2 import Environment, PackageLoader
 from papermill.exceptions import PapermillExecutionError
 
-from dainet.cache.store import provenance, repository_root
+from dainet.cache.folders import repository_root
+from dainet.cache.records import provenance
 from dainet.reporting.artefacts import output_folder, public_settings
 from dainet.settings import Settings, load_settings
 

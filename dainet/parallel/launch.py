@@ -19,7 +19,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from dainet.cache.store import runs_folder
+from dainet.cache.folders import runs_folder
 from dainet.settings import Settings
 
 __all__ = ["ProcessesFailed", "end_with_parent", "start_processes"]

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dainet.cache.folders import explained_disk, repository_root, runs_folder
+from dainet.cache.records import hash_file, write_record
 from dainet.cache.runs import lineage
-from dainet.cache.store import explained_disk, hash_file, repository_root, runs_folder, write_record
 from dainet.settings import Settings
 
 _ENDINGS = (".png", ".pdf", ".csv", ".md", ".tex")

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dainet.attention.maps import network_maps, open_attention
+from dainet.attention.maps import network_maps
+from dainet.attention.stage import open_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import Device

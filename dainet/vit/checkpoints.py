@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from dainet.cache.store import hash_file
-from dainet.data.volume import reason
+from dainet.cache.records import hash_file
+from dainet.errors import reason
 
 __all__ = ["load_dino_center", "load_dino_head", "read_weights", "weights_hash"]
 

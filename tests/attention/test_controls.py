@@ -6,7 +6,7 @@ import pytest
 
 from dainet import pipeline
 from dainet.attention.controls import donor_rows
-from dainet.attention.maps import open_attention
+from dainet.attention.stage import open_attention
 
 
 def cases(volumes):

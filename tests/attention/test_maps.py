@@ -13,15 +13,8 @@ import torch
 from timm.layers import set_fused_attn, use_fused_attn
 from torch import Tensor, nn
 
-from dainet.attention.maps import (
-    cls_attention,
-    network_maps,
-    normalise_maps,
-    open_attention,
-    resize_maps,
-    run_attention,
-    token_maps,
-)
+from dainet.attention.maps import cls_attention, network_maps, normalise_maps, resize_maps, token_maps
+from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.device import Device, choose_device
 from dainet.settings import AttentionSettings, Settings, VitSettings

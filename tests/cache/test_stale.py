@@ -78,7 +78,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
 VERSIONS = {
     "dainet.data.prepared": "prepared",
     "dainet.dino.stage": "dino",
-    "dainet.attention.maps": "attention",
+    "dainet.attention.stage": "attention",
     "dainet.segmentation.stage": "segmentation",
     "dainet.segmentation.evaluation": "scores",
 }

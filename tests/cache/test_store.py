@@ -3,7 +3,9 @@ import os
 
 import pytest
 
-from dainet.cache.store import StageError, hash_files, run_stage
+from dainet.cache.folders import StageError
+from dainet.cache.records import hash_files
+from dainet.cache.store import run_stage
 
 
 def build(folder):

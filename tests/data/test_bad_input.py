@@ -97,7 +97,7 @@ def test_a_full_disk(tmp_path, runs):
 import resource, sys
 from dainet.data.prepared import run_prepared
 from dainet.settings import DataSettings
-from dainet.cache.store import StageError, runs_folder
+from dainet.cache.folders import StageError, runs_folder
 for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from dainet.lessons.exercises import normalised
+from dainet.lessons.regenerate import normalised
 from tests.helpers.samples import tiny_overrides, write_h5_source
 
 CELLS = """

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from dainet import pipeline
-from dainet.cache.store import finished_only, repository_root, runs_folder
+from dainet.cache.folders import repository_root, runs_folder
+from dainet.cache.store import finished_only
 from dainet.protocol import NETWORKS, published_table
 from dainet.reporting.tables import compare
 from dainet.settings import Settings, load_settings

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dainet.lessons.exercises import check, normalised
+from dainet.lessons.exercises import check
+from dainet.lessons.regenerate import normalised
 from dainet.lessons.reproduce import NotebookFailed, find_notebooks, reproduce
 
 PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from dainet.attention import maps as attention
+from dainet.attention import stage as attention
 from dainet.device import choose_device
 from dainet.dino import formulas as dino
 from dainet.dino.training import finetune, starting_state, train_step

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from dainet import pipeline
-from dainet.attention.maps import open_attention
+from dainet.attention.stage import open_attention
 from dainet.parallel.launch import ProcessesFailed
 from dainet.settings import load_settings
 from tests.helpers.processes import running

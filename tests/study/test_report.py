@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dainet.cache.store import repository_root
+from dainet.cache.folders import repository_root
 from dainet.reporting.statistics import seeded_interval
 from study import charts, report, verdicts
 from study.calibration import error_rates

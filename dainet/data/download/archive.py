@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from lzma import LZMAError
 from pathlib import Path, PureWindowsPath
 
-from dainet.data.volume import DataError, reason
+from dainet.data.volume import DataError
+from dainet.errors import reason
 
 __all__ = ["check_space", "is_archive", "safe_name", "unpack"]
 

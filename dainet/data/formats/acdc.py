@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dainet.data.formats.nifti import read_nifti_pair
-from dainet.data.volume import Case, DataError, Volume, why_unreadable
+from dainet.data.volume import Case, DataError, Volume
+from dainet.errors import why_unreadable
 
 __all__ = ["find_acdc_cases", "read_acdc_volume", "read_info"]
 

@@ -12,7 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from dainet.data.volume import Case, DataError, Volume, check_claim, why_unreadable
+from dainet.data.volume import Case, DataError, Volume, check_claim
+from dainet.errors import why_unreadable
 
 __all__ = [
     "find_mtunet_cases",

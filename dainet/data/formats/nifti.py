@@ -12,7 +12,8 @@ import nibabel
 import numpy as np
 from nibabel import orientations
 
-from dainet.data.volume import Case, DataError, Volume, check_claim, why_unreadable
+from dainet.data.volume import Case, DataError, Volume, check_claim
+from dainet.errors import why_unreadable
 
 __all__ = ["nifti_stem", "packed_nifti", "read_nifti_pair"]
 

@@ -12,7 +12,8 @@ from typing import Any
 from matplotlib.colors import is_color_like, to_hex
 
 from dainet.data.formats.nifti import nifti_stem, read_nifti_pair
-from dainet.data.volume import Case, DataError, Volume, reason
+from dainet.data.volume import Case, DataError, Volume
+from dainet.errors import reason
 from dainet.protocol import Classes
 
 __all__ = ["DatasetDescription", "find_nnunet_cases", "read_description", "read_nnunet_volume"]

@@ -1,0 +1,137 @@
+"""Attention maps as a stage of the cache: extracted once for every slice, stored on the token grid, opened on use."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dainet.attention.maps import token_maps
+from dainet.cache.atomic import growing_array, write_complete
+from dainet.cache.store import UNFINISHED, StageResult, run_stage
+from dainet.device import Device
+from dainet.parallel import collectives
+from dainet.parallel.launch import start_processes
+from dainet.settings import Settings
+from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_input
+
+__all__ = ["AttentionGrid", "extract", "open_attention", "run_attention"]
+
+_VERSION = 1
+_COPIED_TOGETHER = 1024  # maps
+
+
+@dataclass(frozen=True)
+class AttentionGrid:
+    """What the stored maps are: heads, token grid (rows, columns), side of a patch and of the ViT's input in px."""
+
+    heads: int
+    grid: tuple[int, int]
+    patch: int
+    vit_size_px: int
+
+
+class PreparedImages(Protocol):
+    """The part of a prepared store that the ViT reads: float16 images [N, H, W] of about [0, 1] and where from."""
+
+    @property
+    def images(self) -> np.ndarray: ...
+
+    @property
+    def result(self) -> StageResult: ...
+
+
+def run_attention(
+    settings: Settings,
+    prepared_vit: PreparedImages,
+    backbone: DinoViT,
+    kind: str,
+    inputs: Mapping[str, str],
+    device: Device,
+) -> StageResult:
+    """Extract and store the maps of every prepared slice, or open what an earlier call left.
+
+    Leaves `attention.npy` [N, h, gh, gw] float16, raw softmax values, row i = row i of the prepared store, and
+    `attention.json` (see `open_attention`). Memory does not grow with N.
+
+    Args:
+        settings: `vit.image_size` is used; resizing and scaling happen on use.
+        prepared_vit: the slices.
+        backbone: left as it is; a copy goes to the device.
+        kind: its name as in `dainet.pipeline.backbone`, for other processes that build it themselves.
+        inputs: name -> key or hash of whatever identifies the backbone.
+        device: where to compute.
+    """
+
+    def build(folder: Path) -> None:
+        if settings.n_processes > 1:
+            (folder / UNFINISHED).mkdir()
+            start_processes("attention", settings, folder / UNFINISHED, kind=kind)
+            _join(folder, settings.n_processes)
+        else:
+            extract(settings, prepared_vit.images, backbone, device, folder)
+
+    size = input_size(backbone, settings.vit.image_size)
+    values = {"vit_size_px": size, "compile": settings.attention.compile}
+    return run_stage("attention", _VERSION, values, {"prepared": prepared_vit.result.key, **inputs}, build)
+
+
+def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
+    """The memory-mapped maps [N, h, gh, gw] float16 of a finished attention stage, and what they are."""
+    values = json.loads((result.path / "attention.json").read_text(encoding="utf-8"))
+    info = AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
+    return np.load(result.path / "attention.npy", mmap_mode="c"), info
+
+
+def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
+    """Write the maps of all images, see `run_attention`; each of several processes writes those of its share.
+
+    Shares end where batches end, so that the maps are the same to the bit, however many processes there are.
+    """
+    size = input_size(backbone, settings.vit.image_size)
+    vit = copy.deepcopy(backbone).to(device.torch_device).eval()
+    set_fused_attention(vit, device.fused_attention)
+    side = size // vit.patch
+    grid = AttentionGrid(vit.heads, (side, side), vit.patch, size)
+    maps_of = torch.compile(token_maps) if settings.attention.compile else token_maps
+    starts = range(0, len(images), device.vit_batch)
+    starts = starts[collectives.share(len(starts))]
+    with growing_array(folder / _file_of(collectives.rank()), (vit.heads, side, side), np.float16) as append:
+        for start, maps in _batches(partial(maps_of, vit), images, starts, size, device):
+            if not torch.isfinite(maps).all():
+                raise ValueError(f"attention of the slices from {start} is not finite; check backbone and images")
+            append(maps.cpu().numpy())
+    write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+
+
+def _file_of(rank: int) -> str:
+    """Process 0 alone writes the name that stays."""
+    return f"attention-{rank}.npy" if rank else "attention.npy"
+
+
+def _join(folder: Path, processes: int) -> None:
+    """Put the shares of all processes one after the other."""
+    shares = [np.load(folder / UNFINISHED / _file_of(rank), mmap_mode="r") for rank in range(processes)]
+    with growing_array(folder / "attention.npy", shares[0].shape[1:], np.float16) as append:
+        for share in shares:
+            for start in range(0, len(share), _COPIED_TOGETHER):
+                append(share[start : start + _COPIED_TOGETHER])
+    (folder / UNFINISHED / "attention.json").rename(folder / "attention.json")
+
+
+@torch.inference_mode()
+def _batches(
+    maps_of: Callable[[Tensor], Tensor], images: np.ndarray, starts: range, size: int, device: Device
+) -> Iterator[tuple[int, Tensor]]:
+    for start in starts:
+        batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))[:, None]  # [B, 1, H, W]
+        with device.autocast():
+            yield start, maps_of(to_vit_input(batch.to(device.torch_device), size))

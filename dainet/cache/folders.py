@@ -1,0 +1,54 @@
+"""Where results lie, and what is said when nothing can be written there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["StageError", "explained_disk", "repository_root", "runs_folder"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+
+
+class StageError(ValueError):
+    """A folder for results cannot be used; the message says why and what to do."""
+
+
+def repository_root() -> Path:
+    """The folder with pyproject.toml and notebooks/ above the working directory, else the working directory."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return here
+
+
+def runs_folder() -> Path:
+    """Where finished stages live: the folder in DAINET_RUNS, else runs/ in the repository."""
+    return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
+
+
+@contextmanager
+def explained_disk(folder: Path, other: str) -> Iterator[None]:
+    """Inside, a full or protected disk is one line; errors that concern files elsewhere stay as they are.
+
+    Args:
+        folder: what is written to.
+        other: what may be named instead.
+
+    Raises:
+        StageError: nothing more can be written to the folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        elsewhere = error.filename and not str(error.filename).startswith(str(folder))
+        if error.errno not in (*_FULL, *_PROTECTED) or elsewhere:
+            raise
+        raise StageError(
+            f"{folder}: results cannot be written ({error.strerror}); free space there, allow writing, or name {other}"
+        ) from error

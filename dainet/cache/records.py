@@ -1,0 +1,69 @@
+"""Records of what made a file: versions, code state, hardware, and hashes that show a change."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import dainet
+from dainet.cache.atomic import write_complete
+
+__all__ = ["hash_file", "hash_files", "provenance", "write_record"]
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, code state, processor and device, without user names or paths (STYLE section 7)."""
+    from dainet.device import hardware  # torch takes seconds to load, and whoever only waits for a stage needs none
+
+    packages = ("torch", "timm", "numpy", "scipy", "medpy", "pandas")
+    return {
+        "dainet": dainet.__version__,
+        "git": _git_state(),
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in packages},
+        **hardware(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal; read once per process unless size, time or file number change."""
+    status = path.stat()
+    return _sha256(path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+
+
+def hash_files(paths: Iterable[Path], root: Path) -> str:
+    """One SHA-256 over the names below `root` and the contents of files, independent of their order."""
+    lines = sorted(f"{path.relative_to(root).as_posix()} {hash_file(path)}" for path in paths)
+    text = "\n".join(lines)
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # file names may be no valid UTF-8
+
+
+@functools.cache
+def _sha256(path: Path, status: tuple[int, ...]) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write what made something, together with `provenance`, as JSON."""
+    write_complete(path, json.dumps({**record, **provenance()}, indent=1, sort_keys=True) + "\n")
+
+
+def _git_state() -> str:
+    """Commit of the package, "-dirty" where the package differs from it; figures in the making do not count."""
+    git = ["git", "-C", str(Path(dainet.__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "not a git checkout"
+    return commit.stdout.strip() + ("-dirty" if changed.stdout else "")

@@ -1,0 +1,62 @@
+"""Executes the notebooks in place and normalises them, so that they read well without running and diffs stay small."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from io import BytesIO
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+__all__ = ["normalised", "regenerate"]
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def regenerate(path: Path) -> None:
+    """Execute a notebook in place and normalise it, so that it reads well without running and diffs stay small."""
+    notebook = nbformat.read(path, as_version=4)
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources).execute()
+    nbformat.write(normalised(notebook), path)
+
+
+def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})
+        if cell.cell_type == "code":
+            cell.outputs = _tidy(cell.outputs)
+    return notebook
+
+
+def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    tidy: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and tidy and tidy[-1].get("name") == output.name:
+            tidy[-1].text += output.text
+            continue
+        if _WIDGET in output.get("data", {}):
+            output.data = nbformat.from_dict({"text/plain": "(interactive: run this cell to see it)"})
+        if "metadata" in output:
+            output.metadata = nbformat.from_dict({})
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = _small_png(output.data["image/png"])
+        tidy.append(output)
+    return tidy
+
+
+def _small_png(encoded: str) -> str:
+    """The same picture in 128 colours, chosen so that rare ones, such as thin outlines, keep theirs."""
+    picture, buffer = Image.open(BytesIO(b64decode(encoded))), BytesIO()
+    picture.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
+    return b64encode(buffer.getvalue()).decode()
