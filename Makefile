@@ -46,7 +46,7 @@ notebooks: setup
 
 # Tables and charts of docs/reproduction.md anew from the committed scores of the study; seconds, no data needed.
 results: setup
-	$(BIN)/python -m dainet results
+	$(BIN)/python -m study report
 
 # Speed and memory as ratios beside named peers; about half an hour on 2 cores. Written to benchmarks/results/.
 bench: setup

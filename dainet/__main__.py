@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,21 +18,14 @@ from dainet.cache.verify import verify_folder
 from dainet.lessons.regenerate import regenerate
 from dainet.lessons.reproduce import NotebookFailed, find_notebooks
 from dainet.lessons.reproduce import reproduce as run_notebooks
+from dainet.options import Dataset, Device, Profile, Set, Source, Weights, overrides
 from dainet.parallel.launch import ProcessesFailed
-from dainet.settings import load_settings, parse_override
+from dainet.settings import load_settings
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 _GO_ON = "interrupted; what is finished is kept, and the same command goes on after the last finished epoch"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-
-
-Dataset = Annotated[str | None, typer.Option(help="data set: acdc, synapse, custom")]
-Source = Annotated[str | None, typer.Option(help='"phantom", or the folder with the scans')]
-Profile = Annotated[str, typer.Option(help="tour, laptop or paper")]
-Weights = Annotated[str | None, typer.Option(help='ViT: "hub", "tour", "random", a timm name, or a file')]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")]
 
 
 @app.command()
@@ -47,7 +40,7 @@ def reproduce(
 ) -> None:
     """Run the notebooks headlessly; leaves figures, tables and index.html below figures/."""
     numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
-    index = run_notebooks(profile, _overrides(dataset, source, weights, device, set_), find_notebooks(numbers))
+    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), find_notebooks(numbers))
     typer.echo(f"figures and tables: {index}")
 
 
@@ -65,30 +58,7 @@ def explorer(
     """Serve the explorer of notebook 06 as a web page on this machine, until interrupted."""
     from dainet.explorer.page import serve  # Voila takes a second to load, and only this command needs it
 
-    serve(profile, _overrides(dataset, source, weights, device, set_), port, browser)
-
-
-@app.command()
-def study(source: Source = None, weights: Weights = None, device: Device = None) -> None:
-    """Run the trainings of the study (docs/reproduction.md) that are not there yet; start it twice to use two cores."""
-    from study.pictures import draw_pictures
-    from study.plan import load_more_seeds, load_plan
-    from study.queue import run_queue, study_folder
-    from study.report import read_scores
-
-    where, folder = _overrides("acdc", source, weights, device, None), study_folder()
-    count = run_queue(load_plan() + load_more_seeds(), where, folder)
-    draw_pictures(where, read_scores(folder, load_plan()).query("policy == 'strict'"), folder)
-    typer.echo(f"{count} trainings run here; scores and pictures: {folder}; tables: python -m dainet results")
-
-
-@app.command()
-def results() -> None:
-    """Write every table and chart of the study anew from its committed scores, and the tables in its report."""
-    from study.queue import study_folder
-    from study.report import write_report
-
-    typer.echo(f"tables and charts: {study_folder()}; report: {write_report(study_folder())}")
+    serve(profile, overrides(dataset, source, weights, device, set_), port, browser)
 
 
 @app.command()
@@ -104,9 +74,9 @@ def stage(
     set_: Set = None,
 ) -> None:
     """Run one stage and what it needs; prints what it left in the cache. Made for workflow/Snakefile."""
-    from dainet.stages import run_named_stage
+    from dainet.pipeline import run_named_stage
 
-    settings = load_settings(profile, _overrides(dataset, source, weights, device, set_))
+    settings = load_settings(profile, overrides(dataset, source, weights, device, set_))
     results = run_named_stage(settings, name, network, seed)
     typer.echo(json.dumps([{"stage": result.stage, "key": result.key} for result in results]))
 
@@ -145,23 +115,6 @@ def notebooks() -> None:
         for path in find_notebooks():
             regenerate(path)
             typer.echo(f"{path.name} regenerated")
-
-
-def _overrides(
-    dataset: str | None, source: str | None, weights: str | None, device: str | None, items: list[str] | None
-) -> dict[str, Any]:
-    named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
-    given = {name: value for name, value in named.items() if value is not None}
-    return _absolute(given | dict(parse_override(item) for item in items or []))
-
-
-def _absolute(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Notebooks run in their own folder, so files given relative to this one must be made absolute."""
-    paths = ("data.source", "data.split", "vit.weights")
-    # Not Path.expanduser, which raises for a home that does not exist.
-    places = {name: os.path.expanduser(overrides[name]) for name in paths if isinstance(overrides.get(name), str)}
-    found = {name: str(Path(place).resolve()) for name, place in places.items() if os.path.exists(place)}
-    return overrides | found
 
 
 def main() -> None:

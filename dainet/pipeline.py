@@ -1,4 +1,4 @@
-"""The stages in their order, as the notebooks and later a cluster call them; each returns at once when it is done."""
+"""The stages in their order, as notebooks and clusters call them, and one by name; a finished one returns at once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino.stage import run_dino
+from dainet.parallel.free_device import free_device
 from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.networks import DAINet, UNet
 from dainet.segmentation.slices import SliceData
@@ -26,6 +27,7 @@ from dainet.vit.checkpoints import weights_hash
 from dainet.vit.model import DinoViT, load_vit, randomised
 
 __all__ = [
+    "STAGES",
     "Trained",
     "attention",
     "backbone",
@@ -33,6 +35,7 @@ __all__ = [
     "network_data",
     "prepare",
     "prepare_for_vit",
+    "run_named_stage",
     "score_heads",
     "scores",
     "segment",
@@ -40,6 +43,8 @@ __all__ = [
     "train",
 ]
 
+STAGES = ("data", "dino", "attention", "train", "scores")
+_OF_ONE_NETWORK = ("train", "scores")
 _RANDOM_SEED = 0
 
 
@@ -156,3 +161,43 @@ def scores(trained: Sequence[Trained]) -> pd.DataFrame:
 def network_data(settings: Settings, name: str) -> SliceData:
     """What `slice_data` gives, with maps for every network but the U-Net, which sees none."""
     return slice_data(settings, with_maps=name != "unet")
+
+
+def run_named_stage(settings: Settings, name: str, network: str | None, seed: int | None) -> list[StageResult]:
+    """Run a stage, or open it where it is finished; stages before it that are missing are run too.
+
+    Args:
+        settings: the run's settings.
+        name: one of `STAGES`.
+        network: as in `dainet.segmentation.networks.build`; for "train" and "scores" only.
+        seed: of the training; for "train" and "scores" only.
+
+    Returns:
+        What the stage left in the cache; "data" leaves the slices twice, at the networks' and at the ViT's size.
+
+    Raises:
+        ValueError: the name is unknown, or network and seed are missing or given in vain.
+    """
+    if name not in STAGES:
+        raise ValueError(f"stage {name!r} is unknown; expected one of {', '.join(STAGES)}")
+    if (network is not None, seed is not None) != (name in _OF_ONE_NETWORK,) * 2:
+        raise ValueError(
+            f"stage {name} with network {network} and seed {seed}; give --network and --seed with "
+            f"{' and '.join(_OF_ONE_NETWORK)}, and with no other stage"
+        )
+    if name == "data":  # needs no device, so it must not wait for one
+        return [prepare(settings).result, prepare_for_vit(settings).result]
+    if settings.n_processes > 1:  # each of them takes a GPU by its own number
+        return _run(settings, name, network or "", seed or 0)
+    with free_device(settings.device) as device:
+        return _run(settings.model_copy(update={"device": device}), name, network or "", seed or 0)
+
+
+def _run(settings: Settings, name: str, network: str, seed: int) -> list[StageResult]:
+    if name == "dino":
+        return [finetune(settings)]
+    if name == "attention":
+        return [attention(settings)]
+    if name == "train":
+        return [segment(settings, network, seed)]
+    return [train(settings, network, seed).scored]

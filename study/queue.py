@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import Timeout
 
 from dainet import pipeline
 from dainet.cache.atomic import write_complete
 from dainet.cache.folders import repository_root
-from dainet.cache.locks import named_lock
+from dainet.cache.locks import try_lock
 from dainet.cache.records import write_record
 from dainet.pipeline import Trained
 from dainet.reporting.artefacts import public_settings
@@ -50,30 +48,21 @@ def run_queue(trainings: Sequence[Training], where: Mapping[str, Any], folder: P
         where: data, weights and device, by dotted name.
         folder: see `study_folder`.
     """
-    count = 0
-    for training in trainings:
-        scores = folder / "scores" / f"{training.name}.csv"
-        with _claimed(training) as mine:
-            if mine and not scores.exists():
-                log.info("%s ...", training.name)
-                settings = training.settings(where)
-                trained = pipeline.train(settings, training.network, training.seed)
-                _publish(training, settings, trained, folder)
-                count += 1
-    return count
+    return sum(_run_if_free(training, where, folder) for training in trainings)
 
 
-@contextmanager
-def _claimed(training: Training) -> Iterator[bool]:
-    """Whether this process may run the training; a process that dies loses its claims."""
-    lock = named_lock(f"study-{training.name}")
+def _run_if_free(training: Training, where: Mapping[str, Any], folder: Path) -> bool:
+    """Run a training that is missing and that no other process holds; whether it was run here."""
+    lock = try_lock(f"study-{training.name}")
+    if lock is None:
+        return False
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
+        if (folder / "scores" / f"{training.name}.csv").exists():
+            return False
+        log.info("%s ...", training.name)
+        settings = training.settings(where)
+        _publish(training, settings, pipeline.train(settings, training.network, training.seed), folder)
+        return True
     finally:
         lock.release()
 

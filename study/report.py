@@ -82,7 +82,7 @@ def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
     parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
     tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
     if not tables:
-        raise ValueError(f"{folder / 'scores'} holds no scores of the plan; run `python -m dainet study` first")
+        raise ValueError(f"{folder / 'scores'} holds no scores of the plan; run `python -m study run` first")
     return pd.concat(tables, ignore_index=True)
 
 

@@ -39,7 +39,7 @@ def test_a_damaged_one_is_recognised_and_the_one_before_is_used(tmp_path, caplog
 def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
     tiny, prepared, data, tmp_path, monkeypatch
 ):
-    from test_training import equal, network, weights
+    from tests.segmentation.test_training import equal, network, weights
 
     folders = [tmp_path / name for name in ("straight", "damaged")]
     for folder in folders:

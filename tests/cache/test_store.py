@@ -60,7 +60,7 @@ def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("dainet.cache.store.provenance", full)  # at the very end, when the record is written
+    monkeypatch.setattr("dainet.cache.records.provenance", full)  # at the very end, when the record is written
     with pytest.raises(StageError, match=r"runs: results cannot be written \(No space left on device\); free space"):
         run_stage("s", 1, {}, {}, build)
     assert not list((runs / "s").iterdir())

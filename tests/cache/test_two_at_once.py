@@ -40,7 +40,7 @@ def wait_for(condition):
 
 
 def test_twenty_requests_at_once_leave_one_result(tmp_path, runs):
-    processes = [start(tmp_path, 0.01) for _ in range(20)]
+    processes = [start(tmp_path, 0.1) for _ in range(20)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 20
     assert len({output.split()[-1] for output in outputs}) == 1 and len(builders(tmp_path)) == 1

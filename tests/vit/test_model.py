@@ -31,7 +31,7 @@ from dainet.vit.model import (
 )
 
 TINY: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
-WEIGHTS_FOLDER = Path(str(files("dainet") / "weights"))
+WEIGHTS_FOLDER = Path(str(files("dainet.vit") / "weights"))
 
 
 def tiny_vit(seed: int = 0, **changes: Any) -> DinoViT:

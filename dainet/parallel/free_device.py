@@ -1,0 +1,42 @@
+"""One GPU for each of several jobs on one machine."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock
+
+from dainet.cache.locks import try_lock
+from dainet.device import gpu_names
+
+__all__ = ["free_device"]
+
+
+@contextmanager
+def free_device(device: str) -> Iterator[str]:
+    """Inside, "auto" on a machine with several GPUs is one that no other job of this kind holds; waits for it.
+
+    Other names, and "auto" where torch sees one GPU or none (as in a job of SLURM or Kubernetes), stay as they are.
+    """
+    names = gpu_names() if device == "auto" else []
+    if len(names) < 2:
+        yield device
+        return
+    name, lock = _first_free(names)
+    try:
+        yield name
+    finally:
+        lock.release()
+
+
+def _first_free(names: list[str]) -> tuple[str, FileLock]:
+    """A device and its lock, which is now held."""
+    while True:
+        for number, name in enumerate(names):
+            lock = try_lock(f"gpu-{platform.node()}-{number}")
+            if lock is not None:
+                return name, lock
+        time.sleep(1)
