@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Executes the notebooks in place at the tour profile and normalises them; commit the result.
+# Executes the notebooks in place at the tour profile and normalizes them; commit the result.
 notebooks: setup
 	$(BIN)/python -m dainet notebooks
 

@@ -111,7 +111,7 @@ def estimates() -> Iterator[dict]:
     for name in CHECKED:
         settings = segmentation.model_copy(update={"batch_size": 4})
         for half in (True, False):
-            step = training_step(name, 9, settings, half, optimised=False)
+            step = training_step(name, 9, settings, half, optimized=False)
             yield _line(f"{name}, without Adam", 9, 4, half, step)
 
 

@@ -44,7 +44,7 @@ def comparisons(weights: str, rounds: int = 3) -> Iterator[Comparison]:
         views,
         peer_views,
         1.0,
-        "same crops and filters; jitter without hue and saturation, which grey has not",
+        "same crops and filters; jitter without hue and saturation, which gray has not",
         rounds,
     )
     device = choose_device("cpu")
@@ -56,7 +56,7 @@ def comparisons(weights: str, rounds: int = 3) -> Iterator[Comparison]:
         lambda: training.train_step(state, _SETTINGS, views(), device, 0, _NOW),
         lambda: peer.step(peer_views()),
         2.5,
-        "same networks, loss and optimiser",
+        "same networks, loss and optimizer",
         rounds,
     )
 
@@ -70,14 +70,14 @@ class _Peer:
         set_fused_attention(self.student, True)
         set_fused_attention(self.teacher, True)
         self.loss = DINOLoss(output_dim=_SETTINGS.out_dim)
-        self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=_NOW["lr"])
+        self.optimizer = torch.optim.AdamW(self.student.parameters(), lr=_NOW["lr"])
 
     def step(self, views: list[torch.Tensor]) -> None:
         with torch.no_grad():
             teacher = [self.teacher([view])[0] for view in views[:2]]
         student = [self.student([view])[0] for view in views]
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         self.loss(teacher, student, epoch=0).backward()
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), _SETTINGS.clip_grad)
-        self.optimiser.step()
+        self.optimizer.step()
         update_momentum(self.student, self.teacher, _NOW["momentum"])

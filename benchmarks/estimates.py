@@ -69,23 +69,23 @@ class PeakStorage(TorchDispatchMode):
 
 
 def training_step(
-    name: str, classes: int, settings: SegmentationSettings, bfloat16: bool = True, optimised: bool = True
+    name: str, classes: int, settings: SegmentationSettings, bfloat16: bool = True, optimized: bool = True
 ) -> Estimate:
-    """A step of `training.train_epoch`, without the augmentation; `optimised` = False leaves Adam out."""
+    """A step of `training.train_epoch`, without the augmentation; `optimized` = False leaves Adam out."""
     device = _device(bfloat16)
     with _without_data():
         model, inputs = _network(name, classes, settings, settings.batch_size)
         label = torch.zeros(settings.batch_size, settings.image_size, settings.image_size, dtype=torch.long)
-        optimiser = torch.optim.Adam(model.parameters(), fused=True)
+        optimizer = torch.optim.Adam(model.parameters(), fused=True)
 
         def step() -> None:
             with device.autocast():
                 logits = model(*inputs)
             loss = segmentation_loss(logits, label)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            if optimised:
-                optimiser.step()
+            if optimized:
+                optimizer.step()
 
         return _estimate(step, [*_tensors(model), *inputs, label])
 
@@ -111,7 +111,7 @@ def dino_step(settings: DinoSettings, bfloat16: bool = True) -> Estimate:
     with _without_data():
         for network in (state.student, state.teacher):
             network.to_empty(device="cpu")
-        state.optimiser = torch.optim.AdamW(parameter_groups(state.student), fused=True)
+        state.optimizer = torch.optim.AdamW(parameter_groups(state.student), fused=True)
         state.center = torch.zeros(settings.out_dim)
         images, generator = torch.rand(settings.batch_size, 1, settings.global_size, settings.global_size), _generator()
 
@@ -174,7 +174,7 @@ def _attention_estimate(step: Callable[[], None], module: nn.Module, tensors: li
 
 
 def _estimate(step: Callable[[], None], tensors: list[Tensor]) -> Estimate:
-    """Of the second step, which finds the optimiser's moments there."""
+    """Of the second step, which finds the optimizer's moments there."""
     with PeakStorage(tensors) as storage:
         step()
         flops = count_flops(step)

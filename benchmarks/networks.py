@@ -100,7 +100,7 @@ def _forward(network: nn.Module) -> None:
 
 
 def _train(network: nn.Module) -> None:
-    """Forward, loss and backward; the optimiser is the same for all and left out."""
+    """Forward, loss and backward; the optimizer is the same for all and left out."""
     network.train()
     with choose_device("cpu").autocast():
         logits = network(*_inputs(network, _BATCH))

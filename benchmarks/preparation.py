@@ -15,7 +15,7 @@ from benchmarks.timing import Comparison, compare, product_limit
 from dainet.data import prepared
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
-from dainet.data.preprocessing import normalise, resize_slices
+from dainet.data.preprocessing import normalize, resize_slices
 from dainet.data.sources import open_source
 from dainet.settings import DataSettings, load_settings
 
@@ -42,7 +42,7 @@ def comparisons(rounds: int = 3) -> Iterator[Comparison]:
 def _resizing(settings: DataSettings, rounds: int) -> Comparison:
     source = open_source(settings)
     volume = source.read(source.cases[0])
-    image = normalise(volume.image, "window" if source.is_ct else "minmax")
+    image = normalize(volume.image, "window" if source.is_ct else "minmax")
 
     def work(resize) -> list[np.ndarray]:
         pairs = ((image, 3), (volume.label, 0))

@@ -73,9 +73,9 @@ def _extraction(prepared: Prepared) -> None:
 
 def _training(prepared: Prepared) -> None:
     data, model = SliceData(prepared, None, PAPER_SIZE.attention, _DEVICE), _network()
-    optimiser = torch.optim.Adam(model.parameters(), fused=_DEVICE.fused_adam)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimiser)
-    train_epoch(model, data, np.arange(len(data.images)), PAPER_SIZE.segmentation, optimiser, schedule, seed=0)
+    optimizer = torch.optim.Adam(model.parameters(), fused=_DEVICE.fused_adam)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    train_epoch(model, data, np.arange(len(data.images)), PAPER_SIZE.segmentation, optimizer, schedule, seed=0)
 
 
 def _evaluation(prepared: Prepared) -> None:

@@ -14,7 +14,7 @@ from dainet.segmentation.metrics import score_volume
 __all__ = ["ORGANS", "comparisons", "ct_volume"]
 
 _SHAPE = (148, 512, 512)
-# Centre and half-axes in voxels (z, y, x) of ellipsoids of about the organs' sizes in such a volume.
+# Center and half-axes in voxels (z, y, x) of ellipsoids of about the organs' sizes in such a volume.
 ORGANS = {
     "Aorta": ((74, 290, 262), (70, 13, 13)),
     "Gallbladder": ((60, 210, 190), (10, 17, 15)),
@@ -52,7 +52,7 @@ def ct_volume(shift: int) -> np.ndarray:
     volume = np.zeros(_SHAPE, np.uint8)
     grid = np.ogrid[tuple(slice(side) for side in _SHAPE)]
     organs = enumerate(ORGANS.values(), start=1)
-    for value, (centre, axes) in sorted(organs, key=lambda organ: -np.prod(organ[1][1])):  # small ones on top
-        radius = sum(((x - c - shift) / a) ** 2 for x, c, a in zip(grid, centre, axes, strict=True))
+    for value, (center, axes) in sorted(organs, key=lambda organ: -np.prod(organ[1][1])):  # small ones on top
+        radius = sum(((x - c - shift) / a) ** 2 for x, c, a in zip(grid, center, axes, strict=True))
         volume[radius <= 1] = value
     return volume

@@ -22,22 +22,22 @@ _NAME = "dual-1111"
 
 
 class _Trainee:
-    """A network with its optimiser on one device setting; `step` is an epoch of one batch."""
+    """A network with its optimizer on one device setting; `step` is an epoch of one batch."""
 
     def __init__(self, device: Device) -> None:
         torch.manual_seed(0)
         settings = PAPER_SIZE.segmentation
         self.data = paper_size_slices(device)
         self.model = build(_NAME, heads=self.data.heads, width=settings.width).to(memory_format=device.memory_format)
-        self.optimiser = torch.optim.Adam(
+        self.optimizer = torch.optim.Adam(
             self.model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=device.fused_adam
         )
-        self.schedule = ConstantLR(self.optimiser, factor=1.0)
+        self.schedule = ConstantLR(self.optimizer, factor=1.0)
 
     def step(self) -> float:
         settings = PAPER_SIZE.segmentation
         rows = np.arange(settings.batch_size)
-        return train_epoch(self.model, self.data, rows, settings, self.optimiser, self.schedule, seed=0)
+        return train_epoch(self.model, self.data, rows, settings, self.optimizer, self.schedule, seed=0)
 
 
 def comparisons(rounds: int = 3) -> Iterator[Comparison]:

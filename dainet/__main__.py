@@ -108,7 +108,7 @@ def verify(folder: Annotated[Path, typer.Argument(help="figures and tables, or a
 
 @app.command()
 def notebooks() -> None:
-    """Execute the notebooks in place at the tour profile, from an empty cache, and normalise them for committing."""
+    """Execute the notebooks in place at the tour profile, from an empty cache, and normalize them for committing."""
     with TemporaryDirectory() as runs:
         os.environ["DAINET_RUNS"] = runs
         os.environ["OMP_NUM_THREADS"] = "1"  # two round otherwise, so that outputs would change

@@ -24,7 +24,7 @@ from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.training import monitored_volumes
 from dainet.settings import Settings
 from dainet.vit.checkpoints import weights_hash
-from dainet.vit.model import DinoViT, load_vit, randomised
+from dainet.vit.model import DinoViT, load_vit, randomized
 
 __all__ = [
     "STAGES",
@@ -102,7 +102,7 @@ def backbone(settings: Settings, kind: str) -> tuple[DinoViT, dict[str, str]]:
         return load_vit(weights), {"weights": weights_hash(weights)}
     if kind == "random":
         identity = {"random_like": weights_hash(weights), "seed": str(_RANDOM_SEED)}
-        return randomised(load_vit(weights), _RANDOM_SEED), identity
+        return randomized(load_vit(weights), _RANDOM_SEED), identity
     raise ValueError(f"backbone {kind!r} is unknown; expected finetuned, pretrained or random")
 
 

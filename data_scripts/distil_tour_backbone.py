@@ -21,10 +21,10 @@ from dainet.attention.head_scores import best_heads, head_scores
 from dainet.attention.maps import resize_maps, token_maps
 from dainet.cache.records import hash_file
 from dainet.data.phantoms.cardiac import make_cardiac_patient
-from dainet.data.preprocessing import normalise, resize_slices
+from dainet.data.preprocessing import normalize, resize_slices
 from dainet.device import Device, choose_device
 from dainet.protocol import CLASSES
-from dainet.vit.model import DinoViT, load_vit, randomised, save_vit, to_vit_input
+from dainet.vit.model import DinoViT, load_vit, randomized, save_vit, to_vit_input
 
 SEED = 1000  # of the phantoms and the training; the tour's own phantoms have seed 0
 TRAIN_PATIENTS = range(1, 61)
@@ -51,20 +51,20 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     device = choose_device()
     images, targets = teacher_attention(load_vit(str(teacher)), device)
-    student = randomised(DinoViT(**STUDENT), SEED)
+    student = randomized(DinoViT(**STUDENT), SEED)
     train(student, images, targets, device)
-    metadata = {"teacher": teacher.name, "seed": str(SEED), "licence": "Apache-2.0", "data": "dainet phantoms"}
+    metadata = {"teacher": teacher.name, "seed": str(SEED), "license": "Apache-2.0", "data": "dainet phantoms"}
     save_vit(student.half(), output, metadata)
     log.info("%s: %.2f MB, sha256 %s", output, output.stat().st_size / 1e6, hash_file(output))
     distilled = load_vit(str(output))
-    for name, vit in (("distilled", distilled), ("random", randomised(distilled, SEED))):
+    for name, vit in (("distilled", distilled), ("random", randomized(distilled, SEED))):
         log.info("%s weights, held-out phantoms, best heads:\n%s", name, held_out_scores(vit).to_string(index=False))
 
 
 def phantom_slices(patient: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Both phases of a phantom as the prepared store would hold them: images and labels [D, size, size]."""
     phases = make_cardiac_patient(patient, SEED).phases.values()
-    images = [resize_slices(normalise(image, "minmax"), (size, size), order=3) for image, _ in phases]
+    images = [resize_slices(normalize(image, "minmax"), (size, size), order=3) for image, _ in phases]
     labels = [resize_slices(label, (size, size), order=0) for _, label in phases]
     return np.concatenate(images).astype(np.float32), np.concatenate(labels)
 
@@ -98,7 +98,7 @@ def turned(images: Tensor, maps: Tensor, view: int) -> tuple[Tensor, Tensor]:
 
 
 def train(student: DinoViT, images: Tensor, targets: Tensor, device: Device) -> None:
-    """Minimise the divergence with AdamW and a one-cycle learning rate; each batch is flipped and turned at random."""
+    """Minimize the divergence with AdamW and a one-cycle learning rate; each batch is flipped and turned at random."""
     generator = torch.Generator().manual_seed(SEED)
     student.to(device.torch_device).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=PEAK_LR, weight_decay=WEIGHT_DECAY)

@@ -72,9 +72,7 @@ def _draw_sheet(report: Report, path: Path) -> None:
     pictures = evenly_spaced(report.pictures, min(_PICTURES, len(report.pictures)))
     images, labels = (np.stack([getattr(picture, name) for picture in pictures]) for name in ("image", "label"))
     titles = [picture.case_id for picture in pictures]
-    slice_montage(images, labels, report.classes.names, report.classes.colours, titles, columns=8).savefig(
-        path, dpi=120
-    )
+    slice_montage(images, labels, report.classes.names, report.classes.colors, titles, columns=8).savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

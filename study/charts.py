@@ -17,11 +17,11 @@ from dainet.reporting.charts import WIDTH, label_axes, new_figure
 __all__ = ["forest_plot", "learning_curves", "regime_plot"]
 
 _ACROSS = 6  # networks side by side
-VERDICT_COLOURS = {"supports": "#009e73", "contradicts": "#d55e00", "cannot tell": "#555555"}
+VERDICT_COLORS = {"supports": "#009e73", "contradicts": "#d55e00", "cannot tell": "#555555"}
 
 
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Training loss and validation DSC over the epochs, two panels per network, the first network in grey behind it.
+    """Training loss and validation DSC over the epochs, two panels per network, the first network in gray behind it.
 
     A line is the mean over seeds, its band goes from the lowest to the highest.
 
@@ -35,8 +35,8 @@ def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     panels = figure.subplots(2 * blocks, _ACROSS, sharex=True, sharey="row", squeeze=False)
     pairs = [panels[2 * block : 2 * block + 2, column] for block in range(blocks) for column in range(_ACROSS)]
     for (model, table), (loss, dsc) in zip(tables.items(), pairs, strict=False):
-        for lines, colour in ((tables[first], "#999999"), (table, "#0072b2")):
-            _bands(loss, dsc, lines, colour)
+        for lines, color in ((tables[first], "#999999"), (table, "#0072b2")):
+            _bands(loss, dsc, lines, color)
         loss.set_title(model, fontsize=9)
         loss.set(yscale="log", ylim=(0.9 * losses.min(), 1.1 * losses.max()))
         loss.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_locator=NullLocator())
@@ -46,15 +46,15 @@ def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     return figure
 
 
-def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, colour: str) -> None:
+def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, color: str) -> None:
     for panel, measure, text in ((loss, "loss", "Training loss"), (dsc, "dsc", "Validation DSC")):
-        sns.lineplot(table, x="epoch", y=measure, errorbar=("pi", 100), color=colour, ax=panel)
+        sns.lineplot(table, x="epoch", y=measure, errorbar=("pi", 100), color=color, ax=panel)
         label_axes(panel, "Epoch", text)
         panel.label_outer()
 
 
 def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
-    """Every difference in DSC with its two intervals, coloured by verdict; the paper's own difference as a diamond.
+    """Every difference in DSC with its two intervals, colored by verdict; the paper's own difference as a diamond.
 
     Thick: resampling patients; thin: patients and seeds.
 
@@ -68,10 +68,10 @@ def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
     panels = figure.subplots(len(tables), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for panel, (title, table) in zip(panels, tables.items(), strict=True):
         for height, line in enumerate(table[::-1].to_dict("records")):
-            colour = VERDICT_COLOURS[line["verdict"]]
-            panel.plot([line["low_seeds"], line["high_seeds"]], [height] * 2, color=colour, linewidth=1.2)
-            panel.plot([line["low"], line["high"]], [height] * 2, color=colour, linewidth=4, solid_capstyle="butt")
-            panel.plot(line["difference"], height, "o", color=colour, markersize=7)
+            color = VERDICT_COLORS[line["verdict"]]
+            panel.plot([line["low_seeds"], line["high_seeds"]], [height] * 2, color=color, linewidth=1.2)
+            panel.plot([line["low"], line["high"]], [height] * 2, color=color, linewidth=4, solid_capstyle="butt")
+            panel.plot(line["difference"], height, "o", color=color, markersize=7)
             if pd.notna(line.get("paper")):
                 panel.plot(line["paper"], height, "D", markerfacecolor="white", color="black", markersize=6)
         panel.axvline(0, color="black", linewidth=0.8)
@@ -82,7 +82,7 @@ def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
         label_axes(panel, "", "")
         panel.set_yticks(range(len(table)), names, fontsize=9)
     panels[-1].set_xlabel("Difference in DSC (points)", fontsize=10)
-    handles = [panels[0].plot([], [], "o", color=colour, label=name)[0] for name, colour in VERDICT_COLOURS.items()]
+    handles = [panels[0].plot([], [], "o", color=color, label=name)[0] for name, color in VERDICT_COLORS.items()]
     handles.append(panels[0].plot([], [], "D", markerfacecolor="white", color="black", label="paper (one run)")[0])
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     return figure
@@ -97,12 +97,12 @@ def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-111
     """
     figure = new_figure(7, 4)
     panel = figure.subplots()
-    for model, colour in zip(models, sns.color_palette("colorblind"), strict=False):
+    for model, color in zip(models, sns.color_palette("colorblind"), strict=False):
         part = scores[scores["model"] == model]
         seeds = 100 * part.groupby(["train_patients", "seed"])["dsc"].mean()
-        panel.plot(seeds.index.get_level_values(0), seeds, "o", color=colour, alpha=0.5, markersize=4)
+        panel.plot(seeds.index.get_level_values(0), seeds, "o", color=color, alpha=0.5, markersize=4)
         means = seeds.groupby("train_patients").mean()
-        panel.plot(means.index, means, "-", color=colour, linewidth=1.6, label=model)
+        panel.plot(means.index, means, "-", color=color, linewidth=1.6, label=model)
     panel.set_xscale("log")
     ticks = sorted(scores.loc[scores["model"].isin(models), "train_patients"].unique())
     label_axes(panel, "Training patients (log scale)", "Mean test DSC (%)")

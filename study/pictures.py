@@ -18,7 +18,7 @@ from dainet.cache.folders import repository_root
 from dainet.cache.store import StageMissing, finished_only
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
-from dainet.reporting.artefacts import save_figure
+from dainet.reporting.artifacts import save_figure
 from dainet.reporting.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings
 from study.plan import PATIENTS, first_trainings
@@ -81,7 +81,7 @@ def _attention_figure(settings: Settings, prepared: Prepared, kind: str) -> None
     maps = network_maps(torch.tensor(stored[rows]), prepared.images.shape[-1], settings.attention, grid.vit_size_px)
     names = [str(prepared.cases.loc[row, "case_id"]) for row in rows]
     images, classes = prepared.images[rows].astype(float), prepared.classes
-    figure = attention_figure(images, prepared.labels[rows], maps.numpy(), classes.names, classes.colours, names)
+    figure = attention_figure(images, prepared.labels[rows], maps.numpy(), classes.names, classes.colors, names)
     save_figure(figure, f"figure1_{kind}", settings, {"attention": stage.key, "prepared": prepared.result.key})
 
 
@@ -100,6 +100,6 @@ def _qualitative_figure(settings: Mapping[str, Settings], scores: pd.DataFrame) 
     names = [f"{title}\n{case}" for title, case in chosen.items()]
     images, classes = list(prepared.images[rows].astype(float)), prepared.classes
     figure = qualitative_figure(
-        images, list(prepared.labels[rows]), predictions, classes.names, classes.colours, names, volume_scores
+        images, list(prepared.labels[rows]), predictions, classes.names, classes.colors, names, volume_scores
     )
     save_figure(figure, "figure3_qualitative", settings["dual-1111"], stages)

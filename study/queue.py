@@ -17,7 +17,7 @@ from dainet.cache.folders import repository_root
 from dainet.cache.locks import try_lock
 from dainet.cache.records import write_record
 from dainet.pipeline import Trained
-from dainet.reporting.artefacts import public_settings
+from dainet.reporting.artifacts import public_settings
 from dainet.settings import Settings
 from study.plan import Training
 

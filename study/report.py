@@ -12,7 +12,7 @@ import pandas as pd
 
 from dainet.cache.folders import repository_root
 from dainet.protocol import published_table
-from dainet.reporting.artefacts import save_figure, save_table
+from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.tables import compare, spread
 from dainet.segmentation.networks import build, parameter_count
 from dainet.settings import Settings

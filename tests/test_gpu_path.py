@@ -38,7 +38,7 @@ def test_forward_passes_run_on_cuda_in_bfloat16(step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [step.__name__ for step in STEPS])
-def test_steps_run_on_an_accelerator_with_backward_and_optimiser(on_stand_in, step):
+def test_steps_run_on_an_accelerator_with_backward_and_optimizer(on_stand_in, step):
     assert on_stand_in[step] == ""
 
 

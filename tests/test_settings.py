@@ -33,7 +33,7 @@ def test_a_profile_may_differ_by_data_set():
     ("overrides", "words"),
     [
         ({"segmentation.epocs": 3}, "segmentation.epocs.*known names: image_size"),
-        ({"colour": 1}, "setting colour.*known names: profile"),
+        ({"color": 1}, "setting color.*known names: profile"),
         ({"segmentation.epochs": "many"}, "segmentation.epochs.*integer"),
         ({"segmentation.epochs": 0}, "greater than or equal to 1"),
         ({"attention.backbone": "magic"}, "finetuned"),

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dainet.settings import AttentionSettings
 from dainet.vit.model import DinoViT
 
-__all__ = ["cls_attention", "network_maps", "normalise_maps", "resize_maps", "token_maps"]
+__all__ = ["cls_attention", "network_maps", "normalize_maps", "resize_maps", "token_maps"]
 
 
 def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
 
     Args:
         vit: the transformer; in evaluation mode unless gradients through drop path are wanted.
-        images: [B, 3, H, W], ImageNet-normalised, H and W multiples of the patch.
+        images: [B, 3, H, W], ImageNet-normalized, H and W multiples of the patch.
 
     Returns:
         [B, h, tokens] float32, tokens = CLS, registers, then patches row by row; each row sums to 1.
@@ -42,7 +42,7 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
 
 
 def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
-    """CLS attention to the patches only, on the token grid, not renormalised (PROTOCOL 4.3).
+    """CLS attention to the patches only, on the token grid, not renormalized (PROTOCOL 4.3).
 
     Args:
         vit: the transformer.
@@ -62,7 +62,7 @@ def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bili
         maps: on the token grid.
         size: side in px.
         mode: "nearest-bilinear" repeats each token over its patch, up to the ViT's input, then goes down to `size`
-            bilinearly, as DINO's visualisation followed by the paper's; "bilinear" goes straight from the grid.
+            bilinearly, as DINO's visualization followed by the paper's; "bilinear" goes straight from the grid.
         vit_size_px: side of the ViT's input.
     """
     maps = maps.float()
@@ -73,7 +73,7 @@ def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bili
     return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
 
 
-def normalise_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int) -> Tensor:
+def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int) -> Tensor:
     """Bring raw softmax maps [B, h, H, W] to the scale that networks see (PROTOCOL 5.19).
 
     Args:
@@ -91,7 +91,7 @@ def normalise_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int)
 def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
     """What the segmentation network is fed: token maps [B, h, gh, gw] -> [B, h, size, size], resized, then scaled."""
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
-    return normalise_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalisation, tokens)
+    return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalisation, tokens)
 
 
 def _check_size(vit: DinoViT, images: Tensor) -> None:

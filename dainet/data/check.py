@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import ndimage
 
 from dainet.data.duplicates import find_twins
-from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
+from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
@@ -32,7 +32,7 @@ class Picture:
     """The fullest slice of a case, as a network sees it."""
 
     case_id: str
-    image: np.ndarray  # [128, 128], normalised
+    image: np.ndarray  # [128, 128], normalized
     label: np.ndarray  # [128, 128]
 
 
@@ -60,11 +60,11 @@ def check_source(settings: DataSettings) -> Report:
     """Read every case of a source once, also those outside the split; any part of a data set will do.
 
     Raises:
-        DataError: no case is recognised at all; everything else is in the report.
+        DataError: no case is recognized at all; everything else is in the report.
     """
     source = open_source(settings)
     split_name, split = resolve_split(settings, source)
-    mode = normalisation_mode(settings, source)
+    mode = normalization_mode(settings, source)
     problems, lines, pictures = [str(problem) for problem in source.problems], list[dict[str, Any]](), list[Picture]()
     evidence, readable = _label_evidence(source, problems)
     for case in progress(readable, "checking"):
@@ -152,7 +152,7 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
 def _picture(case: Case, volume: Volume, mode: str, window_hu: tuple[float, float]) -> Picture:
     fullest = fullest_slice(volume.label)
     chosen, shape = slice(fullest, fullest + 1), (_PICTURE_PX, _PICTURE_PX)
-    image = resize_slices(normalise(volume.image, mode, window_hu)[chosen], shape, order=1)[0]
+    image = resize_slices(normalize(volume.image, mode, window_hu)[chosen], shape, order=1)[0]
     return Picture(case.case_id, image, resize_slices(volume.label[chosen], shape, order=0)[0])
 
 
@@ -180,7 +180,7 @@ def _suspicions(cases: pd.DataFrame, source: Source) -> list[str]:
     harmless = [group for group in same if group.loc[group["split"] != "none", "split"].nunique() < 2]
     odd = [f"{' and '.join(group['case_id'])} are the same image under several names" for group in harmless]
     if (cases["spacing_mm"] == "unknown").all():
-        odd.append("the format stores no voxel spacing: no distance in millimetres can be computed")
+        odd.append("the format stores no voxel spacing: no distance in millimeters can be computed")
     for case_id, spacing in cases[["case_id", "spacing_mm"]].itertuples(index=False):
         if spacing == "1.00 x 1.00 x 1.00":
             odd.append(f"{case_id}: spacing 1 x 1 x 1 mm, probably lost in a conversion")

@@ -17,7 +17,7 @@ from dainet.cache.atomic import growing_array
 from dainet.cache.records import hash_files
 from dainet.cache.store import StageResult, run_stage
 from dainet.data.duplicates import find_twins
-from dainet.data.preprocessing import normalisation_mode, normalise, resize_slices
+from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
@@ -82,12 +82,12 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     not keep the others from being checked; at the end all problems are reported together and nothing is left behind.
 
     Args:
-        settings: which data, split and normalisation (paper section 4.1).
+        settings: which data, split and normalization (paper section 4.1).
         image_size: side of the square slices in px (paper: 224 for the networks, 256 for the ViT).
         keep_native: also keep the labels of test volumes on their native grid, on which they are scored.
 
     Raises:
-        DataError: the source is not recognised, volumes fail their checks, or a split is left without patients.
+        DataError: the source is not recognized, volumes fail their checks, or a split is left without patients.
         StageError: the disk is full.
     """
     source = open_source(settings)
@@ -97,7 +97,7 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     cases = [case for case in source.cases if case.patient in split]
     about: dict[str, Any] = {"dataset": settings.dataset, "split": split_name, "classes": asdict(source.classes)}
     about |= {"image_size": image_size, "native": keep_native, "label_order": settings.label_order}
-    about |= {"normalisation": normalisation_mode(settings, source), "window_hu": list(settings.window_hu)}
+    about |= {"normalisation": normalization_mode(settings, source), "window_hu": list(settings.window_hu)}
     result = run_stage(
         "prepared",
         _VERSION,
@@ -159,7 +159,7 @@ def _write_volumes(
             except DataError as error:
                 problems.append(str(error))
                 continue
-            scaled = normalise(volume.image, about["normalisation"], tuple(about["window_hu"]))
+            scaled = normalize(volume.image, about["normalisation"], tuple(about["window_hu"]))
             append_images(resize_slices(scaled, (size, size), order=3))
             append_labels(resize_slices(volume.label, (size, size), order=0))
             lines += _case_lines(case, volume, split[case.patient])
@@ -186,7 +186,7 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
 
 def _open(result: StageResult) -> Prepared:
     about = json.loads((result.path / "about.json").read_text(encoding="utf-8"))
-    classes = Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colours"]))
+    classes = Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colors"]))
     images, labels = (np.load(result.path / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
     cases = pd.read_csv(result.path / "cases.csv", keep_default_na=False, dtype={"patient": str, "case_id": str})
     return Prepared(result, images, labels, cases, classes, about)

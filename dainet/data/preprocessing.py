@@ -1,4 +1,4 @@
-"""What happens to a volume before a network sees it: grey values to a common range, slices to one size."""
+"""What happens to a volume before a network sees it: gray values to a common range, slices to one size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dainet.data.sources import Source
 from dainet.data.volume import DataError
 from dainet.settings import DataSettings
 
-__all__ = ["normalisation_mode", "normalise", "resize_slices"]
+__all__ = ["normalization_mode", "normalize", "resize_slices"]
 
 
-def normalisation_mode(settings: DataSettings, source: Source) -> str:
+def normalization_mode(settings: DataSettings, source: Source) -> str:
     """What "auto" means for this source: "window" for CT, "minmax" for the rest.
 
     Raises:
-        DataError: a window is asked for, but the grey values are no Hounsfield units.
+        DataError: a window is asked for, but the gray values are no Hounsfield units.
     """
     mode = settings.normalisation
     if mode == "auto":
@@ -28,7 +28,7 @@ def normalisation_mode(settings: DataSettings, source: Source) -> str:
     return mode
 
 
-def normalise(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-125, 275)) -> np.ndarray:
+def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-125, 275)) -> np.ndarray:
     """Scale one volume [D, H, W].
 
     Args:
@@ -51,7 +51,7 @@ def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.
 
     Zoom is linear and works along rows and columns apart, so a slice costs two small matrix products, and a whole
     volume is resized at once. Cubic (order 3, float32) overshoots the input range a little; labels use order 0, which
-    copies values and keeps their type. Pixel centres of the corners stay corners.
+    copies values and keeps their type. Pixel centers of the corners stay corners.
     """
     rows, columns = (_zoom_weights(*sides, order) for sides in zip(volume.shape[1:], shape, strict=True))
     if order == 0:

@@ -1,4 +1,4 @@
-"""From "where the data are" to cases: recognises the format by what lies in the folder."""
+"""From "where the data are" to cases: recognizes the format by what lies in the folder."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ FORMATS = (_ACDC, _SSL4MIS_VOLUMES, _SSL4MIS_SLICES, _MTUNET, _BTCV, _TRANSUNET,
 
 @dataclass(frozen=True)
 class Source:
-    """A recognised data set: its cases, and what is wrong with it before a single voxel is read."""
+    """A recognized data set: its cases, and what is wrong with it before a single voxel is read."""
 
     folder: Path
     format: Format
     cases: tuple[Case, ...]  # sorted by patient and phase
     problems: tuple[DataError, ...]
     classes: Classes
-    is_ct: bool  # grey values are Hounsfield units
+    is_ct: bool  # gray values are Hounsfield units
     label_order: str  # as set: "auto" or a name
 
     @cached_property
@@ -133,7 +133,7 @@ def open_source(settings: DataSettings) -> Source:
     """Find the cases of the data set in one of its formats (PROTOCOL 1.2, 2.2, 2.5).
 
     Raises:
-        DataError: nothing is recognised, two formats lie in the folder, so that patients could count twice, or
+        DataError: nothing is recognized, two formats lie in the folder, so that patients could count twice, or
             dataset.json of a custom data set cannot be read.
     """
     folder = source_folder(settings)
@@ -144,7 +144,7 @@ def open_source(settings: DataSettings) -> Source:
         candidates.pop(_SSL4MIS_SLICES, None)  # SSL4MIS ships every volume a second time, as slices
     if len(candidates) != 1:
         unlisted = [f"; {problem}" for problem in problems]
-        raise DataError(_not_recognised(folder, settings.dataset, candidates, fitting) + "".join(unlisted))
+        raise DataError(_not_recognized(folder, settings.dataset, candidates, fitting) + "".join(unlisted))
     form, found = candidates.popitem()
     cases = [item for item in found if isinstance(item, Case)]
     problems += [item for item in found if isinstance(item, DataError)]
@@ -207,7 +207,7 @@ def _duplicates(cases: Sequence[Case]) -> list[DataError]:
     ]
 
 
-def _not_recognised(folder: Path, dataset: str, candidates: Iterable[Format], fitting: Iterable[Format]) -> str:
+def _not_recognized(folder: Path, dataset: str, candidates: Iterable[Format], fitting: Iterable[Format]) -> str:
     found = [form.name for form in candidates]
     if found:
         return f"{folder.name} holds {' and '.join(found)}; point data.source at one of them"

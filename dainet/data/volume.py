@@ -90,7 +90,7 @@ def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
         image = image.astype(np.float32)  # first: 1e39 becomes infinite, and a faint image constant
     if not np.isfinite(image).all():
         raise DataError(
-            f"{case}: found NaN or infinite grey values; repair the file or leave the patient out of the split"
+            f"{case}: found NaN or infinite gray values; repair the file or leave the patient out of the split"
         )
     if image.min() == image.max():
         raise DataError(f"{case}: every voxel is {image.min()}; the image is empty, fetch it again")

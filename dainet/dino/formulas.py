@@ -1,4 +1,4 @@
-"""DINO's formulas: projection head, loss, centre, schedules, gradient rules and the teacher's moving average."""
+"""DINO's formulas: projection head, loss, center, schedules, gradient rules and the teacher's moving average."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CONSTANT = 0.05  # share of what they lack to ln K, below which a batch's mean 
 class DinoHead(nn.Module):
     """Projection head: embedding [..., in_dim] -> K = out_dim logits, the phi(x) of the paper's eq. 1 before 1/tau.
 
-    A GELU MLP to 256 features, scaled to length 1, times a weight-normalised matrix: every logit is a cosine in
+    A GELU MLP to 256 features, scaled to length 1, times a weight-normalized matrix: every logit is a cosine in
     [-1, 1] while the matrix rows keep length 1. Source: DINO's `DINOHead` (vision_transformer.py:257-291).
     """
 
@@ -114,7 +114,7 @@ def dino_loss(
 
     P_s = softmax(student / tau_s), P_t = softmax((teacher - center) / tau_t) (eq. 1); the loss is the mean of
     -P_t(view i) . log P_s(view j) over images and over the pairs i != j. With two views in all and center = 0 that is
-    exactly eq. 2 of the paper, which knows neither local views nor centring; both come from DINO's code
+    exactly eq. 2 of the paper, which knows neither local views nor centering; both come from DINO's code
     (`DINOLoss`, main_dino.py:363-416).
 
     Args:
@@ -139,7 +139,7 @@ def dino_loss(
 
 
 def update_center(center: Tensor, teacher: Tensor, momentum: float) -> Tensor:
-    """Move the centre [K] towards the mean of the teacher's logits [G, B, K]: m * center + (1 - m) * mean."""
+    """Move the center [K] towards the mean of the teacher's logits [G, B, K]: m * center + (1 - m) * mean."""
     return torch.lerp(mean(teacher.detach().float().mean(dim=(0, 1))), center, momentum)
 
 
@@ -164,7 +164,7 @@ def collapse(history: pd.DataFrame, out_dim: int) -> str:
 
     "uniform": teacher entropy near ln K, the output says nothing about the image. "constant": lower entropy, but the
     mean over a batch has no more of it than single images, so all images get the same output. These are the two
-    collapses that centring and sharpening hold off against each other (DINO paper, section 5.3). Entropies of single
+    collapses that centering and sharpening hold off against each other (DINO paper, section 5.3). Entropies of single
     batches are compared, not of an epoch, in which a constant output may wander.
 
     Args:
@@ -236,7 +236,7 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
 
 
 def freeze_last_layer(head: DinoHead) -> None:
-    """Drop the gradients of the head's last layer, so that the optimiser skips it (utils.py:144-149)."""
+    """Drop the gradients of the head's last layer, so that the optimizer skips it (utils.py:144-149)."""
     for parameter in head.last_layer.parameters():
         parameter.grad = None
 

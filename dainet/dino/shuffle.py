@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__ = ["block_shuffle"]
 
-_BLOCK = 256  # neighbouring rows that are read together: 32 MB of float16 slices at 256 px
+_BLOCK = 256  # neighboring rows that are read together: 32 MB of float16 slices at 256 px
 _WINDOW = 64 * _BLOCK  # rows among which the order is free: 2 GB of them
 
 

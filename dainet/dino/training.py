@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 _CHECKED_TOGETHER = 1024  # images whose values are looked at in one go
 
 # One line per epoch: means over its iterations, but lr, weight decay, momentum and temperature as at its end. Entropies
-# are in nats; center_norm is the length of the centre.
+# are in nats; center_norm is the length of the center.
 HISTORY_COLUMNS: tuple[str, ...] = ("epoch", "loss", "lr", "weight_decay", "momentum", "teacher_temperature")
 HISTORY_COLUMNS += ("teacher_entropy", "batch_entropy", "center_norm")
 _ADVICE = {
@@ -69,7 +69,7 @@ class TrainingState:
     student: DinoNetwork
     parallel: nn.Module
     teacher: DinoNetwork
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     center: Tensor
     history: list[dict[str, float]]
 
@@ -79,9 +79,9 @@ def finetune(
 ) -> None:
     """Train student and teacher from the same weights and write both; goes on where `folder` left off.
 
-    Head and centre come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
+    Head and center come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
     otherwise the head is fresh. A fresh head gives all images nearly the same logits. Both entropies therefore begin a
-    little below ln K, rise towards it while the centre takes away what the images share (tens of iterations), and fall
+    little below ln K, rise towards it while the center takes away what the images share (tens of iterations), and fall
     only once the head tells images apart.
     Each epoch draws its random numbers from (seed, epoch), also torch's global ones, so that a resumed training
     repeats the undisturbed one: to the last bit on the CPU.
@@ -116,7 +116,7 @@ def finetune(
 
 
 def starting_state(settings: DinoSettings, weights: str, device: Device) -> TrainingState:
-    """Student and teacher from the same weights, with the head and centre of a full checkpoint or a fresh head."""
+    """Student and teacher from the same weights, with the head and center of a full checkpoint or a fresh head."""
     torch.manual_seed(_seed(settings, 0))
     vit, head_state, center = load_vit(weights, settings.drop_path), load_dino_head(weights, "teacher"), None
     if head_state is None:
@@ -129,10 +129,10 @@ def starting_state(settings: DinoSettings, weights: str, device: Device) -> Trai
     teacher.eval().requires_grad_(False).to(device.torch_device)
     for network in (student, teacher):
         set_fused_attention(network, device.fused_attention)
-    optimiser = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
+    optimizer = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
     center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
     parallel = collectives.parallel(student, device)
-    return TrainingState(student, parallel, teacher, optimiser, center.to(device.torch_device), [])
+    return TrainingState(student, parallel, teacher, optimizer, center.to(device.torch_device), [])
 
 
 def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
@@ -185,7 +185,7 @@ def _train_epoch(
 def train_step(
     state: TrainingState, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
 ) -> Tensor:
-    """One update of student, centre and teacher; returns loss, teacher entropy and batch entropy."""
+    """One update of student, center and teacher; returns loss, teacher entropy and batch entropy."""
     temperature = teacher_temperature(settings, epoch)
     with device.autocast():
         with torch.no_grad():
@@ -195,15 +195,15 @@ def train_step(
     numbers = torch.stack([collectives.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
     if settings.centring:
         state.center = update_center(state.center, teacher, settings.center_momentum)
-    state.optimiser.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     clip_gradients(state.student.parameters(), settings.clip_grad)
     if epoch < settings.freeze_last_layer_epochs:
         freeze_last_layer(state.student.head)
-    for group in state.optimiser.param_groups:
+    for group in state.optimizer.param_groups:
         group["lr"] = now["lr"]
-    state.optimiser.param_groups[0]["weight_decay"] = now["weight_decay"]
-    state.optimiser.step()
+    state.optimizer.param_groups[0]["weight_decay"] = now["weight_decay"]
+    state.optimizer.step()
     update_teacher(state.student, state.teacher, now["momentum"])
     return numbers
 
@@ -220,7 +220,7 @@ def _report(line: dict[str, float], settings: DinoSettings) -> None:
 
 
 def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
-    content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimiser")}
+    content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimizer")}
     content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
     save_state(content, folder, len(state.history))
     _write_history(state, folder)
@@ -232,7 +232,7 @@ def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
         return
     if content["settings"] != settings.model_dump_json():
         raise ValueError(f"{folder.name} holds a state made with other settings; delete it or use another folder")
-    for name in ("student", "teacher", "optimiser"):
+    for name in ("student", "teacher", "optimizer"):
         getattr(state, name).load_state_dict(content[name])
     state.center, state.history = content["center"].to(state.center.device), content["history"]
     log.info("goes on after epoch %d", len(state.history))

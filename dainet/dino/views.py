@@ -1,11 +1,11 @@
-"""Random views of whole batches on the device: DINO's multi-crop for grey slices.
+"""Random views of whole batches on the device: DINO's multi-crop for gray slices.
 
 Why not a library: torchvision's transforms and the authors' PIL code draw one set of parameters per call, so a batch
 needs a Python loop. kornia 0.9 draws per image and is as fast, but takes no generator, does not filter when it shrinks
 (PIL and torchvision do), and its `ColorJitter` refuses one channel. Cropping, flipping, resizing and blurring are all
 separable, so here each is two small matrices per image, rows @ image @ columns^T, and equals torchvision's result.
 
-Left out, because they do nothing to a grey image: saturation, hue and the random conversion to grey.
+Left out, because they do nothing to a gray image: saturation, hue and the random conversion to gray.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dainet.settings import DinoSettings
 __all__ = ["adjust", "blur", "multi_crop", "random_boxes", "resized_crop", "solarise"]
 
 _ASPECT = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
-_ATTEMPTS = 10  # of the same, before it takes the centre
+_ATTEMPTS = 10  # of the same, before it takes the center
 _JITTER = 0.4  # brightness and contrast factors in 1 +- this
 _SIGMA_PX = (0.1, 2.0)
 _NO_BLUR_PX = 0.01  # a Gaussian so narrow that its matrix is the identity to the last bit
@@ -151,9 +151,9 @@ def _view(
 def _resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:
     """Weights [B, size, extent] that resample `length` px from `start` to `size`; the filter widens when shrinking."""
     step = length / size  # [B], input px per output px
-    centre = start[:, None] + (torch.arange(size, device=start.device) + 0.5) * step[:, None]  # [B, size]
+    center = start[:, None] + (torch.arange(size, device=start.device) + 0.5) * step[:, None]  # [B, size]
     pixel = torch.arange(extent, device=start.device) + 0.5
-    distance = (pixel - centre[..., None]).abs() / step.clamp(min=1)[:, None, None]  # [B, size, extent]
+    distance = (pixel - center[..., None]).abs() / step.clamp(min=1)[:, None, None]  # [B, size, extent]
     inside = (pixel > start[:, None]) & (pixel < (start + length)[:, None])  # [B, extent]
     weights = _cubic(distance) * inside[:, None]
     return weights / weights.sum(dim=-1, keepdim=True)

@@ -14,10 +14,10 @@ import torch
 from dainet.cache.store import StageMissing
 from dainet.data.volume import fullest_slice
 from dainet.explorer.drawing import network_drawing, score_table
-from dainet.explorer.pictures import colour_blind_safe, figure_html, map_picture, slice_pictures
+from dainet.explorer.pictures import color_blind_safe, figure_html, map_picture, slice_pictures
 from dainet.explorer.predictor import Choice, Predictor, train
 from dainet.explorer.view import TITLES, View
-from dainet.explorer.widgets import COLOUR_BLIND_SAFE, Controls, head_toggles
+from dainet.explorer.widgets import COLOR_BLIND_SAFE, Controls, head_toggles
 from dainet.progress import reported_to
 from dainet.segmentation.evaluation import class_dsc
 from dainet.settings import Settings
@@ -130,7 +130,7 @@ class Explorer:
         rows = {"this slice": np.array([self.row]), "this volume": self._opened.rows(self.controls.phase.value)}
         self.scores = {title: self._dsc(self._now, part) for title, part in rows.items()}
         lines = {title: (self.scores[title], self._dsc(self._before, part)) for title, part in rows.items()}
-        self.view.scores.value = score_table(lines, self._opened.prepared.classes.names, self._colours)
+        self.view.scores.value = score_table(lines, self._opened.prepared.classes.names, self._colors)
 
     def train_missing(self) -> None:
         """Compute what the chosen setting lacks, with a progress bar, and show it."""
@@ -152,17 +152,17 @@ class Explorer:
         return self.settings.segmentation.switch_order == "deep-first"
 
     @property
-    def _colours(self) -> list[str]:
+    def _colors(self) -> list[str]:
         classes = self._opened.prepared.classes
-        safe = self.controls.palette.value == COLOUR_BLIND_SAFE
-        return colour_blind_safe(len(classes.colours)) if safe else list(classes.colours)
+        safe = self.controls.palette.value == COLOR_BLIND_SAFE
+        return color_blind_safe(len(classes.colors)) if safe else list(classes.colors)
 
     def _connect(self) -> None:
         controls = self.controls
         self._react(self.open_dataset, [controls.dataset])
         self._react(self.open_patient, [controls.patient])
         self._react(self.open_volume, [controls.phase])
-        self._react(self.show, [controls.slice, controls.opacity, controls.palette, controls.colour_map])
+        self._react(self.show, [controls.slice, controls.opacity, controls.palette, controls.color_map])
         self._react(self.show, [controls.model, controls.mode, controls.source, *controls.skips, *controls.heads])
         self.view.train.on_click(lambda _: self.train_missing())
 
@@ -211,7 +211,7 @@ class Explorer:
     def _show_pictures(self, prediction: np.ndarray | None) -> None:
         prepared, opacity = self._opened.prepared, self.controls.opacity.value
         image, label = prepared.images[self.row], prepared.labels[self.row]
-        pictures = slice_pictures(image, label, prediction, self._colours, opacity)
+        pictures = slice_pictures(image, label, prediction, self._colors, opacity)
         for html, title in zip(self.view.pictures, TITLES, strict=True):
             html.value = figure_html(pictures.get(title), title, f"{title}, slice {self.controls.slice.value}")
 
@@ -230,7 +230,7 @@ class Explorer:
 
     def _show_maps(self, maps: np.ndarray | None) -> None:
         for number, html in enumerate(self.view.maps):
-            picture = None if maps is None else map_picture(maps[number], self.controls.colour_map.value)
+            picture = None if maps is None else map_picture(maps[number], self.controls.color_map.value)
             html.value = figure_html(picture, "", f"attention of head {number + 1}")
 
     def _predict_volume(self, choice: Choice) -> None:

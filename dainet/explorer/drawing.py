@@ -22,7 +22,7 @@ SWITCH_PLACES = tuple((_SWITCH_X, y) for y in _ROWS[:4])
 
 
 def network_drawing(choice: Choice, deep_first: bool) -> str:
-    """The network of a choice as SVG: what is on has colour, what is off is dashed and pale.
+    """The network of a choice as SVG: what is on has color, what is off is dashed and pale.
 
     Args:
         choice: see `Choice`.
@@ -63,7 +63,7 @@ def network_drawing(choice: Choice, deep_first: bool) -> str:
 def score_table(
     rows: Mapping[str, tuple[Sequence[float] | None, Sequence[float] | None]],
     class_names: Sequence[str],
-    colours: Sequence[str],
+    colors: Sequence[str],
 ) -> str:
     """DSC in percent per class and their mean, with the change against the setting before.
 
@@ -71,9 +71,9 @@ def score_table(
         rows: title -> (DSC 0..1 per class, the same before); NaN where neither label nor prediction holds the class,
             None where it is not known (yet).
         class_names: of the columns.
-        colours: their colours.
+        colors: their colors.
     """
-    chips = (f'<span class="chip" style="background:{colour}"></span>' for colour in colours)
+    chips = (f'<span class="chip" style="background:{color}"></span>' for color in colors)
     heads = "".join(f"<th>{chip}{escape(name)}</th>" for chip, name in zip(chips, class_names, strict=True))
     lines = [
         f'<tr><th scope="row">{escape(title)}</th>{_cells(now, before, len(class_names) + 1)}</tr>'

@@ -15,22 +15,22 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from dainet.reporting.figures import grey, label_overlay
+from dainet.reporting.figures import gray, label_overlay
 
-__all__ = ["ERROR_COLOURS", "colour_blind_safe", "figure_html", "slice_pictures", "map_picture"]
+__all__ = ["ERROR_COLORS", "color_blind_safe", "figure_html", "slice_pictures", "map_picture"]
 
-# Of Okabe and Ito's palette, which all kinds of colour vision tell apart.
-ERROR_COLOURS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}
+# Of Okabe and Ito's palette, which all kinds of color vision tell apart.
+ERROR_COLORS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}
 _LEGENDS = {
     "Outlines": "Outlines (white: truth)",
-    "Errors": " ".join(f'<span class="chip" style="background:{c}"></span>{name}' for name, c in ERROR_COLOURS.items()),
+    "Errors": " ".join(f'<span class="chip" style="background:{c}"></span>{name}' for name, c in ERROR_COLORS.items()),
 }
 _SIDE = 288  # px at least, so that outlines are finer than pixels of the slice
 _LINE = 2  # px
 
 
 def slice_pictures(
-    image: np.ndarray, label: np.ndarray, prediction: np.ndarray | None, colours: Sequence[str], opacity: float
+    image: np.ndarray, label: np.ndarray, prediction: np.ndarray | None, colors: Sequence[str], opacity: float
 ) -> dict[str, np.ndarray]:
     """The same slice five times: alone, with its truth, with the prediction, with both outlines, with the errors.
 
@@ -38,29 +38,29 @@ def slice_pictures(
         image: [H, W], any range.
         label: [H, W], 0 = background.
         prediction: [H, W]; None leaves the last three out.
-        colours: of the labels 1, 2, 3 ...
-        opacity: of colours over the image, 0..1.
+        colors: of the labels 1, 2, 3 ...
+        opacity: of colors over the image, 0..1.
 
     Returns:
         Title -> [k H, k W, 3] in [0, 1].
     """
     factor = math.ceil(_SIDE / min(image.shape))
     image, label = _enlarged(image, factor), _enlarged(label, factor)
-    plain = np.repeat(grey(image)[..., None], 3, axis=-1)
-    pictures = {"Slice": plain, "Ground truth": label_overlay(image, label, colours, opacity)}
+    plain = np.repeat(gray(image)[..., None], 3, axis=-1)
+    pictures = {"Slice": plain, "Ground truth": label_overlay(image, label, colors, opacity)}
     if prediction is not None:
         prediction = _enlarged(prediction, factor)
-        pictures["Prediction"] = label_overlay(image, prediction, colours, opacity)
-        pictures["Outlines"] = _outlined(_outlined(plain, label, ["white"] * len(colours)), prediction, colours)
-        pictures["Errors"] = label_overlay(image, _errors(label, prediction), list(ERROR_COLOURS.values()), 0.8)
+        pictures["Prediction"] = label_overlay(image, prediction, colors, opacity)
+        pictures["Outlines"] = _outlined(_outlined(plain, label, ["white"] * len(colors)), prediction, colors)
+        pictures["Errors"] = label_overlay(image, _errors(label, prediction), list(ERROR_COLORS.values()), 0.8)
     return pictures
 
 
-def map_picture(attention: np.ndarray, colour_map: str) -> np.ndarray:
-    """An attention map [H, W] on its own scale from lowest to highest, in one of matplotlib's colour maps [H, W, 3]."""
+def map_picture(attention: np.ndarray, color_map: str) -> np.ndarray:
+    """An attention map [H, W] on its own scale from lowest to highest, in one of matplotlib's color maps [H, W, 3]."""
     low, high = float(attention.min()), float(attention.max())
     scaled = (attention - low) / (high - low or 1.0)
-    return matplotlib.colormaps[colour_map](scaled)[..., :3]
+    return matplotlib.colormaps[color_map](scaled)[..., :3]
 
 
 def figure_html(picture: np.ndarray | None, title: str, description: str) -> str:
@@ -80,9 +80,9 @@ def figure_html(picture: np.ndarray | None, title: str, description: str) -> str
     return f'<figure><img src="data:image/png;base64,{source}" alt="{escape(description)}">{caption}</figure>'
 
 
-def colour_blind_safe(count: int) -> list[str]:
-    """Colours for `count` classes from seaborn's palette for all kinds of colour vision, without its grey."""
-    palette = [colour for colour in sns.color_palette("colorblind").as_hex() if len(set(to_rgb(colour))) > 1]
+def color_blind_safe(count: int) -> list[str]:
+    """Colors for `count` classes from seaborn's palette for all kinds of color vision, without its gray."""
+    palette = [color for color in sns.color_palette("colorblind").as_hex() if len(set(to_rgb(color))) > 1]
     return [palette[i % len(palette)] for i in range(count)]
 
 
@@ -90,11 +90,11 @@ def _enlarged(array: np.ndarray, factor: int) -> np.ndarray:
     return np.asarray(array).repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _outlined(picture: np.ndarray, label: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+def _outlined(picture: np.ndarray, label: np.ndarray, colors: Sequence[str]) -> np.ndarray:
     picture = picture.copy()
-    for number, colour in enumerate(colours, start=1):
+    for number, color in enumerate(colors, start=1):
         mask = label == number
-        picture[mask & ~binary_erosion(mask, iterations=_LINE, border_value=1)] = to_rgb(colour)
+        picture[mask & ~binary_erosion(mask, iterations=_LINE, border_value=1)] = to_rgb(color)
     return picture
 
 

@@ -68,7 +68,7 @@ class View:
             [
                 self._style,
                 HBox([controls.dataset, controls.patient, controls.phase, controls.slice]),
-                HBox([controls.opacity, controls.palette, controls.colour_map]),
+                HBox([controls.opacity, controls.palette, controls.color_map]),
                 HBox(self.pictures).add_class("dainet-pictures"),
                 HBox([left, network]),
                 self.scores,

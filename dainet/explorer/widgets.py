@@ -10,13 +10,13 @@ import ipywidgets
 from dainet.explorer.drawing import SWITCH_PLACES
 from dainet.explorer.predictor import Choice
 
-__all__ = ["COLOUR_BLIND_SAFE", "Controls", "head_toggles", "switch_style"]
+__all__ = ["COLOR_BLIND_SAFE", "Controls", "head_toggles", "switch_style"]
 
 MODELS = {"U-Net": "unet", "Single encoder": "single", "Dual encoder": "dual"}
 MODES = {"Trained with this setting": False, "Cut at inference": True}
 SOURCES = {"fine-tuned": "finetuned", "pre-trained": "pretrained", "random weights": "random"}
-COLOUR_BLIND_SAFE = "colour-blind safe"
-COLOUR_MAPS = ("viridis", "cividis", "magma", "gray")
+COLOR_BLIND_SAFE = "color-blind safe"
+COLOR_MAPS = ("viridis", "cividis", "magma", "gray")
 
 
 class Controls:
@@ -31,8 +31,8 @@ class Controls:
         self.mode = _choice_of_few("Mode", MODES, "Cut at inference", width="178px")
         self.source = _dropdown("Attention", SOURCES)
         self.opacity = _slider(ipywidgets.FloatSlider, "Opacity", value=0.55, min=0, max=1, step=0.05)
-        self.palette = _dropdown("Colours", ["of the data set", COLOUR_BLIND_SAFE])
-        self.colour_map = _dropdown("Maps in", COLOUR_MAPS)
+        self.palette = _dropdown("Colors", ["of the data set", COLOR_BLIND_SAFE])
+        self.color_map = _dropdown("Maps in", COLOR_MAPS)
         self.skips = [_toggle(f"({i + 1})", f"skip ({i + 1}) of the attention encoder") for i in range(4)]
         self.heads = head_toggles(6)  # ViT-S
 

@@ -1,4 +1,4 @@
-"""Executes the notebooks in place and normalises them, so that they read well without running and diffs stay small."""
+"""Executes the notebooks in place and normalizes them, so that they read well without running and diffs stay small."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-__all__ = ["normalised", "regenerate"]
+__all__ = ["normalized", "regenerate"]
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def regenerate(path: Path) -> None:
-    """Execute a notebook in place and normalise it, so that it reads well without running and diffs stay small."""
+    """Execute a notebook in place and normalize it, so that it reads well without running and diffs stay small."""
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources).execute()
-    nbformat.write(normalised(notebook), path)
+    nbformat.write(normalized(notebook), path)
 
 
-def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def normalized(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images."""
     notebook.metadata = nbformat.from_dict(
         {
@@ -56,7 +56,7 @@ def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
 
 
 def _small_png(encoded: str) -> str:
-    """The same picture in 128 colours, chosen so that rare ones, such as thin outlines, keep theirs."""
+    """The same picture in 128 colors, chosen so that rare ones, such as thin outlines, keep theirs."""
     picture, buffer = Image.open(BytesIO(b64decode(encoded))), BytesIO()
     picture.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
     return b64encode(buffer.getvalue()).decode()

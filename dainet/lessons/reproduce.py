@@ -15,7 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from dainet.cache.folders import repository_root
 from dainet.cache.records import provenance
-from dainet.reporting.artefacts import output_folder, public_settings
+from dainet.reporting.artifacts import output_folder, public_settings
 from dainet.settings import Settings, load_settings
 
 __all__ = ["NotebookFailed", "find_notebooks", "reproduce", "write_index"]

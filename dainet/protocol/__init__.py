@@ -1,4 +1,4 @@
-"""Facts, no logic: splits, class names, colours and the published tables, each read from a file beside this one."""
+"""Facts, no logic: splits, class names, colors and the published tables, each read from a file beside this one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["CLASSES", "DEFAULT_SPLIT", "NETWORKS", "Classes", "load_split", "pub
 
 @dataclass(frozen=True)
 class Classes:
-    """Names and colours of the labels 1, 2, 3 ..."""
+    """Names and colors of the labels 1, 2, 3 ..."""
 
     names: tuple[str, ...]
-    colours: tuple[str, ...]
+    colors: tuple[str, ...]
 
 
-# In the order of the paper's tables (PROTOCOL 1.3, 2.3). The colours of Synapse are those of Figure 3 (PROTOCOL 5.31);
+# In the order of the paper's tables (PROTOCOL 1.3, 2.3). The colors of Synapse are those of Figure 3 (PROTOCOL 5.31);
 # the paper names none for ACDC, whose classes take the first three.
 CLASSES = {
     "acdc": Classes(("RV", "Myo", "LV"), ("#e41a1c", "#4daf4a", "#377eb8")),

@@ -24,7 +24,7 @@ _SLAB = 0.16  # width of one convolution or one concatenated tensor
 _GAPS = (0.23, 0.28)  # between the blocks of an encoder, of the decoder
 _TALLEST = 1.45  # at full resolution; half the resolution is drawn 0.7 times as high, so that numbers fit everywhere
 _LANES = (0.45, 0.23)  # the deepest skip's distance from its encoder's middle line, and from skip to skip
-_IMAGE, _MAPS, _DECODER, _HEAD = "#b9dcf2", "#fbd795", "#d9d9e0", "#e6c6df"  # told apart with any colour vision
+_IMAGE, _MAPS, _DECODER, _HEAD = "#b9dcf2", "#fbd795", "#d9d9e0", "#e6c6df"  # told apart with any color vision
 _POOL, _UP, _SOFTMAX, _JOIN, _OFF = "#d55e00", "#009e73", "#9c3f83", "#444444", "#a8a8a8"
 _Point = tuple[float, float]
 
@@ -102,25 +102,25 @@ def _draw_single(ax: Axes, model: UNet) -> None:
         _draw_skip(ax, blocks[len(ends) - 1 - i], middle + _LANES[0] + i * _LANES[1], end, on=True)
 
 
-def _draw_encoder(ax: Axes, encoder: Encoder, middle: float, colour: str, label_side: int) -> list[_Block]:
+def _draw_encoder(ax: Axes, encoder: Encoder, middle: float, color: str, label_side: int) -> list[_Block]:
     """Blocks from full resolution down, pooling between them; resolutions written below (-1) or above (1)."""
     blocks: list[_Block] = []
     for level, layers in enumerate(encoder.blocks):
         left = blocks[-1].right + _GAPS[0] if blocks else _START
         if blocks:
             _arrow(ax, [(blocks[-1].right, middle), (left, middle)], _POOL)
-        blocks.append(_draw_block(ax, layers, left, middle, level, colour, label_side))
+        blocks.append(_draw_block(ax, layers, left, middle, level, color, label_side))
     return blocks
 
 
 def _draw_bottleneck(ax: Axes, image: _Block, maps: _Block, middle: float) -> _Block:
     """The last features of both encoders side by side (section 3.3: "concatenated at the bottleneck")."""
     left = image.right + _GAPS[1]
-    for i, (block, colour) in enumerate(((image, _IMAGE), (maps, _MAPS))):
+    for i, (block, color) in enumerate(((image, _IMAGE), (maps, _MAPS))):
         x = left + (i + 0.5) * _SLAB
         edge = middle + (block.height / 2 if block.middle > middle else -block.height / 2)
         _arrow(ax, [(block.right, block.middle), (x, block.middle), (x, edge)], _JOIN)
-        _draw_slab(ax, left + i * _SLAB, middle, block.height, colour, block.channels, copied=True)
+        _draw_slab(ax, left + i * _SLAB, middle, block.height, color, block.channels, copied=True)
     return _Block(left, left + 2 * _SLAB, middle, image.height, image.level, image.channels + maps.channels)
 
 
@@ -139,8 +139,8 @@ def _draw_decoder(
         _arrow(ax, [(below.right, middle), (left, middle)], _UP)
         _draw_slab(ax, left, middle, height, _DECODER, _convolutions(up)[0].out_channels, copied=True)
         for i, encoder in enumerate(encoders):
-            colour, channels = (_IMAGE, _MAPS)[i], encoder[level].channels if on[i] else 0
-            _draw_slab(ax, left + (i + 1) * _SLAB, middle, height, colour, channels, copied=True)
+            color, channels = (_IMAGE, _MAPS)[i], encoder[level].channels if on[i] else 0
+            _draw_slab(ax, left + (i + 1) * _SLAB, middle, height, color, channels, copied=True)
         ends.append([(left + (i + 1.5) * _SLAB, middle + (0.5 - i) * height) for i in range(len(encoders))])
         left += (len(encoders) + 1) * _SLAB
         below = _draw_block(ax, layers, left, middle, level, _DECODER, label_side=-1)
@@ -150,24 +150,24 @@ def _draw_decoder(
 
 
 def _draw_block(
-    ax: Axes, layers: nn.Module, left: float, middle: float, level: int, colour: str, label_side: int
+    ax: Axes, layers: nn.Module, left: float, middle: float, level: int, color: str, label_side: int
 ) -> _Block:
     """One slab per convolution, and the resolution at one side."""
     channels = [layer.out_channels for layer in _convolutions(layers)]
     height, right = _height(level), left + len(channels) * _SLAB
     for i, number in enumerate(channels):
-        _draw_slab(ax, left + i * _SLAB, middle, height, colour, number)
+        _draw_slab(ax, left + i * _SLAB, middle, height, color, number)
     _text(ax, (left + right) / 2, middle + label_side * (height / 2 + 0.1), f"1/{2**level}" if level else "1")
     return _Block(left, right, middle, height, level, channels[-1])
 
 
 def _draw_slab(
-    ax: Axes, left: float, middle: float, height: float, colour: str, channels: int, copied: bool = False
+    ax: Axes, left: float, middle: float, height: float, color: str, channels: int, copied: bool = False
 ) -> None:
     """A tensor and its channels: outlined after a convolution, pale if copied, an empty dashed place without any."""
-    fill: dict[str, Any] = {"facecolor": colour, "edgecolor": _JOIN, "linewidth": 0.8}
+    fill: dict[str, Any] = {"facecolor": color, "edgecolor": _JOIN, "linewidth": 0.8}
     if copied:
-        fill = {"facecolor": (colour, 0.45), "edgecolor": "white", "linewidth": 0.8}
+        fill = {"facecolor": (color, 0.45), "edgecolor": "white", "linewidth": 0.8}
     if not channels:
         fill = {"facecolor": "white", "edgecolor": _OFF, "linewidth": 0.8, "linestyle": "--"}
     ax.add_patch(Rectangle((left, middle - height / 2), _SLAB, height, **fill))
@@ -192,13 +192,13 @@ def _draw_output(ax: Axes, classes: int, last: _Block) -> None:
     _text(ax, right - 0.27, middle - 0.36, f"Segmentation\n{_counted(classes, 'class')}", va="top")
 
 
-def _draw_sheets(ax: Axes, left: float, middle: float, colours: Sequence[str]) -> float:
-    """Squares behind each other, the last colour in front; returns the right edge."""
-    step = min(0.04, 0.16 / max(1, len(colours) - 1))
-    reach = step * (len(colours) - 1)
-    for i, colour in enumerate(colours):
+def _draw_sheets(ax: Axes, left: float, middle: float, colors: Sequence[str]) -> float:
+    """Squares behind each other, the last color in front; returns the right edge."""
+    step = min(0.04, 0.16 / max(1, len(colors) - 1))
+    reach = step * (len(colors) - 1)
+    for i, color in enumerate(colors):
         corner = (left + reach - i * step, middle - 0.21 + reach / 2 - i * step)
-        ax.add_patch(Rectangle(corner, 0.42, 0.42, facecolor=colour, edgecolor=_JOIN, linewidth=0.6))
+        ax.add_patch(Rectangle(corner, 0.42, 0.42, facecolor=color, edgecolor=_JOIN, linewidth=0.6))
     return left + reach + 0.42
 
 
@@ -210,8 +210,8 @@ def _draw_skip(ax: Axes, source: _Block, lane: float, end: _Point, on: bool) -> 
 
 
 def _draw_switch(ax: Axes, x: float, y: float, number: int, on: bool) -> None:
-    colour = _JOIN if on else _OFF
-    box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colour, "linestyle": "-" if on else "--"}
+    color = _JOIN if on else _OFF
+    box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": color, "linestyle": "-" if on else "--"}
     _text(ax, x, y, f"({number}) = {int(on)}", 7.5, color="black" if on else "#6a6a6a", bbox=box)
 
 
@@ -220,7 +220,7 @@ def _draw_legend(figure: Figure, dual: bool) -> None:
     blocks = tuple(Patch(facecolor=c, edgecolor=_JOIN) for c in ((_IMAGE, _MAPS) if dual else (_IMAGE,)) + (_DECODER,))
     entries: dict[str, Any] = {"Convolution, ReLU + Batch Norm": blocks}
     arrows = {"Max. Pooling": _POOL, "Transposed Convolution": _UP, "Concatenation": _JOIN, "Softmax": _SOFTMAX}
-    entries |= {text: FancyArrowPatch((0, 0), (1, 0), color=colour) for text, colour in arrows.items()}
+    entries |= {text: FancyArrowPatch((0, 0), (1, 0), color=color) for text, color in arrows.items()}
     if dual:
         entries["Switch = 0: off"] = FancyArrowPatch((0, 0), (1, 0), color=_OFF, linestyle="--")
     handlers = {tuple: HandlerTuple(ndivide=None, pad=0.1), FancyArrowPatch: HandlerPatch(_legend_arrow)}
@@ -233,10 +233,10 @@ def _legend_arrow(*, xdescent: float, ydescent: float, width: float, height: flo
     return FancyArrowPatch((-xdescent, y), (width - xdescent, y), arrowstyle="-|>", mutation_scale=9, shrinkA=0)
 
 
-def _arrow(ax: Axes, corners: Sequence[_Point], colour: str, linestyle: str = "-") -> None:
+def _arrow(ax: Axes, corners: Sequence[_Point], color: str, linestyle: str = "-") -> None:
     path = Path(list(corners))
     style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 1.1, "joinstyle": "miter"}
-    ax.add_patch(FancyArrowPatch(path=path, color=colour, linestyle=linestyle, **style))
+    ax.add_patch(FancyArrowPatch(path=path, color=color, linestyle=linestyle, **style))
 
 
 def _text(ax: Axes, x: float, y: float, text: str, size: float = 8, **style: Any) -> None:

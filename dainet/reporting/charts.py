@@ -39,20 +39,20 @@ def new_figure(width: float, height: float, layout: str | None = "constrained") 
 
 
 def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure:
-    """Training loss and monitored DSC over the epochs, one colour per model and one line per seed.
+    """Training loss and monitored DSC over the epochs, one color per model and one line per seed.
 
     Args:
         histories: (model name, seed) -> columns epoch, loss and dsc (0..1) as in a training's `history.csv`.
     """
     seeds = Counter(name for name, _ in histories)
-    colours = dict(zip(seeds, sns.color_palette("colorblind", len(seeds)), strict=True))
+    colors = dict(zip(seeds, sns.color_palette("colorblind", len(seeds)), strict=True))
     figure = new_figure(10, 3.6)
     panels = figure.subplots(1, 2)
     for panel, column, text in zip(panels, ("loss", "dsc"), ("Training loss", "Monitored DSC"), strict=True):
         for (name, _), history in histories.items():
-            panel.plot(history["epoch"], history[column], color=colours[name], alpha=0.85, **_points(history))
+            panel.plot(history["epoch"], history[column], color=colors[name], alpha=0.85, **_points(history))
         label_axes(panel, "Epoch", text)
-    handles = [Line2D([], [], color=colours[name], label=_with_seeds(name, count)) for name, count in seeds.items()]
+    handles = [Line2D([], [], color=colors[name], label=_with_seeds(name, count)) for name, count in seeds.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=9, frameon=False)
     return figure
 
@@ -90,11 +90,11 @@ def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
 
 
 def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc") -> Figure:
-    """How well every attention head finds every class: one heat map per ViT, all on one colour scale.
+    """How well every attention head finds every class: one heat map per ViT, all on one color scale.
 
     Args:
         scores: name of the ViT -> columns head (from 0), class and `metric`; see `dainet.attention.head_scores`.
-        metric: "auroc" (0..1, white at 0.5 = chance) or "iou" (0..1, colours from 0 to the highest).
+        metric: "auroc" (0..1, white at 0.5 = chance) or "iou" (0..1, colors from 0 to the highest).
 
     Raises:
         ValueError: the metric is unknown.
@@ -103,13 +103,13 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
         raise ValueError(f"metric {metric!r} is unknown; expected auroc or iou")
     tables = {name: _head_table(table, metric) for name, table in scores.items()}
     top = 1.0 if metric == "auroc" else max(float(np.nanmax(table)) for table in tables.values())
-    colour_map = "vlag" if metric == "auroc" else "viridis"
+    color_map = "vlag" if metric == "auroc" else "viridis"
     rows, columns = (max(table.shape[axis] for table in tables.values()) for axis in (0, 1))
     figure = new_figure(min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8), 0.36 * rows + 1.0)
     panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     for panel, (name, table) in zip(panels, tables.items(), strict=True):
         style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 9}, "linewidths": 1, "cbar": False}
-        sns.heatmap(table, ax=panel, vmin=0, vmax=top, cmap=colour_map, **style)
+        sns.heatmap(table, ax=panel, vmin=0, vmax=top, cmap=color_map, **style)
         panel.set(xlabel="", ylabel="")
         panel.set_title(name, fontsize=10)
         panel.tick_params(labelsize=9, length=0, rotation=0)
@@ -132,7 +132,7 @@ def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Fi
     auroc = _head_table(scores, "auroc")["any"]
     figure = new_figure(10, 3.4)
     bars, points = figure.subplots(1, 2)
-    bars.barh(lost.index, lost, color=["C0"] * len(auroc) + ["grey"], height=0.7)
+    bars.barh(lost.index, lost, color=["C0"] * len(auroc) + ["gray"], height=0.7)
     bars.invert_yaxis()
     label_axes(bars, "DSC lost (points)", "")
     bars.set_yticks(range(len(lost)), lost.index)

@@ -15,38 +15,36 @@ from dainet.reporting.charts import WIDTH, new_figure
 
 __all__ = [
     "attention_figure",
-    "grey",
+    "gray",
     "label_overlay",
     "qualitative_figure",
     "slice_montage",
 ]
 
-_OPACITY = 0.55  # of a label's colour over the image
+_OPACITY = 0.55  # of a label's color over the image
 
 
-def label_overlay(
-    image: np.ndarray, label: np.ndarray, colours: Sequence[str], opacity: float = _OPACITY
-) -> np.ndarray:
-    """The image in grey with every class's colour over it; background stays grey.
+def label_overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[str], opacity: float = _OPACITY) -> np.ndarray:
+    """The image in gray with every class's color over it; background stays gray.
 
     Args:
         image: [H, W], any range; its 0.5 and 99.5 percentiles become black and white.
         label: [H, W] whole numbers, 0 = background.
-        colours: of the labels 1, 2, 3 ...
-        opacity: of the colours, 0..1.
+        colors: of the labels 1, 2, 3 ...
+        opacity: of the colors, 0..1.
 
     Returns:
         [H, W, 3] in [0, 1].
 
     Raises:
-        ValueError: different sizes, or a label without a colour.
+        ValueError: different sizes, or a label without a color.
     """
     if image.shape != label.shape:
         raise ValueError(f"image of {image.shape} and label of {label.shape} px; resize one of them first")
-    _check_colours(label, colours)
-    palette = np.array([(0.0, 0.0, 0.0), *map(to_rgb, colours)])
+    _check_colors(label, colors)
+    palette = np.array([(0.0, 0.0, 0.0), *map(to_rgb, colors)])
     weight = np.where(label > 0, opacity, 0.0)[..., None]  # [H, W, 1]
-    return (1 - weight) * grey(image)[..., None] + weight * palette[label.astype(int)]
+    return (1 - weight) * gray(image)[..., None] + weight * palette[label.astype(int)]
 
 
 def attention_figure(
@@ -54,7 +52,7 @@ def attention_figure(
     labels: np.ndarray,
     maps: np.ndarray,
     class_names: Sequence[str],
-    colours: Sequence[str],
+    colors: Sequence[str],
     sample_names: Sequence[str] | None = None,
 ) -> Figure:
     """Figure 1 of the paper: image, ground truth and the attention map of every head, one row per sample.
@@ -64,7 +62,7 @@ def attention_figure(
         labels: [n, H, W], 0 = background.
         maps: [n, h, H, W], each shown on its own scale from lowest to highest.
         class_names: names of the labels 1, 2, 3 ...
-        colours: their colours.
+        colors: their colors.
         sample_names: names of the rows; A, B, C ... by default, as in the paper.
 
     Raises:
@@ -75,11 +73,11 @@ def attention_figure(
     titles = ["Image", "Ground truth", *(f"Head {head + 1}" for head in range(maps.shape[1]))]
     figure, axes = _panels(names, titles, images)
     for row, image, label, heads in zip(axes, images, labels, maps, strict=True):
-        row[0].imshow(grey(image), cmap="gray", vmin=0, vmax=1)
-        row[1].imshow(label_overlay(image, label, colours))
+        row[0].imshow(gray(image), cmap="gray", vmin=0, vmax=1)
+        row[1].imshow(label_overlay(image, label, colors))
         for panel, attn in zip(row[2:], heads, strict=True):
             panel.imshow(np.asarray(attn, np.float32), cmap="viridis")
-    _class_legend(figure, class_names, colours)
+    _class_legend(figure, class_names, colors)
     return figure
 
 
@@ -88,7 +86,7 @@ def qualitative_figure(
     labels: Sequence[np.ndarray],
     predictions: Mapping[str, Sequence[np.ndarray]],
     class_names: Sequence[str],
-    colours: Sequence[str],
+    colors: Sequence[str],
     sample_names: Sequence[str],
     scores: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
@@ -99,7 +97,7 @@ def qualitative_figure(
         labels: n of [H, W], 0 = background.
         predictions: model name -> n of [H, W].
         class_names: names of the labels 1, 2, 3 ...
-        colours: their colours.
+        colors: their colors.
         sample_names: names of the rows.
         scores: model name -> n DSC (0..1), written below the predictions; NaN is left out.
 
@@ -115,13 +113,13 @@ def qualitative_figure(
         sample_names, ["Image", "Ground truth", *predictions], images, 0.1 if scores is None else 0.3
     )
     for i, row in enumerate(axes):
-        row[0].imshow(grey(images[i]), cmap="gray", vmin=0, vmax=1)
-        row[1].imshow(label_overlay(images[i], labels[i], colours))
+        row[0].imshow(gray(images[i]), cmap="gray", vmin=0, vmax=1)
+        row[1].imshow(label_overlay(images[i], labels[i], colors))
         for panel, (model, predicted) in zip(row[2:], predictions.items(), strict=True):
-            panel.imshow(label_overlay(images[i], predicted[i], colours))
+            panel.imshow(label_overlay(images[i], predicted[i], colors))
             if scores is not None and not math.isnan(scores[model][i]):
                 panel.set_xlabel(f"DSC {scores[model][i]:.3f}", fontsize=9)
-    _class_legend(figure, class_names, colours)
+    _class_legend(figure, class_names, colors)
     return figure
 
 
@@ -129,7 +127,7 @@ def slice_montage(
     images: np.ndarray,
     labels: np.ndarray | None,
     class_names: Sequence[str],
-    colours: Sequence[str],
+    colors: Sequence[str],
     titles: Sequence[str],
     columns: int = 6,
 ) -> Figure:
@@ -139,7 +137,7 @@ def slice_montage(
         images: [n, H, W].
         labels: [n, H, W], 0 = background; None for images alone.
         class_names: names of the labels 1, 2, 3 ...
-        colours: their colours.
+        colors: their colors.
         titles: one for each slice.
         columns: slices per row.
 
@@ -155,16 +153,16 @@ def slice_montage(
     for i, panel in enumerate(panels):
         panel.set_axis_off()
         if i < len(images):
-            panel.imshow(grey(images[i]), cmap="gray", vmin=0, vmax=1)
+            panel.imshow(gray(images[i]), cmap="gray", vmin=0, vmax=1)
             panel.set_title(titles[i], fontsize=9)
             if labels is not None:
-                _outline(panel, labels[i], colours)
+                _outline(panel, labels[i], colors)
     if labels is not None:
-        _class_legend(figure, class_names, colours)
+        _class_legend(figure, class_names, colors)
     return figure
 
 
-def grey(image: np.ndarray) -> np.ndarray:
+def gray(image: np.ndarray) -> np.ndarray:
     """[H, W] -> [0, 1], black and white at the 0.5 and 99.5 percentiles; one value everywhere gives black."""
     image = np.asarray(image, np.float64)
     low, high = np.percentile(image, (0.5, 99.5))
@@ -178,9 +176,9 @@ def _check_lengths(**items: Sequence[object] | np.ndarray) -> None:
         raise ValueError(f"got {found}; expected one of each for every sample, and at least one sample")
 
 
-def _check_colours(label: np.ndarray, colours: Sequence[str]) -> None:
-    if label.size and label.max() > len(colours):
-        raise ValueError(f"label {label.max()} has no colour: got {len(colours)} colours; give one for every class")
+def _check_colors(label: np.ndarray, colors: Sequence[str]) -> None:
+    if label.size and label.max() > len(colors):
+        raise ValueError(f"label {label.max()} has no color: got {len(colors)} colors; give one for every class")
 
 
 def _panels(
@@ -201,15 +199,15 @@ def _panels(
     return figure, axes
 
 
-def _class_legend(figure: Figure, class_names: Sequence[str], colours: Sequence[str]) -> None:
-    if len(class_names) != len(colours):
-        raise ValueError(f"got {len(class_names)} class names and {len(colours)} colours; expected as many")
-    handles = [Patch(color=colour, label=name) for name, colour in zip(class_names, colours, strict=True)]
+def _class_legend(figure: Figure, class_names: Sequence[str], colors: Sequence[str]) -> None:
+    if len(class_names) != len(colors):
+        raise ValueError(f"got {len(class_names)} class names and {len(colors)} colors; expected as many")
+    handles = [Patch(color=color, label=name) for name, color in zip(class_names, colors, strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
 
 
-def _outline(panel: Axes, label: np.ndarray, colours: Sequence[str]) -> None:
-    _check_colours(label, colours)
-    for number, colour in enumerate(colours, start=1):
+def _outline(panel: Axes, label: np.ndarray, colors: Sequence[str]) -> None:
+    _check_colors(label, colors)
+    for number, color in enumerate(colors, start=1):
         if (label == number).any() and not (label == number).all():
-            panel.contour(label == number, levels=[0.5], colors=[colour], linewidths=1.3)
+            panel.contour(label == number, levels=[0.5], colors=[color], linewidths=1.3)

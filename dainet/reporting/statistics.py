@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-__all__ = ["paired_differences", "patient_means", "seeded_interval", "summarise"]
+__all__ = ["paired_differences", "patient_means", "seeded_interval", "summarize"]
 
 _RESAMPLES = 10_000
 
 
-def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+def summarize(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and spread over seeds of every network, class and policy.
 
     Within a seed: mean over cases per class, then the mean over classes as class "mean" (PROTOCOL 1.5).

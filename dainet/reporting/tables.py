@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dainet.data.prepared import Prepared
-from dainet.reporting.statistics import summarise
+from dainet.reporting.statistics import summarize
 from dainet.settings import Settings
 
 __all__ = ["compare", "policies", "protocol_notes", "spread"]
@@ -21,7 +21,7 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
 
     Args:
         published: see `dainet.protocol.published_table`; without rows, only ours are given.
-        scores: see `dainet.reporting.statistics.summarise`.
+        scores: see `dainet.reporting.statistics.summarize`.
         class_names: the columns, in the paper's order.
         policy: which empty-mask policy counts (see `dainet.segmentation.metrics`).
 
@@ -29,7 +29,7 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
         Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and Difference to the
         paper's DSC; texts, empty where there is no number.
     """
-    ours = summarise(scores)
+    ours = summarize(scores)
     ours = ours[ours["policy"] == policy].set_index(["model", "class"])
     left = list(dict.fromkeys(ours.index.get_level_values("model")))
     rows = []
@@ -43,11 +43,11 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
 
 
 def policies(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every network under both empty-mask policies side by side: DSC in percent, HD95 in voxels and in millimetres.
+    """Every network under both empty-mask policies side by side: DSC in percent, HD95 in voxels and in millimeters.
 
-    Mean over classes, mean ± deviation over seeds; millimetres stay empty where the data store no spacing.
+    Mean over classes, mean ± deviation over seeds; millimeters stay empty where the data store no spacing.
     """
-    summary = summarise(scores)
+    summary = summarize(scores)
     overall = summary[summary["class"] == "mean"]
     columns = {"dsc": "DSC (%)", "hd95_vox": "HD95 (voxels)", "hd95_mm": "HD95 (mm)"}
     rows = []

@@ -16,7 +16,7 @@ _MAX_ANGLE_DEG = 20  # whole degrees -20..19, as the peers draw them
 def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
     """Apply one transform [2, 2] of [B, 2, 2] per sample, the same to every tensor [B, C, S, S] of the list.
 
-    Nearest neighbours for all (the peers' order=0) and 0 outside. The peers transform on the native grid before
+    Nearest neighbors for all (the peers' order=0) and 0 outside. The peers transform on the native grid before
     resizing; we do so at network size, because the batch lives there (DESIGN).
     """
     matrices = matrices.to(tensors[0].device, non_blocking=True)
@@ -26,7 +26,7 @@ def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
 
 
 def random_transforms(batch: int, generator: torch.Generator) -> Tensor:
-    """Draw transforms [B, 2, 2], from output to input coordinates about the image centre; `generator` is on the CPU.
+    """Draw transforms [B, 2, 2], from output to input coordinates about the image center; `generator` is on the CPU.
 
     The peers' recipe (TransUNet dataset_synapse.py:11-46; paper: "random flipping and rotations"): with probability
     0.5 a quarter turn 0..3 and always a flip; else with 0.5 a rotation of -20..19 degrees; else nothing.

@@ -24,7 +24,7 @@ _VERSION = 1
 def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W].
 
-    Nearest neighbours on the pixel-corner grid of scipy's zoom with order=0, as the peers do.
+    Nearest neighbors on the pixel-corner grid of scipy's zoom with order=0, as the peers do.
     """
     prediction = data.predict(model, rows).cpu().numpy()
     return resize_slices(prediction, (shape[1], shape[2]), order=0)

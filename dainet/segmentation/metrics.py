@@ -63,9 +63,9 @@ def score_volume(
     Returns:
         One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm.
     """
-    predicted, labelled = (ndimage.find_objects(volume, len(class_names)) for volume in (prediction, label))
+    predicted, labeled = (ndimage.find_objects(volume, len(class_names)) for volume in (prediction, label))
     records = []
-    for value, (name, p, y) in enumerate(zip(class_names, predicted, labelled, strict=True), start=1):
+    for value, (name, p, y) in enumerate(zip(class_names, predicted, labeled, strict=True), start=1):
         if p and y:
             box = _joint_box([p, y])
             scores = dict.fromkeys(POLICIES, _scores(prediction[box] == value, label[box] == value, spacing_mm))
@@ -88,18 +88,18 @@ def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
 def _scores(
     prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None
 ) -> tuple[float, float, float]:
-    millimetres = hd95(prediction, label, spacing_mm) if spacing_mm else float("nan")
-    return dice(prediction, label), hd95(prediction, label), millimetres
+    millimeters = hd95(prediction, label, spacing_mm) if spacing_mm else float("nan")
+    return dice(prediction, label), hd95(prediction, label), millimeters
 
 
 def _empty_scores(
-    predicted: bool, labelled: bool, shape: Sequence[int], spacing_mm: Sequence[float] | None, policy: str
+    predicted: bool, labeled: bool, shape: Sequence[int], spacing_mm: Sequence[float] | None, policy: str
 ) -> tuple[float, float, float]:
     """Of a class that at least one of the two volumes does not hold."""
     nan = float("nan")
     if policy == "peer":
         return float(predicted), 0.0, 0.0 if spacing_mm else nan
-    if not predicted and not labelled:
+    if not predicted and not labeled:
         return nan, nan, nan
     return 0.0, _diagonal(shape, (1, 1, 1)), _diagonal(shape, spacing_mm) if spacing_mm else nan
 

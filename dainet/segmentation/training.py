@@ -61,18 +61,18 @@ def train(
     steps = -(-len(rows) // settings.batch_size)
     if settings.sync_batch_norm and collectives.process_count() > 1:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    optimiser = torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=data.device.fused_adam
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: poly_factor(step, settings.epochs * steps))
-    history = _resume(folder, model, optimiser, schedule)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: poly_factor(step, settings.epochs * steps))
+    history = _resume(folder, model, optimizer, schedule)
     if settings.compile:
         model.compile()  # in place: weights and their names stay
     parallel = collectives.parallel(model, data.device)
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
-        loss = train_epoch(parallel, data, rows, settings, optimiser, schedule, seed * 100_003 + epoch)
+        loss = train_epoch(parallel, data, rows, settings, optimizer, schedule, seed * 100_003 + epoch)
         if not np.isfinite(loss):
             raise FloatingPointError(f"epoch {epoch + 1}: the loss is {loss}; lower segmentation.lr or check the data")
         collectives.broadcast_buffers(model)
@@ -80,7 +80,7 @@ def train(
         history.append({"epoch": epoch + 1, "loss": loss, "lr": schedule.get_last_lr()[0], "dsc": dsc})
         log.info("epoch %d/%d  loss %.4f  monitored DSC %.4f", epoch + 1, settings.epochs, loss, dsc)
         if collectives.rank() == 0:
-            _save(folder, model, optimiser, schedule, history)
+            _save(folder, model, optimizer, schedule, history)
     if collectives.rank() == 0:
         _finish(folder, model, settings, history)
 
@@ -123,7 +123,7 @@ def train_epoch(
     data: SliceData,
     rows: np.ndarray,
     settings: SegmentationSettings,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     seed: int,
 ) -> float:
@@ -141,9 +141,9 @@ def train_epoch(
         with data.device.autocast():
             logits = model(image, maps)
         loss = segmentation_loss(logits, label, settings.dice)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         total += loss.detach() * len(batch)
     return total.item() / len(rows)
@@ -180,20 +180,20 @@ def _best(history: list[dict[str, Any]]) -> dict[str, Any]:
     return max(history, key=lambda line: (-np.inf if np.isnan(line["dsc"]) else line["dsc"], -line["epoch"]))
 
 
-def _save(folder: Path, model: nn.Module, optimiser: Any, schedule: Any, history: list[dict[str, Any]]) -> None:
-    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+def _save(folder: Path, model: nn.Module, optimizer: Any, schedule: Any, history: list[dict[str, Any]]) -> None:
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
     if _best(history)["epoch"] == history[-1]["epoch"]:
         (folder / UNFINISHED).mkdir(exist_ok=True)
         write_tensors(model.state_dict(), folder / UNFINISHED / _BEST)
     save_state(state | {"history": history}, folder, len(history))
 
 
-def _resume(folder: Path, model: nn.Module, optimiser: Any, schedule: Any) -> list[dict[str, Any]]:
+def _resume(folder: Path, model: nn.Module, optimizer: Any, schedule: Any) -> list[dict[str, Any]]:
     state = load_state(folder)
     if state is None:
         return []
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
     log.info("goes on after epoch %d", len(state["history"]))
     return state["history"]

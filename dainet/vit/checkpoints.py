@@ -59,7 +59,7 @@ def load_dino_head(weights: str, network: Literal["teacher", "student"]) -> dict
 
 
 def load_dino_center(weights: str) -> Tensor | None:
-    """The teacher's centre [1, K] in a full DINO checkpoint (main_dino.py:278-287); None for every other source."""
+    """The teacher's center [1, K] in a full DINO checkpoint (main_dino.py:278-287); None for every other source."""
     content = _full_checkpoint(weights)
     return None if content is None else _named_tensors(content.get("dino_loss", {}), Path(weights)).get("center")
 

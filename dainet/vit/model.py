@@ -24,7 +24,7 @@ __all__ = [
     "DinoViT",
     "input_size",
     "load_vit",
-    "randomised",
+    "randomized",
     "save_vit",
     "set_fused_attention",
     "to_vit_input",
@@ -41,7 +41,7 @@ _VIT_S16 = {"img_size": 224, "patch_size": 16, "embed_dim": 384, "depth": 12, "n
 class DinoViT(VisionTransformer):
     """A ViT without classification head whose position embedding follows DINO's formula at every input size.
 
-    `vit(images)` maps [B, 3, H, W] (H and W multiples of `patch`, ImageNet-normalised) to the normalised CLS
+    `vit(images)` maps [B, 3, H, W] (H and W multiples of `patch`, ImageNet-normalized) to the normalized CLS
     embedding [B, D]. Layer norms use eps 1e-6 (facebookresearch/dino vision_transformer.py:243-247).
 
     Args:
@@ -128,8 +128,8 @@ def set_fused_attention(module: nn.Module, fused: bool) -> None:
             layer.fused_attn = fused  # type: ignore[assignment]
 
 
-def randomised(vit: DinoViT, seed: int) -> DinoViT:
-    """The same architecture with timm's random initialisation, on the same device; the global generator stays as is."""
+def randomized(vit: DinoViT, seed: int) -> DinoViT:
+    """The same architecture with timm's random initialization, on the same device; the global generator stays as is."""
     device = next(vit.parameters()).device
     return _seeded(vit.architecture, seed).to(device)
 
@@ -146,7 +146,7 @@ def input_size(vit: DinoViT, requested_px: int) -> int:
 
 
 def to_vit_input(images: Tensor, size: int) -> Tensor:
-    """Grey images [B, 1, H, W] of about [0, 1] -> [B, 3, size, size] float32, normalised with ImageNet mean and std.
+    """Gray images [B, 1, H, W] of about [0, 1] -> [B, 3, size, size] float32, normalized with ImageNet mean and std.
 
     Bilinear where the size differs; three equal channels.
     """

@@ -13,12 +13,12 @@ import torch
 from timm.layers import set_fused_attn, use_fused_attn
 from torch import Tensor, nn
 
-from dainet.attention.maps import cls_attention, network_maps, normalise_maps, resize_maps, token_maps
+from dainet.attention.maps import cls_attention, network_maps, normalize_maps, resize_maps, token_maps
 from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.device import Device, choose_device
 from dainet.settings import AttentionSettings, Settings, VitSettings
-from dainet.vit.model import DinoViT, randomised, to_vit_input
+from dainet.vit.model import DinoViT, randomized, to_vit_input
 
 CPU = choose_device("cpu")
 FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True, 16)
@@ -27,7 +27,7 @@ FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True,
 def tiny_vit(**changes: Any) -> DinoViT:
     """Weights and tokens large enough that attention is far from uniform."""
     base = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 3}
-    vit = randomised(DinoViT(**(base | changes)), seed=0)
+    vit = randomized(DinoViT(**(base | changes)), seed=0)
     with torch.no_grad():
         for name, parameter in vit.named_parameters():
             if name.endswith("_token"):
@@ -114,11 +114,11 @@ def test_nearest_repeats_tokens_over_their_patch() -> None:
 def test_minmax_and_tokens() -> None:
     maps = torch.rand(2, 3, 4, 4) / 16
     maps[0, 1] = 0.25  # constant
-    scaled = normalise_maps(maps, "minmax", tokens=16)
+    scaled = normalize_maps(maps, "minmax", tokens=16)
     assert torch.equal(scaled[0, 1], torch.zeros(4, 4))
     varied = scaled.flatten(0, 1)[[0, 2, 3, 4, 5]].flatten(1)
     assert torch.equal(varied.amin(1), torch.zeros(5)) and torch.equal(varied.amax(1), torch.ones(5))
-    torch.testing.assert_close(normalise_maps(maps, "tokens", tokens=16), maps * 16)
+    torch.testing.assert_close(normalize_maps(maps, "tokens", tokens=16), maps * 16)
 
 
 @pytest.mark.parametrize("resize", ["nearest-bilinear", "bilinear"])

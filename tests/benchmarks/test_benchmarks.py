@@ -18,7 +18,7 @@ from dainet.data.preprocessing import resize_slices
 from dainet.vit.model import DinoViT
 
 
-def test_ratio_and_limit_come_from_neighbouring_runs(monkeypatch):
+def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch):
     clock = {"ours": iter([1.0, 2.0, 4.0]), "peer": iter([3.0, 8.0, 8.0]), "limit": iter([0.1, 0.1, 0.1])}
     monkeypatch.setattr(timing, "seconds", lambda work: next(clock[work()]))
     works = [lambda name=name: name for name in clock]

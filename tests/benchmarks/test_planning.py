@@ -60,17 +60,17 @@ def test_peak_memory_is_what_torch_tracks(bfloat16):
         model, tracker = build("dual-0110", classes=4, width=SMALL.width), MemTracker()
         image, maps = (torch.rand(SMALL.batch_size, channels, 32, 32) for channels in (1, 6))
         label = torch.zeros(SMALL.batch_size, 32, 32, dtype=torch.long)
-        optimiser = torch.optim.Adam(model.parameters(), fused=True)
-        tracker.track_external(model, optimiser, image, maps, label)
+        optimizer = torch.optim.Adam(model.parameters(), fused=True)
+        tracker.track_external(model, optimizer, image, maps, label)
         with tracker:
             for _ in range(2):
                 tracker.reset_mod_stats()
                 with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                     logits = model(image, maps)
                 loss = segmentation_loss(logits, label)
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                optimiser.step()
+                optimizer.step()
                 del logits, loss
     tracked = tracker.get_tracker_snapshot("peak")[torch.device("cpu")]["Total"]
     assert training_step("dual-0110", 4, SMALL, bfloat16).peak_bytes == tracked

@@ -23,7 +23,7 @@ def test_the_last_two_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
-def test_a_damaged_one_is_recognised_and_the_one_before_is_used(tmp_path, caplog, damage):
+def test_a_damaged_one_is_recognized_and_the_one_before_is_used(tmp_path, caplog, damage):
     for epoch in (1, 2):
         save_state({"weight": torch.arange(1000.0) * epoch}, tmp_path, epoch)
     path = tmp_path / UNFINISHED / "epoch_00002.pt"

@@ -13,7 +13,7 @@ from dainet import pipeline
 from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
 from dainet.cache.store import UNFINISHED, run_stage
 from dainet.cache.verify import verify_folder
-from dainet.reporting.artefacts import save_figure, save_table
+from dainet.reporting.artifacts import save_figure, save_table
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_a_patient_in_two_splits(tmp_path, runs):
     assert left_in(runs) == []
 
 
-def test_no_path_leaks_into_records_and_a_moved_source_is_recognised(tmp_path):
+def test_no_path_leaks_into_records_and_a_moved_source_is_recognized(tmp_path):
     raw_acdc(tmp_path / "data")
     first = run_prepared(settings(tmp_path / "data"), 32).result
     records = [path.read_bytes() for path in first.path.rglob("*") if path.is_file()]

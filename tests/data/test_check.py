@@ -107,7 +107,7 @@ def test_a_copy_of_transunet(tmp_path):
     assert report.normalisation == "window" and report.split == "carved" and report.problems == ()
     assert any("liver" in sentence.lower() for sentence in report.label_evidence)
     assert (report.cases["lowest"] >= -125).all() and set(report.cases["spacing_mm"]) == {"unknown"}
-    assert "the format stores no voxel spacing: no distance in millimetres can be computed" in report.suspicions
+    assert "the format stores no voxel spacing: no distance in millimeters can be computed" in report.suspicions
     assert not any("windowed" in line for line in report.suspicions)  # as this format always is
     assert "labels: liver" in report_text(report).lower()
 

@@ -134,7 +134,7 @@ DESCRIPTIONS = {
     "no UTF-8, a long file": b'{"labels": "' + b"x" * 5000 + b'\xff"}',
     "nested too deep": b"[" * 100_000,
     "a channel of many words": b'{"labels": {"a": 0, "b": 1}, "channel_names": {"0": "' + b"x " * 5000 + b'", "1": 2}}',
-    "a colour of many words": b'{"labels": {"a": 0, "b": 1}, "colours": {"b": "' + b"x " * 5000 + b'"}}',
+    "a color of many words": b'{"labels": {"a": 0, "b": 1}, "colors": {"b": "' + b"x " * 5000 + b'"}}',
 }
 
 

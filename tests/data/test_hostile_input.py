@@ -257,7 +257,7 @@ OVERRIDES = {
     "a seed below 0": ("segmentation.seeds=[-1]", "setting segmentation.seeds.0: .*greater than or equal to 0"),
     "a seed that no generator takes": ("dino.seed=9" + "0" * 20, "setting dino.seed"),
     "no seed": ("segmentation.seeds=[]", "setting segmentation.seeds: .*at least 1 item"),
-    "a setting of a setting": ("profile.colour=1", "setting profile: found 'tour', expected settings as name: value"),
+    "a setting of a setting": ("profile.color=1", "setting profile: found 'tour', expected settings as name: value"),
     "a list for a name": ("data.dataset=[acdc]", "setting data.dataset"),
     "several lines": ("a\nb=1", "setting a b: Extra inputs"),
 }

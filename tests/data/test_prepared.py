@@ -7,7 +7,7 @@ import pytest
 
 from dainet.data.check import check_source
 from dainet.data.prepared import run_prepared
-from dainet.data.preprocessing import normalise, resize_slices
+from dainet.data.preprocessing import normalize, resize_slices
 from dainet.data.sources import source_folder
 from dainet.data.splits import choose_patients, spread
 from dainet.data.volume import DataError, fullest_slice
@@ -25,7 +25,7 @@ def test_prepared_store(h5_source):
     np.testing.assert_array_equal(label, discs(201)[1])  # untouched
     assert spacing_mm is None
     row = prepared.rows("test")[0]
-    expected = resize_slices(normalise(discs(201)[0], "minmax"), (32, 32), order=3)[0]
+    expected = resize_slices(normalize(discs(201)[0], "minmax"), (32, 32), order=3)[0]
     np.testing.assert_allclose(prepared.images[row], expected, atol=1e-3)  # float16
     np.testing.assert_array_equal(prepared.labels[row], resize_slices(discs(201)[1], (32, 32), order=0)[0])
 
@@ -78,9 +78,9 @@ def test_data_without_a_split_are_spread_70_10_20():
 
 
 @pytest.mark.parametrize("mode", ["minmax", "percentile", "zscore"])
-def test_normalisations(mode):
+def test_normalizations(mode):
     image = np.random.default_rng(0).gamma(2, 50, (4, 20, 20))
-    scaled = normalise(image, mode)
+    scaled = normalize(image, mode)
     if mode == "zscore":
         assert (scaled.mean(), scaled.std()) == (pytest.approx(0, abs=1e-9), pytest.approx(1))
     else:
@@ -91,7 +91,7 @@ def test_normalisations(mode):
 
 def test_the_window_is_transunets():
     hounsfield = np.array([-1000.0, -125, 75, 275, 3000])
-    np.testing.assert_allclose(normalise(hounsfield, "window"), (np.clip(hounsfield, -125, 275) + 125) / 400)
+    np.testing.assert_allclose(normalize(hounsfield, "window"), (np.clip(hounsfield, -125, 275) + 125) / 400)
 
 
 def test_a_window_needs_hounsfield_units(h5_source):

@@ -45,7 +45,7 @@ def network(out_dim: int = 11, seed: int = 0) -> DinoNetwork:
 
 
 def authors_loss(student: Tensor, teacher: Tensor, center: Tensor, tau_s: float, tau_t: float) -> tuple[Tensor, Tensor]:
-    """Loss and next centre as in
+    """Loss and next center as in
     https://github.com/facebookresearch/dino/blob/7c446df5b9f45747937fb0d72314eb9f7b66930a/main_dino.py#L363-L416
     """
     student_views, teacher_views = list(student / tau_s), list(functional.softmax((teacher - center) / tau_t, dim=-1))
@@ -71,7 +71,7 @@ def test_loss_and_center_are_the_authors(views: int, batch: int, out_dim: int) -
 
 
 def test_loss_is_lightlys_over_several_steps() -> None:
-    """lightly takes lists of views, a temperature per call, and moves its centre inside forward."""
+    """lightly takes lists of views, a temperature per call, and moves its center inside forward."""
     theirs = DINOLoss(output_dim=17, student_temp=0.1, center_momentum=0.8)
     center = torch.zeros(17)
     for step in range(4):
@@ -82,7 +82,7 @@ def test_loss_is_lightlys_over_several_steps() -> None:
         torch.testing.assert_close(center, theirs.center.flatten())
 
 
-def test_two_views_without_centring_are_equations_1_and_2() -> None:
+def test_two_views_without_centering_are_equations_1_and_2() -> None:
     student, teacher = logits(2, 3, 5).double(), logits(2, 3, 5, seed=1).double()
     expected = []
     for image in range(3):
@@ -188,9 +188,9 @@ def test_only_matrices_decay() -> None:
     model = network()
     decayed, plain = ({id(p) for p in group["params"]} for group in parameter_groups(model))  # type: ignore[attr-defined]
     for name, parameter in model.named_parameters():
-        unregularised = name.endswith(".bias") or len(parameter.shape) == 1  # the authors' rule
-        assert (id(parameter) in plain) == (unregularised and parameter.requires_grad)
-        assert (id(parameter) in decayed) == (not unregularised and parameter.requires_grad)
+        unregularized = name.endswith(".bias") or len(parameter.shape) == 1  # the authors' rule
+        assert (id(parameter) in plain) == (unregularized and parameter.requires_grad)
+        assert (id(parameter) in decayed) == (not unregularized and parameter.requires_grad)
 
 
 def test_each_gradient_is_clipped_by_itself() -> None:

@@ -36,6 +36,6 @@ def test_epochs_differ_in_blocks_and_rows():
     assert {row // 4 for row in first[:16]} != {row // 4 for row in second[:16]}
 
 
-def test_neighbours_are_rarely_read_one_after_the_other():
+def test_neighbors_are_rarely_read_one_after_the_other():
     rows = order(10_000, block=256, window=1024)
     assert sum(later - earlier == 1 for earlier, later in pairwise(rows)) < 50

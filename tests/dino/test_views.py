@@ -86,7 +86,7 @@ def test_boxes_follow_torchvisions_rule(scale: tuple[float, float]) -> None:
     torch.testing.assert_close(ours.std(0), theirs.float().std(0), atol=0.8, rtol=0)
 
 
-def test_boxes_fall_back_to_the_centre() -> None:
+def test_boxes_fall_back_to_the_center() -> None:
     boxes = random_boxes(2, (60, 20), (2.0, 3.0), generator())
     assert [box.tolist() for box in boxes] == [[17, 17], [0, 0], [27, 27], [20, 20]]  # aspect ratio 3/4
 

@@ -170,8 +170,8 @@ def drive(page, explorer: Explorer) -> None:
         ("Attention", controls.source, "random weights"),
         ("Patient", controls.patient, "patient019 (valid)"),
         ("Phase", controls.phase, "ES"),
-        ("Colours", controls.palette, "colour-blind safe"),
-        ("Maps in", controls.colour_map, "cividis"),
+        ("Colors", controls.palette, "color-blind safe"),
+        ("Maps in", controls.color_map, "cividis"),
     ):
         page.get_by_label(label, exact=True).select_option(option)
         control.label = option
@@ -309,7 +309,7 @@ FINISHED = """
 CONTRAST = """
 selector => [...document.querySelectorAll(selector)].filter(e => e.textContent.trim()).map(element => {
   const rgb = text => text.match(/[\\d.]+/g).map(Number);
-  const luminance = colour => colour.slice(0, 3).map(v => v / 255)
+  const luminance = color => color.slice(0, 3).map(v => v / 255)
     .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   let behind = element;

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from dainet.lessons.regenerate import normalised
+from dainet.lessons.regenerate import normalized
 from tests.helpers.samples import tiny_overrides, write_h5_source
 
 CELLS = """
@@ -27,7 +27,7 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "pyproject.toml").touch()
     parameters = nbformat.v4.new_code_cell("PROFILE = 'tour'\nOVERRIDES = {}", metadata={"tags": ["parameters"]})
     notebook = nbformat.v4.new_notebook(cells=[parameters, nbformat.v4.new_code_cell(CELLS)])
-    nbformat.write(normalised(notebook), tmp_path / "notebooks" / "01_endless.ipynb")
+    nbformat.write(normalized(notebook), tmp_path / "notebooks" / "01_endless.ipynb")
     return tmp_path
 
 

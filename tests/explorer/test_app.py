@@ -214,12 +214,12 @@ def test_a_transformer_with_other_heads_gets_as_many_buttons(settings, tmp_path)
 
 def test_looks_change_pictures_and_nothing_else(explorer):
     scores, pictures = explorer.scores, [html.value for html in explorer.view.pictures]
-    explorer.controls.palette.value = "colour-blind safe"
+    explorer.controls.palette.value = "color-blind safe"
     assert [a == b.value for a, b in zip(pictures, explorer.view.pictures, strict=True)] == [True, *[False] * 3, True]
     explorer.controls.opacity.value = 0
     assert explorer.view.pictures[1].value.split('"')[1] == explorer.view.pictures[0].value.split('"')[1]  # same PNG
     maps = [html.value for html in explorer.view.maps]
-    explorer.controls.colour_map.value = "gray"
+    explorer.controls.color_map.value = "gray"
     assert all(a != b.value for a, b in zip(maps, explorer.view.maps, strict=True)) and explorer.scores == scores
 
 

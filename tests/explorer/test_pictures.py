@@ -11,11 +11,11 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from dainet.explorer.drawing import network_drawing, score_table
-from dainet.explorer.pictures import ERROR_COLOURS, colour_blind_safe, figure_html, map_picture, slice_pictures
+from dainet.explorer.pictures import ERROR_COLORS, color_blind_safe, figure_html, map_picture, slice_pictures
 from dainet.explorer.predictor import Choice
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
-COLOURS = ["red", "blue"]
+COLORS = ["red", "blue"]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def arrays():
 
 
 def test_five_pictures_of_one_slice(arrays):
-    pictures = slice_pictures(*arrays, COLOURS, opacity=1.0)
+    pictures = slice_pictures(*arrays, COLORS, opacity=1.0)
     assert list(pictures) == ["Slice", "Ground truth", "Prediction", "Outlines", "Errors"]
     factor = 6  # 48 px become 288
     assert all(
@@ -42,34 +42,34 @@ def test_five_pictures_of_one_slice(arrays):
 
 
 def test_without_prediction_only_slice_and_truth(arrays):
-    assert list(slice_pictures(arrays[0], arrays[1], None, COLOURS, 0.5)) == ["Slice", "Ground truth"]
+    assert list(slice_pictures(arrays[0], arrays[1], None, COLORS, 0.5)) == ["Slice", "Ground truth"]
 
 
 def test_no_opacity_shows_the_slice(arrays):
-    pictures = slice_pictures(*arrays, COLOURS, opacity=0.0)
+    pictures = slice_pictures(*arrays, COLORS, opacity=0.0)
     assert np.array_equal(pictures["Slice"], pictures["Prediction"])
 
 
 @pytest.mark.parametrize(("where", "kind"), [((15, 10), "missed"), ((15, 30), "added"), ((20, 20), "other")])
 def test_errors_by_kind(arrays, where, kind):
-    pictures = slice_pictures(*arrays, COLOURS, opacity=0.5)
+    pictures = slice_pictures(*arrays, COLORS, opacity=0.5)
     row, column = (6 * i + 3 for i in where)
-    expected = 0.8 * np.array(to_rgb(ERROR_COLOURS[kind])) + 0.2 * pictures["Slice"][row, column]
+    expected = 0.8 * np.array(to_rgb(ERROR_COLORS[kind])) + 0.2 * pictures["Slice"][row, column]
     assert pictures["Errors"][row, column] == pytest.approx(expected)
     right = pictures["Errors"] == pictures["Slice"]
     assert right.all(axis=-1).sum() == (48 * 48 - 41) * 36  # 20 missed, 20 added, 1 other
 
 
 def test_outlines_are_edges_of_both(arrays):
-    outlines = slice_pictures(*arrays, COLOURS, opacity=0.5)["Outlines"]
+    outlines = slice_pictures(*arrays, COLORS, opacity=0.5)["Outlines"]
     row = outlines[15 * 6]
     assert (row[60] == 1).all() and tuple(row[66]) == RED  # white: the truth begins at column 10, the prediction at 11
     assert row[20 * 6] == pytest.approx(
-        slice_pictures(*arrays, COLOURS, 0.5)["Slice"][15 * 6, 20 * 6]
+        slice_pictures(*arrays, COLORS, 0.5)["Slice"][15 * 6, 20 * 6]
     )  # inside: neither
 
 
-def test_a_map_without_contrast_is_one_colour():
+def test_a_map_without_contrast_is_one_color():
     picture = map_picture(np.full((4, 4), 0.3, np.float32), "viridis")
     assert picture.shape == (4, 4, 3) and np.ptp(picture.reshape(-1, 3), axis=0).max() == 0
 
@@ -88,10 +88,10 @@ def test_pictures_survive_the_way_into_html_and_have_words():
     assert "nothing yet" in figure_html(None, "", "nothing yet") and "<img" not in figure_html(None, "", "nothing yet")
 
 
-def test_eight_organs_get_eight_colours_and_none_of_them_grey():
-    colours = colour_blind_safe(8)
-    assert len(set(colours)) == 8 and all(len(set(to_rgb(colour))) > 1 for colour in colours)
-    assert len(colour_blind_safe(20)) == 20
+def test_eight_organs_get_eight_colors_and_none_of_them_gray():
+    colors = color_blind_safe(8)
+    assert len(set(colors)) == 8 and all(len(set(to_rgb(color))) > 1 for color in colors)
+    assert len(color_blind_safe(20)) == 20
 
 
 ON, HEADS = (True,) * 4, (True,) * 6

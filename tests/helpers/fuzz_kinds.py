@@ -92,7 +92,7 @@ def write_info(folder: Path) -> Sequence[Path]:
 
 
 def write_description(folder: Path) -> Sequence[Path]:
-    nnunet(folder, names=("a",), colours={"core": "#aa0000"})
+    nnunet(folder, names=("a",), colors={"core": "#aa0000"})
     return [folder / "dataset.json"]
 
 

@@ -155,8 +155,8 @@ def attention(device: Device, rules: GpuRules) -> None:
     with torch.inference_mode(), device.autocast():
         tokens = token_maps(vit, to_vit_input(images, size))
     for resize in ("nearest-bilinear", "bilinear"):
-        for normalisation in ("minmax", "tokens"):
-            settings = AttentionSettings(resize=resize, normalisation=normalisation)
+        for normalization in ("minmax", "tokens"):
+            settings = AttentionSettings(resize=resize, normalisation=normalization)
             assert _on_gpu(network_maps(tokens, 64, settings, size))
     assert "number" not in rules.waits
 
@@ -179,7 +179,7 @@ def _dino_state(device: Device) -> TrainingState:
         state = starting_state(_DINO, "tour", choose_device("cpu"))
     for network in (state.student, state.teacher):
         set_fused_attention(network.to(device.torch_device), device.fused_attention)
-    state.optimiser = torch.optim.AdamW(formulas.parameter_groups(state.student), lr=_DINO.lr, fused=device.fused_adam)
+    state.optimizer = torch.optim.AdamW(formulas.parameter_groups(state.student), lr=_DINO.lr, fused=device.fused_adam)
     state.center = state.center.to(device.torch_device)
     return state
 
@@ -204,7 +204,7 @@ def dino_steps(device: Device, rules: GpuRules) -> None:
     rules.waits.clear()
     for epoch in (0, 1):
         assert _on_gpu(train_step(state, _DINO, batch, device, epoch, _NOW))
-    moments = [value for values in state.optimiser.state.values() for value in values.values()]
+    moments = [value for values in state.optimizer.state.values() for value in values.values()]
     assert moments and all(_on_gpu(value) for value in (*moments, state.center))
     assert rules.waits == []
 
@@ -215,10 +215,10 @@ def training_epochs(device: Device, rules: GpuRules) -> None:
     settings = SegmentationSettings(batch_size=4, width=4)
     for name in ("unet", "single", "dual-0000", "dual-1111"):
         model = network(name, data)
-        optimiser = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=device.fused_adam)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=device.fused_adam)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
         rules.waits.clear()
-        train_epoch(model, data, np.arange(10), settings, optimiser, schedule, seed=0)
+        train_epoch(model, data, np.arange(10), settings, optimizer, schedule, seed=0)
         assert all(_on_gpu(parameter.grad) for parameter in model.parameters() if parameter.grad is not None)
         assert rules.waits == ["copy to the GPU", "number"]  # the order of the slices, the loss
 

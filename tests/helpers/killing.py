@@ -22,7 +22,7 @@ import torch
 
 from dainet import pipeline
 from dainet.cache.folders import runs_folder
-from dainet.reporting.artefacts import output_folder, save_table
+from dainet.reporting.artifacts import output_folder, save_table
 from dainet.reporting.tables import policies
 from dainet.settings import Settings, load_settings
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dainet.lessons.exercises import check
-from dainet.lessons.regenerate import normalised
+from dainet.lessons.regenerate import normalized
 from dainet.lessons.reproduce import NotebookFailed, find_notebooks, reproduce
 
 PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
@@ -28,12 +28,12 @@ def write(root, name, source, parameters=PARAMETERS):
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(source),
     ]
-    nbformat.write(normalised(nbformat.v4.new_notebook(cells=cells)), root / "notebooks" / name)
+    nbformat.write(normalized(nbformat.v4.new_notebook(cells=cells)), root / "notebooks" / name)
 
 
 SAVES = """
 from matplotlib.figure import Figure
-from dainet.reporting.artefacts import save_figure
+from dainet.reporting.artifacts import save_figure
 from dainet.lessons.exercises import start
 save_figure(Figure(), "figure<b>", start(PROFILE, OVERRIDES), {})
 """
@@ -76,7 +76,7 @@ def test_choosing_notebooks(repository):
         find_notebooks(["07"])
 
 
-def test_normalising_joins_prints_and_shrinks_images():
+def test_normalizing_joins_prints_and_shrinks_images():
     buffer = BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 1), np.uint8)
     Image.fromarray(np.repeat(noise, 3, axis=2)).save(buffer, "PNG")
@@ -84,7 +84,7 @@ def test_normalising_joins_prints_and_shrinks_images():
     cell = nbformat.v4.new_code_cell("1")
     cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
     cell.outputs.append(nbformat.v4.new_output("display_data", {"image/png": picture}))
-    text, image = normalised(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
+    text, image = normalized(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
     assert text.text == "a\nb\n"
     small = image.data["image/png"]
     assert len(small) < 0.6 * len(picture)
@@ -92,10 +92,10 @@ def test_normalising_joins_prints_and_shrinks_images():
     assert np.abs(pixels.astype(int) - noise[..., 0]).max() <= 8
 
 
-def test_normalising_drops_what_changes_without_meaning():
+def test_normalizing_drops_what_changes_without_meaning():
     cell = nbformat.v4.new_code_cell("1", metadata={"execution": {"started": "now"}, "tags": ["keep"]})
     cell.outputs = [nbformat.v4.new_output("display_data", {"text/plain": "x"}, metadata={"needs": "light"})]
-    notebook = normalised(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}}))
+    notebook = normalized(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}}))
     assert notebook.cells[0].id == "cell-00" and notebook.cells[0].metadata == {"tags": ["keep"]}
     assert "widgets" not in notebook.metadata and notebook.cells[0].outputs[0].metadata == {}
     nbformat.validate(notebook)

@@ -104,10 +104,10 @@ def test_an_epoch_sees_the_same_batches(tiny, data, tmp_path):
 
     def epoch():
         model = without_batch_norm("dual-1111")
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
         parallel = collectives.parallel(model, FLOAT32)
-        loss = training.train_epoch(parallel, data, np.arange(17), settings, optimiser, schedule, seed=3)
+        loss = training.train_epoch(parallel, data, np.arange(17), settings, optimizer, schedule, seed=3)
         return loss, torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
     loss, parameters = epoch()

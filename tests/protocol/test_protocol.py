@@ -32,9 +32,9 @@ def test_table_1_has_fifteen_rows_and_eight_organs():
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
-def test_every_class_has_a_colour_of_its_own(dataset):
+def test_every_class_has_a_color_of_its_own(dataset):
     classes = CLASSES[dataset]
-    assert len(set(classes.colours)) == len(classes.names)
+    assert len(set(classes.colors)) == len(classes.names)
 
 
 def test_the_papers_test_patients():

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from dainet.protocol import CLASSES
 from dainet.reporting import charts, figures
 
-NAMES, PALETTE = CLASSES["acdc"].names, CLASSES["acdc"].colours
+NAMES, PALETTE = CLASSES["acdc"].names, CLASSES["acdc"].colors
 random = np.random.default_rng(0)
 
 
@@ -100,7 +100,7 @@ def history(epochs):
     return pd.DataFrame({"epoch": epoch, "loss": 1 / epoch, "dsc": 1 - 1 / epoch})
 
 
-def test_training_curves_give_a_model_one_colour():
+def test_training_curves_give_a_model_one_color():
     histories = {("unet", 0): history(40), ("unet", 1): history(40), ("dual-1111", 0): history(3)}
     figure = draw(charts.training_curves(histories))
     assert [panel.get_ylabel() for panel in figure.axes] == ["Training loss", "Monitored DSC"]
@@ -130,7 +130,7 @@ def head_scores(missing=()):
 
 
 @pytest.mark.parametrize(("metric", "limits", "first"), [("auroc", (0, 1), "0.20"), ("iou", (0, 0.25), "0.10")])
-def test_head_scores_share_one_colour_scale(metric, limits, first):
+def test_head_scores_share_one_color_scale(metric, limits, first):
     figure = draw(charts.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
     assert titles(figure) == ["random", "tuned"]
     left, right, _ = figure.axes
@@ -183,16 +183,16 @@ ONE = {"unet": LABELS[:1]}
     [
         (lambda: figures.attention_figure(IMAGES, LABELS, MAPS, NAMES, PALETTE), "2 images, 2 labels, 3 maps"),
         (lambda: figures.attention_figure(IMAGES[:0], LABELS[:0], MAPS[:0], NAMES, PALETTE), "at least one sample"),
-        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS[:2], NAMES[:2], PALETTE), "2 class names and 3 colours"),
+        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS[:2], NAMES[:2], PALETTE), "2 class names and 3 colors"),
         (lambda: bare(IMAGES, LABELS, ONE), "1 unet"),
         (
             lambda: figures.qualitative_figure(IMAGES[:1], LABELS[:1], ONE, NAMES, PALETTE, "a", {"single": [1.0]}),
             r"scores for \['single'\], predictions of \['unet'\]",
         ),
         (lambda: figures.slice_montage(IMAGES, LABELS, NAMES, PALETTE, ["a"]), "1 titles"),
-        (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3 has no colour"),
+        (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3 has no color"),
         (lambda: figures.label_overlay(IMAGES[0], LABELS[0, 1:], PALETTE), "resize one of them"),
-        (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3 has no colour: got 2 colours"),
+        (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3 has no color: got 2 colors"),
         (lambda: charts.head_score_figure({"a": head_scores()}, "dice"), "expected auroc or iou"),
         (lambda: charts.score_distribution(cases(("peer", "strict"))), "count twice"),
     ],

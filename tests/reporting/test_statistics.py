@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dainet.reporting.statistics import paired_differences, summarise
+from dainet.reporting.statistics import paired_differences, summarize
 from tests.helpers.samples import scores
 
 
 def test_summary_is_mean_over_cases_then_classes_then_seeds():
-    summary = summarise(scores(seeds=(0, 1))).set_index("class")
+    summary = summarize(scores(seeds=(0, 1))).set_index("class")
     assert summary.loc["RV", "dsc"] == pytest.approx(100 * (0.85 + 0.83) / 2)
     assert summary.loc["mean", "dsc"] == pytest.approx(100 * (0.75 + 0.73) / 2)
     assert summary.loc["mean", "dsc_std"] == pytest.approx(2 / math.sqrt(2))
@@ -18,7 +18,7 @@ def test_summary_is_mean_over_cases_then_classes_then_seeds():
 
 
 def test_a_single_seed_has_no_spread():
-    assert summarise(scores())["dsc_std"].isna().all()
+    assert summarize(scores())["dsc_std"].isna().all()
 
 
 def two_networks(shift):

@@ -5,7 +5,7 @@ import pytest
 
 from dainet.data.prepared import run_prepared
 from dainet.protocol import CLASSES, published_table
-from dainet.reporting.artefacts import output_folder, public_settings, save_table
+from dainet.reporting.artifacts import output_folder, public_settings, save_table
 from dainet.reporting.tables import compare, policies, protocol_notes
 from dainet.settings import load_settings
 from tests.helpers.samples import scores

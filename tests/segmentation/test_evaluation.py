@@ -15,7 +15,7 @@ CLASSES = ("RV", "Myo", "LV")
 
 
 class Thresholds(torch.nn.Module):
-    """Reads the class off the grey value, as the fixture's images allow."""
+    """Reads the class off the gray value, as the fixture's images allow."""
 
     def forward(self, image, maps):
         edges = torch.tensor([0.15, 0.4, 0.65])

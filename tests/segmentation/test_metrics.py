@@ -9,9 +9,9 @@ from monai.metrics import DiceMetric
 from dainet.segmentation.metrics import dice, hd95, score_volume
 
 
-def sphere(centre, radius=6, shape=(20, 40, 40)):
+def sphere(center, radius=6, shape=(20, 40, 40)):
     grid = np.stack(np.mgrid[tuple(slice(n) for n in shape)])
-    return ((grid - np.array(centre).reshape(3, 1, 1, 1)) ** 2).sum(0) <= radius**2
+    return ((grid - np.array(center).reshape(3, 1, 1, 1)) ** 2).sum(0) <= radius**2
 
 
 def by_class(records, policy):
@@ -68,7 +68,7 @@ def test_empty_masks_under_both_policies(prediction, label, strict, peer):
         assert math.isnan(found["hd95_mm"])  # never guessed without a spacing
 
 
-def test_a_missed_organ_is_penalised_in_millimetres_too():
+def test_a_missed_organ_is_penalized_in_millimeters_too():
     label = np.ones((3, 4, 4), np.uint8)
     found = by_class(score_volume(np.zeros_like(label), label, ["organ"], (10, 2, 2)), "strict")
     assert found["hd95_mm"] == pytest.approx(math.sqrt(20**2 + 6**2 + 6**2))

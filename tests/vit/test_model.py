@@ -25,7 +25,7 @@ from dainet.vit.model import (
     DinoViT,
     input_size,
     load_vit,
-    randomised,
+    randomized,
     save_vit,
     to_vit_input,
 )
@@ -35,7 +35,7 @@ WEIGHTS_FOLDER = Path(str(files("dainet.vit") / "weights"))
 
 
 def tiny_vit(seed: int = 0, **changes: Any) -> DinoViT:
-    return randomised(DinoViT(**(TINY | changes)), seed)
+    return randomized(DinoViT(**(TINY | changes)), seed)
 
 
 def dino_position_embedding(pos_embed: Tensor, height: int, width: int, patch: int) -> Tensor:
@@ -229,7 +229,7 @@ def test_hub_weights_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> N
 def test_random_weights_are_seeded_and_leave_the_generator_alone() -> None:
     vit = tiny_vit()
     state = torch.get_rng_state()
-    first, second, other = randomised(vit, 7), randomised(vit, 7), randomised(vit, 8)
+    first, second, other = randomized(vit, 7), randomized(vit, 7), randomized(vit, 8)
     assert torch.equal(torch.get_rng_state(), state)
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
     assert not torch.equal(first.pos_embed, other.pos_embed)

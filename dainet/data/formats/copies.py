@@ -90,7 +90,7 @@ def read_transunet_volume(case: Case) -> Volume:
     # Copies that were resized by cubic interpolation overshoot a little (-0.10 to 1.16 were reported).
     if low < -0.5 or high > 1.5:
         raise DataError(
-            f"{case}: grey values from {low:.4g} to {high:.4g}; expected 0 to 1, TransUNet's window of -125 to 275 HU; "
+            f"{case}: gray values from {low:.4g} to {high:.4g}; expected 0 to 1, TransUNet's window of -125 to 275 HU; "
             "this copy was scaled in another way"
         )
     return Volume(volume.image.astype(np.float32) * _WINDOW_HU + _LOW_HU, volume.label)

@@ -103,14 +103,14 @@ def check_order(order: str, measurements: Sequence[pd.DataFrame]) -> list[str]:
     Raises:
         DataError: no such order, or the labels contradict it.
     """
-    in_favour, against = _judge(order, measurements)
+    in_favor, against = _judge(order, measurements)
     broken = {name: len(_judge(name, measurements)[1]) for name in ORDERS}
     impossible = _numbers(order, _seen(measurements))[0] < 0
-    if impossible or min(broken.values()) < len(against) or len(in_favour) < len(against):
+    if impossible or min(broken.values()) < len(against) or len(in_favor) < len(against):
         agreeing = " and ".join(name for name in ORDERS if not broken[name]) or "none of the known orders"
         found = f"data.label_order={order} contradicts the labels: {_short(against)}"
         raise DataError(f"{found}; the labels agree with {agreeing}")
-    return in_favour + [f"unusual: {sentence}" for sentence in against]
+    return in_favor + [f"unusual: {sentence}" for sentence in against]
 
 
 _RIGHT, _LEFT = "Kidney (R)", "Kidney (L)"

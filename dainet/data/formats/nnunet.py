@@ -18,13 +18,13 @@ from dainet.protocol import Classes
 
 __all__ = ["DatasetDescription", "find_nnunet_cases", "read_description", "read_nnunet_volume"]
 
-# Of classes without a colour in dataset.json; by Okabe and Ito, told apart by colour-blind eyes, then lighter ones.
+# Of classes without a color in dataset.json; by Okabe and Ito, told apart by color-blind eyes, then lighter ones.
 _PALETTE = ("#d55e00", "#009e73", "#0072b2", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00", "#999999")
 
 
 @dataclass(frozen=True)
 class DatasetDescription:
-    """What dataset.json says: the classes, and whether the grey values are Hounsfield units."""
+    """What dataset.json says: the classes, and whether the gray values are Hounsfield units."""
 
     classes: Classes
     is_ct: bool
@@ -72,7 +72,7 @@ def read_nnunet_volume(case: Case) -> Volume:
 def read_description(path: Path) -> DatasetDescription:
     """Read dataset.json, of nnU-Net v2 ("labels": {"liver": 1}) or v1 ("labels": {"1": "liver"}).
 
-    An entry "colours": {"liver": "#aa0000"}, which nnU-Net does not know, gives classes their colours.
+    An entry "colors" (or "colours"): {"liver": "#aa0000"}, which nnU-Net does not know, gives classes their colors.
 
     Raises:
         DataError: the file is no JSON object, its labels are not 0, 1, 2 ..., or it names several channels.
@@ -81,7 +81,8 @@ def read_description(path: Path) -> DatasetDescription:
         content = json.loads(path.read_text(encoding="utf-8"))
         labels, channels = content["labels"], content.get("channel_names") or content.get("modality") or {}
         names = _label_names(labels)
-        colours = [content.get("colours", {}).get(name, _PALETTE[i % len(_PALETTE)]) for i, name in enumerate(names)]
+        given = content.get("colors", content.get("colours", {}))
+        colors = [given.get(name, _PALETTE[i % len(_PALETTE)]) for i, name in enumerate(names)]
         channel = " ".join(map(str, channels.values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         found = shorten(f"{type(error).__name__}: {reason(error, path)}", 300)
@@ -93,10 +94,10 @@ def read_description(path: Path) -> DatasetDescription:
         raise DataError(
             f"{path.name}: the channels {shorten(channel, 200)}; the kit takes one, make a data set of one channel"
         )
-    wrong = [colour for colour in colours if not is_color_like(colour)]
+    wrong = [color for color in colors if not is_color_like(color)]
     if wrong:
-        raise DataError(f"{path.name}: {shorten(repr(wrong[0]), 80)} is no colour; write it as #rrggbb")
-    return DatasetDescription(Classes(names, tuple(map(to_hex, colours))), channel.upper() == "CT")
+        raise DataError(f"{path.name}: {shorten(repr(wrong[0]), 80)} is no color; write it as #rrggbb")
+    return DatasetDescription(Classes(names, tuple(map(to_hex, colors))), channel.upper() == "CT")
 
 
 def _label_names(labels: dict[str, Any]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from dainet.data.phantoms.cardiac_anatomy import Table
 
 __all__ = ["ABDOMEN_NUMBERS", "AbdomenPatient", "make_abdomen", "write_abdomen_phantoms"]
 
-ABDOMEN_NUMBERS: tuple[int, ...] = (*range(1, 11), *range(21, 41))  # BTCV's labelled cases
+ABDOMEN_NUMBERS: tuple[int, ...] = (*range(1, 11), *range(21, 41))  # BTCV's labeled cases
 NO_GALLBLADDER = (3, 25)  # removed, as in many real patients
 FULL_SIZE = 512  # px; rows and columns of a clinical slice
 THICKEST_MM = 20.0  # so that small pictures still show an organ on several slices
@@ -49,9 +49,9 @@ class AbdomenPatient:
 
 @dataclass(frozen=True)
 class _Scan:
-    """Sampling of one volume and the grey levels of its tissues."""
+    """Sampling of one volume and the gray levels of its tissues."""
 
-    levels_mm: Table  # [D] slice centres in body coordinates
+    levels_mm: Table  # [D] slice centers in body coordinates
     rows_mm: Table  # [H]
     columns_mm: Table  # [W]
     spacing_mm: tuple[float, float, float]
@@ -95,7 +95,7 @@ def _sample_scan(abdomen: Abdomen, size: int, rng: np.random.Generator) -> _Scan
     top = abdomen.dome_mm + float(rng.uniform(5, 30))
     levels = top - thick * np.arange(round(extent / thick))[::-1]
     pixel = round(view / size, 4)
-    centres = (np.arange(size) - (size - 1) / 2) * pixel
+    centers = (np.arange(size) - (size - 1) / 2) * pixel
     spread = np.clip(rng.normal(size=len(TISSUES)), -2, 2)
     tissues = {
         name: (mean + deviation * float(z), grain)
@@ -104,8 +104,8 @@ def _sample_scan(abdomen: Abdomen, size: int, rng: np.random.Generator) -> _Scan
     shift = rng.uniform(-4, 4, 2)
     return _Scan(
         levels.astype(np.float32),
-        (centres + shift[0]).astype(np.float32),
-        (centres + shift[1]).astype(np.float32),
+        (centers + shift[0]).astype(np.float32),
+        (centers + shift[1]).astype(np.float32),
         (thick, pixel, pixel),
         tissues,
         float(rng.uniform(*NOISE_HU)),
@@ -132,7 +132,7 @@ def _draw_plane(abdomen: Abdomen, scan: _Scan, level_mm: float) -> tuple[Table, 
     return canvas, label
 
 
-def _grey(scan: _Scan, tissue: str, texture: Table) -> Table:
+def _gray(scan: _Scan, tissue: str, texture: Table) -> Table:
     mean, grain = scan.tissues[tissue]
     return mean + grain * texture
 
@@ -160,7 +160,7 @@ def _draw_trunk(abdomen: Abdomen, scan: _Scan, plane: Plane) -> Table:
         (wall, "fat"),
         (lung, "lung"),
     ):
-        canvas = _paint(canvas, distance, _grey(scan, tissue, texture), scan)
+        canvas = _paint(canvas, distance, _gray(scan, tissue, texture), scan)
     return canvas
 
 
@@ -178,14 +178,14 @@ def _draw_organ(canvas: Table, label: NDArray[np.uint8], organ: Organ, scan: _Sc
     if traits.within:
         distance = np.where(label[window] == traits.within, distance, np.inf)
     if traits.fat_mm:
-        part = _paint(part, fat, _grey(scan, "fat", texture), scan)
+        part = _paint(part, fat, _gray(scan, "fat", texture), scan)
         label[window][fat < 0] = 0
     for depth, tissue in traits.layers:
-        part = _paint(part, distance + depth, _grey(scan, tissue, texture), scan)
+        part = _paint(part, distance + depth, _gray(scan, tissue, texture), scan)
     behind = plane.rows_mm[window[0], None] - organ.gas_mm
     if behind.size and behind[0] < 0:
         gas = np.maximum(distance + traits.layers[-1][0], behind)
-        part = _paint(part, gas, _grey(scan, "gas", texture), scan)
+        part = _paint(part, gas, _gray(scan, "gas", texture), scan)
     canvas[window] = part
     label[window][distance < 0] = traits.label
 

@@ -26,7 +26,7 @@ class Organ:
 
     traits: Structure
     gas_mm: float
-    segments: Table  # [S, 2, 6] pairs of neighbouring beads
+    segments: Table  # [S, 2, 6] pairs of neighboring beads
     low_mm: Table  # [S, 3] corners of a box around each segment that holds its fat, too, wherever the warp moves it
     high_mm: Table
 

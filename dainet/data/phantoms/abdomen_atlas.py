@@ -1,6 +1,6 @@
 """The abdomen of the average patient: organs as chains of beads, and the Hounsfield units of tissues.
 
-Body coordinates are millimetres: x to the patient's left, y to the back, z to the head; the origin is the middle of the
+Body coordinates are millimeters: x to the patient's left, y to the back, z to the head; the origin is the middle of the
 abdominal cavity at the level of the first lumbar disc. All sizes are adult sizes chosen by us; no real image is used.
 """
 

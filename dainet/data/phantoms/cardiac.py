@@ -1,7 +1,7 @@
 """A cardiac cine-MR phantom data set in the raw folder layout of ACDC, drawn from a seed.
 
 It contains no real data. Each patient depends on (seed, number) only; see `phantom_anatomy` for the shapes and
-`phantom_image` and `phantom_scanner` for the grey levels.
+`phantom_image` and `phantom_scanner` for the gray levels.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SWAPPED_EVERY = 15  # every 15th patient has its end-systolic frame first, as AC
 BREATH_MM = 1.6  # mm; standard deviation of the shift between slices, each taken in its own breath-hold
 OBSERVER_MM = 0.6  # mm; standard deviation of the drawn contour around the true one, in the plane
 OBSERVER_DEPTH = 0.15  # of the slice spacing; the same along the axis: which plane the observer takes for the base
-FULL_SCALE = (250.0, 900.0)  # scanner units of grey level 1
+FULL_SCALE = (250.0, 900.0)  # scanner units of gray level 1
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Grid:
 
     spacing_mm: tuple[float, float, float]
     shape: tuple[int, int, int]
-    depths_mm: Table  # [D] of the slice centres
+    depths_mm: Table  # [D] of the slice centers
     shifts_mm: Table  # [D, 2] of the heart in each slice, x and y
     x_mm: Table  # [H, W] body coordinates
     y_mm: Table
@@ -129,7 +129,7 @@ def _sample_grid(heart: Heart, rng: np.random.Generator) -> _Grid:
 def _draw_phases(
     heart: Heart, scene: Scene, scanner: Scanner, grid: _Grid, scale: float, rng: np.random.Generator
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """Draw the chest once, then the heart into it at end-diastole and end-systole; `scale` is grey level 1."""
+    """Draw the chest once, then the heart into it at end-diastole and end-systole; `scale` is gray level 1."""
     rough = texture(rng, grid.shape, (0.5, 6, 6))
     fine = texture(rng, grid.shape, (0.3, 1.3, 1.3))
     levels = np.clip(grid.depths_mm / heart.length_mm, 0, 1)
@@ -157,7 +157,7 @@ def _draw_slice(
     textures: tuple[Table, Table],
     rng: np.random.Generator,
 ) -> tuple[Table, NDArray[np.uint8]]:
-    """Average the planes of one thick slice [H, W] and label its centre plane as an observer would."""
+    """Average the planes of one thick slice [H, W] and label its center plane as an observer would."""
     x, y = grid.x_mm - grid.shifts_mm[index, 0], grid.y_mm - grid.shifts_mm[index, 1]
     turn = grid.turn_rad
     x, y = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x

@@ -1,6 +1,6 @@
 """Shape of a beating heart in short-axis planes: closed contours as radius tables over the angle, per pathology group.
 
-Heart coordinates are millimetres with the left-ventricular axis at the origin, x to the right and y down as on the
+Heart coordinates are millimeters with the left-ventricular axis at the origin, x to the right and y down as on the
 screen, the right ventricle to the left (angle pi), and `depth` from the mitral plane at end-diastole towards the apex.
 """
 
@@ -34,7 +34,7 @@ GROUPS = ("NOR", "DCM", "HCM", "MINF", "RV")
 ANGLES: Table = np.linspace(-np.pi, np.pi, 720, endpoint=False, dtype=np.float32)  # rad; 0.5 degrees: 0.3 mm at 40 mm
 
 APEX_WALL = 0.75  # wall at the apex over wall at mid level: the apex is the thinnest part
-MYOCARDIUM_GROWTH = 1.15  # labelled wall volume at end-systole over end-diastole: trabeculae are compacted into it
+MYOCARDIUM_GROWTH = 1.15  # labeled wall volume at end-systole over end-diastole: trabeculae are compacted into it
 RV_LENGTH = 0.9  # right over left ventricular length: the right ventricle ends before the apex
 MIN_LABEL_MM = 2.0  # mean radius below which an observer would not draw a structure
 
@@ -97,18 +97,18 @@ class Heart:
 
 @dataclass(frozen=True)
 class Contours:
-    """A heart cut by one plane: radius tables in millimetres around the origin, the RV's around `rv_centre_mm`."""
+    """A heart cut by one plane: radius tables in millimeters around the origin, the RV's around `rv_center_mm`."""
 
     endo: Table
     epi: Table
     rv: Table
-    rv_centre_mm: tuple[float, float]
+    rv_center_mm: tuple[float, float]
     level: float  # 0 mitral plane, 1 tip of the cavity; negative in the atria
 
 
-def angular_bump(centre_rad: float, half_width_rad: float) -> Table:
-    """Smooth window over ANGLES: 1 at the centre, 0 beyond the half width."""
-    gap = np.abs((ANGLES - centre_rad + np.pi) % (2 * np.pi) - np.pi) / half_width_rad
+def angular_bump(center_rad: float, half_width_rad: float) -> Table:
+    """Smooth window over ANGLES: 1 at the center, 0 beyond the half width."""
+    gap = np.abs((ANGLES - center_rad + np.pi) % (2 * np.pi) - np.pi) / half_width_rad
     return np.where(gap < 1, np.cos(np.pi / 2 * gap) ** 2, 0).astype(np.float32)
 
 
@@ -174,8 +174,8 @@ def cut_heart(heart: Heart, depth_mm: float, systole: float) -> Contours:
     mitral_mm = systole * heart.shortening * heart.length_mm
     level = (depth_mm - mitral_mm) / (heart.length_mm - mitral_mm)
     endo, epi = _cut_left(heart, level, systole)
-    rv, centre_mm = _cut_right(heart, level, systole, epi)
-    return Contours(endo, epi, rv, centre_mm, level)
+    rv, center_mm = _cut_right(heart, level, systole, epi)
+    return Contours(endo, epi, rv, center_mm, level)
 
 
 def _profile(level: float) -> float:
@@ -199,17 +199,17 @@ def _cut_left(heart: Heart, level: float, systole: float) -> tuple[Table, Table]
 
 
 def _cut_right(heart: Heart, level: float, systole: float, epi: Table) -> tuple[Table, tuple[float, float]]:
-    """Free-wall table of the right ventricle around its own centre, which lies on the septum."""
+    """Free-wall table of the right ventricle around its own center, which lies on the septum."""
     squeeze = 1 - systole * (1 - heart.rv_contraction)
     size = _profile(max(level, 0) / RV_LENGTH) if level >= 0 else 0.0
     angle = np.pi + heart.rv_twist_rad * (0.5 - level)  # up, towards the outflow tract, at the base
     septum_mm = float(epi[int((angle + np.pi) / (2 * np.pi) * len(ANGLES)) % len(ANGLES)])
-    centre_mm = (0.85 * septum_mm * np.cos(angle), 0.85 * septum_mm * np.sin(angle))
+    center_mm = (0.85 * septum_mm * np.cos(angle), 0.85 * septum_mm * np.sin(angle))
     reach_mm = (0.15 * septum_mm + heart.rv_reach_mm * squeeze) * size
     span_mm = heart.rv_span_mm * (1 - systole * (1 - heart.rv_contraction**0.6)) * size * (1.1 - 0.2 * level)
     along = ANGLES - angle
     ellipse = reach_mm * span_mm / np.sqrt((span_mm * np.cos(along)) ** 2 + (reach_mm * np.sin(along)) ** 2 + 1e-6)
-    return (ellipse * heart.rv_outline).astype(np.float32), (float(centre_mm[0]), float(centre_mm[1]))
+    return (ellipse * heart.rv_outline).astype(np.float32), (float(center_mm[0]), float(center_mm[1]))
 
 
 def at_angle(table: Table, x_mm: Table, y_mm: Table) -> Table:
@@ -219,7 +219,7 @@ def at_angle(table: Table, x_mm: Table, y_mm: Table) -> Table:
 
 
 def distance_to(table: Table, x_mm: Table, y_mm: Table) -> Table:
-    """Radial distance of points [...] from a contour around the origin in millimetres, negative inside."""
+    """Radial distance of points [...] from a contour around the origin in millimeters, negative inside."""
     return np.hypot(x_mm, y_mm) - at_angle(table, x_mm, y_mm)
 
 
@@ -227,7 +227,7 @@ def label_plane(contours: Contours, x_mm: Table, y_mm: Table) -> NDArray[np.uint
     """Label points [H, W]: 0 background, 1 RV cavity, 2 myocardium, 3 LV cavity (papillary muscles included)."""
     label = np.zeros(x_mm.shape, np.uint8)
     if contours.rv.mean() > MIN_LABEL_MM:
-        rv_x, rv_y = contours.rv_centre_mm
+        rv_x, rv_y = contours.rv_center_mm
         label[distance_to(contours.rv, x_mm - rv_x, y_mm - rv_y) < 0] = 1
     if contours.epi.mean() > MIN_LABEL_MM:
         label[distance_to(contours.epi, x_mm, y_mm) < 0] = 2

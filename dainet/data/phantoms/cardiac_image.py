@@ -1,4 +1,4 @@
-"""Grey levels of a phantom slice: the chest around the heart, and the heart itself."""
+"""Gray levels of a phantom slice: the chest around the heart, and the heart itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AORTA_MM = 11.0  # mm; radius of the descending aorta
 
 @dataclass(frozen=True)
 class Scene:
-    """Tissue grey levels (1 is the brightest fat near the coil) and the geometry of one patient's chest."""
+    """Tissue gray levels (1 is the brightest fat near the coil) and the geometry of one patient's chest."""
 
     blood: float
     rv_blood: float
@@ -42,17 +42,17 @@ class Scene:
     lung: float
     liver: float
     stomach: float
-    chest: Table  # mm; inside of the chest wall over the angle, around `chest_centre_mm`
-    chest_centre_mm: tuple[float, float]  # from the heart, x right and y down
+    chest: Table  # mm; inside of the chest wall over the angle, around `chest_center_mm`
+    chest_center_mm: tuple[float, float]  # from the heart, x right and y down
     fat_mm: Table  # thickness of the subcutaneous fat around the chest
-    organs: Table  # [6] greys of what lies below the diaphragm
+    organs: Table  # [6] grays of what lies below the diaphragm
     diaphragm_mm: float  # height of the diaphragm under the heart
     diaphragm_curve: tuple[float, float]  # slope, and curvature per mm
-    stomach_mm: tuple[float, float, float]  # centre x, y, radius
-    aorta_mm: tuple[float, float]  # centre
+    stomach_mm: tuple[float, float, float]  # center x, y, radius
+    aorta_mm: tuple[float, float]  # center
     epicardial_fat_mm: Table  # thickness around the heart
     papillary: tuple[tuple[float, float, float], ...]  # angle in rad, relative distance from the axis, radius in mm
-    trabeculae_mm: Table  # muscle that reaches into the cavity and is labelled as blood
+    trabeculae_mm: Table  # muscle that reaches into the cavity and is labeled as blood
 
 
 def sample_scene(rng: np.random.Generator) -> Scene:
@@ -71,7 +71,7 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         liver=myocardium * float(rng.uniform(0.75, 1.15)),
         stomach=float(rng.choice([0.08, myocardium, blood])) * float(rng.uniform(0.8, 1.1)),
         chest=float(rng.uniform(148, 160)) * (1 + random_ripple(rng, range(2, 5), 0.025)),
-        chest_centre_mm=(float(rng.uniform(52, 64)), float(rng.uniform(45, 65))),
+        chest_center_mm=(float(rng.uniform(52, 64)), float(rng.uniform(45, 65))),
         fat_mm=np.maximum(fat_mm, 4).astype(np.float32),
         organs=(blood * rng.permutation([0.12, 0.3, 0.42, 0.5, 0.85, 1.1])).astype(np.float32),
         diaphragm_mm=float(rng.uniform(30, 44)),
@@ -103,9 +103,9 @@ def _outline(canvas: Table, distance_mm: Table, strength: float, width_mm: float
     return canvas * (1 - strength * np.exp(-((distance_mm / width_mm) ** 2)))
 
 
-def _disc(x_mm: Table, y_mm: Table, centre_mm: tuple[float, float], radius_mm: float) -> Table:
-    """Distance to a circle in millimetres, negative inside."""
-    return np.hypot(x_mm - centre_mm[0], y_mm - centre_mm[1]) - radius_mm
+def _disc(x_mm: Table, y_mm: Table, center_mm: tuple[float, float], radius_mm: float) -> Table:
+    """Distance to a circle in millimeters, negative inside."""
+    return np.hypot(x_mm - center_mm[0], y_mm - center_mm[1]) - radius_mm
 
 
 def draw_chest(scene: Scene, x_mm: Table, y_mm: Table, level: float, rough: Table, fine: Table) -> Table:
@@ -118,10 +118,10 @@ def draw_chest(scene: Scene, x_mm: Table, y_mm: Table, level: float, rough: Tabl
         rough, fine: [H, W] random fields of unit deviation, coarse and fine grained.
 
     Returns:
-        [H, W] grey levels, 0 in air.
+        [H, W] gray levels, 0 in air.
     """
-    centre_x, centre_y = scene.chest_centre_mm
-    skin_x, skin_y = x_mm - centre_x - 10 * level, y_mm - centre_y - 8 * level
+    center_x, center_y = scene.chest_center_mm
+    skin_x, skin_y = x_mm - center_x - 10 * level, y_mm - center_y - 8 * level
     cavity = distance_to(scene.chest, skin_x, skin_y)
     skin = cavity - CHEST_WALL_MM - at_angle(scene.fat_mm, skin_x, skin_y)
     ribs = soften(0.5 + 2 * np.cos(17 * np.arctan2(skin_y, skin_x) + rough))
@@ -140,13 +140,13 @@ def draw_chest(scene: Scene, x_mm: Table, y_mm: Table, level: float, rough: Tabl
 def _draw_abdomen(
     canvas: Table, scene: Scene, x_mm: Table, y_mm: Table, cavity: Table, rough: Table, fine: Table
 ) -> Table:
-    """Add liver, stomach and bowel below the diaphragm; their greys come close to the myocardium's."""
+    """Add liver, stomach and bowel below the diaphragm; their grays come close to the myocardium's."""
     slope, curve = scene.diaphragm_curve
     top = scene.diaphragm_mm + slope * x_mm + curve * x_mm**2 + rough
     below = np.maximum(top - y_mm, cavity)
     step = np.linspace(-1.5, 1.5, 6)  # bands of the rough field become organs, with steep borders
-    grey = np.interp(rough + 0.08 * fine, np.repeat(step, 2) + np.tile([-0.22, 0.22], 6), np.repeat(scene.organs, 2))
-    canvas = _paint(canvas, below, grey * (1 + 0.1 * fine))
+    gray = np.interp(rough + 0.08 * fine, np.repeat(step, 2) + np.tile([-0.22, 0.22], 6), np.repeat(scene.organs, 2))
+    canvas = _paint(canvas, below, gray * (1 + 0.1 * fine))
     liver_edge = np.maximum(below, 0.9 * (x_mm - 18) + 0.5 * (y_mm - 60) + 4 * rough)
     hepatic = soften((fine - 1.6) * 2) * 0.25 * scene.blood
     canvas = _paint(canvas, liver_edge, scene.liver * (1 + 0.05 * rough) + hepatic, 2.0)
@@ -175,7 +175,7 @@ def draw_heart(
     """Draw one plane of the heart over the chest; above the mitral plane these are atria and great vessels.
 
     Args:
-        canvas: [H, W] grey levels of the chest.
+        canvas: [H, W] gray levels of the chest.
         scene: from `sample_scene`.
         cut: contours of this plane.
         x_mm, y_mm: [H, W] heart coordinates of the pixels.
@@ -184,7 +184,7 @@ def draw_heart(
     """
     if cut.level < 0:
         return _draw_atria(canvas, scene, x_mm, y_mm, rough)
-    right = distance_to(cut.rv, x_mm - cut.rv_centre_mm[0], y_mm - cut.rv_centre_mm[1])
+    right = distance_to(cut.rv, x_mm - cut.rv_center_mm[0], y_mm - cut.rv_center_mm[1])
     left = distance_to(cut.epi, x_mm, y_mm)
     sac = np.minimum(left, right - RV_WALL_MM) - at_angle(scene.epicardial_fat_mm, x_mm, y_mm)
     if cut.epi.mean() > 1:
@@ -219,21 +219,21 @@ def _draw_left(
     reach = float(soften((cut.level - 0.15) / 0.15) * soften((0.9 - cut.level) / 0.2))
     for angle, place, radius in scene.papillary:
         away = place * float(cut.endo.mean())
-        centre = (away * np.cos(angle), away * np.sin(angle))
+        center = (away * np.cos(angle), away * np.sin(angle))
         size = min(radius * reach * (1 + 0.15 * systole), 0.4 * float(cut.endo.mean()))
         if size > 1:
-            canvas = _paint(canvas, _disc(x_mm, y_mm, centre, size) + 1.2 * rough, scene.myocardium * 1.05, 2.0)
+            canvas = _paint(canvas, _disc(x_mm, y_mm, center, size) + 1.2 * rough, scene.myocardium * 1.05, 2.0)
     return canvas
 
 
 def _draw_atria(canvas: Table, scene: Scene, x_mm: Table, y_mm: Table, rough: Table) -> Table:
-    """Add left atrium, right atrium, outflow tract and aortic root: bright, thin-walled and unlabelled."""
+    """Add left atrium, right atrium, outflow tract and aortic root: bright, thin-walled and unlabeled."""
     right = np.minimum(_disc(x_mm, y_mm, (-40, 8), 25), _disc(x_mm, y_mm, (-26, -24), 17)) + 2.5 * rough
     left = _disc(x_mm, 1.2 * y_mm, (7, 8), 26) - 2.5 * rough
     aorta = _disc(x_mm, y_mm, (-8, -14), 13.5) + 0.8 * rough
     around = np.minimum(np.minimum(right, left), aorta) - at_angle(scene.epicardial_fat_mm, x_mm, y_mm)
     canvas = _outline(_paint(canvas, around - 2, scene.fat * (0.6 + 0.15 * rough), 3.0), around - 2, 0.5)
-    for edge, grey in ((right, scene.rv_blood), (left, 0.9 * scene.blood), (aorta, scene.blood)):
+    for edge, gray in ((right, scene.rv_blood), (left, 0.9 * scene.blood), (aorta, scene.blood)):
         canvas = _paint(canvas, edge - 1.8, scene.myocardium, 2.5)
-        canvas = _paint(canvas, edge, grey * (0.95 + 0.13 * rough), 2.5)
+        canvas = _paint(canvas, edge, gray * (0.95 + 0.13 * rough), 2.5)
     return canvas

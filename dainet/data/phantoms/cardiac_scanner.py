@@ -1,4 +1,4 @@
-"""What a bSSFP scan does to the ideal grey levels of a phantom: coil, off-resonance bands, ghost, blur and noise."""
+"""What a bSSFP scan does to the ideal gray levels of a phantom: coil, off-resonance bands, ghost, blur and noise."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Scanner", "acquire", "sample_scanner"]
 
 @dataclass(frozen=True)
 class Scanner:
-    """What one scan does to the ideal grey levels."""
+    """What one scan does to the ideal gray levels."""
 
     blur_px: float  # standard deviation of the point spread
-    noise: float  # standard deviation per channel, in units of the grey level
+    noise: float  # standard deviation per channel, in units of the gray level
     coil: tuple[float, float, float]  # strength, and direction of the brightest side
     band: tuple[float, float, float]  # bSSFP off-resonance: phase in rad, gradients in rad per mm
 
@@ -36,7 +36,7 @@ def acquire(image: Table, scanner: Scanner, x_mm: Table, y_mm: Table, rng: np.ra
     """Scan the slices: coil sensitivity, off-resonance bands, a faint breathing ghost, point spread and Rician noise.
 
     Args:
-        image: [D, H, W] ideal grey levels.
+        image: [D, H, W] ideal gray levels.
         scanner: from `sample_scanner`.
         x_mm, y_mm: [H, W] heart coordinates of the pixels.
         rng: noise source.

@@ -69,7 +69,7 @@ DAMAGED_COPY = {
     "30000^3 voxels": (H5, giant, f"{UNREADABLE} .*header claims .* GB of voxels, found a file of"),
     "no slices": (H5, h5(image=VOLUME[:0], label=VOLUME[:0]), "expected two equal shapes"),
     "one plane": (H5, h5(image=PLANE, label=PLANE), "expected two equal shapes"),
-    "NaN": (H5, h5(image=VOLUME * np.nan, label=VOLUME * 0), "found NaN or infinite grey values"),
+    "NaN": (H5, h5(image=VOLUME * np.nan, label=VOLUME * 0), "found NaN or infinite gray values"),
     "other h5 slice": (H5_SLICE, h5(image=PLANE[1:], label=PLANE[1:]), r"image \(39, 36\).*expected .*\(40, 36\)"),
     "missing h5 slice": (H5_SLICE, Path.unlink, "patient001 frame 1: slice 3 is missing, the last one is 11"),
     "damaged zip": (NPZ, first_half, f"{UNREADABLE} .*fetch it again"),

@@ -109,9 +109,9 @@ DAMAGED_NIFTI = {
     "4-D": (image_with(lambda array: np.stack([array] * 2, axis=3)), r"has the shape \(.*, 2\); expected three axes"),
     "2-D": (image_with(lambda array: array[:, :, 0]), r"has the shape \(\d+, \d+\); expected three axes"),
     "no slices": (image_with(lambda array: array[:, :, :0]), r"has the shape \(.*, 0\); expected three axes"),
-    "NaN": (image_with(one_voxel(np.nan)), "found NaN or infinite grey values; repair"),
-    "infinity": (image_with(one_voxel(np.inf)), "found NaN or infinite grey values; repair"),
-    "infinite in float32": (image_with(one_voxel(1e300)), "found NaN or infinite grey values; repair"),
+    "NaN": (image_with(one_voxel(np.nan)), "found NaN or infinite gray values; repair"),
+    "infinity": (image_with(one_voxel(np.inf)), "found NaN or infinite gray values; repair"),
+    "infinite in float32": (image_with(one_voxel(1e300)), "found NaN or infinite gray values; repair"),
     "constant": (image_with(np.ones_like), "every voxel is 1.0; the image is empty, fetch it again"),
     "complex numbers": (image_with(lambda array: array.astype(np.complex64)), "type complex64.*expected numbers"),
     "interpolated labels": (

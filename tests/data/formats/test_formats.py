@@ -141,10 +141,10 @@ def test_wrongly_scaled_copies_are_refused(tmp_path):
 
 
 def test_nnunet_brings_its_own_classes(tmp_path):
-    nnunet(tmp_path, colours={"ring": "#00ff00"})
+    nnunet(tmp_path, colors={"ring": "#00ff00"})
     data = source(tmp_path, "custom")
     assert ids(data) == ["a", "b", "c"] and data.classes.names == ("core", "ring", "rim")
-    assert data.classes.colours[1] == "#00ff00" and len(set(data.classes.colours)) == 3 and not data.is_ct
+    assert data.classes.colors[1] == "#00ff00" and len(set(data.classes.colors)) == 3 and not data.is_ct
 
 
 def test_nnunet_of_the_first_version(tmp_path):
@@ -159,7 +159,7 @@ def test_nnunet_of_the_first_version(tmp_path):
         ({"labels": {"background": 0, "a": 2}}, "whole numbers"),
         ({"labels": {"background": 0, "whole": [1, 2], "part": 2}}, "dataset.json"),
         ({"channel_names": {"0": "T1", "1": "T2"}}, "T1 T2; the kit takes one"),
-        ({"colours": {"core": "redish"}}, "'redish' is no colour"),
+        ({"colors": {"core": "redish"}}, "'redish' is no color"),
         ({"labels": 3}, "dataset.json"),
     ],
 )
@@ -181,7 +181,7 @@ def test_two_forms_of_one_data_set_are_refused(h5_source):
         source(h5_source)
 
 
-def test_btcvs_unlabelled_test_images_are_left_alone(tmp_path):
+def test_btcvs_unlabeled_test_images_are_left_alone(tmp_path):
     write_abdomen_phantoms(tmp_path, 1, size=48)
     save_nifti(tmp_path / "img" / "img0061.nii.gz", discs(0)[0])
     assert ids(source(tmp_path, "synapse")) == ["case0001"]

@@ -18,7 +18,7 @@ SCHEMES = {
 CLASS_OF_BTCV = {8: 1, 4: 2, 3: 3, 2: 4, 6: 5, 11: 6, 1: 7, 7: 8}
 LIVER, PANCREAS = 6, 11
 
-# BTCV label: centre and radii in mm along z (towards the head), y (towards the back), x (towards the patient's left).
+# BTCV label: center and radii in mm along z (towards the head), y (towards the back), x (towards the patient's left).
 ORGANS = {
     6: ((150, 130, 90), (75, 75, 65)),  # liver, 1500 ml
     7: ((150, 90, 200), (60, 40, 38)),  # stomach, 380 ml
@@ -51,8 +51,8 @@ def ellipsoids(seed):
     random = np.random.default_rng(seed)
     axes = [edge * np.arange(n) for edge, n in zip((5, 4, 4), (48, 70, 80), strict=True)]
     masks = {}
-    for btcv, (centre, radii) in ORGANS.items():
-        parts = zip(axes, centre, np.array(radii) * random.uniform(0.9, 1.1, 3), strict=True)
+    for btcv, (center, radii) in ORGANS.items():
+        parts = zip(axes, center, np.array(radii) * random.uniform(0.9, 1.1, 3), strict=True)
         z, y, x = (((axis - middle) / radius) ** 2 for axis, middle, radius in parts)
         masks[btcv] = z[:, None, None] + y[:, None] + x <= 1
     return masks

@@ -1,4 +1,4 @@
-"""The abdominal phantom: layout, determinism, and that organs have the place, size and grey level of their name."""
+"""The abdominal phantom: layout, determinism, and that organs have the place, size and gray level of their name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOLUMES_ML = {
     RIGHT_ADRENAL: (1.5, 13), LEFT_ADRENAL: (1.5, 13),
 }  # fmt: skip
 # HU, medians: the edges hold fat and air
-GREYS_HU = {
+GRAYS_HU = {
     SPLEEN: (90, 140), RIGHT_KIDNEY: (130, 195), LEFT_KIDNEY: (130, 195), GALLBLADDER: (-5, 30), ESOPHAGUS: (10, 80),
     LIVER: (75, 130), STOMACH: (-60, 70), AORTA: (115, 190), CAVA: (95, 165), PORTAL: (80, 170), PANCREAS: (55, 110),
     RIGHT_ADRENAL: (5, 95), LEFT_ADRENAL: (5, 95),
@@ -40,7 +40,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def _centre(patient: AbdomenPatient, label: int) -> tuple[float, float, float]:
+def _center(patient: AbdomenPatient, label: int) -> tuple[float, float, float]:
     """Slice, row and column in the middle of an organ."""
     slices, rows, columns = np.nonzero(patient.label == label)
     return float(slices.mean()), float(rows.mean()), float(columns.mean())
@@ -70,13 +70,13 @@ def test_organs_have_plausible_volumes(patients: list[AbdomenPatient]) -> None:
             assert low < volume_ml < high, (patient.number, label)
 
 
-def test_organs_have_plausible_greys(patients: list[AbdomenPatient]) -> None:
+def test_organs_have_plausible_grays(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
-        for label, (low, high) in GREYS_HU.items():
+        for label, (low, high) in GRAYS_HU.items():
             assert low < np.median(patient.image[patient.label == label]) < high, (patient.number, label)
 
 
-def test_grey_alone_does_not_tell_the_organs(patients: list[AbdomenPatient]) -> None:
+def test_gray_alone_does_not_tell_the_organs(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
         low, high = np.percentile(patient.image[patient.label == LIVER], (10, 90))
         others = ((patient.image > low) & (patient.image < high) & (patient.label != LIVER)).sum()
@@ -85,20 +85,20 @@ def test_grey_alone_does_not_tell_the_organs(patients: list[AbdomenPatient]) -> 
 
 def test_organs_lie_where_a_radiologist_looks_for_them(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
-        centre = {label: _centre(patient, label) for label in VOLUMES_ML}
-        assert centre[LIVER][2] < centre[SPLEEN][2] and centre[CAVA][2] < centre[AORTA][2]
-        assert centre[RIGHT_KIDNEY][2] < centre[LEFT_KIDNEY][2]
-        liver = np.array(centre[LIVER])
-        to_right, to_left = (np.linalg.norm(liver - centre[kidney]) for kidney in (RIGHT_KIDNEY, LEFT_KIDNEY))
+        center = {label: _center(patient, label) for label in VOLUMES_ML}
+        assert center[LIVER][2] < center[SPLEEN][2] and center[CAVA][2] < center[AORTA][2]
+        assert center[RIGHT_KIDNEY][2] < center[LEFT_KIDNEY][2]
+        liver = np.array(center[LIVER])
+        to_right, to_left = (np.linalg.norm(liver - center[kidney]) for kidney in (RIGHT_KIDNEY, LEFT_KIDNEY))
         assert to_right < to_left
-        assert centre[ESOPHAGUS][0] > max(centre[RIGHT_KIDNEY][0], centre[LEFT_KIDNEY][0])
-        assert centre[RIGHT_ADRENAL][0] > centre[RIGHT_KIDNEY][0] and centre[LEFT_ADRENAL][0] > centre[LEFT_KIDNEY][0]
-        assert centre[STOMACH][1] < centre[SPLEEN][1] and centre[PANCREAS][1] < centre[AORTA][1]
+        assert center[ESOPHAGUS][0] > max(center[RIGHT_KIDNEY][0], center[LEFT_KIDNEY][0])
+        assert center[RIGHT_ADRENAL][0] > center[RIGHT_KIDNEY][0] and center[LEFT_ADRENAL][0] > center[LEFT_KIDNEY][0]
+        assert center[STOMACH][1] < center[SPLEEN][1] and center[PANCREAS][1] < center[AORTA][1]
 
 
 def test_spine_lies_behind_the_aorta_and_air_in_front_of_the_stomach(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
-        _, row, column = _centre(patient, AORTA)
+        _, row, column = _center(patient, AORTA)
         near = patient.image[:, :, int(column) - 12 : int(column) + 12]
         assert np.nonzero(near > 350)[1].mean() > row
         stomach = patient.label == STOMACH
