@@ -40,7 +40,7 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
                 lambda data=data: augmented_batch(data, rows, random_transforms(len(rows), generator)),
                 lambda: transunet_batch(files, np.random.default_rng(0)),
                 10,
-                "same transforms in law; ours after resizing (PROTOCOL 1.4)",
+                "same transforms in law; ours after resizing (docs/protocol.md#1.4)",
                 rounds,
                 copy_limit(_smallest_traffic(data, rows, generator)),
             )
@@ -67,7 +67,7 @@ def write_slices(folder: Path, count: int) -> list[Path]:
 
 
 def transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """TransUNet dataset_synapse.py:11-46, written anew from its description (PROTOCOL 1.4)."""
+    """TransUNet dataset_synapse.py:11-46, written anew from its description (docs/protocol.md#1.4)."""
     samples = []
     for file in files:
         with np.load(file) as arrays:

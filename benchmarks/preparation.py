@@ -84,6 +84,6 @@ def _whole(settings: DataSettings, patients: int, folder: Path, rounds: int) -> 
 
 
 def by_scipy(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
-    """[D, H, W] -> [D, *shape], as the peers do it (PROTOCOL 1.4)."""
+    """[D, H, W] -> [D, *shape], as the peers do it (docs/protocol.md#1.4)."""
     factors = [wanted / found for wanted, found in zip(shape, volume.shape[1:], strict=True)]
     return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])

@@ -31,7 +31,7 @@ class _Frozen(BaseModel):
 
 
 class DataSettings(_Frozen):
-    """Which scans, and how they become arrays (paper section 4.1; PROTOCOL 2)."""
+    """Which scans, and how they become arrays (paper section 4.1; docs/protocol.md#2)."""
 
     dataset: Literal["acdc", "synapse", "custom"] = "acdc"
     source: str = "phantom"  # "phantom", or a folder in one of the formats of data/sources.py
@@ -39,10 +39,11 @@ class DataSettings(_Frozen):
     split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
     train_patients: int | tuple[str, ...] | None = None  # a number, spread evenly, or ids; None = all
     # "window" is for Hounsfield units, the others are per volume; "auto": window for CT, minmax for the rest, as the
-    # peers do (PROTOCOL 1.2, 5.12); not given in the paper.
+    # peers do (docs/protocol.md#1.2, #5.12); not given in the paper.
     normalisation: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
     window_hu: tuple[float, float] = (-125, 275)  # TransUNet's, for soft tissue of the abdomen
-    label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"  # of a copy of Synapse; PROTOCOL 1.3
+    # Of a copy of Synapse; docs/protocol.md#1.3.
+    label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"
 
 
 class VitSettings(_Frozen):
@@ -57,7 +58,7 @@ class DinoSettings(_Frozen):
 
     epochs: int = Field(800, ge=0)  # 0 keeps the pre-trained weights
     batch_size: int = Field(64, ge=2)
-    lr: float = Field(1e-4, gt=0)  # peak, as final value: DINO's batch/256 scaling is off (PROTOCOL 5.15)
+    lr: float = Field(1e-4, gt=0)  # peak, as final value: DINO's batch/256 scaling is off (docs/protocol.md#5.15)
     min_lr: float = Field(1e-6, ge=0)
     warmup_epochs: int = Field(10, ge=0)
     weight_decay: float = Field(0.04, ge=0)
@@ -74,7 +75,7 @@ class DinoSettings(_Frozen):
     center_momentum: float = Field(0.9, ge=0, le=1)
     out_dim: int = Field(65536, ge=2)  # K of eq. 1
     norm_last_layer: bool = True
-    global_size: int = Field(256, ge=16, le=4096)  # px of a global view; DINO's code has 224 (PROTOCOL 5.15)
+    global_size: int = Field(256, ge=16, le=4096)  # px of a global view; DINO's code has 224 (docs/protocol.md#5.15)
     global_scale: tuple[float, float] = (0.4, 1.0)  # share of the image's area
     local_crops: int = Field(8, ge=0)
     local_size: int = Field(96, ge=8)  # px of a local view
@@ -83,7 +84,7 @@ class DinoSettings(_Frozen):
 
 
 class AttentionSettings(_Frozen):
-    """From last-block attention to network input (paper section 4.2; PROTOCOL 4.3, 5.17-5.20)."""
+    """From last-block attention to network input (section 4.2; docs/protocol.md#4.3, #5.17, #5.18, #5.19, #5.20)."""
 
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
     control: Literal["none", "constant", "other-patient"] = (
@@ -99,7 +100,7 @@ class SegmentationSettings(_Frozen):
 
     image_size: int = Field(224, ge=16, le=4096)
     width: int = Field(64, ge=1)  # channels of the first level
-    switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # what switch (1) is; PROTOCOL 5.21
+    switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # what switch (1) is; docs/protocol.md#5.21
     epochs: int = Field(300, ge=1)
     patience: int = Field(50, ge=1)  # epochs without a better monitored DSC; not given in the paper
     batch_size: int = Field(16, ge=1)

@@ -55,7 +55,7 @@ def test_settings_are_frozen():
 
 
 def test_published_means_are_consistent_with_their_rows():
-    # PROTOCOL 5.26 and 5.32: the printed means agree to rounding, but for the known slips of one row.
+    # docs/protocol.md#5.26 and #5.32: the printed means agree to rounding, but for the known slips of one row.
     for dataset, name in (("synapse", "table1"), ("acdc", "table2"), ("acdc", "table3")):
         table = published_table(dataset, name)
         names = [name.lower() for name in CLASSES[dataset].names]

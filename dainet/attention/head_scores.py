@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 __all__ = ["best_heads", "head_scores"]
 
-_MASS = 0.6  # share of a map's mass in DINO's masks (visualize_attention.py:186-195; PROTOCOL 4.3)
+_MASS = 0.6  # share of a map's mass in DINO's masks (visualize_attention.py:186-195; docs/protocol.md#4.3)
 
 
 def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_names: Sequence[str]) -> pd.DataFrame:

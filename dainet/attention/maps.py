@@ -42,7 +42,7 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
 
 
 def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
-    """CLS attention to the patches only, on the token grid, not renormalized (PROTOCOL 4.3).
+    """CLS attention to the patches only, on the token grid, not renormalized (docs/protocol.md#4.3).
 
     Args:
         vit: the transformer.
@@ -56,7 +56,7 @@ def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
 
 
 def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bilinear"], vit_size_px: int) -> Tensor:
-    """Token maps [B, h, gh, gw] -> [B, h, size, size] float32 (paper section 4.2; PROTOCOL 5.18).
+    """Token maps [B, h, gh, gw] -> [B, h, size, size] float32 (paper section 4.2; docs/protocol.md#5.18).
 
     Args:
         maps: on the token grid.
@@ -74,7 +74,7 @@ def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bili
 
 
 def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int) -> Tensor:
-    """Bring raw softmax maps [B, h, H, W] to the scale that networks see (PROTOCOL 5.19).
+    """Bring raw softmax maps [B, h, H, W] to the scale that networks see (docs/protocol.md#5.19).
 
     Args:
         maps: values of about 1 / tokens.

@@ -19,7 +19,7 @@ __all__ = ["hash_file", "hash_files", "provenance", "write_record"]
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, code state, processor and device, without user names or paths (STYLE section 7)."""
+    """Versions, code state, processor and device, without user names or paths."""
     from dainet.device import hardware  # torch takes seconds to load, and whoever only waits for a stage needs none
 
     packages = ("torch", "timm", "numpy", "scipy", "medpy", "pandas")

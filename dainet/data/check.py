@@ -165,7 +165,7 @@ def _ring_around(label: np.ndarray, value: int) -> float:
 
 
 def _swapped(cases: pd.DataFrame, dataset: str) -> list[str]:
-    """ACDC's LV lies within the myocardium; M&Ms and others count LV as 1 and RV as 3 (PROTOCOL 2.3)."""
+    """ACDC's LV lies within the myocardium; M&Ms and others count LV as 1 and RV as 3 (docs/protocol.md#2.3)."""
     share = cases["swapped"].mean()
     if dataset != "acdc" or share <= 0.5:
         return []

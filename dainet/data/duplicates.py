@@ -6,7 +6,7 @@ import pandas as pd
 
 __all__ = ["KNOWN_TWINS", "find_twins"]
 
-KNOWN_TWINS = (frozenset({"patient074", "patient076"}),)  # one scan of ACDC, annotated twice (PROTOCOL 5.35)
+KNOWN_TWINS = (frozenset({"patient074", "patient076"}),)  # one scan of ACDC, annotated twice (docs/protocol.md#5.35)
 
 
 def find_twins(volumes: pd.DataFrame) -> tuple[list[str], dict[str, str]]:

@@ -33,9 +33,9 @@ def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-1
 
     Args:
         image: in the scanner's units.
-        mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; PROTOCOL 1.2), "minmax" (of this volume,
-            to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The paper does
-            not say (PROTOCOL 5.12).
+        mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; docs/protocol.md#1.2), "minmax" (of this
+            volume, to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The
+            paper does not say (docs/protocol.md#5.12).
         window_hu: lowest and highest value that counts, for "window".
     """
     if mode == "zscore":
@@ -47,7 +47,7 @@ def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-1
 
 
 def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
-    """Resize [D, H, W] to [D, *shape], every slice as scipy's zoom does it and the peers with it (PROTOCOL 1.4).
+    """Resize [D, H, W] to [D, *shape], every slice as scipy's zoom and the peers do it (docs/protocol.md#1.4).
 
     Zoom is linear and works along rows and columns apart, so a slice costs two small matrix products, and a whole
     volume is resized at once. Cubic (order 3, float32) overshoots the input range a little; labels use order 0, which

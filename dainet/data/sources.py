@@ -130,7 +130,7 @@ def source_folder(settings: DataSettings) -> Path:
 
 
 def open_source(settings: DataSettings) -> Source:
-    """Find the cases of the data set in one of its formats (PROTOCOL 1.2, 2.2, 2.5).
+    """Find the cases of the data set in one of its formats (docs/protocol.md#1.2, #2.2, #2.5).
 
     Raises:
         DataError: nothing is recognized, two formats lie in the folder, so that patients could count twice, or

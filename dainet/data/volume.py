@@ -72,7 +72,7 @@ def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
     Args:
         case: named in every error.
         volume: as a format's reader gives it.
-        label_map: stored label -> class number; any other label is an error (PROTOCOL 6.9).
+        label_map: stored label -> class number; any other label is an error (docs/protocol.md#6.9).
 
     Raises:
         DataError: wrong number of axes, different shapes, nothing inside, NaN or infinity, a constant image, labels

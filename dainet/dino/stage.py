@@ -23,7 +23,7 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
     """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
 
     Leaves `student.safetensors`, `teacher.safetensors` (the paper does not say which one makes the maps; we use the
-    teacher, PROTOCOL 5.17), `head.safetensors` (the teacher's), `history.csv` and `training.json`.
+    teacher, docs/protocol.md#5.17), `head.safetensors` (the teacher's), `history.csv` and `training.json`.
 
     Args:
         settings: the run's settings.

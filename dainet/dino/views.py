@@ -31,7 +31,7 @@ def multi_crop(
 ) -> list[Tensor]:
     """Draw two global and `settings.local_crops` local views of every image, each with its own random numbers.
 
-    Source: DINO's `DataAugmentationDINO` (main_dino.py:419-464) with the crop sizes of `settings` (PROTOCOL 5.15).
+    Source: DINO's `DataAugmentationDINO` (main_dino.py:419-464), crop sizes from `settings` (docs/protocol.md#5.15).
 
     Args:
         images: [B, 1, H, W] in about [0, 1], on any device; overshoot is clipped, as in the authors' 8-bit images.

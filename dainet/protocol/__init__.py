@@ -21,8 +21,8 @@ class Classes:
     colors: tuple[str, ...]
 
 
-# In the order of the paper's tables (PROTOCOL 1.3, 2.3). The colors of Synapse are those of Figure 3 (PROTOCOL 5.31);
-# the paper names none for ACDC, whose classes take the first three.
+# In the order of the paper's tables (docs/protocol.md#1.3, #2.3). The colors of Synapse are those of Figure 3
+# (docs/protocol.md#5.31); the paper names none for ACDC, whose classes take the first three.
 CLASSES = {
     "acdc": Classes(("RV", "Myo", "LV"), ("#e41a1c", "#4daf4a", "#377eb8")),
     "synapse": Classes(
@@ -32,7 +32,7 @@ CLASSES = {
 }
 
 # ACDC: the paper's 70/10/20 (section 4.1). Synapse: the paper's 18/12 with three of the 18 kept for validation, every
-# sixth of the sorted ids from the third on, because nobody published a validation list (PROTOCOL 1.1, 5.5).
+# sixth of the sorted ids from the third on, because nobody published a validation list (docs/protocol.md#1.1, #5.5).
 DEFAULT_SPLIT = {"acdc": "mtunet", "synapse": "carved"}
 
 # The networks that stand side by side in the comparison (Tables 1 and 2, notebook 04) and in the ablation (Table 3,
@@ -73,8 +73,8 @@ def published_table(dataset: str, name: str) -> pd.DataFrame:
     """The paper's "table1" (Synapse), "table2" or "table3" (ACDC), every row as printed; else a table without rows.
 
     Columns: method, model, marker, the classes in lower case and `dsc`, in percent; Table 1 also has `hd95` in voxels,
-    whatever the paper calls it (PROTOCOL 1.5), empty where not printed. `model` names the network of this kit that
-    reproduces the row and is empty for peers' rows.
+    whatever the paper calls it (docs/protocol.md#1.5), empty where not printed. `model` names the network of this kit
+    that reproduces the row and is empty for peers' rows.
     """
     if not files(__name__).joinpath(f"{dataset}_{name}.csv").is_file():
         return pd.DataFrame(columns=["method", "model", "marker", "dsc"])

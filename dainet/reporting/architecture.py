@@ -47,7 +47,7 @@ def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") 
     Args:
         model: its channels, levels, heads, classes and switches are drawn as built.
         switch_order: "deep-first" names the 1/8 skip (1) and the full-resolution skip (4), "shallow-first" the
-            reverse; as in `dainet.segmentation.networks.build` (PROTOCOL 5.21).
+            reverse; as in `dainet.segmentation.networks.build` (docs/protocol.md#5.21).
 
     Raises:
         ValueError: the switch order is unknown.

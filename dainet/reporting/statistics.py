@@ -16,7 +16,7 @@ _RESAMPLES = 10_000
 def summarize(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and spread over seeds of every network, class and policy.
 
-    Within a seed: mean over cases per class, then the mean over classes as class "mean" (PROTOCOL 1.5).
+    Within a seed: mean over cases per class, then the mean over classes as class "mean" (docs/protocol.md#1.5).
 
     Args:
         scores: per case: model, seed, case_id, class, policy, dsc (0..1), hd95_vox, hd95_mm.

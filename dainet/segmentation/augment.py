@@ -17,7 +17,7 @@ def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
     """Apply one transform [2, 2] of [B, 2, 2] per sample, the same to every tensor [B, C, S, S] of the list.
 
     Nearest neighbors for all (the peers' order=0) and 0 outside. The peers transform on the native grid before
-    resizing; we do so at network size, because the batch lives there (DESIGN).
+    resizing; we do so at network size, because the batch lives there.
     """
     matrices = matrices.to(tensors[0].device, non_blocking=True)
     together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices)

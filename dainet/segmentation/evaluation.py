@@ -1,4 +1,4 @@
-"""Scores of every test volume on its native grid (PROTOCOL 1.5, 2.4)."""
+"""Scores of every test volume on its native grid (docs/protocol.md#1.5, #2.4)."""
 
 from __future__ import annotations
 

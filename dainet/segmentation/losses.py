@@ -16,7 +16,7 @@ _SMOOTH = 1e-5  # the epsilon of eq. 5; value from MT-UNet
 def segmentation_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
     """Half cross-entropy, half Dice loss (eq. 6).
 
-    Eq. 4 read as the mean over pixels, without its 1/N (PROTOCOL 5.2).
+    Eq. 4 read as the mean over pixels, without its 1/N (docs/protocol.md#5.2).
 
     Of a batch that several processes share, all get the loss of the whole.
 

@@ -28,7 +28,7 @@ def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | N
     Args:
         prediction: [D, H, W], boolean.
         label: [D, H, W], boolean.
-        spacing: edge of a voxel per axis (mm); None counts in voxels, as every peer does (PROTOCOL 1.5).
+        spacing: edge of a voxel per axis (mm); None counts in voxels, as every peer does (docs/protocol.md#1.5).
 
     Raises:
         ValueError: a mask is empty, so that no surface exists.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 __all__ = ["DAINet", "Encoder", "UNet", "build", "parameter_count"]
 
-_POOLINGS = 4  # four switches, so four skips, so four poolings (PROTOCOL 5.22)
+_POOLINGS = 4  # four switches, so four skips, so four poolings (docs/protocol.md#5.22)
 
 
 def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -92,8 +92,8 @@ class DAINet(nn.Module):
 
     `forward(image [B, C, H, W], attention [B, h, H, W])` -> logits [B, classes, H, W]. H and W must be multiples
     of 16. `skips_on` says, deepest level (1/8) first, which skips of the attention encoder reach the decoder; those of
-    the image encoder always do (PROTOCOL 5.24). A skip that is off has no channels in the decoder: nothing of it is
-    computed or multiplied by zero.
+    the image encoder always do (docs/protocol.md#5.24). A skip that is off has no channels in the decoder: nothing of
+    it is computed or multiplied by zero.
     """
 
     def __init__(
@@ -138,12 +138,12 @@ def build(
 
     Args:
         name: "unet", "single", or "dual-" and the paper's switches (1)(2)(3)(4), such as "dual-0111" (Table 3).
-        in_channels: image channels C (paper: not given; 1, PROTOCOL 5.13).
+        in_channels: image channels C (paper: not given; 1, docs/protocol.md#5.13).
         heads: attention maps h, 6 for ViT-S.
         classes: outputs with background, N + 1.
         width: channels of the first level; 64 in the paper's U-Net.
         switch_order: "deep-first" reads (1) as the 1/8 skip and (4) as full resolution, "shallow-first" the reverse
-            (the paper's text allows both; PROTOCOL 5.21).
+            (the paper's text allows both; docs/protocol.md#5.21).
 
     Raises:
         ValueError: the name or the switch order is unknown.

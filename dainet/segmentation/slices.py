@@ -17,7 +17,7 @@ __all__ = ["SliceData"]
 
 
 class SliceData:
-    """Images, labels and token-grid maps of every slice, kept on the device (DESIGN: no DataLoader needed).
+    """Images, labels and token-grid maps of every slice, kept on the device (no DataLoader is needed).
 
     On the CPU they stay mapped from disk, so that memory does not grow with their number.
 

@@ -39,8 +39,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 _BEST = "best.safetensors"
 
-# Which split decides about the checkpoint. "peer-on-test" is what several peers do (PROTOCOL 1.5); it is no honest
-# estimate and every table that holds it says so. "last" keeps the last epoch and only watches the validation split.
+# Which split decides about the checkpoint. "peer-on-test" is what several peers do (docs/protocol.md#1.5); it is not an
+# honest estimate, and every table that holds it says so. "last" keeps the last epoch and only watches validation.
 MONITORED_SPLIT = {"validation": "valid", "last": "valid", "peer-on-test": "test"}
 
 
@@ -101,7 +101,7 @@ def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dic
 
 
 def poly_factor(step: int, total: int) -> float:
-    """(1 - step/total)^0.9, the reading of "in each iteration ... with a rate of 0.9" (section 4.2; PROTOCOL 5.1)."""
+    """(1 - step/total)^0.9, our reading of "in each iteration ... with a rate of 0.9" (docs/protocol.md#5.1)."""
     return (1 - step / total) ** 0.9 if step < total else 0.0
 
 
@@ -109,7 +109,7 @@ def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.
     """Mean DSC over volumes and foreground classes at network size; NaN without volumes.
 
     A class that neither label nor prediction holds is left out.
-    The peers watch whole-heart DSC per slice instead (PROTOCOL 2.4). Several processes share the volumes.
+    The peers watch whole-heart DSC per slice instead (docs/protocol.md#2.4). Several processes share the volumes.
     """
     if not volumes:
         return float("nan")

@@ -78,7 +78,7 @@ class DinoViT(VisionTransformer):
 def _resample_grid(embedding: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
     """[1, old tokens, D] -> [1, new tokens, D], bicubic without antialiasing, scale (new + 0.1) / old per side.
 
-    facebookresearch/dino vision_transformer.py:174-194 (interpolate_pos_encoding); PROTOCOL 4.2.
+    facebookresearch/dino vision_transformer.py:174-194 (interpolate_pos_encoding); docs/protocol.md#4.2.
     """
     if old == new:
         return embedding

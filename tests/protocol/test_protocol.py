@@ -12,7 +12,7 @@ def test_every_shipped_split_is_70_10_20(name):
 
 def test_synapse_is_18_and_12_with_three_of_the_18_for_validation():
     carved, transunet = load_split("synapse", "carved"), load_split("synapse", "transunet")
-    # TransUNet's lists (PROTOCOL 1.1).
+    # TransUNet's lists (docs/protocol.md#1.1).
     test = ["0008", "0022", "0038", "0036", "0032", "0002", "0029", "0003", "0001", "0004", "0025", "0035"]
     for split in (carved, transunet):
         assert {patient for patient, kind in split.items() if kind == "test"} == {f"case{number}" for number in test}
@@ -38,7 +38,7 @@ def test_every_class_has_a_color_of_its_own(dataset):
 
 
 def test_the_papers_test_patients():
-    # MT-UNet's lists (PROTOCOL 2.1), which are also nnFormer's test patients.
+    # MT-UNet's lists (docs/protocol.md#2.1), which are also nnFormer's test patients.
     numbers = [2, 3, 8, 9, 12, 14, 17, 24, 42, 48, 49, 53, 55, 64, 67, 79, 81, 88, 92, 95]
     for name in ("mtunet", "nnformer"):
         test = {patient for patient, split in load_split("acdc", name).items() if split == "test"}

@@ -11,7 +11,7 @@ NAMES = ["unet", "single", *(f"dual-{digits}" for digits in SWITCHES)]
 
 @pytest.mark.parametrize(
     ("name", "width", "millions"),
-    [  # PROTOCOL 5.22, counted by hand from the layer table, 9 classes
+    [  # docs/protocol.md#5.22, counted by hand from the layer table, 9 classes
         ("unet", 64, 31.04),
         ("single", 64, 31.05),
         ("dual-0000", 64, 51.99),

@@ -19,7 +19,7 @@ _PATIENT = re.compile(r"patient\d{3}$")
 def find_acdc_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     """Find the ED and ES volumes in folders `patientXXX`, of training/ and testing/ alike; the 4-D film is left alone.
 
-    Frame numbers come from Info.cfg: end-diastole is not always the first frame (patient090; PROTOCOL 2.5).
+    Frame numbers come from Info.cfg: end-diastole is not always the first frame (patient090; docs/protocol.md#2.5).
 
     Yields:
         Cases; errors for an Info.cfg that is absent or incomplete, and for frames that are missing.
@@ -61,7 +61,7 @@ def read_info(path: Path) -> dict[str, str]:
 
 
 def read_acdc_volume(case: Case) -> Volume:
-    """Read one volume; NIfTI's (x, y, z) becomes [D, H, W] with rows = y, without any flip (PROTOCOL 1.2).
+    """Read one volume; NIfTI's (x, y, z) becomes [D, H, W] with rows = y, without any flip (docs/protocol.md#1.2).
 
     Raises:
         DataError: see `read_nifti_pair`.

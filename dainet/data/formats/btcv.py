@@ -43,8 +43,8 @@ def find_btcv_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
 def read_btcv_volume(case: Case) -> Volume:
     """Read one volume and turn it upright by its affine: slices upwards, rows to the back, columns to the left.
 
-    The peers only swap axes, each in its own way (PROTOCOL 1.2). The Dice does not mind; people, and a ViT that learned
-    from upright pictures, do.
+    The peers only swap axes, each in its own way (docs/protocol.md#1.2). The Dice does not mind; people, and a ViT
+    that learned from upright pictures, do.
 
     Raises:
         DataError: see `read_nifti_pair`.

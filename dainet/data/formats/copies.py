@@ -29,7 +29,7 @@ _SSL4MIS_VOLUME = re.compile(r"(patient\d{3})_frame(\d+)\.h5$")
 _SSL4MIS_SLICE = re.compile(r"(patient\d{3})_frame(\d+)_slice_(\d{1,4})\.h5$")
 _MTUNET = re.compile(r"(case_\d{3})_(?:volume_(E[DS])|slice(E[DS])_(\d{1,4}))\.npz$")
 _TRANSUNET = re.compile(r"(case\d{4})(?:\.npy\.h5|_slice(\d{1,4})\.npz)$")
-# SSL4MIS' files carry no Info.cfg. The lower frame is ED in every training patient but this one (PROTOCOL 2.5).
+# SSL4MIS' files carry no Info.cfg. The lower frame is ED in every training patient but this one (docs/protocol.md#2.5).
 _ED_IS_HIGHER_FRAME = frozenset({"patient090"})
 _LOW_HU, _WINDOW_HU = -125.0, 400.0  # TransUNet's window [-125, 275], stored as [0, 1]
 
@@ -73,12 +73,12 @@ def read_ssl4mis_volume(case: Case) -> Volume:
 
 
 def read_mtunet_volume(case: Case) -> Volume:
-    """Read `img`, which users found in [-1, 1], and `label`, both at 224 px (PROTOCOL 2.2); no voxel spacing."""
+    """Read `img`, found in [-1, 1] by users, and `label`, both at 224 px (docs/protocol.md#2.2); no voxel spacing."""
     return _stacked(case, "img")
 
 
 def read_transunet_volume(case: Case) -> Volume:
-    """Read `image` in [0, 1] back to Hounsfield units, clipped to the window it was stored with (PROTOCOL 1.2).
+    """Read `image` in [0, 1] back to Hounsfield units, clipped to the window it was stored with (docs/protocol.md#1.2).
 
     Raises:
         DataError: the values are far outside [0, 1], so they were scaled in another way.
@@ -113,7 +113,7 @@ def _matches(
 
 
 def _patient(match: re.Match[str]) -> str:
-    """MT-UNet's case_001 is ACDC's patient001 (PROTOCOL 2.2)."""
+    """MT-UNet's case_001 is ACDC's patient001 (docs/protocol.md#2.2)."""
     return match[1].replace("case_", "patient")
 
 

@@ -1,4 +1,4 @@
-"""Which of the label orders of Synapse a copy uses: three circulate beside the raw one (PROTOCOL 1.3).
+"""Which of the label orders of Synapse a copy uses: three circulate beside the raw one (docs/protocol.md#1.3).
 
 Nothing in the files tells them apart, and a wrong guess trains without complaint and reports the pancreas as liver. So
 each order is held against anatomy: sizes and distances relative to other organs, which no flip or rotation changes.
@@ -24,7 +24,7 @@ MARGIN = 1.25
 
 
 def label_map(order: str) -> dict[int, int]:
-    """Stored label -> class number of this kit, 1..8 in the order of the paper's Table 1 (PROTOCOL 1.3).
+    """Stored label -> class number of this kit, 1..8 in the order of the paper's Table 1 (docs/protocol.md#1.3).
 
     The background 0 and, for "btcv", the five labels that the paper leaves out (5, 9, 10, 12, 13) map to 0.
 

@@ -34,7 +34,7 @@ def read_nifti_pair(case: Case, turn_upright: bool) -> Volume:
     Args:
         case: its files are the image and the label.
         turn_upright: turn to slices upwards, rows to the back and columns to the patient's left, as the affine says;
-            else only the axes are reversed, without any flip (PROTOCOL 1.2).
+            else only the axes are reversed, without any flip (docs/protocol.md#1.2).
 
     Raises:
         DataError: a file cannot be read, is no 3-D volume, or the two do not lie on the same voxels.

@@ -7,7 +7,7 @@ import pytest
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
 from dainet.data.volume import DataError
 
-# PROTOCOL 1.3, written out a second time: label of each scheme -> BTCV label.
+# docs/protocol.md#1.3, written out a second time: label of each scheme -> BTCV label.
 SCHEMES = {
     "transunet": {1: 8, 2: 4, 3: 3, 4: 2, 5: 6, 6: 11, 7: 1, 8: 7},
     "cascade": {1: 1, 2: 2, 3: 3, 4: 4, 5: 11, 6: 6, 7: 7, 8: 8},
