@@ -35,6 +35,7 @@ class HybridUNet(nn.Module):
         self.head = nn.Conv2d(_DECODER[-1], classes, kernel_size=3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Compute logits [B, classes, H, W] of an image [B, 1, H, W]."""
         tokens = self.vit.forward_features(image.expand(-1, 3, -1, -1))[:, self.vit.num_prefix_tokens :]
         x = self.into(tokens.transpose(1, 2).unflatten(2, self.vit.patch_embed.grid_size))
         for block, name in zip(self.blocks, (*_SKIPS, None), strict=True):

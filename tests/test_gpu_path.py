@@ -84,7 +84,9 @@ def test_settings_of_a_device_follow_from_its_kind():
     old = gpu_steps.device_settings(torch.device("cuda"), native_bf16=False)
     assert (CUDA.autocast_dtype, CUDA.memory_format) == (torch.bfloat16, torch.channels_last)
     assert (old.autocast_dtype, old.memory_format) == (None, torch.contiguous_format)
-    assert CUDA.fused_attention and CUDA.fused_adam and old.fused_attention
+    assert CUDA.fused_attention
+    assert CUDA.fused_adam
+    assert old.fused_attention
     assert not gpu_steps.device_settings(torch.device("mps"), native_bf16=False).fused_adam
 
 

@@ -31,7 +31,9 @@ def run(monkeypatch, *arguments):
 )
 def test_mistakes_are_one_line_and_a_failure(monkeypatch, arguments, words):
     message = run(monkeypatch, "reproduce", *arguments)
-    assert message.startswith("dainet: ") and words in message and "\n" not in message
+    assert message.startswith("dainet: ")
+    assert words in message
+    assert "\n" not in message
 
 
 def test_options_become_overrides(monkeypatch, tmp_path):

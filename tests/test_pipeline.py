@@ -18,7 +18,8 @@ from tests.helpers.samples import tiny_overrides
 def test_from_scans_to_scores_and_back_from_the_cache(tiny, runs):
     trained = pipeline.train(tiny, "dual-0101", seed=0)
     scores = pipeline.scores([trained, pipeline.train(tiny, "unet", seed=1)])
-    assert set(scores["model"]) == {"dual-0101", "unet"} and scores["dsc"].between(0, 1).all()
+    assert set(scores["model"]) == {"dual-0101", "unet"}
+    assert scores["dsc"].between(0, 1).all()
     stages = {path.name for path in runs.iterdir() if not path.name.startswith(".")}
     assert stages == {"prepared", "dino", "attention", "segmentation", "scores"}
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
@@ -41,8 +42,10 @@ def test_an_unknown_kind_is_named(tiny):
 
 def test_head_scores_of_the_test_slices(tiny):
     scores = pipeline.score_heads(tiny, "pretrained")
-    assert len(scores) == 6 * 4 and set(scores["class"]) == {"RV", "Myo", "LV", "any"}
-    assert (scores["slices"] == 6).all() and scores["auroc"].between(0, 1).all()
+    assert len(scores) == 6 * 4
+    assert set(scores["class"]) == {"RV", "Myo", "LV", "any"}
+    assert (scores["slices"] == 6).all()
+    assert scores["auroc"].between(0, 1).all()
 
 
 def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_trained(tiny, tmp_path):
@@ -51,7 +54,9 @@ def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_train
         "patient,split\n" + "".join(f"patient{n:03d},train\n" for n in (1, 2, 4, 5, 19)) + "patient090,test\n"
     )
     settings = tiny.model_copy(update={"data": tiny.data.model_copy(update={"split": str(split)})})
-    with pytest.raises(ValueError, match="no such volumes; add validation patients or set segmentation.selection=last"):
+    with pytest.raises(
+        ValueError, match=r"no such volumes; add validation patients or set segmentation.selection=last"
+    ):
         pipeline.prepare(settings)
     last = settings.segmentation.model_copy(update={"selection": "last"})
     pipeline.prepare(settings.model_copy(update={"segmentation": last}))
@@ -92,7 +97,8 @@ def test_every_stage_is_found_by_the_pipeline(tiny):
 
 def test_training_leaves_the_scores_to_their_own_stage(tiny, runs):
     run_named_stage(tiny, "train", "unet", 0)
-    assert (runs / "segmentation").exists() and not (runs / "scores").exists()
+    assert (runs / "segmentation").exists()
+    assert not (runs / "scores").exists()
 
 
 @pytest.mark.parametrize(
@@ -118,4 +124,5 @@ def test_the_command_prints_stage_and_key(h5_source, runs, monkeypatch, capsys):
         command_line.main()
     (printed,) = json.loads(capsys.readouterr().out)
     record = json.loads((runs / printed["stage"] / printed["key"] / "provenance.json").read_text())
-    assert stopped.value.code == 0 and (record["settings"]["model"], record["settings"]["seed"]) == ("unet", 3)
+    assert stopped.value.code == 0
+    assert (record["settings"]["model"], record["settings"]["seed"]) == ("unet", 3)

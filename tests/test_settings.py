@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from dainet.protocol import CLASSES, published_table
 from dainet.settings import load_settings, profile_names
@@ -50,8 +51,9 @@ def test_unknown_profile_lists_the_known():
 
 
 def test_settings_are_frozen():
-    with pytest.raises(ValueError):
-        load_settings("tour").segmentation.epochs = 7
+    settings = load_settings("tour")
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.segmentation.epochs = 7
 
 
 def test_published_means_are_consistent_with_their_rows():

@@ -17,7 +17,7 @@ from scipy.ndimage import binary_erosion
 
 from dainet.reporting.figures import gray, label_overlay
 
-__all__ = ["ERROR_COLORS", "color_blind_safe", "figure_html", "slice_pictures", "map_picture"]
+__all__ = ["ERROR_COLORS", "color_blind_safe", "figure_html", "map_picture", "slice_pictures"]
 
 # Of Okabe and Ito's palette, which all kinds of color vision tell apart.
 ERROR_COLORS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}

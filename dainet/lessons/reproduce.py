@@ -82,7 +82,7 @@ def write_index(settings: Settings) -> Path:
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """papermill only warns of an unknown parameter and then runs for hours with the default."""
+    """Papermill only warns of an unknown parameter and then runs for hours with the default."""
     known = set(papermill.inspect_notebook(str(notebook)))
     missing = sorted(set(parameters) - known)
     if missing:

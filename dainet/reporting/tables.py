@@ -75,8 +75,8 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     ]
     if segmentation.selection == "peer-on-test":
         notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do: no honest estimate.")
-    for patient in prepared.cases.loc[prepared.cases["split"] == "left out", "patient"].unique():
-        notes.append(f"{patient} is left out of training: the same scan is on another side of the split.")
+    left_out = prepared.cases.loc[prepared.cases["split"] == "left out", "patient"].unique()
+    notes += [f"{name} is left out of training: the same scan is on another side of the split." for name in left_out]
     return notes + _never_found(scores)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +35,11 @@ class Encoder(nn.Module):
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
         channels = [in_channels, *(width * 2**level for level in range(_POOLINGS + 1))]
-        self.blocks = nn.ModuleList(conv_block(a, b) for a, b in zip(channels, channels[1:], strict=False))
+        self.blocks = nn.ModuleList(conv_block(a, b) for a, b in pairwise(channels))
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Compute the five features of a batch, full resolution first."""
         features = [self.blocks[0](x)]
         for block in self.blocks[1:]:
             features.append(block(self.pool(features[-1])))
@@ -81,6 +83,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, classes, kernel_size=1)
 
     def forward(self, image: Tensor, attention: Tensor | None = None) -> Tensor:
+        """Compute logits [B, classes, H, W] from the image and, where `heads` is not 0, its attention maps."""
         _check_size(image)
         x = torch.cat([image, _required(attention, self.heads)], dim=1) if self.heads else image
         *skips, bottleneck = self.encoder(x)
@@ -110,6 +113,7 @@ class DAINet(nn.Module):
         self.head = nn.Conv2d(width, classes, kernel_size=1)
 
     def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
+        """Compute logits [B, classes, H, W] from the image and its attention maps."""
         _check_size(image)
         return self.decode(self.image_encoder(image), self.attention_encoder(_required(attention, self.heads)))
 

@@ -42,7 +42,8 @@ def test_known_answers(labels: np.ndarray) -> None:
     random = np.random.default_rng(1).random(labels.shape, np.float32)
     frame = head_scores(np.stack([heart, 1 - heart, random], axis=1), labels, CLASSES)
     assert value(frame, 0, "any", "auroc") == 1.0
-    assert value(frame, 1, "any", "auroc") == 0.0 and value(frame, 1, "any", "iou") == 0.0
+    assert value(frame, 1, "any", "auroc") == 0.0
+    assert value(frame, 1, "any", "iou") == 0.0
     assert value(frame, 2, "any", "auroc") == pytest.approx(0.5, abs=0.05)
     assert best_heads(frame).set_index("class")["head"].to_dict()["any"] == 0
 
@@ -70,7 +71,8 @@ def test_iou_of_the_sixty_percent_mask() -> None:
 
 def test_constant_zero_map_is_no_nan() -> None:
     frame = head_scores(np.zeros((1, 1, 4, 4)), np.eye(4, dtype=np.uint8)[None], ("class",))
-    assert value(frame, 0, "class", "auroc") == 0.5 and value(frame, 0, "class", "iou") == 0.0
+    assert value(frame, 0, "class", "auroc") == 0.5
+    assert value(frame, 0, "class", "iou") == 0.0
 
 
 def test_generators_are_accepted_and_sizes_checked(labels: np.ndarray) -> None:

@@ -117,7 +117,8 @@ def test_minmax_and_tokens() -> None:
     scaled = normalize_maps(maps, "minmax", tokens=16)
     assert torch.equal(scaled[0, 1], torch.zeros(4, 4))
     varied = scaled.flatten(0, 1)[[0, 2, 3, 4, 5]].flatten(1)
-    assert torch.equal(varied.amin(1), torch.zeros(5)) and torch.equal(varied.amax(1), torch.ones(5))
+    assert torch.equal(varied.amin(1), torch.zeros(5))
+    assert torch.equal(varied.amax(1), torch.ones(5))
     torch.testing.assert_close(normalize_maps(maps, "tokens", tokens=16), maps * 16)
 
 
@@ -154,7 +155,9 @@ def test_stage_writes_every_row(settings: Settings) -> None:
     result = run_attention(settings, source, vit, "pretrained", {"backbone": "tiny"}, FLOAT32)
     maps, info = open_attention(result)
     assert (info.heads, info.grid, info.patch, info.vit_size_px) == (3, (4, 4), 8, 32)
-    assert maps.shape == (35, 3, 4, 4) and maps.dtype == np.float16 and isinstance(maps, np.memmap)
+    assert maps.shape == (35, 3, 4, 4)
+    assert maps.dtype == np.float16
+    assert isinstance(maps, np.memmap)
     with torch.no_grad():
         expected = token_maps(vit, to_vit_input(torch.from_numpy(source.images)[:, None], 32))
     np.testing.assert_allclose(maps, expected.numpy(), atol=5e-4)
@@ -194,5 +197,6 @@ def test_compiled_extraction_is_asked_for_by_a_setting(settings: Settings, monke
     plain, other = (
         run_attention(s, prepared(2), tiny_vit(), "pretrained", {"backbone": "a"}, CPU) for s in (settings, compiled)
     )
-    assert handed == [token_maps] and other.key != plain.key
+    assert handed == [token_maps]
+    assert other.key != plain.key
     np.testing.assert_array_equal(open_attention(plain)[0], open_attention(other)[0])

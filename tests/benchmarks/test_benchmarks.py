@@ -55,7 +55,9 @@ def test_the_explicit_peer_makes_the_same_maps():
 
 def test_the_loader_peer_makes_batches_of_the_same_shape(tmp_path):
     images, labels = transunet_batch(write_slices(tmp_path, 3), np.random.default_rng(0))
-    assert images.shape == (3, 1, 224, 224) and labels.shape == (3, 224, 224) and labels.dtype == torch.long
+    assert images.shape == (3, 1, 224, 224)
+    assert labels.shape == (3, 224, 224)
+    assert labels.dtype == torch.long
     assert set(labels.unique().tolist()) == {0, 1}
 
 

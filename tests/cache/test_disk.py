@@ -66,16 +66,16 @@ def test_a_full_and_a_read_only_disk_then_room_again(small: Path, tmp_path: Path
     for size in ("200k", "8m"):  # too small for the prepared slices, for the states of DINO
         mount("-o", f"remount,size={size}", str(small))
         status, lines = run(small, source)
-        assert (
-            status == 1 and len(lines) == 1 and "results cannot be written (No space left on device); free" in lines[0]
-        ), lines
+        assert (status, len(lines)) == (1, 1), lines
+        assert "results cannot be written (No space left on device); free" in lines[0]
         now = {name: value for name, value in files(small).items() if ".partial/" not in name}
         assert finished.items() <= now.items(), "something finished was damaged"
         finished = now
     assert any(name.startswith("prepared/") for name in finished)
     mount("-o", "remount,ro", str(small))
     status, lines = run(small, source)
-    assert status == 1 and len(lines) == 1 and "(Read-only file system)" in lines[0], lines
+    assert (status, len(lines)) == (1, 1), lines
+    assert "(Read-only file system)" in lines[0]
     mount("-o", "remount,rw,size=200m", str(small))
     assert run(small, source) == (0, [])
     (tmp_path / "roomy").mkdir()

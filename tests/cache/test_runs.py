@@ -35,7 +35,8 @@ def test_the_list_has_finished_and_unfinished_stages(trained, runs):
     assert set(table.index) == {"prepared", "segmentation", "scores", "dino"}
     assert table.loc["dino", ["complete", "settings"]].tolist() == ["no", "epochs 3"]
     assert table.loc["segmentation", "complete"] == "yes"
-    assert "model unet" in table.loc["segmentation", "settings"] and "seed 0" in table.loc["segmentation", "settings"]
+    assert "model unet" in table.loc["segmentation", "settings"]
+    assert "seed 0" in table.loc["segmentation", "settings"]
 
 
 def test_why_follows_the_inputs_down_to_the_data(trained):
@@ -60,19 +61,23 @@ def test_pruning_keeps_what_figures_refer_to_and_what_that_was_made_from(tiny, t
     assert {run.stage for run in left} == {"segmentation", "scores"}  # of seed 1; scores of seed 0 are in no figure
     for run in left:
         remove(run)
-    assert trained.segmentation.path.is_dir() and not other.segmentation.path.exists()
+    assert trained.segmentation.path.is_dir()
+    assert not other.segmentation.path.exists()
 
 
 def test_the_commands(trained, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert "segmentation" in command(monkeypatch, capsys, "runs")[1]
     status, text = command(monkeypatch, capsys, "runs", "--why", trained.segmentation.key[:6])
-    assert status == 0 and set(json.loads(text)) >= {trained.segmentation.key}
+    assert status == 0
+    assert set(json.loads(text)) >= {trained.segmentation.key}
     monkeypatch.setattr("typer.confirm", lambda question: False)
-    assert "segmentation" in command(monkeypatch, capsys, "runs", "--prune")[1] and trained.segmentation.path.is_dir()
+    assert "segmentation" in command(monkeypatch, capsys, "runs", "--prune")[1]
+    assert trained.segmentation.path.is_dir()
     monkeypatch.setattr("typer.confirm", lambda question: True)
     command(monkeypatch, capsys, "runs", "--prune")
-    assert not trained.segmentation.path.exists() and not find_runs()
+    assert not trained.segmentation.path.exists()
+    assert not find_runs()
     assert "holds nothing" in command(monkeypatch, capsys, "runs")[1]
 
 
@@ -85,7 +90,9 @@ def test_a_finished_stage_verifies_and_a_changed_byte_does_not(trained, monkeypa
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     (folder / "history.csv").unlink()
     status, text = command(monkeypatch, capsys, "verify", str(folder))
-    assert status == 1 and "history.csv: is missing" in text and "safetensors: differs from what was recorded" in text
+    assert status == 1
+    assert "history.csv: is missing" in text
+    assert "safetensors: differs from what was recorded" in text
 
 
 def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):

@@ -15,7 +15,8 @@ def build(folder):
 def test_a_finished_stage_is_not_built_again(runs):
     calls = []
     results = [run_stage("s", 1, {"a": 1}, {"data": "x"}, lambda f: (calls.append(f), build(f))) for _ in range(2)]
-    assert len(calls) == 1 and results[0] == results[1]
+    assert len(calls) == 1
+    assert results[0] == results[1]
     assert (results[0].path / "number.txt").read_text() == "7"
     assert results[0].record()["settings"] == {"a": 1}
 
@@ -86,7 +87,8 @@ def test_errors_that_are_not_the_disks_stay_what_they_are(runs):
 def test_provenance_holds_no_path_or_user(runs):
     result = run_stage("s", 1, {}, {}, build)
     text = (result.path / "provenance.json").read_text()
-    assert str(runs) not in text and "/home" not in text
+    assert str(runs) not in text
+    assert "/home" not in text
 
 
 def test_hash_of_files_follows_names_and_contents(tmp_path):

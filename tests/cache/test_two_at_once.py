@@ -43,7 +43,8 @@ def test_twenty_requests_at_once_leave_one_result(tmp_path, runs):
     processes = [start(tmp_path, 0.1) for _ in range(20)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 20
-    assert len({output.split()[-1] for output in outputs}) == 1 and len(builders(tmp_path)) == 1
+    assert len({output.split()[-1] for output in outputs}) == 1
+    assert len(builders(tmp_path)) == 1
     (done,) = (runs / "stage").iterdir()
     assert {path.read_text() for path in done.glob("*.txt")} == set(builders(tmp_path))
     assert sum("waiting for it" in output for output in outputs) >= 1
@@ -70,4 +71,5 @@ def test_threads_of_one_process_share_too(runs):
 
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: run_stage("stage", 1, {}, {}, build), range(8)))
-    assert len(calls) == 1 and len(set(results)) == 1
+    assert len(calls) == 1
+    assert len(set(results)) == 1

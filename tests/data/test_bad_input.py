@@ -112,7 +112,8 @@ for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
     lines = done.stdout.splitlines()
     assert lines[1::2] == ["0", "0", "0", "0", "1"], done.stdout + done.stderr
     full = r".*runs: results cannot be written \(File too large\); free space there, allow writing, or name another.*"
-    assert all(re.fullmatch(full, line) for line in lines[:-2:2]) and lines[-2] == "12", done.stdout
+    assert all(re.fullmatch(full, line) for line in lines[:-2:2]), done.stdout
+    assert lines[-2] == "12", done.stdout
 
 
 def test_loops_of_links_end(h5_source):
@@ -123,7 +124,8 @@ def test_loops_of_links_end(h5_source):
     (h5_source / "a" / "to_b").symlink_to(h5_source / "b")
     (h5_source / "b" / "to_a").symlink_to(h5_source / "a")
     data = source(h5_source)
-    assert len(data.cases) == 12 and not data.problems
+    assert len(data.cases) == 12
+    assert not data.problems
 
 
 def test_linked_folders_are_followed(tmp_path):
@@ -133,7 +135,8 @@ def test_linked_folders_are_followed(tmp_path):
     shutil.move(tmp_path / "elsewhere" / "patient001", tmp_path / "data" / "z" / "patient001")
     (tmp_path / "data" / "patient002").symlink_to(tmp_path / "elsewhere" / "patient002")
     data = source(tmp_path / "data")
-    assert {case.patient for case in data.cases} == {"patient001", "patient002"} and not data.problems
+    assert {case.patient for case in data.cases} == {"patient001", "patient002"}
+    assert not data.problems
     assert len(run_prepared(settings(tmp_path / "data"), 32).images) == 12
 
 
@@ -142,10 +145,12 @@ def test_names_with_spaces_and_other_letters(tmp_path):
     folder.mkdir(parents=True)
     nnunet(folder, names=("leber ä", "心 b", "žluč c"))
     report = check_source(settings(folder, "custom"))
-    assert sorted(report.cases["case_id"]) == ["leber ä", "žluč c", "心 b"] and not report.problems
+    assert sorted(report.cases["case_id"]) == ["leber ä", "žluč c", "心 b"]
+    assert not report.problems
     prepared = run_prepared(settings(folder, "custom"), 32)
     test_cases = list(prepared.volumes("test"))
-    assert test_cases and prepared.native_label(test_cases[0])[0].shape == (3, 40, 36)
+    assert test_cases
+    assert prepared.native_label(test_cases[0])[0].shape == (3, 40, 36)
 
 
 # Windows
@@ -172,7 +177,7 @@ def test_a_patient_in_two_splits(tmp_path, runs):
     raw_acdc(tmp_path / "data")
     split = tmp_path / "mine.csv"
     split.write_text("patient,split\npatient001,train\npatient002,test\npatient001,test\n")
-    with pytest.raises(ValueError, match="^mine.csv: patient001 listed more than once; give each patient one split$"):
+    with pytest.raises(ValueError, match=r"^mine.csv: patient001 listed more than once; give each patient one split$"):
         run_prepared(settings(tmp_path / "data", split=str(split)), 32)
     assert left_in(runs) == []
 
@@ -181,7 +186,8 @@ def test_no_path_leaks_into_records_and_a_moved_source_is_recognized(tmp_path):
     raw_acdc(tmp_path / "data")
     first = run_prepared(settings(tmp_path / "data"), 32).result
     records = [path.read_bytes() for path in first.path.rglob("*") if path.is_file()]
-    assert len(records) >= 5 and not any(str(tmp_path).encode() in record for record in records)
+    assert len(records) >= 5
+    assert not any(str(tmp_path).encode() in record for record in records)
     shutil.move(tmp_path / "data", tmp_path / "moved")
     assert run_prepared(settings(tmp_path / "moved"), 32).result == first
 
@@ -195,9 +201,12 @@ def test_the_command_line(outcome, tmp_path):
         raw_acdc(tmp_path / "bad").image.write_bytes(b"")
     command = [sys.executable, str(PREPARE), "check", "--dataset", "acdc", "--source", str(tmp_path / outcome)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     if outcome == "nowhere":
-        assert re.fullmatch(r"prepare: data.source .*nowhere\" is no folder .*\n", done.stderr) and not done.stdout
+        assert re.fullmatch(r"prepare: data.source .*nowhere\" is no folder .*\n", done.stderr)
+        assert not done.stdout
     else:
         assert "PROBLEM: patient002_ED: patient002_frame01.nii.gz cannot be read" in done.stdout
-        assert "patient001_ES" in done.stdout and not done.stderr.count("prepare:")
+        assert "patient001_ES" in done.stdout
+        assert not done.stderr.count("prepare:")

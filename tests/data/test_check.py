@@ -51,12 +51,16 @@ def save_custom(folder: Path, cases: dict[str, np.ndarray], labels: dict[str, np
 
 def test_cardiac_phantoms(hearts):
     report = check(hearts)
-    assert report.format.startswith("raw ACDC") and report.split == "mtunet" and report.normalisation == "minmax"
+    assert report.format.startswith("raw ACDC")
+    assert report.split == "mtunet"
+    assert report.normalisation == "minmax"
     assert list(report.cases) == [*FACTS, "RV", "Myo", "LV"]
     assert list(report.cases["case_id"]) == [f"patient00{i}_{phase}" for i in (1, 2, 3) for phase in ("ED", "ES")]
     assert list(report.cases["split"]) == ["train"] * 2 + ["test"] * 4
     assert {kind: len(absent) for kind, absent in report.missing.items()} == {"train": 69, "valid": 10, "test": 18}
-    assert report.problems == () and report.suspicions == () and report.label_evidence == ()
+    assert report.problems == ()
+    assert report.suspicions == ()
+    assert report.label_evidence == ()
     assert [picture.case_id for picture in report.pictures] == list(report.cases["case_id"])
 
 
@@ -75,7 +79,8 @@ def test_pictures_show_the_slice_with_most_foreground(hearts):
     fullest = max(plane.astype(bool).mean() for plane in label)
     assert picture.image.shape == picture.label.shape == (128, 128)
     assert (picture.label > 0).mean() == pytest.approx(fullest, rel=0.05)
-    assert picture.image.min() >= 0 and picture.image.max() <= 1
+    assert picture.image.min() >= 0
+    assert picture.image.max() <= 1
 
 
 def test_one_single_case(cardiac):
@@ -84,29 +89,38 @@ def test_one_single_case(cardiac):
     for path in cardiac.rglob("*frame01*"):
         path.unlink()
     report = check(cardiac)
-    assert list(report.cases["case_id"]) == ["patient001_ES"] and len(report.pictures) == 1
-    assert len(report.problems) == 1 and "patient001 ED" in report.problems[0]
-    assert len(report.missing["train"]) == 69 and len(report.missing["test"]) == 20
+    assert list(report.cases["case_id"]) == ["patient001_ES"]
+    assert len(report.pictures) == 1
+    assert len(report.problems) == 1
+    assert "patient001 ED" in report.problems[0]
+    assert len(report.missing["train"]) == 69
+    assert len(report.missing["test"]) == 20
 
 
 def test_nothing_readable(cardiac):
     for path in cardiac.rglob("*.nii.gz"):
         path.write_bytes(b"")
     report = check(cardiac)
-    assert len(report.cases) == 0 and report.pictures == () and len(report.problems) == 6
+    assert len(report.cases) == 0
+    assert report.pictures == ()
+    assert len(report.problems) == 6
     assert "split mtunet: 0 volumes readable" in report_text(report)
 
 
 def test_a_copy_of_transunet(tmp_path):
     transunet(tmp_path)
     report = check(tmp_path, "synapse")
-    assert list(report.cases["case_id"]) == ["case0001", "case0005"] and list(report.cases["split"]) == [
+    assert list(report.cases["case_id"]) == ["case0001", "case0005"]
+    assert list(report.cases["split"]) == [
         "test",
         "train",
     ]
-    assert report.normalisation == "window" and report.split == "carved" and report.problems == ()
+    assert report.normalisation == "window"
+    assert report.split == "carved"
+    assert report.problems == ()
     assert any("liver" in sentence.lower() for sentence in report.label_evidence)
-    assert (report.cases["lowest"] >= -125).all() and set(report.cases["spacing_mm"]) == {"unknown"}
+    assert (report.cases["lowest"] >= -125).all()
+    assert set(report.cases["spacing_mm"]) == {"unknown"}
     assert "the format stores no voxel spacing: no distance in millimeters can be computed" in report.suspicions
     assert not any("windowed" in line for line in report.suspicions)  # as this format always is
     assert "labels: liver" in report_text(report).lower()
@@ -115,26 +129,31 @@ def test_a_copy_of_transunet(tmp_path):
 def test_a_label_order_that_does_not_fit_is_the_only_problem(tmp_path):
     transunet(tmp_path)
     report = check(tmp_path, "synapse", label_order="samed")
-    assert len(report.problems) == 1 and "data.label_order=samed contradicts the labels" in report.problems[0]
+    assert len(report.problems) == 1
+    assert "data.label_order=samed contradicts the labels" in report.problems[0]
     assert len(report.cases) == 0  # every organ would be counted under a wrong name
 
 
 def test_custom_data(tmp_path):
     nnunet(tmp_path, names=("a", "b", "c"))
     report = check(tmp_path, "custom")
-    assert list(report.cases) == [*FACTS, "core", "ring", "rim"] and report.split == "spread"
+    assert list(report.cases) == [*FACTS, "core", "ring", "rim"]
+    assert report.split == "spread"
     assert list(report.cases["split"]) == ["train", "train", "test"]
     assert report.missing == {"train": [], "valid": [], "test": []}
-    assert report.problems == report.suspicions == () and "train: 2 volumes, no patient absent" in report_text(report)
+    assert report.problems == report.suspicions == ()
+    assert "train: 2 volumes, no patient absent" in report_text(report)
 
 
 def test_cases_outside_the_split_are_read_too(tmp_path):
     nnunet(tmp_path / "data", names=("a", "b", "c"))
     (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\nz,test\n")
     report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
-    assert list(report.cases["split"]) == ["train", "test", "none"] and report.missing["test"] == ["z"]
+    assert list(report.cases["split"]) == ["train", "test", "none"]
+    assert report.missing["test"] == ["z"]
     text = report_text(report)
-    assert "test: 1 volumes, absent patients: z" in text and "in no split: 1 volumes" in text
+    assert "test: 1 volumes, absent patients: z" in text
+    assert "in no split: 1 volumes" in text
 
 
 # Suspicions: may be right, look at them
@@ -181,14 +200,17 @@ def test_suspicions(make: Callable[[Path], None], words: list[str], tmp_path):
     make(tmp_path / "data")
     split = tmp_path / "mine.csv"
     report = check(tmp_path / "data", "custom", split=str(split) if split.exists() else "")
-    assert list(report.suspicions) == words and report.problems == ()
+    assert list(report.suspicions) == words
+    assert report.problems == ()
     assert f"suspicious: {words[0]}" in report_text(report)
 
 
 def test_an_outlier_in_size_needs_five_cases(tmp_path):
     size_outlier(tmp_path)
     suspicions = check(tmp_path, "custom").suspicions
-    assert len(suspicions) == 1 and suspicions[0].startswith("e: ") and "voxels of core, the median is" in suspicions[0]
+    assert len(suspicions) == 1
+    assert suspicions[0].startswith("e: ")
+    assert "voxels of core, the median is" in suspicions[0]
     for path in (tmp_path / "imagesTr" / "a_0000.nii.gz", tmp_path / "labelsTr" / "a.nii.gz"):
         path.unlink()
     assert check(tmp_path, "custom").suspicions == ()
@@ -211,14 +233,16 @@ def test_the_same_image_in_two_splits(cardiac):
         shutil.copy(cardiac / "patient001" / f"patient001_{name}", cardiac / "patient002" / f"patient002_{name}")
     report = check(cardiac)
     expected = "patient001_ED (train) and patient002_ED (test) are the same image; leave one out of the split"
-    assert report.problems == (expected,) and report.suspicions == ()
+    assert report.problems == (expected,)
+    assert report.suspicions == ()
 
 
 def test_the_same_image_outside_the_split_is_only_odd(tmp_path):
     two_names(tmp_path / "data")
     (tmp_path / "mine.csv").write_text("patient,split\na,train\n")
     report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
-    assert report.problems == () and report.suspicions == ("a and b are the same image under several names",)
+    assert report.problems == ()
+    assert report.suspicions == ("a and b are the same image under several names",)
 
 
 def test_swapped_ventricles(cardiac):
@@ -227,7 +251,8 @@ def test_swapped_ventricles(cardiac):
         swapped = np.array([0, 3, 2, 1], np.uint8)[np.asarray(nifti.dataobj)]
         nibabel.Nifti1Image(swapped, nifti.affine).to_filename(path)
     report = check(cardiac)
-    assert len(report.problems) == 1 and "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV" in report.problems[0]
+    assert len(report.problems) == 1
+    assert "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV" in report.problems[0]
     assert "in 100% of the volumes" in report.problems[0]
     assert report_text(report).endswith("1 problem(s) that would spoil a run, 0 suspicion(s)")
 
@@ -262,4 +287,5 @@ def test_prepare_check_writes_the_table_and_the_pictures(hearts, tmp_path, monke
     assert "0 problem(s)" in capsys.readouterr().out
     assert (tmp_path / "out" / "cases.csv").read_text().count("\n") == 7
     sheet = np.asarray(Image.open(tmp_path / "out" / "sheet.png").convert("RGB"))
-    assert min(sheet.shape[:2]) > 100 and len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
+    assert min(sheet.shape[:2]) > 100
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100

@@ -36,7 +36,8 @@ def test_damaged_files_work_or_are_refused():
     before = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes = list(fuzzing.run(fuzzing.plan(COUNT)))
     assert [(one.kind, one.seed, one.finding) for one in outcomes if one.finding] == []
-    assert len(outcomes) == COUNT and {one.kind for one in outcomes if one.refusals} == set(fuzz_kinds.KINDS)
+    assert len(outcomes) == COUNT
+    assert {one.kind for one in outcomes if one.refusals} == set(fuzz_kinds.KINDS)
     assert max(one.peak_bytes for one in outcomes) < before + fuzzing.GIBIBYTE
 
 
@@ -49,7 +50,9 @@ def test_a_reader_that_fails_is_found(evil, words, monkeypatch):
     monkeypatch.setattr(fuzzing, "SECONDS", 1)
     monkeypatch.setitem(fuzz_kinds.KINDS, "npz", fuzz_kinds.KINDS["npz"]._replace(read=read))
     first, second, other = fuzzing.run([("npz", 0), ("npz", 1), ("split CSV", 0)])
-    assert words in first.finding and words in second.finding and not other.finding
+    assert words in first.finding
+    assert words in second.finding
+    assert not other.finding
 
 
 # What was found, one by one
@@ -105,7 +108,8 @@ def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:26] + b"\xff\xff" + content[28:])  # the length of the first name, so that data follow it
     (problem,) = check_source(DataSettings(source=str(tmp_path))).problems
-    assert "case_002_volume_ED.npz holds no readable img and label" in problem and len(problem) < 600
+    assert "case_002_volume_ED.npz holds no readable img and label" in problem
+    assert len(problem) < 600
 
 
 PROFILES = {

@@ -34,8 +34,10 @@ def test_the_store_says_what_was_read(h5_source):
     prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
     assert prepared.classes.names == ("RV", "Myo", "LV")
     about = prepared.about
-    assert about["format"].startswith("SSL4MIS volumes") and about["split"] == "mtunet"
-    assert about["normalisation"] == "minmax" and about["listed"] == {"train": 70, "valid": 10, "test": 20}
+    assert about["format"].startswith("SSL4MIS volumes")
+    assert about["split"] == "mtunet"
+    assert about["normalisation"] == "minmax"
+    assert about["listed"] == {"train": 70, "valid": 10, "test": 20}
 
 
 def test_the_prepared_key_follows_a_files_content(h5_source):
@@ -60,7 +62,7 @@ def test_train_patients_spread_or_named():
     split = {f"p{i:02d}": "train" for i in range(10)} | {"t": "test"}
     assert [p for p in choose_patients(split, set(split), 3) if p != "t"] == ["p00", "p04", "p09"]
     assert set(choose_patients(split, set(split), ("p03",))) == {"p03", "t"}
-    with pytest.raises(DataError, match="11.*10 training patients"):
+    with pytest.raises(DataError, match=r"11.*10 training patients"):
         choose_patients(split, set(split), 11)
     with pytest.raises(DataError, match="p77"):
         choose_patients(split, set(split), ("p77",))
@@ -119,10 +121,13 @@ def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(h5_source, caplo
     settings = DataSettings(source=str(h5_source))
     prepared = run_prepared(settings, 32)
     split = prepared.cases.groupby("patient")["split"].unique().map(list).to_dict()
-    assert split["patient074"] == ["left out"] and split["patient076"] == ["valid"] and split["patient001"] == ["train"]
+    assert split["patient074"] == ["left out"]
+    assert split["patient076"] == ["valid"]
+    assert split["patient001"] == ["train"]
     assert caplog.messages.count("patient074 is left out of training: it is the same scan as patient076 (valid)") == 1
     report = check_source(settings)
-    assert not report.problems and "patient074 is left out of training" in report.suspicions[0]
+    assert not report.problems
+    assert "patient074 is left out of training" in report.suspicions[0]
 
 
 def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
@@ -137,7 +142,10 @@ def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
     with pytest.raises(DataError) as caught:
         run_prepared(DataSettings(source=str(h5_source)), 32)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 2 and "patient001_ED" in lines[0] and "patient019_ES" in lines[1] and "7" in lines[1]
+    assert len(lines) == 2
+    assert "patient001_ED" in lines[0]
+    assert "patient019_ES" in lines[1]
+    assert "7" in lines[1]
     assert not list((runs / "prepared").iterdir())
 
 
@@ -146,7 +154,8 @@ def test_problems_of_patients_outside_the_split_do_not_stop_a_run(h5_source, tmp
     split = tmp_path / "mine.csv"
     split.write_text("patient,split\npatient001,train\npatient002,test\npatient019,valid\n")
     prepared = run_prepared(DataSettings(source=str(h5_source), split=str(split)), 32)
-    assert prepared.about["split"] == "mine.csv" and prepared.cases["patient"].nunique() == 3
+    assert prepared.about["split"] == "mine.csv"
+    assert prepared.cases["patient"].nunique() == 3
 
 
 def test_phantoms_of_both_kinds_are_sources():

@@ -32,7 +32,8 @@ def test_a_window_holds_whole_blocks_and_mixes_them():
 
 def test_epochs_differ_in_blocks_and_rows():
     first, second = order(1000, seed=1), order(1000, seed=2)
-    assert first == order(1000, seed=1) and first != second
+    assert first == order(1000, seed=1)
+    assert first != second
     assert {row // 4 for row in first[:16]} != {row // 4 for row in second[:16]}
 
 

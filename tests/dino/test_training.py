@@ -114,7 +114,8 @@ def test_the_last_layer_is_frozen_in_the_first_epoch_only(weights: str, tmp_path
         trained(weights, tmp_path / name, epochs=epochs, freeze_last_layer_epochs=frozen)["head.safetensors"]
         for name, epochs, frozen in (("a", 0, 1), ("b", 1, 1), ("c", 2, 1), ("d", 1, 0))
     )
-    assert torch.equal(fresh[key], one[key]) and not torch.equal(fresh["mlp.0.weight"], one["mlp.0.weight"])
+    assert torch.equal(fresh[key], one[key])
+    assert not torch.equal(fresh["mlp.0.weight"], one["mlp.0.weight"])
     assert not torch.equal(fresh[key], two[key])
     assert not torch.equal(fresh[key], unfrozen[key])
 
@@ -130,9 +131,10 @@ def test_resuming_ends_where_the_undisturbed_training_ends(
             raise KeyboardInterrupt
         return train_epoch(*args)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(training, "_train_epoch", stop_in_epoch_2)
-        trained(weights, tmp_path / "parts")
+        with pytest.raises(KeyboardInterrupt):
+            trained(weights, tmp_path / "parts")
     assert [path.name for path in (tmp_path / "parts" / UNFINISHED).iterdir()] == ["epoch_00001.pt"]
     torch.rand(7)  # whatever the global generator did meanwhile
     resumed = trained(weights, tmp_path / "parts")
@@ -169,7 +171,7 @@ def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
     assert torch.equal(kept["last_layer.parametrizations.weight.original1"], head["head.last_layer.weight_v"])
     trained(str(path), tmp_path / "1", epochs=1, center_momentum=1.0)
     assert pd.read_csv(tmp_path / "1" / "history.csv")["center_norm"].tolist() == [8]
-    with pytest.raises(ValueError, match="set dino.out_dim to the rows found"):
+    with pytest.raises(ValueError, match=r"set dino.out_dim to the rows found"):
         trained(str(path), tmp_path / "2", epochs=1, out_dim=8)
 
 
@@ -192,7 +194,7 @@ def test_a_loss_that_is_not_finite_names_the_epoch(
 ) -> None:
     loss = training.dino_loss
     monkeypatch.setattr(training, "dino_loss", lambda *args: loss(*args) * float("nan"))
-    with pytest.raises(FloatingPointError, match="epoch 1: the loss is nan; lower dino.lr"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1: the loss is nan; lower dino.lr"):
         trained(weights, tmp_path)
 
 
@@ -207,7 +209,8 @@ def test_only_single_batches_come_into_memory(weights: str, tmp_path: Path, monk
 
     monkeypatch.setattr(training, "_CHECKED_TOGETHER", 5)
     finetune(settings(epochs=1), weights, slices(40).view(Mapped), np.arange(3, 36), CPU, tmp_path)
-    assert sum(read) == 33 + 32 and max(read) <= 5  # once all for the check, then eight batches of four
+    assert sum(read) == 33 + 32
+    assert max(read) <= 5
 
 
 def test_a_flat_teacher_is_reported(weights: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

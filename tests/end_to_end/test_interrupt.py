@@ -48,7 +48,8 @@ def test_an_interrupted_reproduction_stops_soon_and_says_how_to_go_on(repository
     )
     end = time.monotonic() + 300
     while not list(repository.glob("runs/dino/*.partial/unfinished/epoch_*.pt")):
-        assert process.poll() is None and time.monotonic() < end, "DINO did not start"
+        assert process.poll() is None, "DINO did not start"
+        assert time.monotonic() < end, "DINO did not start"
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the kernel too
     _, errors = process.communicate(timeout=30)

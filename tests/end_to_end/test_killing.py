@@ -24,6 +24,8 @@ def test_fifty_kills_leave_the_tables_and_weights_of_an_undisturbed_run(
         own, begun = settings.model_copy(update={"output": str(tmp_path / name / "out")}), time.monotonic()
         hit = survive(lambda own=own: reproduce(own), kills, longest=duration / 2, seed=0)
         duration = time.monotonic() - begun
-    assert sum(hit.values()) == 50 and {"dino", "segmentation"} <= set(hit), hit
+    assert sum(hit.values()) == 50, hit
+    assert {"dino", "segmentation"} <= set(hit), hit
     straight, killed = files(tmp_path / "straight"), files(tmp_path / "killed")
-    assert len(straight) > 20 and straight == killed
+    assert len(straight) > 20
+    assert straight == killed

@@ -60,12 +60,14 @@ def shown(explorer):
 
 def test_it_opens_at_a_test_patient_with_everything_on(explorer, settings):
     controls = explorer.controls
-    assert controls.patient.value == "patient002" and controls.slice.max == 3
+    assert controls.patient.value == "patient002"
+    assert controls.slice.max == 3
     assert [label for label, _ in controls.phase.options] == ["ED", "ES"]
     volume = explorer.predictor.rows(controls.phase.value)
     assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume)
     assert all(0.9 < value < 1 for value in explorer.scores["this volume"])  # worth comparing
-    assert explorer.view.message.value == "" and explorer.view.train.layout.display == "none"
+    assert explorer.view.message.value == ""
+    assert explorer.view.train.layout.display == "none"
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -127,7 +129,8 @@ def test_the_unet_has_nothing_to_switch(explorer, settings):
 def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer):
     explorer.controls.heads[0].value = False
     explorer.controls.mode.label = "Trained with this setting"
-    assert all(explorer.controls.choice.heads_on) and all(toggle.disabled for toggle in explorer.controls.heads)
+    assert all(explorer.controls.choice.heads_on)
+    assert all(toggle.disabled for toggle in explorer.controls.heads)
     assert explorer.controls.heads[0].description == "Head 1"  # shown as what is computed
 
 
@@ -147,35 +150,43 @@ def test_a_network_that_was_not_trained_is_offered_in_place(explorer):
     explorer.controls.skips[0].value = False
     assert "Not computed yet: dual-0111" in explorer.view.message.value
     assert explorer.view.train.layout.display == ""
-    assert "<img" in explorer.view.pictures[1].value and 'class="empty"' in explorer.view.pictures[2].value
+    assert "<img" in explorer.view.pictures[1].value
+    assert 'class="empty"' in explorer.view.pictures[2].value
     assert set(shown(explorer)) == {"…"}
     explorer.controls.skips[0].value = True  # back to one that is there
-    assert explorer.view.message.value == "" and "…" not in shown(explorer)
+    assert explorer.view.message.value == ""
+    assert "…" not in shown(explorer)
 
 
 def test_the_button_trains_what_is_missing_and_reports(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
     explorer = Explorer({"discs": settings})
-    assert "Not computed yet" in explorer.view.message.value and explorer.predictor is None
+    assert "Not computed yet" in explorer.view.message.value
+    assert explorer.predictor is None
     heard = []
     explorer.view.message.observe(lambda change: heard.append(change["new"]), names="value")
     explorer.controls.model.label = "Single encoder"  # still nothing there
     explorer.view.train.click()
     epochs = [int(number) for number in re.findall(r"epochs: (\d+) of 30", " ".join(heard))]
-    assert len(epochs) > 3 and epochs == list(range(len(epochs)))  # training may stop early
+    assert len(epochs) > 3
+    assert epochs == list(range(len(epochs)))
     assert any("DINO epochs" in text for text in heard)
-    assert explorer.view.message.value == "" and explorer.view.progress.layout.display == "none"
-    assert not np.isnan(explorer.scores["this volume"]).any() and explorer.controls.patient.value == "patient002"
+    assert explorer.view.message.value == ""
+    assert explorer.view.progress.layout.display == "none"
+    assert not np.isnan(explorer.scores["this volume"]).any()
+    assert explorer.controls.patient.value == "patient002"
 
 
 def test_data_that_cannot_be_read_is_said_in_place(settings, tmp_path):
     data = settings.data.model_copy(update={"source": str(tmp_path / "nowhere")})
     explorer = Explorer({"good": settings, "bad": settings.model_copy(update={"data": data})})
     explorer.controls.dataset.value = "bad"
-    assert "nowhere" in explorer.view.message.value and explorer.view.train.layout.display == "none"
+    assert "nowhere" in explorer.view.message.value
+    assert explorer.view.train.layout.display == "none"
     explorer.controls.skips[0].value = False  # nothing to see, no error either
     explorer.controls.dataset.value = "good"
-    assert explorer.view.message.value == "" and "<img" in explorer.view.pictures[2].value
+    assert explorer.view.message.value == ""
+    assert "<img" in explorer.view.pictures[2].value
 
 
 def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settings):
@@ -190,7 +201,9 @@ def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settin
         return first, slice_only, explorer
 
     first, slice_only, explorer = asyncio.run(touch())
-    assert first is None and slice_only["this volume"] is None and slice_only["this slice"] is not None
+    assert first is None
+    assert slice_only["this volume"] is None
+    assert slice_only["this slice"] is not None
     assert explorer.scores["this volume"] is not None
     one_head_off = explorer._before
     assert (
@@ -220,7 +233,8 @@ def test_looks_change_pictures_and_nothing_else(explorer):
     assert explorer.view.pictures[1].value.split('"')[1] == explorer.view.pictures[0].value.split('"')[1]  # same PNG
     maps = [html.value for html in explorer.view.maps]
     explorer.controls.color_map.value = "gray"
-    assert all(a != b.value for a, b in zip(maps, explorer.view.maps, strict=True)) and explorer.scores == scores
+    assert all(a != b.value for a, b in zip(maps, explorer.view.maps, strict=True))
+    assert explorer.scores == scores
 
 
 def test_networks_in_memory_are_few(explorer, settings):

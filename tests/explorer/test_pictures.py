@@ -63,7 +63,8 @@ def test_errors_by_kind(arrays, where, kind):
 def test_outlines_are_edges_of_both(arrays):
     outlines = slice_pictures(*arrays, COLORS, opacity=0.5)["Outlines"]
     row = outlines[15 * 6]
-    assert (row[60] == 1).all() and tuple(row[66]) == RED  # white: the truth begins at column 10, the prediction at 11
+    assert (row[60] == 1).all()
+    assert tuple(row[66]) == RED
     assert row[20 * 6] == pytest.approx(
         slice_pictures(*arrays, COLORS, 0.5)["Slice"][15 * 6, 20 * 6]
     )  # inside: neither
@@ -71,12 +72,14 @@ def test_outlines_are_edges_of_both(arrays):
 
 def test_a_map_without_contrast_is_one_color():
     picture = map_picture(np.full((4, 4), 0.3, np.float32), "viridis")
-    assert picture.shape == (4, 4, 3) and np.ptp(picture.reshape(-1, 3), axis=0).max() == 0
+    assert picture.shape == (4, 4, 3)
+    assert np.ptp(picture.reshape(-1, 3), axis=0).max() == 0
 
 
 def test_a_map_goes_from_the_darkest_to_the_brightest():
     picture = map_picture(np.array([[0.2, 0.7]], np.float32), "gray")
-    assert tuple(picture[0, 0]) == (0, 0, 0) and tuple(picture[0, 1]) == (1, 1, 1)
+    assert tuple(picture[0, 0]) == (0, 0, 0)
+    assert tuple(picture[0, 1]) == (1, 1, 1)
 
 
 def test_pictures_survive_the_way_into_html_and_have_words():
@@ -84,13 +87,16 @@ def test_pictures_survive_the_way_into_html_and_have_words():
     html = figure_html(picture, "<b>", 'say "this"')
     png = b64decode(re.search(r"base64,([^\"]+)", html)[1])
     assert np.array_equal(np.asarray(Image.open(BytesIO(png))), np.round(picture * 255))
-    assert "&lt;b&gt;" in html and 'alt="say &quot;this&quot;"' in html
-    assert "nothing yet" in figure_html(None, "", "nothing yet") and "<img" not in figure_html(None, "", "nothing yet")
+    assert "&lt;b&gt;" in html
+    assert 'alt="say &quot;this&quot;"' in html
+    assert "nothing yet" in figure_html(None, "", "nothing yet")
+    assert "<img" not in figure_html(None, "", "nothing yet")
 
 
 def test_eight_organs_get_eight_colors_and_none_of_them_gray():
     colors = color_blind_safe(8)
-    assert len(set(colors)) == 8 and all(len(set(to_rgb(color))) > 1 for color in colors)
+    assert len(set(colors)) == 8
+    assert all(len(set(to_rgb(color))) > 1 for color in colors)
     assert len(color_blind_safe(20)) == 20
 
 
@@ -106,9 +112,8 @@ def test_the_drawing_lights_what_is_on():
     choice = Choice("dual", True, (False, True, True, True), HEADS, "finetuned")
     assert lines(choice) == ["on", "on", "on", "off"]  # (1) is the deepest
     assert lines(choice, deep_first=False) == ["off", "on", "on", "on"]
-    assert "6 of 6 maps" in network_drawing(choice, True) and "skips of the attention encoder on: (2), (3), (4)" in (
-        network_drawing(choice, True)
-    )
+    assert "6 of 6 maps" in network_drawing(choice, True)
+    assert "skips of the attention encoder on: (2), (3), (4)" in (network_drawing(choice, True))
 
 
 @pytest.mark.parametrize("model", ["unet", "single"])
@@ -126,5 +131,6 @@ def test_the_table_of_scores():
 
 
 def test_a_first_table_has_no_changes_and_an_empty_one_no_mean():
-    assert "▲" not in (table := score_table({"now": ([0.5], None)}, "A", ["red"])) and "=" not in table.split("now")[1]
+    assert "▲" not in (table := score_table({"now": ([0.5], None)}, "A", ["red"]))
+    assert "=" not in table.split("now")[1]
     assert score_table({"now": ([math.nan], None)}, "A", ["red"]).count("–") == 2

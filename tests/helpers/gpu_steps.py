@@ -120,7 +120,8 @@ def augmentation(device: Device, rules: GpuRules) -> None:
     rows = torch.arange(4, device=device.torch_device)
     rules.waits.clear()
     for tensor in augmented_batch(data, rows, random_transforms(4, torch.Generator().manual_seed(0))):
-        assert tensor is not None and _on_gpu(tensor)
+        assert tensor is not None
+        assert _on_gpu(tensor)
     assert rules.waits == []
 
 
@@ -205,7 +206,8 @@ def dino_steps(device: Device, rules: GpuRules) -> None:
     for epoch in (0, 1):
         assert _on_gpu(train_step(state, _DINO, batch, device, epoch, _NOW))
     moments = [value for values in state.optimizer.state.values() for value in values.values()]
-    assert moments and all(_on_gpu(value) for value in (*moments, state.center))
+    assert moments
+    assert all(_on_gpu(value) for value in (*moments, state.center))
     assert rules.waits == []
 
 

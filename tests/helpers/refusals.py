@@ -26,7 +26,8 @@ def left_in(runs: Path) -> list[Path]:
 def refused(folder: Path, runs: Path, words: str, dataset: str = "acdc") -> Report:
     """A check reports one line with these words, a run raises it and leaves nothing."""
     report = check_source(settings(folder, dataset))
-    assert len(report.problems) == 1 and re.fullmatch(f".*{words}.*", report.problems[0]), report.problems
+    assert len(report.problems) == 1, report.problems
+    assert re.fullmatch(f".*{words}.*", report.problems[0]), report.problems
     assert str(folder) not in report.problems[0]
     with pytest.raises(DataError) as caught:
         run_prepared(settings(folder, dataset), 32)

@@ -33,14 +33,16 @@ def test_all_six_lessons_are_there():
 
 def test_one_title_and_the_fixed_order(notebook):
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    assert len(re.findall(r"^# ", prose, flags=re.M)) == 1 and re.match(r"# \d\. \w", notebook.cells[0].source)
+    assert len(re.findall(r"^# ", prose, flags=re.M)) == 1
+    assert re.match(r"# \d\. \w", notebook.cells[0].source)
     order = ["What you will learn", "Run time", "Summary", "Exercises", "References"]
     assert [prose.index(word) for word in order] == sorted(prose.index(word) for word in order)
 
 
 def test_one_parameters_cell_of_commented_literals(notebook):
     tagged = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1 and tagged[0] is code(notebook)[0]
+    assert len(tagged) == 1
+    assert tagged[0] is code(notebook)[0]
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0].source).body}
     assert assigned == {"PROFILE": "tour", "OVERRIDES": {}}
     assert all("  # " in line for line in tagged[0].source.splitlines())

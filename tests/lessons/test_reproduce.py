@@ -44,7 +44,8 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
     write(repository, "02_second.ipynb", "assert OVERRIDES == {'dino.epochs': 2}")
     index = reproduce("tour", {"dino.epochs": 2}, find_notebooks())
     text = index.read_text()
-    assert "figure&lt;b&gt;.png" in text and "<b>" not in text
+    assert "figure&lt;b&gt;.png" in text
+    assert "<b>" not in text
     assert text.index("01_first.ipynb") < text.index("02_second.ipynb")
     assert (index.parent / "notebooks" / "02_second.ipynb").is_file()
 
@@ -52,18 +53,19 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
 def test_a_failing_cell_is_named_and_its_copy_kept(repository):
     write(repository, "01_first.ipynb", "raise OSError('no disk')")
     write(repository, "02_second.ipynb", "1")
-    with pytest.raises(NotebookFailed, match="01_first.ipynb failed in cell .*OSError: no disk"):
+    with pytest.raises(NotebookFailed, match=r"01_first.ipynb failed in cell .*OSError: no disk"):
         reproduce("tour", {}, find_notebooks())
     copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
-    assert [copy.name for copy in copies] == ["01_first.ipynb"] and "no disk" in copies[0].read_text()
+    assert [copy.name for copy in copies] == ["01_first.ipynb"]
+    assert "no disk" in copies[0].read_text()
 
 
 def test_unknown_settings_and_parameters_stop_before_anything_runs(repository):
     write(repository, "01_first.ipynb", "raise SystemExit")
     write(repository, "02_second.ipynb", "1", parameters='PROFILE = "tour"')
-    with pytest.raises(ValueError, match="segmentation.epocs"):
+    with pytest.raises(ValueError, match=r"segmentation.epocs"):
         reproduce("tour", {"segmentation.epocs": 2}, find_notebooks(["01"]))
-    with pytest.raises(ValueError, match="02_second.ipynb has no parameter OVERRIDES"):
+    with pytest.raises(ValueError, match=r"02_second.ipynb has no parameter OVERRIDES"):
         reproduce("tour", {}, find_notebooks())
     assert not (repository / "figures").exists()
 
@@ -96,8 +98,10 @@ def test_normalizing_drops_what_changes_without_meaning():
     cell = nbformat.v4.new_code_cell("1", metadata={"execution": {"started": "now"}, "tags": ["keep"]})
     cell.outputs = [nbformat.v4.new_output("display_data", {"text/plain": "x"}, metadata={"needs": "light"})]
     notebook = normalized(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}}))
-    assert notebook.cells[0].id == "cell-00" and notebook.cells[0].metadata == {"tags": ["keep"]}
-    assert "widgets" not in notebook.metadata and notebook.cells[0].outputs[0].metadata == {}
+    assert notebook.cells[0].id == "cell-00"
+    assert notebook.cells[0].metadata == {"tags": ["keep"]}
+    assert "widgets" not in notebook.metadata
+    assert notebook.cells[0].outputs[0].metadata == {}
     nbformat.validate(notebook)
 
 

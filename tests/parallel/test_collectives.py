@@ -47,7 +47,9 @@ def weights(tmp_path, monkeypatch):
 
 def test_one_process_does_nothing():
     value = torch.rand(3)
-    assert collectives.process_count() == 1 and collectives.rank() == 0 and collectives.share(7) == slice(0, 7)
+    assert collectives.process_count() == 1
+    assert collectives.rank() == 0
+    assert collectives.share(7) == slice(0, 7)
     assert all(function(value) is value for function in (collectives.mean, collectives.summed, collectives.gathered))
     assert collectives.weighted_mean(value, 5) is value
     model = nn.Linear(1, 1)
@@ -73,7 +75,8 @@ def test_what_is_shared(tmp_path):
         return collectives.gathered(rows).tolist(), collectives.mean(torch.tensor(float(rank))).item(), total, norm
 
     for rows, mean, total, norm in together(tmp_path, work):
-        assert rows == [0, 1, 3, 4, 5] and mean == 0.5
+        assert rows == [0, 1, 3, 4, 5]
+        assert mean == 0.5
         assert total.item() == pytest.approx(np.mean(rows))
         assert norm.running_mean.tolist() == [0, 0]
 
@@ -133,7 +136,9 @@ def test_every_volume_is_scored_once(prepared, data, tmp_path, monkeypatch):
             return training.mean_volume_dsc(model, data, volumes), scored
 
     (first_dsc, first), (second_dsc, second) = together(tmp_path, work)
-    assert first + second == list(volumes) and first and second
+    assert first + second == list(volumes)
+    assert first
+    assert second
     assert first_dsc == second_dsc == pytest.approx(work()[0], abs=1e-6)
 
 
@@ -192,9 +197,9 @@ def test_maps_are_the_same_to_the_bit(tiny, weights, tmp_path):
 
 def test_what_processes_cannot_share_is_refused(tiny, prepared, data, weights, tmp_path, monkeypatch):
     monkeypatch.setattr(collectives, "process_count", lambda: 3)
+    monkeypatch.setattr(collectives, "parallel", lambda model, device: model)
+    images = np.zeros((9, 16, 16), np.float16)
     with pytest.raises(ValueError, match="found 3 processes for batches of 4; set n_processes to a divisor"):
-        images = np.zeros((9, 16, 16), np.float16)
-        monkeypatch.setattr(collectives, "parallel", lambda model, device: model)
         finetune(DINO, weights, images, np.arange(9), FLOAT32, tmp_path)
     segmentation = tiny.segmentation
     with pytest.raises(ValueError, match=r"sync_batch_norm needs GPUs; set it to false"):

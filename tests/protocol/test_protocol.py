@@ -17,14 +17,17 @@ def test_synapse_is_18_and_12_with_three_of_the_18_for_validation():
     for split in (carved, transunet):
         assert {patient for patient, kind in split.items() if kind == "test"} == {f"case{number}" for number in test}
     train = sorted(patient for patient, kind in transunet.items() if kind == "train")
-    assert len(train) == 18 and train[0] == "case0005" and train[-1] == "case0040"
+    assert len(train) == 18
+    assert train[0] == "case0005"
+    assert train[-1] == "case0040"
     # The stated rule: every sixth of the sorted training ids, from the third on.
     assert [patient for patient in train if carved[patient] == "valid"] == train[2::6]
 
 
 def test_table_1_has_fifteen_rows_and_eight_organs():
     table = published_table("synapse", "table1")
-    assert len(table) == 15 and set(table["model"]) == {"", "unet", "dual-1111"}
+    assert len(table) == 15
+    assert set(table["model"]) == {"", "unet", "dual-1111"}
     dainet = table.set_index("model").loc["dual-1111"]
     assert (dainet["dsc"], dainet["hd95"], dainet["spleen"]) == (84.26, "13.79", 93.74)
     assert [name.lower() for name in CLASSES["synapse"].names] == list(table.columns[3:11])

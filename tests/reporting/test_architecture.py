@@ -52,7 +52,8 @@ def test_channels_and_resolutions_come_from_the_model(name, encoders):
         assert found.count(str(channels)) == 2 * encoders + 1 + skips + 2
     assert found.count("96") == 2 * encoders + (2 if encoders == 2 else 0)
     assert [found.count(f"1/{step}") for step in (2, 4, 8, 16)] == [encoders + 1] * 3 + [encoders]
-    assert found.count("7") == 1 and "Segmentation\n7 classes" in found
+    assert found.count("7") == 1
+    assert "Segmentation\n7 classes" in found
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,9 @@ def test_overlay_at_known_pixels():
     label = np.zeros((4, 6), int)
     label[0, 0], label[0, 5] = 1, 3
     overlay = figures.label_overlay(image, label, PALETTE)
-    assert overlay.shape == (4, 6, 3) and overlay.min() >= 0 and overlay.max() <= 1
+    assert overlay.shape == (4, 6, 3)
+    assert overlay.min() >= 0
+    assert overlay.max() <= 1
     assert overlay[1, 0] == pytest.approx((0, 0, 0))
     assert overlay[1, 5] == pytest.approx((1, 1, 1))
     assert overlay[0, 0] == pytest.approx(0.55 * np.array(to_rgb(PALETTE[0])))
@@ -64,9 +66,8 @@ def test_attention_figure_has_a_row_per_sample_and_a_panel_per_head():
     assert [figure.axes[i].get_ylabel() for i in (0, 5)] == ["A", "B"]
     assert legend(figure) == list(NAMES)
     panel = figure.axes[2].images[0]
-    assert panel.get_cmap().name == "viridis" and panel.get_clim() == pytest.approx(
-        (maps[0, 0].min(), maps[0, 0].max())
-    )
+    assert panel.get_cmap().name == "viridis"
+    assert panel.get_clim() == pytest.approx((maps[0, 0].min(), maps[0, 0].max()))
 
 
 def test_qualitative_figure_with_different_sides_and_scores():
@@ -89,10 +90,13 @@ def test_montage(count, panels):
     images, labels = samples(count)
     names = [f"slice {i}" for i in range(count)]
     figure = draw(figures.slice_montage(images, labels, NAMES, PALETTE, names))
-    assert len(figure.axes) == panels and titles(figure) == names and legend(figure) == list(NAMES)
+    assert len(figure.axes) == panels
+    assert titles(figure) == names
+    assert legend(figure) == list(NAMES)
     assert len(figure.axes[0].collections) == 3
     plain = draw(figures.slice_montage(images, None, NAMES, PALETTE, names, columns=2))
-    assert not plain.axes[0].collections and not plain.legends
+    assert not plain.axes[0].collections
+    assert not plain.legends
 
 
 def history(epochs):

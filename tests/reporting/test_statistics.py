@@ -14,7 +14,8 @@ def test_summary_is_mean_over_cases_then_classes_then_seeds():
     assert summary.loc["RV", "dsc"] == pytest.approx(100 * (0.85 + 0.83) / 2)
     assert summary.loc["mean", "dsc"] == pytest.approx(100 * (0.75 + 0.73) / 2)
     assert summary.loc["mean", "dsc_std"] == pytest.approx(2 / math.sqrt(2))
-    assert summary.loc["mean", "seeds"] == 2 and math.isnan(summary.loc["mean", "hd95_mm"])
+    assert summary.loc["mean", "seeds"] == 2
+    assert math.isnan(summary.loc["mean", "hd95_mm"])
 
 
 def test_a_single_seed_has_no_spread():
@@ -41,7 +42,8 @@ def test_paired_differences_are_within_patients():
 
 def test_equal_networks_do_not_differ():
     found = paired_differences(two_networks([0.0] * 4), "b", "a")
-    assert found["difference"] == found["low"] == found["high"] == 0 and found["p (Wilcoxon)"] == 1
+    assert found["difference"] == found["low"] == found["high"] == 0
+    assert found["p (Wilcoxon)"] == 1
 
 
 def test_other_patients_are_refused():

@@ -27,23 +27,28 @@ def test_table_1_has_all_rows_distances_and_organs():
     names = CLASSES["synapse"].names
     found = pd.concat([scores("unet", classes=names), scores("single", classes=names)])
     result = compare(published_table("synapse", "table1"), found, names, "strict")
-    assert len(result) == 15 + 2 and list(result.columns[4:12]) == list(names)
+    assert len(result) == 15 + 2
+    assert list(result.columns[4:12]) == list(names)
     dainet = result[result["Method"] == "DAINet (dual-1111)"].iloc[0]
     assert (dainet["HD95 (voxels)"], dainet["Stomach"]) == ("13.79", "83.48")
-    assert result.iloc[0]["HD95 (voxels)"] == "" and result.iloc[-1]["Method"] == "single"
+    assert result.iloc[0]["HD95 (voxels)"] == ""
+    assert result.iloc[-1]["Method"] == "single"
     assert list(result["By"]).index("here") == list(result["Method"]).index("U-Net†") + 1
 
 
 def test_data_the_paper_does_not_know_have_our_rows_only():
     result = compare(published_table("custom", "table2"), scores("unet"), ACDC, "strict")
-    assert list(result["By"]) == ["here"] and result["Difference"].item() == ""
+    assert list(result["By"]) == ["here"]
+    assert result["Difference"].item() == ""
 
 
 def test_policies_stand_side_by_side():
     both = pd.concat([scores(seeds=(0, 1)), scores(seeds=(0, 1)).assign(policy="peer", hd95_vox=0.0)])
     table = policies(both).set_index("Policy")
-    assert table.loc["strict", "HD95 (voxels)"] == "4.00 ± 0.00" and table.loc["peer", "HD95 (voxels)"] == "0.00 ± 0.00"
-    assert (table["HD95 (mm)"] == "").all() and (table["DSC (%)"] == "74.00 ± 1.41").all()
+    assert table.loc["strict", "HD95 (voxels)"] == "4.00 ± 0.00"
+    assert table.loc["peer", "HD95 (voxels)"] == "0.00 ± 0.00"
+    assert (table["HD95 (mm)"] == "").all()
+    assert (table["DSC (%)"] == "74.00 ± 1.41").all()
 
 
 def test_another_policy_is_not_mixed_in():
@@ -54,10 +59,8 @@ def test_another_policy_is_not_mixed_in():
 def test_notes_count_patients_and_name_the_rule(tiny):
     prepared = run_prepared(tiny.data, 32)
     notes = " ".join(protocol_notes(tiny, prepared, "strict", scores()))
-    assert (
-        "4 of 70 train, 1 of 10 valid, 1 of 20 test patients of the split mtunet" in notes
-        and "rule: validation" in notes
-    )
+    assert "4 of 70 train, 1 of 10 valid, 1 of 20 test patients of the split mtunet" in notes
+    assert "rule: validation" in notes
     peer = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update={"selection": "peer-on-test"})})
     assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict", scores()))
 
@@ -76,9 +79,12 @@ def test_saved_tables_have_three_forms_and_a_record(tmp_path):
     assert path.read_text().endswith("- a note with 5 % in it\n")
     pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv"), dtype=str, keep_default_na=False), table)
     latex = path.with_suffix(".tex").read_text()
-    assert r"U-Net\dag{}" in latex and r"\begin{tabular}" in latex and "†" not in latex
+    assert r"U-Net\dag{}" in latex
+    assert r"\begin{tabular}" in latex
+    assert "†" not in latex
     record = json.loads(path.with_suffix(".json").read_text())
-    assert record["stages"] == {"scores": "abc"} and record["settings"]["data"]["source"] == "scans"
+    assert record["stages"] == {"scores": "abc"}
+    assert record["settings"]["data"]["source"] == "scans"
     assert "secret" not in path.with_suffix(".json").read_text()
 
 

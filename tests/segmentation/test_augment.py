@@ -41,7 +41,8 @@ def test_rotation_agrees_with_scipy_inside():
     image = np.kron(np.eye(4), np.ones((8, 8)))  # blocks, so that half a pixel does not matter in most places
     found = transform(torch.tensor(image)[None, None], rotation(15)).numpy()[0, 0]
     agreement = [(found == ndimage.rotate(image, angle, order=0, reshape=False)).mean() for angle in (15, -15)]
-    assert max(agreement) > 0.97 and found[0, -1] == 0
+    assert max(agreement) > 0.97
+    assert found[0, -1] == 0
 
 
 def test_image_label_and_maps_move_together():
@@ -51,7 +52,8 @@ def test_image_label_and_maps_move_together():
         random_transforms(16, torch.Generator().manual_seed(1)),
     )
     assert label.dtype == torch.uint8
-    assert torch.equal(image, label.float()) and torch.equal(maps, image.expand(-1, 6, -1, -1))
+    assert torch.equal(image, label.float())
+    assert torch.equal(maps, image.expand(-1, 6, -1, -1))
     assert not torch.equal(label, base)
 
 
@@ -60,4 +62,5 @@ def test_the_same_generator_gives_the_same_batch():
     first, second, third = (
         augment([image], random_transforms(8, torch.Generator().manual_seed(s)))[0] for s in (3, 3, 4)
     )
-    assert torch.equal(first, second) and not torch.equal(first, third)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)

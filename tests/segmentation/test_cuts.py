@@ -34,7 +34,8 @@ def test_a_head_that_is_off_is_a_map_of_zeros(name, inputs):
     cut.heads_on = (True, False, True)
     zeroed = maps.clone()
     zeroed[:, 1] = 0
-    assert torch.equal(cut(image, maps), model(image, zeroed)) and not torch.equal(cut(image, maps), model(image, maps))
+    assert torch.equal(cut(image, maps), model(image, zeroed))
+    assert not torch.equal(cut(image, maps), model(image, maps))
 
 
 @pytest.mark.parametrize("level", range(4))
@@ -66,7 +67,8 @@ def test_encoders_run_only_when_what_they_see_changes(inputs):
     for skips in ((True,) * 4, (False, True, True, True), (False,) * 4):
         cut.skips_on = skips
         cut(*inputs)
-    assert len(calls) == 2 and set(calls) == {model.image_encoder, model.attention_encoder}
+    assert len(calls) == 2
+    assert set(calls) == {model.image_encoder, model.attention_encoder}
     cut.heads_on = (False, True, True)
     cut(*inputs)
     assert calls[2:] == [model.attention_encoder]
@@ -90,8 +92,10 @@ def test_the_head_that_matters_loses_its_dsc(prepared, data):
     volumes = prepared.volumes("valid")
     lost = head_importance(SeesOneHead(), data, volumes).set_index(["head", "class"])["lost"]
     whole = 100 * mean_volume_dsc(SeesOneHead(), data, volumes)
-    assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole) and whole > 0
-    assert (lost[["Head 1", "Head 3"]] == 0).all() and len(lost) == 4 * 4
+    assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole)
+    assert whole > 0
+    assert (lost[["Head 1", "Head 3"]] == 0).all()
+    assert len(lost) == 4 * 4
 
 
 def test_head_importance_needs_heads_and_volumes(prepared, data):

@@ -38,8 +38,10 @@ def test_poly_decay_is_the_peers_formula():
 
 def test_inputs_are_what_the_network_takes(data):
     image, maps = data.inputs(torch.tensor([0, 5]))
-    assert image.shape == (2, 1, 32, 32) and maps.shape == (2, 3, 32, 32)
-    assert maps.amin() == 0 and maps.amax() == 1
+    assert image.shape == (2, 1, 32, 32)
+    assert maps.shape == (2, 3, 32, 32)
+    assert maps.amin() == 0
+    assert maps.amax() == 1
 
 
 def test_maps_of_other_data_are_refused(prepared, data):
@@ -109,7 +111,7 @@ def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatc
 def test_selecting_without_validation_volumes_is_refused(tiny, prepared, data, tmp_path):
     cases = prepared.cases.replace({"split": {"valid": "train"}})
     without = replace(prepared, cases=cases)
-    with pytest.raises(ValueError, match="set segmentation.selection=last"):
+    with pytest.raises(ValueError, match=r"set segmentation.selection=last"):
         train(network(), tiny.segmentation, 0, without, data, tmp_path)
 
 
@@ -117,7 +119,7 @@ def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
     model = network()
     with torch.no_grad():
         model.head.bias[0] = float("nan")
-    with pytest.raises(FloatingPointError, match="epoch 1.*lower segmentation.lr"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1.*lower segmentation.lr"):
         train(model, tiny.segmentation, 0, prepared, data, tmp_path)
 
 
@@ -155,4 +157,5 @@ def test_compiling_is_asked_for_by_a_setting(tiny, prepared, data, tmp_path, mon
         settings = tiny.segmentation.model_copy(update={"epochs": 1, "compile": wanted})
         (tmp_path / str(wanted)).mkdir()
         train(network(), settings, 0, prepared, data, tmp_path / str(wanted))
-    assert len(compiled) == 1 and equal(weights(tmp_path / "False"), weights(tmp_path / "True"))
+    assert len(compiled) == 1
+    assert equal(weights(tmp_path / "False"), weights(tmp_path / "True"))

@@ -37,7 +37,8 @@ def test_the_plan_names_every_training_once_with_valid_settings():
     assert len({training.name for training in plan}) == len(plan)
     for training in plan:
         settings = training.settings({"data.source": "somewhere"})
-        assert settings.data.train_patients == training.patients and settings.segmentation.selection == "validation"
+        assert settings.data.train_patients == training.patients
+        assert settings.segmentation.selection == "validation"
         build(training.network)
     finetuned = [t.settings({}).attention.backbone for t in plan if t.model == "dual-1111-finetuned"]
     assert finetuned == ["finetuned"] * 3
@@ -66,9 +67,12 @@ def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(
         assert {path.name for path in (folder / kind).iterdir()} == {f"{name}.{ending}" for name in names}
     scores = pd.read_csv(folder / "scores" / "other_2patients_seed1.csv")
     assert {"model", "seed", "patient", "phase", "class", "policy", "dsc", "hd95_vox"} <= set(scores.columns)
-    assert set(scores["model"]) == {"other"} and set(scores["seed"]) == {1} and len(scores) == 2 * 3 * 2
+    assert set(scores["model"]) == {"other"}
+    assert set(scores["seed"]) == {1}
+    assert len(scores) == 2 * 3 * 2
     record = json.loads((folder / "records" / "other_2patients_seed1.json").read_text())
-    assert record["settings"]["attention"]["control"] == "constant" and str(tmp_path) not in json.dumps(record)
+    assert record["settings"]["attention"]["control"] == "constant"
+    assert str(tmp_path) not in json.dumps(record)
     assert record["selection"]["epochs_run"] == 1
     assert verify_folder(folder) == (8, [])
 
@@ -77,4 +81,5 @@ def test_two_queues_share_the_work(where, tmp_path):
     plan, folder = load_plan(PLAN), tmp_path / "study"
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         counts = list(pool.map(run_queue, [plan] * 2, [where] * 2, [folder] * 2))
-    assert sum(counts) == 4 and len(list((folder / "scores").iterdir())) == 4
+    assert sum(counts) == 4
+    assert len(list((folder / "scores").iterdir())) == 4

@@ -41,13 +41,17 @@ def test_a_clear_difference_supports_or_contradicts():
 
 def test_distances_are_better_where_they_are_smaller():
     line = verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79], measure="hd95_vox")
-    assert line["verdict"] == "supports" and line["difference"] < 0 and line["agreeing"] == 20
+    assert line["verdict"] == "supports"
+    assert line["difference"] < 0
+    assert line["agreeing"] == 20
 
 
 def test_seeds_that_differ_as_much_as_the_networks_cannot_tell_although_every_patient_agrees():
     line = verdict([0.84, 0.81, 0.87], [0.82, 0.85, 0.79])
-    assert line["low"] > 0 and line["p"] < 0.05, "over patients alone it would be significant"
-    assert line["low_seeds"] < 0 < line["high_seeds"] and line["verdict"] == "cannot tell"
+    assert line["low"] > 0, "over patients alone it would be significant"
+    assert line["p"] < 0.05, "over patients alone it would be significant"
+    assert line["low_seeds"] < 0 < line["high_seeds"]
+    assert line["verdict"] == "cannot tell"
 
 
 def test_two_seeds_are_not_judged():
@@ -72,7 +76,8 @@ def test_cohens_d_and_agreeing_patients():
     wide = 100 * scores.groupby(["patient", "model"])["dsc"].mean().unstack()
     difference = wide["b"] - wide["a"]
     assert line["d"] == pytest.approx(difference.mean() / difference.std())
-    assert line["agreeing"] == (difference > 0).sum() and line["difference"] == pytest.approx(difference.mean())
+    assert line["agreeing"] == (difference > 0).sum()
+    assert line["difference"] == pytest.approx(difference.mean())
 
 
 def test_the_interval_over_patients_and_seeds_holds_the_truth_about_as_often_as_it_says():
@@ -87,9 +92,11 @@ def test_the_interval_over_patients_and_seeds_holds_the_truth_about_as_often_as_
 def test_seeds_alone_widen_the_interval():
     patients = np.random.default_rng(0).normal(80, 5, (1, 20))
     low, high = seeded_interval(np.repeat(patients + 1, 3, axis=0), np.repeat(patients, 3, axis=0))
-    assert low == pytest.approx(1) and high == pytest.approx(1)  # every patient gains one point with every seed
-    low, high = seeded_interval(patients + [[0], [1], [2]], np.repeat(patients, 3, axis=0))
-    assert low < 0.5 and high > 1.5
+    assert low == pytest.approx(1)
+    assert high == pytest.approx(1)
+    low, high = seeded_interval([*patients, [0], [1], [2]], np.repeat(patients, 3, axis=0))
+    assert low < 0.5
+    assert high > 1.5
 
 
 def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_without_zero():
@@ -109,13 +116,16 @@ def test_regimes_compare_where_both_ran():
         network("dual-1111", [0.9] * 3, train_patients=5)
     ]
     table = verdicts.regimes(pd.concat(parts))
-    assert list(table["train_patients"]) == [5] and table["difference"].item() == pytest.approx(10, abs=1)
+    assert list(table["train_patients"]) == [5]
+    assert table["difference"].item() == pytest.approx(10, abs=1)
 
 
 def test_a_single_seed_has_no_deviation_in_the_table():
     parts = pd.concat([network(name, [0.8]) for name in ("unet", "dual-1111")])
     row = report._regimes_table(parts).iloc[0]
-    assert row["Seeds"] == "1" and "±" not in row["unet DSC (%)"] and "nan" not in "".join(row)
+    assert row["Seeds"] == "1"
+    assert "±" not in row["unet DSC (%)"]
+    assert "nan" not in "".join(row)
 
 
 def test_the_summary_sets_fresh_seeds_beside_the_claims_that_they_repeat():
@@ -154,7 +164,8 @@ def test_charts_draw_what_has_run():
     scores = pd.concat([network("a", [0.80, 0.81, 0.79]), network("b", [0.9] * 3)])
     families = {"claims": verdicts.judge(scores, [CLAIM, CLAIM | {"better": "missing"}])}
     panels = charts.forest_plot(families).axes
-    assert len(panels) == 1 and len(panels[0].get_yticks()) == 1
+    assert len(panels) == 1
+    assert len(panels[0].get_yticks()) == 1
     assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
 
 
@@ -164,7 +175,8 @@ def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_
     panels = charts.learning_curves({"unet": [history], "dual": better}).axes
     assert [panel.get_title() for panel in panels] == ["unet", "dual", "", ""]
     gray, own = panels[3].lines
-    assert list(gray.get_ydata()) == [0.1, 0.2] and list(own.get_ydata()) == pytest.approx([0.4, 0.7])
+    assert list(gray.get_ydata()) == [0.1, 0.2]
+    assert list(own.get_ydata()) == pytest.approx([0.4, 0.7])
     band = panels[3].collections[1].get_paths()[0].vertices
     assert {(x, round(y, 6)) for x, y in band} == {(1, 0.3), (1, 0.5), (2, 0.4), (2, 0.9)}
 
@@ -186,6 +198,9 @@ def test_every_committed_training_is_of_the_plan_with_all_its_test_patients_and_
     assert set(found) <= set(names)
     for name in found:
         scores = pd.read_csv(FOLDER / "scores" / f"{name}.csv")
-        assert scores["patient"].nunique() == 20 and scores["case_id"].nunique() == 40
-        assert set(scores["model"]) == {names[name].model} and set(scores["seed"]) == {names[name].seed}
-        assert (FOLDER / "records" / f"{name}.json").is_file() and (FOLDER / "histories" / f"{name}.csv").is_file()
+        assert scores["patient"].nunique() == 20
+        assert scores["case_id"].nunique() == 40
+        assert set(scores["model"]) == {names[name].model}
+        assert set(scores["seed"]) == {names[name].seed}
+        assert (FOLDER / "records" / f"{name}.json").is_file()
+        assert (FOLDER / "histories" / f"{name}.csv").is_file()

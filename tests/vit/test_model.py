@@ -135,7 +135,8 @@ def test_full_checkpoint_gives_teacher_heads_and_center(tmp_path: Path) -> None:
     write_full_checkpoint(path, student, teacher)
     torch.testing.assert_close(load_vit(str(path)).state_dict(), teacher.state_dict(), rtol=0, atol=0)
     heads = [load_dino_head(str(path), network) for network in ("teacher", "student")]
-    assert heads[0] is not None and heads[1] is not None
+    assert heads[0] is not None
+    assert heads[1] is not None
     assert set(heads[0]) == {"mlp.0.weight", "last_layer.weight_g"} == set(heads[1])
     torch.testing.assert_close(heads[1]["mlp.0.weight"], 2 * heads[0]["mlp.0.weight"])
     torch.testing.assert_close(load_dino_center(str(path)), torch.full((1, 4), 0.5))
@@ -146,12 +147,14 @@ def test_backbone_checkpoint(tmp_path: Path, prefix: str) -> None:
     path, vit = tmp_path / "backbone.pth", tiny_vit(3)
     torch.save({f"{prefix}{name}": tensor for name, tensor in vit.state_dict().items()}, path)
     torch.testing.assert_close(load_vit(str(path)).state_dict(), vit.state_dict(), rtol=0, atol=0)
-    assert load_dino_head(str(path), "teacher") is None and load_dino_center(str(path)) is None
+    assert load_dino_head(str(path), "teacher") is None
+    assert load_dino_center(str(path)) is None
 
 
 @pytest.mark.parametrize("weights", ["hub", "tour", "random", "vit_small_patch8_224.dino"])
 def test_no_head_in_other_sources(weights: str) -> None:
-    assert load_dino_head(weights, "teacher") is None and load_dino_center(weights) is None
+    assert load_dino_head(weights, "teacher") is None
+    assert load_dino_center(weights) is None
 
 
 class _Code:
@@ -161,7 +164,7 @@ class _Code:
 
 def test_checkpoint_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"teacher": {}, "student": {}, "args": _Code()}, tmp_path / "evil.pth")
-    with pytest.raises(ValueError, match="evil.pth: refused"):
+    with pytest.raises(ValueError, match=r"evil.pth: refused"):
         load_vit(str(tmp_path / "evil.pth"))
     assert capsys.readouterr().out == ""
 
@@ -187,7 +190,7 @@ def test_errors_name_file_and_tensor(tmp_path: Path, change: Any, words: str) ->
 def test_file_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere.pth.*\.safetensors"):
         load_vit("nowhere.pth")
-    with pytest.raises(ValueError, match="'resnet1000'.*a timm name"):
+    with pytest.raises(ValueError, match=r"'resnet1000'.*a timm name"):
         load_vit("resnet1000")
     (tmp_path / "text.safetensors").write_text("no tensors here")
     (tmp_path / "text.pth").write_text("no tensors here")
@@ -269,7 +272,8 @@ def test_input_size() -> None:
 def test_to_vit_input() -> None:
     images = torch.rand(2, 1, 24, 24, dtype=torch.float64).half()
     same = to_vit_input(images, 24)
-    assert same.shape == (2, 3, 24, 24) and same.dtype == torch.float32
+    assert same.shape == (2, 3, 24, 24)
+    assert same.dtype == torch.float32
     for channel in range(3):
         restored = same[:, channel] * IMAGENET_STD[channel] + IMAGENET_MEAN[channel]
         torch.testing.assert_close(restored, images[:, 0].float(), rtol=0, atol=1e-6)

@@ -6,13 +6,14 @@ Body coordinates and sizes as in `phantom_abdomen_atlas`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from dainet.data.phantoms.abdomen_atlas import ATLAS, FAR_MM, GALLBLADDER, Structure
 from dainet.data.phantoms.cardiac_anatomy import Table
 
-__all__ = ["Abdomen", "Plane", "Organ", "cut_abdomen", "organ_distance", "sample_abdomen"]
+__all__ = ["Abdomen", "Organ", "Plane", "cut_abdomen", "organ_distance", "sample_abdomen"]
 
 Window = tuple[slice, slice]  # rows and columns
 
@@ -118,7 +119,7 @@ def _vary(structure: Structure, scale: Table, rng: np.random.Generator) -> Organ
     pairs = [
         [(*bead[:3], *np.resize(bead[3:], 3)) for bead in pair]
         for chain in structure.chains
-        for pair in (zip(chain, chain[1:], strict=False) if len(chain) > 1 else [(chain[0], chain[0])])
+        for pair in (pairwise(chain) if len(chain) > 1 else [(chain[0], chain[0])])
     ]
     beads = np.array(pairs) * np.tile(scale, 2) * np.repeat((1, size), 3) + np.append(shift, np.zeros(3))
     reach = structure.fat_mm + 3 * (WARP_MM + structure.ripple_mm)

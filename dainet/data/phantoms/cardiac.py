@@ -170,7 +170,7 @@ def _draw_slice(
 
 def _hand_drawn(cut: Contours, rng: np.random.Generator) -> Contours:
     """Contours with an observer's error; the wall keeps at least a third of its thickness."""
-    endo, epi, rv = (random_ripple(rng, range(0, 6), OBSERVER_MM) for _ in range(3))
+    endo, epi, rv = (random_ripple(rng, range(6), OBSERVER_MM) for _ in range(3))
     outer = np.maximum(cut.epi + epi * (cut.epi > 0), 0)
     inner = np.minimum(cut.endo + endo, outer - (cut.epi - cut.endo) / 3)
     return replace(

@@ -37,8 +37,10 @@ def refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
         unpack(tmp_path / name, tmp_path / "a" / "target")
-    assert name in str(caught.value) and "\n" not in str(caught.value)
-    assert tree(tmp_path) == {name} and not list((tmp_path / "a" / "target").iterdir())
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert tree(tmp_path) == {name}
+    assert not list((tmp_path / "a" / "target").iterdir())
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tgz"])
@@ -53,7 +55,8 @@ def test_archives_are_unpacked(tmp_path, name):
     (target / f".partial-{name}" / "left").write_text("by a killed run")
     (target / "b.txt").write_text("old")
     assert unpack(tmp_path / name, target) == [target / "Training/img/a.nii.gz", target / "b.txt"]
-    assert tree(target) == {"Training/img/a.nii.gz", "b.txt"} and (target / "b.txt").read_bytes() == b""
+    assert tree(target) == {"Training/img/a.nii.gz", "b.txt"}
+    assert (target / "b.txt").read_bytes() == b""
 
 
 EVIL_MEMBERS = ["../x", "/x", "a/../../x", "C:/x", "C:\\x", "..\\x", "a/..\\..\\x"]

@@ -60,11 +60,13 @@ def test_an_interrupted_download_goes_on(girder, tmp_path, ranges):
     with pytest.raises(DataError, match=r"training/b.nii.gz: .*; run the same command again"):
         fetch(girder, tmp_path)
     part = tmp_path / "training" / "b.nii.gz.part"
-    assert tree(tmp_path) == {"training/a.nii.gz", "training/b.nii.gz.part"} and 0 < part.stat().st_size < len(content)
+    assert tree(tmp_path) == {"training/a.nii.gz", "training/b.nii.gz.part"}
+    assert 0 < part.stat().st_size < len(content)
     wanted = f"bytes={part.stat().st_size}-"
     fetch(girder, tmp_path)
     assert girder.server.fetched == [(first, ""), (second, ""), (second, wanted)]
-    assert (tmp_path / "training" / "b.nii.gz").read_bytes() == content and not part.exists()
+    assert (tmp_path / "training" / "b.nii.gz").read_bytes() == content
+    assert not part.exists()
 
 
 def test_a_finished_file_that_changed_is_fetched_again(girder, tmp_path):
@@ -76,7 +78,7 @@ def test_a_finished_file_that_changed_is_fetched_again(girder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "announced, message",
+    ("announced", "message"),
     [
         ({"sha512": "0" * 128}, "5 bytes with the SHA-512"),
         ({"size": 3}, "expected 3 bytes"),
@@ -100,11 +102,13 @@ def test_names_that_leave_the_target_are_refused(girder, tmp_path, name, as_fold
     girder.add([name, "x"] if as_folder else [name])
     with pytest.raises(DataError) as caught:
         fetch(girder, tmp_path / "a" / "b")
-    assert repr(name) in str(caught.value) and not girder.server.fetched and tree(tmp_path) == set()
+    assert repr(name) in str(caught.value)
+    assert not girder.server.fetched
+    assert tree(tmp_path) == set()
 
 
 def test_a_folder_without_visible_files_is_refused(girder, tmp_path):
-    with pytest.raises(DataError, match="shows no files.*API key"):
+    with pytest.raises(DataError, match=r"shows no files.*API key"):
         fetch(girder, tmp_path)
 
 
@@ -133,15 +137,19 @@ def test_the_api_key_signs_in_and_is_never_shown(girder, tmp_path, caplog):
     fetch(girder, tmp_path, SECRET)
     assert "session-token" in girder.server.tokens
     wrong = f"{SECRET}-of-yesterday"  # girder-client's own message shows the address with the key
-    with pytest.raises(DataError, match="API key: the server answers with HTTP status 401; .*make a new key") as caught:
+    with pytest.raises(
+        DataError, match=r"API key: the server answers with HTTP status 401; .*make a new key"
+    ) as caught:
         fetch(girder, tmp_path, wrong)
-    assert SECRET not in str(caught.value) and SECRET not in caplog.text
+    assert SECRET not in str(caught.value)
+    assert SECRET not in caplog.text
 
 
 def test_the_api_key_is_not_shown_when_the_server_is_away(girder, tmp_path, caplog):
     with pytest.raises(DataError, match="API key: no complete answer from the server") as caught:
         download_girder("http://127.0.0.1:1/api/v1", "root", tmp_path, SECRET)
-    assert SECRET not in str(caught.value) and SECRET not in caplog.text
+    assert SECRET not in str(caught.value)
+    assert SECRET not in caplog.text
 
 
 # ---- Synapse
@@ -165,7 +173,9 @@ def test_an_interrupted_synapse_download_goes_on(synapse, tmp_path):
     synapse.server.cut = {"77"}
     files = download_synapse("syn1", tmp_path, SECRET)  # synapseclient tries again by itself
     (_, first), (_, second) = synapse.server.fetched
-    assert first == "" and second.startswith("bytes=") and len(files) == 4
+    assert first == ""
+    assert second.startswith("bytes=")
+    assert len(files) == 4
 
 
 def test_synapse_goes_on_where_a_killed_run_stopped(synapse, tmp_path):
@@ -180,13 +190,13 @@ def test_synapse_goes_on_where_a_killed_run_stopped(synapse, tmp_path):
 
 def test_a_wrong_md5_from_synapse_is_refused(synapse, tmp_path):
     synapse.handle["contentMd5"] = "0" * 32
-    with pytest.raises(DataError, match="(?i)syn1: .*md5"):
+    with pytest.raises(DataError, match=r"(?i)syn1: .*md5"):
         download_synapse("syn1", tmp_path, SECRET)
     assert "RawData.zip" not in tree(tmp_path)
 
 
 def test_synapse_refuses_a_wrong_token_without_showing_it(synapse, tmp_path, capfd, caplog):
-    with pytest.raises(DataError, match="AuthenticationError.*check the token") as caught:
+    with pytest.raises(DataError, match=r"AuthenticationError.*check the token") as caught:
         download_synapse("syn1", tmp_path, f"{SECRET}-of-yesterday")
     shown = capfd.readouterr()
     assert SECRET not in str(caught.value) + shown.out + shown.err + caplog.text
@@ -194,7 +204,7 @@ def test_synapse_refuses_a_wrong_token_without_showing_it(synapse, tmp_path, cap
 
 def test_terms_that_were_not_accepted_are_named(synapse, tmp_path):
     synapse.unmet = True
-    with pytest.raises(DataError, match="accept its terms at https://www.synapse.org/Synapse:syn3193805"):
+    with pytest.raises(DataError, match=r"accept its terms at https://www.synapse.org/Synapse:syn3193805"):
         download_synapse("syn1", tmp_path, SECRET)
     assert not synapse.server.fetched
 
@@ -202,7 +212,7 @@ def test_terms_that_were_not_accepted_are_named(synapse, tmp_path):
 @pytest.mark.parametrize("name", ["../RawData.zip", "/x.zip", "C:\\x.zip", "RawData.txt"])
 def test_synapse_file_names_are_checked_first(synapse, tmp_path, name):
     synapse.handle["fileName"] = name
-    with pytest.raises(DataError, match="expected an archive such as RawData.zip"):
+    with pytest.raises(DataError, match=r"expected an archive such as RawData.zip"):
         download_synapse("syn1", tmp_path / "btcv", SECRET)
     assert not synapse.server.fetched
 
@@ -213,12 +223,14 @@ class Stub:
     content = b""
 
     def __init__(self, **values: object) -> None:
-        assert values["skip_checks"] and values["silent"]
+        assert values["skip_checks"]
+        assert values["silent"]
 
-    def login(self, authToken: str, silent: bool) -> None:
-        assert authToken == SECRET and silent
+    def login(self, authToken: str, silent: bool) -> None:  # noqa: N803, the client's names
+        assert authToken == SECRET
+        assert silent
 
-    def get(self, entity: str, downloadLocation: str = "", **values: object) -> dict[str, object]:
+    def get(self, entity: str, downloadLocation: str = "", **values: object) -> dict[str, object]:  # noqa: N803
         if downloadLocation:
             Path(downloadLocation, "RawData.zip").write_bytes(self.content)
         return {"_file_handle": {"fileName": "RawData.zip", "contentSize": len(self.content)}}
@@ -286,31 +298,44 @@ def test_acdc_from_the_command_line(girder, tmp_path, monkeypatch):
     monkeypatch.setattr(servers, "ACDC_FOLDER", "root")
     (tmp_path / "key").write_text(SECRET)
     status, out, err = script("download_acdc", tmp_path / "acdc", "--api-key-file", tmp_path / "key")
-    assert status == 0 and out.startswith("1 files in") and SECRET not in out + err
+    assert status == 0
+    assert out.startswith("1 files in")
+    assert SECRET not in out + err
     girder.add([".."])
     status, out, err = script("download_acdc", tmp_path / "acdc")
-    assert (
-        status == 1 and out == "" and err.splitlines()[-1].startswith("download_acdc: the server gives the name '..'")
-    )
+    assert status == 1
+    assert out == ""
+    assert err.splitlines()[-1].startswith("download_acdc: the server gives the name '..'")
 
 
 def test_synapse_from_the_command_line(stub, tmp_path, monkeypatch):
     monkeypatch.setenv("SYNAPSE_AUTH_TOKEN", SECRET)
     status, out, err = script("download_synapse", tmp_path)
-    assert status == 0 and out.startswith("4 training files") and SECRET not in out + err
+    assert status == 0
+    assert out.startswith("4 training files")
+    assert SECRET not in out + err
 
 
-@pytest.mark.parametrize("entity, message", [("syn1", "make a personal access token"), ("../x", "no Synapse number")])
+@pytest.mark.parametrize(
+    ("entity", "message"), [("syn1", "make a personal access token"), ("../x", "no Synapse number")]
+)
 def test_synapse_says_in_one_line_how_to_get_a_token(tmp_path, monkeypatch, entity, message):
     monkeypatch.delenv("SYNAPSE_AUTH_TOKEN", raising=False)
     status, out, err = script("download_synapse", tmp_path / "btcv", "--entity", entity)
-    assert status == 1 and out == "" and len(err.splitlines()) == 1 and message in err
+    assert status == 1
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert message in err
     assert not (tmp_path / "btcv").exists()
 
 
-@pytest.mark.parametrize("name, library", [("download_acdc", "girder_client"), ("download_synapse", "synapseclient")])
+@pytest.mark.parametrize(
+    ("name", "library"), [("download_acdc", "girder_client"), ("download_synapse", "synapseclient")]
+)
 def test_a_missing_library_is_named_with_the_line_that_installs_it(tmp_path, monkeypatch, name, library):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.setenv("SYNAPSE_AUTH_TOKEN", SECRET)
     status, _, err = script(name, tmp_path)
-    assert status == 1 and len(err.splitlines()) == 1 and "pip install 'dainet[download]'" in err
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert "pip install 'dainet[download]'" in err

@@ -115,7 +115,9 @@ def test_damaged_copies(damage, tmp_path, runs, request):
     assert re.match("(patient00[12]|case0001)", problem)
     assert "missing" in damage or (folder / name).name in problem or " to case_" in problem
     readable = set(report.cases["case_id"])
-    assert len(good) > 1 and readable < good and len(good) - len(readable) == 1
+    assert len(good) > 1
+    assert readable < good
+    assert len(good) - len(readable) == 1
     assert not list(folder.rglob("exploded"))
 
 

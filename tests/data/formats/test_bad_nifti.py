@@ -148,8 +148,10 @@ def test_damaged_nifti(data, damage, tmp_path, runs, request):
     good = {case.case_id for case in source(tmp_path / "data", pair.dataset).cases} - {pair.case_id}
     path = spoil(pair)
     report = refused(tmp_path / "data", runs, words, pair.dataset)
-    assert pair.case_id in report.problems[0] and path.name in report.problems[0]
-    assert good and set(report.cases["case_id"]) == good
+    assert pair.case_id in report.problems[0]
+    assert path.name in report.problems[0]
+    assert good
+    assert set(report.cases["case_id"]) == good
 
 
 def test_a_run_reports_all_bad_cases_in_one_go(tmp_path, runs):
@@ -220,7 +222,8 @@ def test_info_cfg_as_other_editors_write_it(tmp_path, text):
     folder = acdc_patient(tmp_path / "patient001")
     (folder / "Info.cfg").write_bytes(text)
     data = source(tmp_path)
-    assert [case.files[0].name[11:18] for case in data.cases] == ["frame01", "frame09"] and not data.problems
+    assert [case.files[0].name[11:18] for case in data.cases] == ["frame01", "frame09"]
+    assert not data.problems
 
 
 def test_ed_after_es_works(tmp_path):

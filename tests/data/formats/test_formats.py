@@ -22,7 +22,9 @@ def test_raw_acdc(tmp_path):
     acdc_patient(tmp_path / "testing" / "patient101")
     data = source(tmp_path)
     assert ids(data) == ["patient001_ED", "patient001_ES", "patient101_ED", "patient101_ES"]
-    assert data.cases[0].group == "DCM" and not data.problems and not data.is_ct
+    assert data.cases[0].group == "DCM"
+    assert not data.problems
+    assert not data.is_ct
     volume = data.read(data.cases[0])
     image, label = discs(1)
     np.testing.assert_array_equal(volume.image, image)  # (x, y, z) came back as [D, H, W]
@@ -58,7 +60,8 @@ def test_ssl4mis_slices_are_stacked_by_number(tmp_path):
 def test_ssl4mis_volumes_win_over_the_same_slices(h5_source):
     ssl4mis_slices(h5_source / "slices", 1)
     data = source(h5_source)
-    assert data.format.name.startswith("SSL4MIS volumes") and len(data.cases) == 12
+    assert data.format.name.startswith("SSL4MIS volumes")
+    assert len(data.cases) == 12
 
 
 def test_mtunet(tmp_path):
@@ -69,13 +72,15 @@ def test_mtunet(tmp_path):
     np.testing.assert_array_equal(trained.image, tested.image[::-1])  # 10 slices and more, in the right order
     assert (trained.image.min(), trained.image.max()) == (-1, 1)
     prepared = run_prepared(DataSettings(source=str(tmp_path)), 32)
-    assert prepared.images.min() > -0.2 and prepared.images.max() < 1.2  # minmax, then a cubic's overshoot
+    assert prepared.images.min() > -0.2
+    assert prepared.images.max() < 1.2
 
 
 def test_raw_btcv(tmp_path):
     write_abdomen_phantoms(tmp_path, 3, size=48)
     data = source(tmp_path, "synapse")
-    assert ids(data) == ["case0001", "case0002", "case0003"] and data.is_ct
+    assert ids(data) == ["case0001", "case0002", "case0003"]
+    assert data.is_ct
     volume = data.read(data.cases[0])
     image, label = abdomen(1)
     np.testing.assert_array_equal(volume.image, image)  # turned upright by the affine
@@ -90,7 +95,8 @@ def test_nifti_is_turned_upright_by_its_affine(tmp_path, axes):
     volume = data.read(data.cases[0])
     flips = [i for i, (found, wanted) in enumerate(zip(reversed(axes), "SPL", strict=True)) if found != wanted]
     np.testing.assert_array_equal(volume.label, np.flip(discs(0)[1], flips))
-    assert volume.orientation == axes and volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
+    assert volume.orientation == axes
+    assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
 
 
 def test_swapped_axes_are_turned_too(tmp_path):
@@ -127,7 +133,7 @@ def test_the_label_order_of_a_copy_is_detected(tmp_path, order):
 def test_a_contradicting_label_order_is_an_error_with_evidence(tmp_path):
     transunet(tmp_path, "transunet")
     data = source(tmp_path, "synapse", label_order="cascade")
-    with pytest.raises(DataError, match="(?i)liver"):
+    with pytest.raises(DataError, match=r"(?i)liver"):
         data.read(data.cases[0])
 
 
@@ -143,14 +149,18 @@ def test_wrongly_scaled_copies_are_refused(tmp_path):
 def test_nnunet_brings_its_own_classes(tmp_path):
     nnunet(tmp_path, colors={"ring": "#00ff00"})
     data = source(tmp_path, "custom")
-    assert ids(data) == ["a", "b", "c"] and data.classes.names == ("core", "ring", "rim")
-    assert data.classes.colors[1] == "#00ff00" and len(set(data.classes.colors)) == 3 and not data.is_ct
+    assert ids(data) == ["a", "b", "c"]
+    assert data.classes.names == ("core", "ring", "rim")
+    assert data.classes.colors[1] == "#00ff00"
+    assert len(set(data.classes.colors)) == 3
+    assert not data.is_ct
 
 
 def test_nnunet_of_the_first_version(tmp_path):
     nnunet(tmp_path, labels={"0": "background", "1": "liver", "2": "tumour"}, channel_names={}, modality={"0": "CT"})
     data = source(tmp_path, "custom")
-    assert data.classes.names == ("liver", "tumour") and data.is_ct
+    assert data.classes.names == ("liver", "tumour")
+    assert data.is_ct
 
 
 @pytest.mark.parametrize(
@@ -177,7 +187,7 @@ def test_a_folder_of_another_data_set_says_which(tmp_path):
 
 def test_two_forms_of_one_data_set_are_refused(h5_source):
     acdc_patient(h5_source / "training" / "patient001")
-    with pytest.raises(DataError, match="raw ACDC.*and SSL4MIS volumes.*point data.source at one"):
+    with pytest.raises(DataError, match=r"raw ACDC.*and SSL4MIS volumes.*point data.source at one"):
         source(h5_source)
 
 

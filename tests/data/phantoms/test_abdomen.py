@@ -54,10 +54,13 @@ def test_numbers_are_those_of_btcv() -> None:
 def test_volumes_have_plausible_shape_and_type(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
         assert patient.image.shape == patient.label.shape == (len(patient.image), 128, 128)
-        assert patient.image.dtype == np.int16 and patient.label.dtype == np.uint8
+        assert patient.image.dtype == np.int16
+        assert patient.label.dtype == np.uint8
         assert 20 <= len(patient.image) <= 45
-        assert 300 <= 128 * patient.spacing_mm[1] <= 420.1 and patient.spacing_mm[1] == patient.spacing_mm[2]
-        assert -1024 <= patient.image.min() < -950 and 300 < patient.image.max() <= 3071
+        assert 300 <= 128 * patient.spacing_mm[1] <= 420.1
+        assert patient.spacing_mm[1] == patient.spacing_mm[2]
+        assert -1024 <= patient.image.min() < -950
+        assert 300 < patient.image.max() <= 3071
         assert np.unique(patient.label).tolist() == list(range(14))
         assert all((patient.label == label).any(axis=(1, 2)).sum() >= 2 for label in VOLUMES_ML)
     assert len({patient.spacing_mm for patient in patients}) == len(patients)
@@ -86,14 +89,17 @@ def test_gray_alone_does_not_tell_the_organs(patients: list[AbdomenPatient]) -> 
 def test_organs_lie_where_a_radiologist_looks_for_them(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
         center = {label: _center(patient, label) for label in VOLUMES_ML}
-        assert center[LIVER][2] < center[SPLEEN][2] and center[CAVA][2] < center[AORTA][2]
+        assert center[LIVER][2] < center[SPLEEN][2]
+        assert center[CAVA][2] < center[AORTA][2]
         assert center[RIGHT_KIDNEY][2] < center[LEFT_KIDNEY][2]
         liver = np.array(center[LIVER])
         to_right, to_left = (np.linalg.norm(liver - center[kidney]) for kidney in (RIGHT_KIDNEY, LEFT_KIDNEY))
         assert to_right < to_left
         assert center[ESOPHAGUS][0] > max(center[RIGHT_KIDNEY][0], center[LEFT_KIDNEY][0])
-        assert center[RIGHT_ADRENAL][0] > center[RIGHT_KIDNEY][0] and center[LEFT_ADRENAL][0] > center[LEFT_KIDNEY][0]
-        assert center[STOMACH][1] < center[SPLEEN][1] and center[PANCREAS][1] < center[AORTA][1]
+        assert center[RIGHT_ADRENAL][0] > center[RIGHT_KIDNEY][0]
+        assert center[LEFT_ADRENAL][0] > center[LEFT_KIDNEY][0]
+        assert center[STOMACH][1] < center[SPLEEN][1]
+        assert center[PANCREAS][1] < center[AORTA][1]
 
 
 def test_spine_lies_behind_the_aorta_and_air_in_front_of_the_stomach(patients: list[AbdomenPatient]) -> None:
@@ -103,14 +109,16 @@ def test_spine_lies_behind_the_aorta_and_air_in_front_of_the_stomach(patients: l
         assert np.nonzero(near > 350)[1].mean() > row
         stomach = patient.label == STOMACH
         gas, content = stomach & (patient.image < -600), stomach & (patient.image > -100)
-        assert gas.any() and np.nonzero(gas)[1].mean() < np.nonzero(content)[1].mean()
+        assert gas.any()
+        assert np.nonzero(gas)[1].mean() < np.nonzero(content)[1].mean()
 
 
 def test_lungs_are_above_and_skin_is_inside_the_picture(patients: list[AbdomenPatient]) -> None:
     for patient in patients:
         lung = ((patient.image > -930) & (patient.image < -780)).sum(axis=(1, 2))
         assert lung[-3:].mean() > 10 * lung[:10].mean()
-        assert (patient.image[:, :, [0, -1]] < -500).all() and (patient.image[:, [0, -1]] < -500).all()
+        assert (patient.image[:, :, [0, -1]] < -500).all()
+        assert (patient.image[:, [0, -1]] < -500).all()
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 24, 25, 26, 33])
@@ -146,7 +154,8 @@ def test_files_hold_the_patient_turned(written: Path) -> None:
     np.testing.assert_array_equal(image.affine, label.affine)
     for nifti, array in ((image, patient.image), (label, patient.label)):
         assert nib.orientations.aff2axcodes(nifti.affine) == ("L", "A", "S")
-        assert nifti.get_data_dtype() == array.dtype and nifti.header.get_xyzt_units()[0] == "mm"
+        assert nifti.get_data_dtype() == array.dtype
+        assert nifti.header.get_xyzt_units()[0] == "mm"
         np.testing.assert_allclose(nifti.header.get_zooms(), patient.spacing_mm[::-1], rtol=1e-6)
         np.testing.assert_array_equal(np.asanyarray(nifti.dataobj).T[:, ::-1], array)
 

@@ -53,7 +53,8 @@ def test_layout_is_that_of_acdc(written: Path, patients: list[CardiacPatient]) -
         folder = written / "training" / patient.patient_id
         info = _info(folder)
         assert list(info) == ["ED", "ES", "Group", "Height", "NbFrame", "Weight"]
-        assert info["Group"] == patient.group and int(info["ES"]) <= int(info["NbFrame"])
+        assert info["Group"] == patient.group
+        assert int(info["ES"]) <= int(info["NbFrame"])
         frames = [f"{patient.patient_id}_frame{int(info[phase]):02d}" for phase in ("ED", "ES")]
         expected = {"Info.cfg"} | {f"{frame}{end}.nii.gz" for frame in frames for end in ("", "_gt")}
         assert {path.name for path in folder.iterdir()} == expected
@@ -87,11 +88,15 @@ def test_other_seed_and_number_give_another_heart(patients: list[CardiacPatient]
 
 def test_volumes_have_plausible_size_type_and_every_label(patients: list[CardiacPatient]) -> None:
     for patient in patients:
-        assert 8 <= patient.spacing_mm[0] <= 10 and 1.37 <= patient.spacing_mm[1] <= 1.68
+        assert 8 <= patient.spacing_mm[0] <= 10
+        assert 1.37 <= patient.spacing_mm[1] <= 1.68
         for image, label in patient.phases.values():
-            assert image.shape == label.shape and 6 <= len(image) <= 10
-            assert image.dtype == np.float32 and label.dtype == np.uint8
-            assert image.min() >= 0 and image.max() < np.iinfo(np.int16).max
+            assert image.shape == label.shape
+            assert 6 <= len(image) <= 10
+            assert image.dtype == np.float32
+            assert label.dtype == np.uint8
+            assert image.min() >= 0
+            assert image.max() < np.iinfo(np.int16).max
             assert np.unique(label).tolist() == [0, 1, 2, 3]
     assert len({patient.phases["ED"][0].shape for patient in patients}) > 1
     assert len({patient.spacing_mm for patient in patients}) > 1
@@ -126,7 +131,8 @@ def test_groups_differ_as_their_names_say() -> None:
     wall = {group: np.mean([(cut.epi - cut.endo).max() for cut in cuts[group]]) for group in GROUPS}
     right = {group: np.mean([_area(cut.rv) for cut in cuts[group]]) for group in GROUPS}
     assert cavity["DCM"] > 1.5 * cavity["NOR"]
-    assert wall["HCM"] > 1.4 * wall["NOR"] and wall["HCM"] > 12
+    assert wall["HCM"] > 1.4 * wall["NOR"]
+    assert wall["HCM"] > 12
     assert right["RV"] > 1.25 * right["NOR"]
     septum = np.abs(np.abs(ANGLES) - np.pi) < 0.2
     flatness = {g: np.mean([cut.endo[septum].mean() / cut.endo.mean() for cut in cuts[g]]) for g in ("RV", "NOR")}
@@ -174,7 +180,7 @@ def test_impossible_requests_are_refused(patients: int, seed: int, tmp_path: Pat
 
 def test_smaller_data_set_does_not_mix_with_a_larger_one(tmp_path: Path) -> None:
     (tmp_path / "training" / "patient002").mkdir(parents=True)
-    with pytest.raises(FileExistsError, match="patient002.*empty folder"):
+    with pytest.raises(FileExistsError, match=r"patient002.*empty folder"):
         write_cardiac_phantoms(tmp_path, patients=1)
 
 
