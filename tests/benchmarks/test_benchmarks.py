@@ -15,6 +15,7 @@ from benchmarks.preparation import by_scipy
 from benchmarks.scores import ORGANS, ct_volume
 from dainet.attention.maps import token_maps
 from dainet.data.preprocessing import resize_slices
+from dainet.segmentation.networks import build
 from dainet.vit.model import DinoViT
 
 
@@ -30,6 +31,23 @@ def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch):
 def test_operations_count_a_multiply_add_twice():
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     assert timing.count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
+
+
+@pytest.mark.parametrize("name", ["unet", "single", "dual-0110", "dual-1111"])
+def test_operations_of_a_network_are_those_of_its_convolutions(name):
+    """2 * kernel * in * out * pixels for each convolution; a transposed one visits the pixels of its input."""
+    expected = []
+
+    def note(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        pixels = (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output)[:, 0].numel()
+        expected.append(2 * layer.weight.numel() * pixels)
+
+    network = build(name, heads=6, classes=4, width=4)
+    image, maps = torch.rand(2, 1, 32, 32), torch.rand(2, 6, 32, 32)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.register_forward_hook(note)
+    assert timing.count_flops(lambda: network(image, maps)) == sum(expected)
 
 
 def test_peak_memory_sees_what_was_there_only_for_a_while():
