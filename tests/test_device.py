@@ -1,9 +1,16 @@
-"""Which device is chosen, on machines that this one is not."""
+"""Which device is chosen, on machines that this one is not; and that one module knows the names of devices."""
+
+import ast
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
-from dainet.device import choose_device
+import dainet
+from dainet.device import choose_device, device_settings
+
+PACKAGE = Path(dainet.__file__).parent
 
 
 @pytest.fixture
@@ -54,3 +61,55 @@ def test_without_cuda_it_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="torch finds no CUDA device; use --device cpu or auto"):
         choose_device("cuda")
+
+
+def test_settings_of_a_device_follow_from_its_kind():
+    new, old = (device_settings(torch.device("cuda"), native_bf16=native) for native in (True, False))
+    assert (new.autocast_dtype, new.memory_format) == (torch.bfloat16, torch.channels_last)
+    assert (old.autocast_dtype, old.memory_format) == (None, torch.contiguous_format)
+    assert new.fused_attention
+    assert new.fused_adam
+    assert old.fused_attention
+    assert not device_settings(torch.device("mps"), native_bf16=False).fused_adam
+
+
+def device_names(source: str) -> list[int]:
+    """Lines of a module that know a device by name: "cuda" or "mps" in a text, as an attribute, or `torch.device()`.
+
+    Docstrings and the help of the command line, which is read before torch is loaded, may name what can be asked for.
+    `torch.device("meta")` is no hardware: it builds networks without memory.
+    """
+    nodes = list(ast.walk(ast.parse(source)))
+    bodies = [node.body for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    free = [body[0].value for body in bodies if body and isinstance(body[0], ast.Expr)]
+    free += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"]
+    exempt = {id(node) for node in free}
+    return [node.lineno for node in nodes if id(node) not in exempt and _names_device(node)]
+
+
+def _names_device(node: ast.AST) -> bool:
+    match node:
+        case ast.Constant(value=str(text)):
+            return re.search(r"\b(cuda|mps)\b", text) is not None
+        case ast.Attribute(attr="cuda" | "mps"):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name("torch"), attr="device"), args=[ast.Constant("meta")]):
+            return False
+        case ast.Call(func=ast.Attribute(value=ast.Name("torch"), attr="device")):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_one_module_knows_devices_by_name(path):
+    lines = device_names(path.read_text(encoding="utf-8"))
+    assert bool(lines) == (path.name == "device.py"), lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['x.to("cuda")', "x.cuda()", 'f"mps:{1}"', "torch.cuda.synchronize()", "torch.device(name)", "torch.device('cpu')"],
+)
+def test_the_search_finds_a_device(line):
+    assert device_names(f'"""On cuda."""\n{line}\n') == [2]
+    assert device_names('def f():\n    """On cuda."""\n    with torch.device("meta"):\n        pass\n') == []

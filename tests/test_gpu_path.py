@@ -1,132 +1,246 @@
-"""What a GPU would refuse, found without one: see gpu_steps.py. And one module knows the names of devices."""
+"""What a GPU would refuse in a forward pass, found without one, and what would make the processor wait for a GPU.
 
-import ast
-import json
-import os
-import re
-import subprocess
-import sys
+Tensors on "cuda" have a shape here but no data: one on the wrong device raises as it does on a GPU. Backward passes
+need a real GPU, because torch's autograd refuses CUDA tensors where there is none.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from torch._subclasses.fake_tensor import DynamicOutputShapeException
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
+from torch.overrides import TorchFunctionMode
 
-import dainet
-from dainet.device import choose_device
+from dainet.attention.maps import network_maps, token_maps
+from dainet.cache.store import StageResult
+from dainet.data.prepared import Prepared
+from dainet.device import Device, choose_device, device_settings
+from dainet.dino import formulas
+from dainet.dino.training import TrainingState, starting_state, train_step
+from dainet.dino.views import multi_crop
+from dainet.protocol import Classes
+from dainet.segmentation.augment import random_transforms
+from dainet.segmentation.cuts import CutNetwork
+from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.losses import segmentation_loss
-from tests.helpers import gpu_steps
-from tests.helpers.gpu_steps import CUDA, FORWARD, STEPS, pretended_gpu, slices
+from dainet.segmentation.networks import build
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.training import augmented_batch, train_epoch
+from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
+from dainet.vit.model import input_size, load_vit, set_fused_attention, to_vit_input
 
-PACKAGE = Path(dainet.__file__).parent
-
-
-@pytest.fixture(scope="module")
-def on_stand_in() -> dict[str, str]:
-    """Step -> its error, or nothing; one process for all, because the stand-in cannot be taken away again."""
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
-    command = [sys.executable, "-m", "tests.helpers.gpu_steps"]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    return json.loads(answer.stdout)
+CPU, CUDA = choose_device("cpu"), device_settings(torch.device("cuda"), native_bf16=True)
+DINO = DinoSettings(batch_size=4, epochs=1, warmup_epochs=0, out_dim=64, global_size=32, local_crops=2, local_size=16)
+READS = ("item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__")
 
 
-@pytest.mark.parametrize("step", FORWARD, ids=lambda step: step.__name__)
-def test_forward_passes_run_on_cuda_in_bfloat16(step):
-    gpu_steps.run(step, CUDA)
+class GpuRules(TorchFunctionMode):
+    """Refuses a generator of another device, as CUDA does, and lists in `waits` when the processor waits for the GPU.
+
+    It waits for a number it reads, for a copy to the CPU, and for a copy from it that is not `non_blocking`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, getattr(function, "__name__", "")
+        if name in READS:
+            self.waits.append("number")
+        result = function(*args, **kwargs)
+        if kwargs.get("generator") is not None and result.is_cuda:
+            raise RuntimeError(f"{name}: a generator on the {kwargs['generator'].device} for {result.device}")
+        if name in ("to", "cpu", "cuda"):
+            if args[0].is_cuda and not result.is_cuda:
+                self.waits.append("copy from the GPU")
+            elif result.is_cuda and not args[0].is_cuda and not kwargs.get("non_blocking"):
+                self.waits.append("copy to the GPU")
+        return result
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("step", [step.__name__ for step in STEPS])
-def test_steps_run_on_an_accelerator_with_backward_and_optimizer(on_stand_in, step):
-    assert on_stand_in[step] == ""
+@contextmanager
+def pretended_gpu() -> Iterator[GpuRules]:
+    """Inside, tensors have no data, and those of a GPU that does not exist can be made and computed with.
+
+    torch is told to send nothing there; CUDA's mixed precision, which wants a GPU, is told that there is one.
+    """
+    with (
+        patch.object(FakeTensorMode, "avoid_device_init", True),
+        patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
+        patch("torch.cuda.is_bf16_supported", return_value=True),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        GpuRules() as rules,
+    ):
+        yield rules
 
 
-def test_a_tensor_left_on_the_cpu_is_caught():
+@pytest.fixture
+def slices(tmp_path: Path) -> Callable[[Device], SliceData]:
+    """Ten slices of 32 px in two volumes, with three maps each, on the device asked for."""
+    random = np.random.default_rng(0)
+    images = random.random((10, 32, 32)).astype(np.float16)
+    labels = random.integers(0, 4, images.shape).astype(np.uint8)
+    classes = Classes(("RV", "Myo", "LV"), ("#f00", "#0f0", "#00f"))
+    np.save(tmp_path / "attention.npy", random.random((10, 3, 4, 4)).astype(np.float16))
+    (tmp_path / "attention.json").write_text('{"heads": 3, "grid": [4, 4], "patch": 8, "vit_size_px": 32}')
+    prepared = Prepared(StageResult("prepared", "", tmp_path), images, labels, pd.DataFrame(), classes, {})
+    maps = StageResult("attention", "", tmp_path)
+    return lambda device: SliceData(prepared, maps, AttentionSettings(), device)
+
+
+def network(name: str, data: SliceData) -> torch.nn.Module:
+    """A narrow network, made with data, and moved as `dainet.segmentation.training` moves it."""
+    with unset_fake_temporarily():
+        model = build(name, heads=data.heads, width=4)
+    return model.to(data.device.torch_device, memory_format=data.device.memory_format)
+
+
+def dino_state(device: Device) -> TrainingState:
+    """Made on the CPU, because networks draw their weights from numbers, then moved."""
+    with unset_fake_temporarily(), patch("dainet.dino.formulas._HIDDEN", 16):
+        state = starting_state(DINO, "tour", CPU)
+    for network in (state.student, state.teacher):
+        set_fused_attention(network.to(device.torch_device), device.fused_attention)
+    state.center = state.center.to(device.torch_device)
+    return state
+
+
+def dino_views(device: Device) -> list[torch.Tensor]:
+    images = torch.rand(4, 1, 48, 48, device=device.torch_device)
+    crops = multi_crop(images, DINO, torch.Generator().manual_seed(0))
+    return [to_vit_input(crop, crop.shape[-1]) for crop in crops]
+
+
+# ---- forward passes on CUDA in bfloat16, without data
+
+
+@pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-0110", "dual-1111"])
+def test_networks_run_on_cuda_in_bfloat16(slices, name):
+    with pretended_gpu() as rules:
+        data = slices(CUDA)
+        model, rows = network(name, data), torch.arange(4, device="cuda")
+        rules.waits.clear()
+        image, maps, label = augmented_batch(data, rows, random_transforms(4, torch.Generator().manual_seed(0)))
+        with CUDA.autocast():
+            logits = model(image, maps)
+        losses = [segmentation_loss(logits, label, dice) for dice in ("squared", "eq5")]
+    assert logits.dtype == torch.bfloat16 and all(loss.is_cuda for loss in losses)
+    assert rules.waits == []
+
+
+def test_predictions_and_scores_run_on_cuda_in_bfloat16(slices):
+    with pretended_gpu() as rules:
+        data, volumes = slices(CUDA), {"a": np.arange(6), "b": np.arange(6, 10)}
+        model = CutNetwork(network("dual-1111", data))
+        model.heads_on, model.skips_on = (True, False, True), (True, False, True, False)
+        assert volume_dsc(model, data, volumes).shape == (2, 3)
+        assert data.predict(model, volumes["a"], batch_size=4).shape == (6, 32, 32)
+    assert "number" not in rules.waits
+
+
+def test_attention_maps_run_on_cuda_in_bfloat16():
+    with unset_fake_temporarily():
+        vit = load_vit("tour")
+    with pretended_gpu() as rules:
+        images = torch.rand(2, 1, 40, 40, device="cuda")
+        size = input_size(vit.to("cuda"), 40)
+        rules.waits.clear()
+        with torch.inference_mode(), CUDA.autocast():
+            tokens = token_maps(vit, to_vit_input(images, size))
+        for resize in ("nearest-bilinear", "bilinear"):
+            for normalization in ("minmax", "tokens"):
+                settings = AttentionSettings(resize=resize, normalisation=normalization)
+                assert network_maps(tokens, 64, settings, size).is_cuda
+    assert rules.waits == []
+
+
+def test_dino_runs_forward_on_cuda_in_bfloat16():
+    with pretended_gpu() as rules:
+        state = dino_state(CUDA)
+        rules.waits.clear()
+        views = dino_views(CUDA)
+        with CUDA.autocast():
+            teacher, student = state.teacher(views[:2]), state.student(views)
+        loss = formulas.dino_loss(student, teacher, state.center, 0.1, 0.04)
+        entropies = formulas.entropies(teacher, state.center, 0.04)
+        center = formulas.update_center(state.center, teacher, 0.9)
+    assert [view.shape[-1] for view in views] == [32, 32, 16, 16]
+    assert all(tensor.is_cuda for tensor in (loss, *entropies, center))
+    assert rules.waits == []
+
+
+# ---- numbers that training reads, counted on the CPU with real tensors
+
+
+@pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-1111"])
+def test_an_epoch_of_training_reads_one_number(slices, name):
+    data, settings = slices(CPU), SegmentationSettings(batch_size=4, width=4)
+    model = network(name, data)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=CPU.fused_adam)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    with GpuRules() as rules:
+        train_epoch(model, data, np.arange(10), settings, optimizer, schedule, seed=0)
+    assert rules.waits == ["number"]  # the loss, after three steps
+
+
+@pytest.mark.parametrize("epoch", [0, 1])  # with the last layer frozen, and without
+def test_a_step_of_dino_reads_no_number(epoch):
+    state, views = dino_state(CPU), dino_views(CPU)
+    with GpuRules() as rules:
+        train_step(state, DINO, views, CPU, epoch, {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996})
+    assert rules.waits == []
+
+
+# ---- the rules themselves
+
+
+def test_a_tensor_left_on_the_cpu_is_caught(slices):
     with pretended_gpu():
         data = slices(CUDA)
-        model = gpu_steps.network("dual-1111", data)
+        model = network("dual-1111", data)
         image, maps = data.inputs(torch.arange(4, device="cuda"))
         with pytest.raises(RuntimeError, match="same device"):
             model(image, maps.cpu())
         with pytest.raises(RuntimeError, match="same device"):
             segmentation_loss(torch.rand(4, 4, 32, 32, device="cuda"), data.labels[:4].long().cpu())
         with pytest.raises(RuntimeError, match="same device"):
-            gpu_steps.build("unet")(image)  # a network that nobody moved
+            build("unet")(image)  # a network that nobody moved
 
 
-def test_a_generator_of_the_cpu_and_a_mask_are_caught():
+def test_a_generator_of_the_cpu_a_mask_and_a_number_are_caught():
     with pretended_gpu():
         with pytest.raises(RuntimeError, match="generator"):
             torch.rand(3, device="cuda", generator=torch.Generator())
         numbers = torch.rand(3, device="cuda")
         with pytest.raises(DynamicOutputShapeException):
             numbers[numbers > 0.5]
+        with pytest.raises(DataDependentOutputException):
+            numbers.sum().item()
 
 
-def test_waiting_for_the_gpu_is_counted():
+def test_copies_that_wait_are_listed():
     with pretended_gpu() as rules:
         there = torch.rand(3).to("cuda", non_blocking=True)
         assert rules.waits == []
-        there.sum().item()
         there.cpu()
         torch.rand(3).to("cuda")
-    assert rules.waits == ["number", "copy from the GPU", "copy to the GPU"]
+    assert rules.waits == ["copy from the GPU", "copy to the GPU"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_device_that_is_not_there_stays_refused():
-    with pytest.raises(ValueError, match="no CUDA device"):
-        choose_device("cuda")
-
-
-def test_settings_of_a_device_follow_from_its_kind():
-    old = gpu_steps.device_settings(torch.device("cuda"), native_bf16=False)
-    assert (CUDA.autocast_dtype, CUDA.memory_format) == (torch.bfloat16, torch.channels_last)
-    assert (old.autocast_dtype, old.memory_format) == (None, torch.contiguous_format)
-    assert CUDA.fused_attention
-    assert CUDA.fused_adam
-    assert old.fused_attention
-    assert not gpu_steps.device_settings(torch.device("mps"), native_bf16=False).fused_adam
-
-
-def device_names(source: str) -> list[int]:
-    """Lines of a module that know a device by name: "cuda" or "mps" in a text, as an attribute, or `torch.device()`.
-
-    Docstrings and the help of the command line, which is read before torch is loaded, may name what can be asked for.
-    `torch.device("meta")` is no hardware: it builds networks without memory.
-    """
-    nodes = list(ast.walk(ast.parse(source)))
-    bodies = [node.body for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
-    free = [body[0].value for body in bodies if body and isinstance(body[0], ast.Expr)]
-    free += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"]
-    exempt = {id(node) for node in free}
-    return [node.lineno for node in nodes if id(node) not in exempt and _names_device(node)]
-
-
-def _names_device(node: ast.AST) -> bool:
-    match node:
-        case ast.Constant(value=str(text)):
-            return re.search(r"\b(cuda|mps)\b", text) is not None
-        case ast.Attribute(attr="cuda" | "mps"):
-            return True
-        case ast.Call(func=ast.Attribute(value=ast.Name("torch"), attr="device"), args=[ast.Constant("meta")]):
-            return False
-        case ast.Call(func=ast.Attribute(value=ast.Name("torch"), attr="device")):
-            return True
-    return False
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_one_module_knows_devices_by_name(path):
-    lines = device_names(path.read_text(encoding="utf-8"))
-    assert bool(lines) == (path.name == "device.py"), lines
-
-
-@pytest.mark.parametrize(
-    "line",
-    ['x.to("cuda")', "x.cuda()", 'f"mps:{1}"', "torch.cuda.synchronize()", "torch.device(name)", "torch.device('cpu')"],
-)
-def test_the_search_finds_a_device(line):
-    assert device_names(f'"""On cuda."""\n{line}\n') == [2]
-    assert device_names('def f():\n    """On cuda."""\n    with torch.device("meta"):\n        pass\n') == []
+@pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, bool, float, int, range])
+def test_every_way_to_read_a_number_is_listed(read):
+    with GpuRules() as rules:
+        read(torch.tensor(1))
+    assert set(rules.waits) == {"number"}
