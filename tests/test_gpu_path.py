@@ -136,7 +136,8 @@ def test_networks_run_on_cuda_in_bfloat16(slices, name):
         with CUDA.autocast():
             logits = model(image, maps)
         losses = [segmentation_loss(logits, label, dice) for dice in ("squared", "eq5")]
-    assert logits.dtype == torch.bfloat16 and all(loss.is_cuda for loss in losses)
+    assert logits.dtype == torch.bfloat16
+    assert all(loss.is_cuda for loss in losses)
     assert rules.waits == []
 
 
