@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dainet.data.download.servers import ACDC_API, ACDC_FOLDER, download_girder, read_secret
+from dainet.data.download.servers import ACDC_API, ACDC_FOLDER, download_girder
 
 __all__ = ["main"]
 
 
 def main(
     target: Annotated[Path, typer.Argument(help="Folder for training/, testing/; made where missing.")],
-    api_key_file: Annotated[
-        Path | None, typer.Option(help="File with a key of your account there; default: GIRDER_API_KEY, else public.")
-    ] = None,
 ) -> None:
     """Download ACDC (about 2.3 GB). Run it again after an interruption: finished files are not fetched twice.
 
+    If the folder is no longer public, put an API key of your account on that server into GIRDER_API_KEY.
     Non-commercial research only, with citation (CC BY-NC-SA 4.0); read the terms at
     https://www.creatis.insa-lyon.fr/Challenge/acdc/databases.html first.
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
     logging.getLogger("dainet").setLevel(logging.INFO)
     try:
-        files = download_girder(ACDC_API, ACDC_FOLDER, target, read_secret("GIRDER_API_KEY", api_key_file))
+        files = download_girder(ACDC_API, ACDC_FOLDER, target, os.environ.get("GIRDER_API_KEY", "").strip())
     except (ValueError, OSError) as error:
         typer.echo(f"download_acdc: {error}", err=True)
         raise typer.Exit(1) from error

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dainet.data.download.servers import BTCV_ENTITY, download_synapse, read_secret
+from dainet.data.download.servers import BTCV_ENTITY, download_synapse
 
 __all__ = ["main"]
 
 
 def main(
     target: Annotated[Path, typer.Argument(help="Folder for RawData.zip and its content; made where missing.")],
-    token_file: Annotated[
-        Path | None, typer.Option(help="File with your personal access token; default: SYNAPSE_AUTH_TOKEN.")
-    ] = None,
     entity: Annotated[
         str, typer.Option(help="The archive on Synapse; many public scripts name this one, untested with an account.")
     ] = BTCV_ENTITY,
 ) -> None:
     """Download RawData.zip (about 1.5 GB) and unpack it. Run it again after an interruption to go on.
 
-    Needs a Synapse account that joined the challenge (https://www.synapse.org/Synapse:syn3193805); its terms forbid
-    passing the data on.
+    Needs a Synapse account that joined the challenge (https://www.synapse.org/Synapse:syn3193805), and its personal
+    access token in SYNAPSE_AUTH_TOKEN. The challenge's terms forbid passing the data on.
     """
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
     logging.getLogger("dainet").setLevel(logging.INFO)
     try:
-        files = download_synapse(entity, target, read_secret("SYNAPSE_AUTH_TOKEN", token_file))
+        files = download_synapse(entity, target, os.environ.get("SYNAPSE_AUTH_TOKEN", "").strip())
     except (ValueError, OSError) as error:
         typer.echo(f"download_synapse: {error}", err=True)
         raise typer.Exit(1) from error

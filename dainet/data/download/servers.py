@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from dainet.data.download.archive import check_space, is_archive, safe_name, unpack
+from dainet.data.download.archive import check_space, is_archive, unpack
 from dainet.data.formats.btcv import find_btcv_cases
 from dainet.data.volume import Case, DataError
 
-__all__ = ["ACDC_API", "ACDC_FOLDER", "BTCV_ENTITY", "download_girder", "download_synapse", "read_secret"]
+__all__ = ["ACDC_API", "ACDC_FOLDER", "BTCV_ENTITY", "download_girder", "download_synapse"]
 
 ACDC_API = "https://humanheart-project.creatis.insa-lyon.fr/database/api/v1"
 ACDC_FOLDER = "637218e573e9f0047faa00fc"
@@ -40,30 +40,12 @@ class RemoteFile:
     sha512: str  # empty where the server gives none
 
 
-def read_secret(variable: str, file: Path | None) -> str:
-    """The token in a file, else in an environment variable; empty where there is none. No message ever shows it.
-
-    Raises:
-        DataError: the file cannot be read or is empty, or the token is not one word.
-    """
-    source, text = f"the environment variable {variable}", os.environ.get(variable, "")
-    if file:
-        source = str(file)
-        try:
-            text = file.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file}: no token can be read ({_cause(error)}); expected a text file with it") from None
-    words = text.split()
-    if len(words) > 1 or (file and not words) or not all(word.isascii() and word.isprintable() for word in words):
-        raise DataError(f"{source} holds {len(words)} words, expected one token; copy it once more")
-    return words[0] if words else ""
-
-
 def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "") -> list[Path]:
     """Download every file below a folder of a Girder server, keep its folder names, unpack its archives.
 
-    Everything is listed and every name checked before the first byte is written. A file grows as `NAME.part`, from
-    where the last run stopped, and gets its name once size and SHA-512 (where the server gives it) are right.
+    Everything is listed before the first byte is written. A file grows as `NAME.part`, from where the last run stopped,
+    and gets its name once size and SHA-512 (where the server gives it) are right. girder-client 5 by itself fetches a
+    broken file from its beginning and compares sizes only.
 
     Args:
         api_url: ends with /api/v1.
@@ -75,8 +57,8 @@ def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "
         The files downloaded, now or before, and those unpacked.
 
     Raises:
-        DataError: girder-client is missing, the server refuses or stops, a name is unsafe, a file is not what the
-            server announced, or the disk is too small.
+        DataError: girder-client is missing, the server refuses or stops, a file is not what the server announced, or
+            the disk is too small.
     """
     library = _library("girder_client")
     with _girder(library, api_url, api_key) as client:
@@ -117,7 +99,7 @@ def download_synapse(entity: str, target: Path, token: str) -> list[Path]:
         raise DataError(f"{entity!r} is no Synapse number, expected one such as {BTCV_ENTITY}")
     if not token:
         how = "make a personal access token (view, download) at https://www.synapse.org/PersonalAccessTokens:0"
-        raise DataError(f"no Synapse token; {how}, put it in SYNAPSE_AUTH_TOKEN or a file, and {_TERMS}")
+        raise DataError(f"no Synapse token; {how}, put it in SYNAPSE_AUTH_TOKEN, and {_TERMS}")
     library = _library("synapseclient")
     target.mkdir(parents=True, exist_ok=True)
     with _named(f"Synapse, {entity}", token, advice=f"check the token, {_TERMS}, and run the same command again"):
@@ -183,24 +165,22 @@ def _girder(library: Any, api_url: str, api_key: str) -> Iterator[Any]:
 
 
 def _walk(client: Any, folder_id: str, folder: PurePosixPath) -> Iterator[RemoteFile]:
-    """Every file below a folder. An item is a file, or a folder of files where they are several or named otherwise."""
+    """Yield every file below a folder, with names that girder-client makes safe for a path.
+
+    An item is one file, or a folder of files if it holds several, or one of another name.
+    """
     for item in client.listItem(folder_id):
         files = list(client.listFile(item["_id"]))
         alone = [file["name"] for file in files] == [item["name"]]
-        place = folder if alone else _below(folder, item["name"])
+        place = folder if alone else folder / client.transformFilename(item["name"])
         for file in files:
-            path, size = _below(place, file["name"]), file.get("size")
-            if not isinstance(size, int):
-                raise DataError(f"{path}: the server gives the size {size!r}, expected a number of bytes")
+            path, size = place / client.transformFilename(file["name"]), file.get("size")
+            if not file["name"] or not isinstance(size, int):
+                found = f"{path}: the server gives the name {file['name']!r} and the size {size!r}"
+                raise DataError(f"{found}, expected a name and a number of bytes")
             yield RemoteFile(file["_id"], path, size, file.get("sha512") or "")
     for child in client.listFolder(folder_id):
-        yield from _walk(client, child["_id"], _below(folder, child["name"]))
-
-
-def _below(folder: PurePosixPath, name: str) -> PurePosixPath:
-    if not safe_name(name):
-        raise DataError(f"the server gives the name {name!r}, expected a plain file or folder name; nothing fetched")
-    return folder / name
+        yield from _walk(client, child["_id"], folder / client.transformFilename(child["name"]))
 
 
 def _complete(file: RemoteFile, path: Path) -> bool:
@@ -249,7 +229,7 @@ def _synapse_archive(library: Any, entity: str, target: Path, token: str) -> Pat
     client.login(authToken=token, silent=True)
     handle = client.get(entity, downloadFile=False).get("_file_handle") or {}
     name = handle.get("fileName", "")
-    if not safe_name(name) or not is_archive(Path(name)):
+    if PureWindowsPath(name).name != name or not is_archive(Path(name)):
         raise DataError(f"{entity} has the file name {name!r}, expected an archive such as RawData.zip; see --entity")
     if not (target / name).exists():
         check_space(handle.get("contentSize") or 0, target, name)
