@@ -21,7 +21,7 @@ from study.charts import forest_plot, learning_curves, regime_plot
 from study.plan import PATIENTS, Training, first_trainings, load_more_seeds, load_plan
 from study.verdicts import cost_verdict, judge, load_claims, regimes
 
-__all__ = ["fill_tables", "read_scores", "study_tables", "summary_table", "write_report"]
+__all__ = ["fill_tables", "read_scores", "study_tables", "write_report"]
 
 NETWORK, HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
 _INTERVAL = "95 % (patients and seeds)"
@@ -30,7 +30,7 @@ _TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": 
 
 
 def write_report(folder: Path) -> Path:
-    """Write every table and chart that the scores in `folder` allow, and the tables into the report and the README.
+    """Write every table and chart that the scores in `folder` allow, and the tables into the report.
 
     Raises:
         ValueError: there are no scores, or the report has no place for a table.
@@ -45,20 +45,7 @@ def write_report(folder: Path) -> Path:
         save_table(table, name, settings, stages, _notes(name))
     _draw(strict, families, folder, settings, stages)
     report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
-    readme, summary = repository_root() / "README.md", {"table_summary": summary_table(tables)}
-    readme.write_text(fill_tables(readme.read_text(encoding="utf-8"), summary), encoding="utf-8")
     return report
-
-
-def summary_table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The claims of both families in short, for the README; beside some, what fresh seeds say."""
-    both = pd.concat([tables["table_paper"], tables["table_controls"]]).fillna("")
-    columns = ["Claim", "Comparison", "Paper", "Difference", _INTERVAL, "Verdict"]
-    fresh = tables["table_more_seeds"].reindex(columns=columns, fill_value="").fillna("").set_index("Comparison")
-    numbers = fresh["Difference"] + " (" + fresh[_INTERVAL] + "), "
-    again = numbers.where(fresh["Difference"] != "", "") + fresh["Verdict"]
-    short = both[columns].assign(**{"Fresh seeds": both["Comparison"].map(again).fillna("")})
-    return short.rename(columns={"Difference": "Here"})
 
 
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:

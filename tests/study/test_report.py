@@ -128,17 +128,6 @@ def test_a_single_seed_has_no_deviation_in_the_table():
     assert "nan" not in "".join(row)
 
 
-def test_the_summary_sets_fresh_seeds_beside_the_claims_that_they_repeat():
-    row = {"Claim": "b above a", "Comparison": "b - a (DSC)", "Paper": "", "Difference": "+1.00"}
-    row |= {"95 % (patients and seeds)": "+0.50 to +1.50", "Verdict": "supports"}
-    other, later = row | {"Comparison": "b - a (HD95)"}, row | {"Difference": "+2.00", "Verdict": "cannot tell"}
-    missing = {"Claim": "b above a", "Comparison": "b - a (HD95)", "Verdict": "not run"}
-    tables = {"paper": [row], "controls": [other], "more_seeds": [later, missing]}
-    table = report.summary_table({f"table_{name}": pd.DataFrame(lines) for name, lines in tables.items()})
-    assert list(table["Here"]) == ["+1.00", "+1.00"]
-    assert list(table["Fresh seeds"]) == ["+2.00 (+0.50 to +1.50), cannot tell", "not run"]
-
-
 def test_extreme_cases_are_chosen_by_score():
     scores = network("dual-1111", [0.8] * 3).assign(dsc=lambda t: t["patient"].str[1:].astype(int) / 20)
     assert extreme_cases(scores, "dual-1111") == {"best": "p19_ED", "median": "p09_ED", "worst": "p00_ED"}
@@ -185,8 +174,6 @@ def test_the_committed_tables_are_those_of_the_committed_scores():
     text = (repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8")
     tables = report.study_tables(FOLDER)
     assert report.fill_tables(text, tables) == text, "run `make results` and commit"
-    readme = (repository_root() / "README.md").read_text(encoding="utf-8")
-    assert report.fill_tables(readme, {"table_summary": report.summary_table(tables)}) == readme
     for name, table in tables.items():
         stored = pd.read_csv(FOLDER / f"{name}.csv", dtype=str, keep_default_na=False)
         pd.testing.assert_frame_equal(stored, table.fillna("").reset_index(drop=True))

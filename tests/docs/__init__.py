@@ -1,0 +1,1 @@
+"""README and docs against what they speak of."""

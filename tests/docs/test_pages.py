@@ -1,0 +1,39 @@
+"""Every page that people read: its links, and the settings that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from dainet.settings import load_settings
+from tests.helpers import REPOSITORY
+from tests.helpers.documents import anchors, links, pages
+
+GROUPS = {name: type(value).model_fields for name, value in load_settings() if isinstance(value, BaseModel)}
+# A setting as pages write it: `data.split`, `data.split=my.csv`, --set data.split=..., {"data.split": ...}; no file.
+SETTING = re.compile(rf"""(?:`|--set ['"]?|\{{")({"|".join(GROUPS)})\.(?!n?py)(\w+)(?=[`="])""")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in links(page):
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
+            broken.append(target)
+    assert not broken
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    named = {
+        (page.name, group, field)
+        for page in pages()
+        if page.name != "CHANGELOG.md"  # speaks of the past
+        for group, field in SETTING.findall(page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 30
+    assert not {line for line in named if line[2] not in GROUPS[line[1]]}
