@@ -67,7 +67,8 @@ def test_its_findings_are_those_of_the_committed_scores(finding: tuple[str, ...]
 
 def test_each_of_its_three_findings_has_numbers() -> None:
     bullets = re.findall(r"^- \*\*.*?(?=^- |^$)", README, re.MULTILINE | re.DOTALL)
-    assert len(bullets) == 3 and all(FINDING.search(bullet) for bullet in bullets)
+    assert len(bullets) == 3
+    assert all(FINDING.search(bullet) for bullet in bullets)
 
 
 def test_what_it_says_in_words_holds_too() -> None:

@@ -94,7 +94,7 @@ def test_seeds_alone_widen_the_interval():
     low, high = seeded_interval(np.repeat(patients + 1, 3, axis=0), np.repeat(patients, 3, axis=0))
     assert low == pytest.approx(1)
     assert high == pytest.approx(1)
-    low, high = seeded_interval([*patients, [0], [1], [2]], np.repeat(patients, 3, axis=0))
+    low, high = seeded_interval(patients + np.array([[0], [1], [2]]), np.repeat(patients, 3, axis=0))
     assert low < 0.5
     assert high > 1.5
 
