@@ -1,30 +1,35 @@
-# Two commands: `make reproduce` and `make test`. Both set up .venv first.
+# Every target but help and clean sets up .venv first.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
+INSTALL = $(BIN)/pip install --constraint $(CONSTRAINTS) --editable
 
 DATASET ?= acdc
 SOURCE ?= phantom
 PROFILE ?= tour
 ARGS ?=
+RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: setup reproduce explorer test check-units check-notebooks check-workflow lint notebooks results bench clean
+.PHONY: help setup reproduce explorer test check-units check-notebooks check-workflow format lint notebooks results bench clean
 
-setup: $(VENV)/.ready
+help: ## list the targets (this text)
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+setup: $(VENV)/.ready ## create .venv with the exact versions of constraints.txt
+
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --constraint constraints.txt --editable '.[test,download,cluster]'
+	$(INSTALL) '.[test,download,cluster]'
 	touch $@
 
-reproduce: setup
-	$(BIN)/python -m dainet reproduce --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
+reproduce: setup ## run the notebooks, leave figures, tables and an index page (DATASET, SOURCE, PROFILE, ARGS)
+	$(BIN)/dainet reproduce $(RUN)
 
-# The explorer of notebook 06 as a web page on localhost.
-explorer: setup
-	$(BIN)/python -m dainet explorer --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
+explorer: setup ## serve the explorer of notebook 06 as a web page on localhost (same variables)
+	$(BIN)/dainet explorer $(RUN)
 
-test: check-units check-notebooks check-workflow
+test: check-units check-notebooks check-workflow ## run all tests
 
 check-units: setup lint
 	$(BIN)/python -m pytest --ignore tests/end_to_end/test_workflow.py
@@ -35,23 +40,27 @@ check-notebooks: setup lint
 check-workflow: setup lint
 	$(BIN)/python -m pytest tests/end_to_end/test_workflow.py
 
-lint: setup
+format: setup ## mend what ruff can mend, and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lint: setup ## check style, format, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 
-# Executes the notebooks in place at the tour profile and normalizes them; commit the result.
-notebooks: setup
-	$(BIN)/python -m dainet notebooks
+notebooks: setup ## execute the notebooks in place at the tour profile and normalize them, for committing
+	$(BIN)/dainet notebooks
 
-# Tables and charts of docs/reproduction.md anew from the committed scores of the study; seconds, no data needed.
-results: setup
+results: setup ## rebuild tables and charts of docs/reproduction.md from the committed scores; no data needed
 	$(BIN)/python -m study report
 
-# Speed and memory as ratios beside named peers; about half an hour on 2 cores. Written to benchmarks/results/.
-bench: setup
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+bench: setup ## measure speed and memory as ratios to named peers into benchmarks/results/; half an hour
+	$(INSTALL) '.[test,bench]' --quiet
 	$(BIN)/python -m benchmarks $(ARGS)
 
-clean:
-	rm -rf runs .snakemake
+clean: ## remove runs/, caches and build products; keep data/, figures/ and .venv
+	rm -rf runs .snakemake build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find benchmarks dainet data_scripts notebooks study tests -depth \
+	    \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
