@@ -45,9 +45,9 @@ def test_each_process_takes_its_own_gpu(two_gpus, monkeypatch, name, local_rank,
 @pytest.mark.parametrize(
     ("name", "local_rank", "message"),
     [
-        ("cuda:2", None, "device 'cuda:2' asked for, but torch finds 2"),
-        ("cuda", "2", "device 'cuda:2' asked for, but torch finds 2; lower n_processes"),
-        ("cuda:1", "1", "device 'cuda:1' cannot serve several processes; use --device cuda"),
+        ("cuda:2", None, "cuda:2.*2"),
+        ("cuda", "2", "cuda:2.*2.*n_processes"),
+        ("cuda:1", "1", "cuda:1.*processes.*--device cuda"),
     ],
 )
 def test_gpus_that_are_not_there_are_refused(two_gpus, monkeypatch, name, local_rank, message):
@@ -59,7 +59,7 @@ def test_gpus_that_are_not_there_are_refused(two_gpus, monkeypatch, name, local_
 
 def test_without_cuda_it_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="torch finds no CUDA device; use --device cpu or auto"):
+    with pytest.raises(ValueError, match=r"CUDA.*--device cpu"):
         choose_device("cuda")
 
 

@@ -36,7 +36,7 @@ def test_the_three_kinds_of_backbone_give_different_maps_of_the_same_rows(tiny):
 
 
 def test_an_unknown_kind_is_named(tiny):
-    with pytest.raises(ValueError, match="expected finetuned, pretrained or random"):
+    with pytest.raises(ValueError, match=r"finetuned.*pretrained.*random"):
         pipeline.backbone(tiny, "magic")
 
 
@@ -54,23 +54,21 @@ def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_train
         "patient,split\n" + "".join(f"patient{n:03d},train\n" for n in (1, 2, 4, 5, 19)) + "patient090,test\n"
     )
     settings = tiny.model_copy(update={"data": tiny.data.model_copy(update={"split": str(split)})})
-    with pytest.raises(
-        ValueError, match=r"no such volumes; add validation patients or set segmentation.selection=last"
-    ):
+    with pytest.raises(ValueError, match=r"validation.*segmentation.selection=last"):
         pipeline.prepare(settings)
     last = settings.segmentation.model_copy(update={"selection": "last"})
     pipeline.prepare(settings.model_copy(update={"segmentation": last}))
 
 
 def test_looking_for_what_is_finished_computes_nothing(tiny, runs):
-    with store.finished_only(), pytest.raises(store.StageMissing, match="prepared has not been computed"):
+    with store.finished_only(), pytest.raises(store.StageMissing, match="prepared"):
         pipeline.train(tiny, "unet", seed=0)
     assert not runs.exists()
     trained = pipeline.train(tiny, "unet", seed=0)
     pipeline.prepare_for_vit(tiny)
     with store.finished_only():
         assert pipeline.train(tiny, "unet", seed=0).cases.equals(trained.cases)
-        with pytest.raises(store.StageMissing, match="dino has not been computed"):
+        with pytest.raises(store.StageMissing, match="dino"):
             pipeline.train(tiny, "single", seed=0)
     pipeline.finetune(tiny)  # allowed again
 
@@ -104,11 +102,11 @@ def test_training_leaves_the_scores_to_their_own_stage(tiny, runs):
 @pytest.mark.parametrize(
     ("name", "network", "seed", "words"),
     [
-        ("maps", None, None, "'maps' is unknown; expected one of data, dino, attention, train, scores"),
-        ("train", None, 0, "give --network and --seed with train and scores"),
-        ("scores", "unet", None, "give --network and --seed"),
-        ("dino", "unet", None, "and with no other stage"),
-        ("data", None, 0, "and with no other stage"),
+        ("maps", None, None, "maps.*data, dino, attention, train.*scores"),
+        ("train", None, 0, "--network.*--seed"),
+        ("scores", "unet", None, "--network.*--seed"),
+        ("dino", "unet", None, "--network.*--seed.*train.*scores"),
+        ("data", None, 0, "--network.*--seed.*train.*scores"),
     ],
 )
 def test_mistakes_are_said_before_anything_runs(tiny, runs, name, network, seed, words):

@@ -45,7 +45,7 @@ def test_a_donor_without_the_phase_gives_what_it_has():
 
 
 def test_a_lone_patient_has_nobody_to_borrow_from():
-    with pytest.raises(ValueError, match="split valid has one patient, b"):
+    with pytest.raises(ValueError, match=r"valid.*b\b"):
         donor_rows(cases([("a", "", "train", 1), ("c", "", "train", 1), ("b", "", "valid", 1)]))
 
 

@@ -93,10 +93,10 @@ def test_gradients_reach_the_first_layer() -> None:
 
 def test_refuses_other_attention_and_odd_sizes() -> None:
     vit = tiny_vit()
-    with pytest.raises(ValueError, match="36 x 32 px, expected multiples of the patch, 8 px"):
+    with pytest.raises(ValueError, match=r"36 x 32 px.*8 px"):
         cls_attention(vit, torch.zeros(1, 3, 36, 32))
     vit.blocks[-1].attn = nn.Identity()
-    with pytest.raises(ValueError, match="attention Identity, expected timm's standard"):
+    with pytest.raises(ValueError, match=r"Identity.*timm"):
         cls_attention(vit, torch.zeros(1, 3, 32, 32))
 
 
@@ -177,7 +177,7 @@ def test_stage_refuses_broken_weights(settings: Settings) -> None:
     vit = tiny_vit()
     with torch.no_grad():
         vit.cls_token.fill_(float("nan"))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match=r"(?i)finite"):
         run_attention(settings, prepared(2), vit, "pretrained", {"backbone": "nan"}, CPU)
 
 

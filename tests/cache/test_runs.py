@@ -47,7 +47,7 @@ def test_why_follows_the_inputs_down_to_the_data(trained):
 
 def test_a_key_may_be_shortened_but_not_be_unclear(trained):
     assert find_run(trained.segmentation.key[:8]).key == trained.segmentation.key
-    with pytest.raises(ValueError, match="3 stages have a key that begins with ''"):
+    with pytest.raises(ValueError, match=r"3 stages.*key"):
         find_run("")
 
 
@@ -109,7 +109,7 @@ def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):
 
 
 def test_a_folder_without_records_is_no_success(tmp_path):
-    with pytest.raises(ValueError, match="holds no records"):
+    with pytest.raises(ValueError, match="records"):
         verify_folder(Path(tmp_path))
 
 

@@ -62,7 +62,7 @@ def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("dainet.cache.records.provenance", full)  # at the very end, when the record is written
-    with pytest.raises(StageError, match=r"runs: results cannot be written \(No space left on device\); free space"):
+    with pytest.raises(StageError, match=r"runs.*No space left on device.*free space"):
         run_stage("s", 1, {}, {}, build)
     assert not list((runs / "s").iterdir())
 
@@ -70,7 +70,7 @@ def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
 def test_a_runs_folder_that_is_none_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "file"))
-    with pytest.raises(StageError, match=r"file: results cannot be written .*DAINET_RUNS"):
+    with pytest.raises(StageError, match=r"file.*DAINET_RUNS"):
         run_stage("s", 1, {}, {}, build)
 
 

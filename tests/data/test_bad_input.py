@@ -66,11 +66,11 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (
             "patient002/patient002_frame01.nii.gz",
             0,
-            "patient002_ED: .*frame01.nii.gz cannot be read .*; allow reading it",
+            r"patient002_ED: .*frame01.nii.gz .*Permission denied.*allow",
         ),
-        ("patient002/Info.cfg", 0, r"patient002: Info.cfg cannot be read \(Permission denied\); allow reading it"),
-        ("patient002", 0, r"folder data/patient002 cannot be listed \(Permission denied\); allow reading it"),
-        ("patient002", 0o444, r"patient002: Info.cfg cannot be read \(Permission denied\); allow reading it"),
+        ("patient002/Info.cfg", 0, r"patient002: Info.cfg .*Permission denied.*allow"),
+        ("patient002", 0, r"data/patient002 .*Permission denied.*allow"),
+        ("patient002", 0o444, r"patient002: Info.cfg .*Permission denied.*allow"),
     ],
 )
 def test_what_may_not_be_read(public, name, mode, words):
@@ -84,9 +84,9 @@ def test_what_may_not_be_read(public, name, mode, words):
 def test_a_source_that_may_not_be_read(public):
     raw_acdc(public / "data")
     (public / "data").chmod(0)
-    with as_nobody(), pytest.raises(DataError, match=r"^data holds no acdc data.*data cannot be listed \(Permission"):
+    with as_nobody(), pytest.raises(DataError, match=r"data.*acdc.*Permission denied"):
         check_source(settings(public / "data"))
-    with as_nobody(), pytest.raises(DataError, match="is no folder or may not be entered"):
+    with as_nobody(), pytest.raises(DataError, match=r"patient001.*folder"):
         check_source(settings(public / "data" / "patient001"))
 
 
@@ -111,7 +111,7 @@ for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     lines = done.stdout.splitlines()
     assert lines[1::2] == ["0", "0", "0", "0", "1"], done.stdout + done.stderr
-    full = r".*runs: results cannot be written \(File too large\); free space there, allow writing, or name another.*"
+    full = r".*runs.*File too large.*free space.*DAINET_RUNS.*"
     assert all(re.fullmatch(full, line) for line in lines[:-2:2]), done.stdout
     assert lines[-2] == "12", done.stdout
 
@@ -158,7 +158,7 @@ def test_names_with_spaces_and_other_letters(tmp_path):
 
 def test_a_windows_path_elsewhere_is_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r'^data.source "C:\\data\\ACDC" is no folder .*; give the folder'):
+    with pytest.raises(DataError, match=r"^data.source.*C:\\data\\ACDC.*folder"):
         check_source(settings(Path("C:\\data\\ACDC")))
 
 
@@ -177,7 +177,7 @@ def test_a_patient_in_two_splits(tmp_path, runs):
     raw_acdc(tmp_path / "data")
     split = tmp_path / "mine.csv"
     split.write_text("patient,split\npatient001,train\npatient002,test\npatient001,test\n")
-    with pytest.raises(ValueError, match=r"^mine.csv: patient001 listed more than once; give each patient one split$"):
+    with pytest.raises(ValueError, match=r"^mine.csv: .*patient001[^\n]*one split[^\n]*$"):
         run_prepared(settings(tmp_path / "data", split=str(split)), 32)
     assert left_in(runs) == []
 
@@ -204,9 +204,9 @@ def test_the_command_line(outcome, tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     if outcome == "nowhere":
-        assert re.fullmatch(r"prepare: data.source .*nowhere\" is no folder .*\n", done.stderr)
+        assert re.fullmatch(r"prepare: data.source .*nowhere\" .*folder.*\n", done.stderr)
         assert not done.stdout
     else:
-        assert "PROBLEM: patient002_ED: patient002_frame01.nii.gz cannot be read" in done.stdout
+        assert re.search("PROBLEM: patient002_ED: .*patient002_frame01.nii.gz", done.stdout)
         assert "patient001_ES" in done.stdout
         assert not done.stderr.count("prepare:")

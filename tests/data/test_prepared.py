@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import h5py
@@ -52,9 +53,9 @@ def test_the_prepared_key_follows_a_files_content(h5_source):
 
 
 def test_source_folders_are_looked_up(tmp_path):
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(DataError, match=r"nowhere.*folder"):
         source_folder(DataSettings(source=str(tmp_path / "nowhere")))
-    with pytest.raises(DataError, match="nnU-Net's raw layout"):
+    with pytest.raises(DataError, match=r"data.source.*nnU-Net"):
         source_folder(DataSettings(dataset="custom"))
 
 
@@ -62,14 +63,14 @@ def test_train_patients_spread_or_named():
     split = {f"p{i:02d}": "train" for i in range(10)} | {"t": "test"}
     assert [p for p in choose_patients(split, set(split), 3) if p != "t"] == ["p00", "p04", "p09"]
     assert set(choose_patients(split, set(split), ("p03",))) == {"p03", "t"}
-    with pytest.raises(DataError, match=r"11.*10 training patients"):
+    with pytest.raises(DataError, match=r"11.*10"):
         choose_patients(split, set(split), 11)
     with pytest.raises(DataError, match="p77"):
         choose_patients(split, set(split), ("p77",))
 
 
 def test_a_split_without_test_patients_is_refused():
-    with pytest.raises(DataError, match="no test patient"):
+    with pytest.raises(DataError, match=r"test .*1 patients"):
         choose_patients({"a": "train", "b": "test"}, {"a"}, None)
 
 
@@ -104,7 +105,7 @@ def test_a_window_needs_hounsfield_units(h5_source):
 def test_the_same_scan_in_two_splits_is_refused(h5_source, runs):
     copy = (h5_source / "patient001_frame01.h5").read_bytes()
     (h5_source / "patient002_frame01.h5").write_bytes(copy)  # 1 trains, 2 tests
-    with pytest.raises(DataError, match=r"patient001_ED \(train\) and patient002_ED \(test\) are the same image"):
+    with pytest.raises(DataError, match=r"patient001_ED \(train\).*patient002_ED \(test\)"):
         run_prepared(DataSettings(source=str(h5_source)), 32)
     assert not list((runs / "prepared").iterdir())
 
@@ -124,10 +125,10 @@ def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(h5_source, caplo
     assert split["patient074"] == ["left out"]
     assert split["patient076"] == ["valid"]
     assert split["patient001"] == ["train"]
-    assert caplog.messages.count("patient074 is left out of training: it is the same scan as patient076 (valid)") == 1
+    assert len([text for text in caplog.messages if re.search(r"patient074.*patient076 \(valid\)", text)]) == 1
     report = check_source(settings)
     assert not report.problems
-    assert "patient074 is left out of training" in report.suspicions[0]
+    assert "patient074" in report.suspicions[0]
 
 
 def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
@@ -136,7 +137,7 @@ def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
     with h5py.File(h5_source / "patient019_frame09.h5", "a") as file:
         file["label"][0, 0, 0] = 7
     # Before any voxel is read:
-    with pytest.raises(DataError, match="patient005: found 1 annotated"):
+    with pytest.raises(DataError, match=r"patient005: .*1 annotated"):
         run_prepared(DataSettings(source=str(h5_source)), 32)
     (h5_source / "patient005_frame01.h5").unlink()
     with pytest.raises(DataError) as caught:

@@ -98,7 +98,7 @@ def test_two_views_without_centering_are_equations_1_and_2() -> None:
 
 @pytest.mark.parametrize(("views", "global_views"), [(1, 1), (2, 0), (2, 3)])
 def test_loss_needs_a_pair(views: int, global_views: int) -> None:
-    with pytest.raises(ValueError, match=f"found {views} student and {global_views} teacher views"):
+    with pytest.raises(ValueError, match=f"{views} student.*{global_views} teacher"):
         dino_loss(logits(views, 2, 3), logits(global_views, 2, 3), torch.zeros(3), 0.1, 0.04)
 
 
@@ -133,7 +133,7 @@ def test_head_that_does_not_fit(change: str) -> None:
         del state["mlp.2.bias"]
     if change == "left over":
         state["mlp.5.bias"] = torch.zeros(2)
-    with pytest.raises(ValueError, match=r"set dino.out_dim"):
+    with pytest.raises(ValueError, match=r"dino.out_dim"):
         head_from_authors(state, 12 if change == "size" else 13)
 
 
@@ -172,7 +172,7 @@ def test_schedule_is_the_authors(base: float, final: float, epochs: int, steps: 
 
 def test_schedule_that_only_warms_up_and_one_that_cannot() -> None:
     assert cosine_schedule(1.0, 0.0, 2, 2, warmup_epochs=2) == pytest.approx([0, 1 / 3, 2 / 3, 1])
-    with pytest.raises(ValueError, match=r"found 10 warm-up epochs in 3 epochs; lower dino.warmup_epochs"):
+    with pytest.raises(ValueError, match=r"10 .*3 epochs.*dino.warmup_epochs"):
         cosine_schedule(1.0, 0.0, 3, 2, warmup_epochs=10)
 
 

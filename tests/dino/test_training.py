@@ -149,7 +149,7 @@ def test_the_seed_decides(weights: str, tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_settings_is_refused(weights: str, tmp_path: Path) -> None:
     save_state({"settings": settings(lr=2e-3).model_dump_json()}, tmp_path, 1)
-    with pytest.raises(ValueError, match="made with other settings; delete it"):
+    with pytest.raises(ValueError, match=r"other settings.*delete"):
         trained(weights, tmp_path)
 
 
@@ -171,17 +171,17 @@ def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
     assert torch.equal(kept["last_layer.parametrizations.weight.original1"], head["head.last_layer.weight_v"])
     trained(str(path), tmp_path / "1", epochs=1, center_momentum=1.0)
     assert pd.read_csv(tmp_path / "1" / "history.csv")["center_norm"].tolist() == [8]
-    with pytest.raises(ValueError, match=r"set dino.out_dim to the rows found"):
+    with pytest.raises(ValueError, match=r"16.*8.*dino.out_dim"):
         trained(str(path), tmp_path / "2", epochs=1, out_dim=8)
 
 
 @pytest.mark.parametrize(
     ("changes", "images", "message"),
     [
-        ({"batch_size": 10}, slices(), "found 9 training images, expected at least one batch of 10"),
-        ({}, slices() * 9 - 4, "found image values -4.00 to 4.99, expected about 0 to 1"),
-        ({}, slices() * np.float16("nan"), "found image values nan"),
-        ({"warmup_epochs": 4}, slices(), "found 4 warm-up epochs in 3 epochs"),
+        ({"batch_size": 10}, slices(), "9 training images.*10"),
+        ({}, slices() * 9 - 4, "-4.00 to 4.99.*0 to 1"),
+        ({}, slices() * np.float16("nan"), "nan.*0 to 1"),
+        ({"warmup_epochs": 4}, slices(), "4 .*3 epochs"),
     ],
 )
 def test_refused(weights: str, tmp_path: Path, changes: dict[str, Any], images: np.ndarray, message: str) -> None:
@@ -194,7 +194,7 @@ def test_a_loss_that_is_not_finite_names_the_epoch(
 ) -> None:
     loss = training.dino_loss
     monkeypatch.setattr(training, "dino_loss", lambda *args: loss(*args) * float("nan"))
-    with pytest.raises(FloatingPointError, match=r"epoch 1: the loss is nan; lower dino.lr"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1.*nan.*dino.lr"):
         trained(weights, tmp_path)
 
 
@@ -243,5 +243,5 @@ def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
     prepared = Prepared(
         StageResult("prepared", "key", tmp_path), slices(3), np.zeros((3, 16, 16)), cases, Classes((), ()), {}
     )
-    with pytest.raises(ValueError, match="patients patient001 are in the training split and in another one"):
+    with pytest.raises(ValueError, match=r"patient001.*train"):
         training_rows(prepared)

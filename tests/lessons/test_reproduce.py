@@ -53,7 +53,7 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
 def test_a_failing_cell_is_named_and_its_copy_kept(repository):
     write(repository, "01_first.ipynb", "raise OSError('no disk')")
     write(repository, "02_second.ipynb", "1")
-    with pytest.raises(NotebookFailed, match=r"01_first.ipynb failed in cell .*OSError: no disk"):
+    with pytest.raises(NotebookFailed, match=r"01_first.ipynb.*cell \d.*OSError: no disk"):
         reproduce("tour", {}, find_notebooks())
     copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
     assert [copy.name for copy in copies] == ["01_first.ipynb"]
@@ -65,7 +65,7 @@ def test_unknown_settings_and_parameters_stop_before_anything_runs(repository):
     write(repository, "02_second.ipynb", "1", parameters='PROFILE = "tour"')
     with pytest.raises(ValueError, match=r"segmentation.epocs"):
         reproduce("tour", {"segmentation.epocs": 2}, find_notebooks(["01"]))
-    with pytest.raises(ValueError, match=r"02_second.ipynb has no parameter OVERRIDES"):
+    with pytest.raises(ValueError, match=r"02_second.ipynb.*OVERRIDES"):
         reproduce("tour", {}, find_notebooks())
     assert not (repository / "figures").exists()
 
@@ -74,7 +74,7 @@ def test_choosing_notebooks(repository):
     for name in ("01_a.ipynb", "02_b.ipynb"):
         write(repository, name, "1")
     assert [path.name for path in find_notebooks(["02", "01"])] == ["02_b.ipynb", "01_a.ipynb"]
-    with pytest.raises(ValueError, match="no notebook 07; found 01, 02"):
+    with pytest.raises(ValueError, match=r"07.*01, 02"):
         find_notebooks(["07"])
 
 

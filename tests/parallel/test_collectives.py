@@ -199,12 +199,12 @@ def test_what_processes_cannot_share_is_refused(tiny, prepared, data, weights, t
     monkeypatch.setattr(collectives, "process_count", lambda: 3)
     monkeypatch.setattr(collectives, "parallel", lambda model, device: model)
     images = np.zeros((9, 16, 16), np.float16)
-    with pytest.raises(ValueError, match="found 3 processes for batches of 4; set n_processes to a divisor"):
+    with pytest.raises(ValueError, match=r"3 processes.*4.*n_processes"):
         finetune(DINO, weights, images, np.arange(9), FLOAT32, tmp_path)
     segmentation = tiny.segmentation
-    with pytest.raises(ValueError, match=r"sync_batch_norm needs GPUs; set it to false"):
+    with pytest.raises(ValueError, match=r"sync_batch_norm.*GPU.*false"):
         training.train(build("unet"), segmentation, 0, prepared, data, tmp_path)
     rows = len(prepared.rows("train"))
     odd = segmentation.model_copy(update={"batch_size": rows - 1, "sync_batch_norm": False})
-    with pytest.raises(ValueError, match=f"{rows} slices leave a last batch of 1 for 3 processes"):
+    with pytest.raises(ValueError, match=f"{rows} slices.*3 processes"):
         training.train(build("unet"), odd, 0, prepared, data, tmp_path)

@@ -185,19 +185,19 @@ ONE = {"unet": LABELS[:1]}
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS, NAMES, PALETTE), "2 images, 2 labels, 3 maps"),
-        (lambda: figures.attention_figure(IMAGES[:0], LABELS[:0], MAPS[:0], NAMES, PALETTE), "at least one sample"),
-        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS[:2], NAMES[:2], PALETTE), "2 class names and 3 colors"),
+        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS, NAMES, PALETTE), "2 images.*2 labels.*3 maps"),
+        (lambda: figures.attention_figure(IMAGES[:0], LABELS[:0], MAPS[:0], NAMES, PALETTE), "0 images|at least one"),
+        (lambda: figures.attention_figure(IMAGES, LABELS, MAPS[:2], NAMES[:2], PALETTE), "2 .*names.*3 colors"),
         (lambda: bare(IMAGES, LABELS, ONE), "1 unet"),
         (
             lambda: figures.qualitative_figure(IMAGES[:1], LABELS[:1], ONE, NAMES, PALETTE, "a", {"single": [1.0]}),
-            r"scores for \['single'\], predictions of \['unet'\]",
+            "single.*unet",
         ),
         (lambda: figures.slice_montage(IMAGES, LABELS, NAMES, PALETTE, ["a"]), "1 titles"),
-        (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3 has no color"),
-        (lambda: figures.label_overlay(IMAGES[0], LABELS[0, 1:], PALETTE), "resize one of them"),
-        (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3 has no color: got 2 colors"),
-        (lambda: charts.head_score_figure({"a": head_scores()}, "dice"), "expected auroc or iou"),
+        (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3.*color"),
+        (lambda: figures.label_overlay(IMAGES[0], LABELS[0, 1:], PALETTE), "resize"),
+        (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3.*2 colors"),
+        (lambda: charts.head_score_figure({"a": head_scores()}, "dice"), "auroc.*iou"),
         (lambda: charts.score_distribution(cases(("peer", "strict"))), "count twice"),
     ],
 )

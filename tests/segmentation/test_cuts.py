@@ -101,5 +101,5 @@ def test_the_head_that_matters_loses_its_dsc(prepared, data):
 def test_head_importance_needs_heads_and_volumes(prepared, data):
     with pytest.raises(ValueError, match="attention maps"):
         head_importance(network("unet"), data, prepared.volumes("valid"))
-    with pytest.raises(ValueError, match="3 heads and 0 volumes"):
+    with pytest.raises(ValueError, match=r"3 heads.*0 volumes"):
         head_importance(network("single"), data, {})

@@ -75,18 +75,18 @@ def test_odd_sizes_name_the_next_valid_one(name):
 @pytest.mark.parametrize("name", ["single", "dual-1111"])
 def test_missing_maps_are_named(name):
     model = build(name, width=4)
-    with pytest.raises(ValueError, match="found none, expected one map for each of the 6 heads"):
+    with pytest.raises(ValueError, match=r"none.*6 heads"):
         model(torch.rand(1, 1, 32, 32), None)
-    with pytest.raises(ValueError, match="found 4 maps"):
+    with pytest.raises(ValueError, match=r"4 maps.*6 heads"):
         model(torch.rand(1, 1, 32, 32), torch.rand(1, 4, 32, 32))
 
 
 @pytest.mark.parametrize("name", ["u-net", "dual", "dual-11", "dual-1112", "Single"])
 def test_unknown_names(name):
-    with pytest.raises(ValueError, match="expected unet, single or dual-abcd"):
+    with pytest.raises(ValueError, match=r"unet.*single.*dual-"):
         build(name)
 
 
 def test_unknown_switch_order():
-    with pytest.raises(ValueError, match="deep-first or shallow-first"):
+    with pytest.raises(ValueError, match=r"deep-first.*shallow-first"):
         build("dual-1111", switch_order="random")

@@ -172,11 +172,11 @@ def test_checkpoint_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s.pop("cls_token"), "broken.safetensors: cls_token missing"),
-        (lambda s: s.pop("norm.bias"), "broken.safetensors: .*Missing key.*norm.bias"),
-        (lambda s: s.update({"head.weight": torch.ones(2)}), "broken.safetensors: .*Unexpected key.*head.weight"),
-        (lambda s: s.update({"pos_embed": torch.ones(1, 8, 64)}), "8 position embeddings for 1 prefix"),
-        (lambda s: s.update({"norm.bias": torch.ones(3)}), "broken.safetensors: .*size mismatch for norm.bias"),
+        (lambda s: s.pop("cls_token"), "broken.safetensors: .*cls_token"),
+        (lambda s: s.pop("norm.bias"), "broken.safetensors: .*[Mm]issing.*norm.bias"),
+        (lambda s: s.update({"head.weight": torch.ones(2)}), "broken.safetensors: .*[Uu]nexpected.*head.weight"),
+        (lambda s: s.update({"pos_embed": torch.ones(1, 8, 64)}), "broken.safetensors: .*8 position embeddings"),
+        (lambda s: s.update({"norm.bias": torch.ones(3)}), "broken.safetensors: .*norm.bias"),
     ],
 )
 def test_errors_name_file_and_tensor(tmp_path: Path, change: Any, words: str) -> None:
@@ -195,16 +195,16 @@ def test_file_errors(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("no tensors here")
     (tmp_path / "text.pth").write_text("no tensors here")
     torch.save([torch.ones(1)], tmp_path / "list.pth")
-    for name, words in [("text.safetensors", "not a readable"), ("text.pth", "refused"), ("list.pth", "found a list")]:
-        with pytest.raises(ValueError, match=f"{name}: {words}"):
+    for name, words in [("text.safetensors", "readable"), ("text.pth", "refused"), ("list.pth", "list")]:
+        with pytest.raises(ValueError, match=f"{name}: .*{words}"):
             load_vit(str(tmp_path / name))
     save_file(dict(tiny_vit(embed_dim=48, num_heads=3).state_dict()), tmp_path / "narrow.safetensors")
-    with pytest.raises(ValueError, match='width 48 does not split into 0 heads; set "heads"'):
+    with pytest.raises(ValueError, match=r'width 48.*0 heads.*"heads"'):
         load_vit(str(tmp_path / "narrow.safetensors"))
 
 
 def test_timm_names_without_a_plain_vit_are_refused() -> None:
-    with pytest.raises(ValueError, match="resnet18 is a ResNet"):
+    with pytest.raises(ValueError, match=r"resnet18.*ResNet"):
         load_vit("resnet18")
 
 
@@ -217,7 +217,7 @@ def test_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         return create(name, **arguments)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConnectionError, match=r'vit_small_patch16_224.dino: the model hub .*--weights FILE.*"tour"'):
+    with pytest.raises(ConnectionError, match=r'vit_small_patch16_224.dino.*--weights FILE.*"tour"'):
         load_vit("hub")
 
 
@@ -265,7 +265,7 @@ def test_shipped_weights() -> None:
 def test_input_size() -> None:
     vit = tiny_vit(patch_size=14, img_size=56)
     assert [input_size(vit, px) for px in (14, 27, 224, 256)] == [14, 14, 224, 252]
-    with pytest.raises(ValueError, match="13 px is smaller than one patch of 14 px"):
+    with pytest.raises(ValueError, match=r"13 px.*14 px"):
         input_size(vit, 13)
 
 

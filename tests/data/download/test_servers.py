@@ -57,7 +57,7 @@ def test_an_interrupted_download_goes_on(girder, tmp_path, ranges):
     content = bytes(range(256)) * 2000
     first, second = girder.add(["training", "a.nii.gz"]), girder.add(["training", "b.nii.gz"], content)
     girder.server.cut = {second}
-    with pytest.raises(DataError, match=r"training/b.nii.gz: .*; run the same command again"):
+    with pytest.raises(DataError, match=r"training/b.nii.gz: .*run the same command again"):
         fetch(girder, tmp_path)
     part = tmp_path / "training" / "b.nii.gz.part"
     assert tree(tmp_path) == {"training/a.nii.gz", "training/b.nii.gz.part"}
@@ -80,9 +80,9 @@ def test_a_finished_file_that_changed_is_fetched_again(girder, tmp_path):
 @pytest.mark.parametrize(
     ("announced", "message"),
     [
-        ({"sha512": "0" * 128}, "5 bytes with the SHA-512"),
-        ({"size": 3}, "expected 3 bytes"),
-        ({"size": 90}, "5 of 90 bytes"),
+        ({"sha512": "0" * 128}, "a.txt.*SHA-512"),
+        ({"size": 3}, "a.txt.*3 bytes"),
+        ({"size": 90}, "a.txt.*5 .*90 bytes"),
     ],
 )
 def test_a_file_that_is_not_what_was_announced_is_refused(girder, tmp_path, announced, message):
@@ -113,7 +113,7 @@ def test_a_name_that_no_file_can_have_is_refused(girder, tmp_path, name):
 
 
 def test_a_folder_without_visible_files_is_refused(girder, tmp_path):
-    with pytest.raises(DataError, match=r"shows no files.*API key"):
+    with pytest.raises(DataError, match=r"files.*API key"):
         fetch(girder, tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_an_archive_is_unpacked(girder, tmp_path):
 
 def test_a_download_that_does_not_fit_is_refused_first(girder, tmp_path):
     girder.add(["a.txt"], size=10**18)
-    with pytest.raises(DataError, match=r"1000000000.0 GB .*make room"):
+    with pytest.raises(DataError, match=r"1000000000\.0 GB.*make room"):
         fetch(girder, tmp_path)
     assert not girder.server.fetched
 
@@ -142,16 +142,14 @@ def test_the_api_key_signs_in_and_is_never_shown(girder, tmp_path, caplog):
     fetch(girder, tmp_path, SECRET)
     assert "session-token" in girder.server.tokens
     wrong = f"{SECRET}-of-yesterday"  # girder-client's own message shows the address with the key
-    with pytest.raises(
-        DataError, match=r"API key: the server answers with HTTP status 401; .*make a new key"
-    ) as caught:
+    with pytest.raises(DataError, match=r"API key.*401.*make a new key") as caught:
         fetch(girder, tmp_path, wrong)
     assert SECRET not in str(caught.value)
     assert SECRET not in caplog.text
 
 
 def test_the_api_key_is_not_shown_when_the_server_is_away(girder, tmp_path, caplog):
-    with pytest.raises(DataError, match="API key: no complete answer from the server") as caught:
+    with pytest.raises(DataError, match=r"API key.*server") as caught:
         download_girder("http://127.0.0.1:1/api/v1", "root", tmp_path, SECRET)
     assert SECRET not in str(caught.value)
     assert SECRET not in caplog.text
@@ -201,7 +199,7 @@ def test_a_wrong_md5_from_synapse_is_refused(synapse, tmp_path):
 
 
 def test_synapse_refuses_a_wrong_token_without_showing_it(synapse, tmp_path, capfd, caplog):
-    with pytest.raises(DataError, match=r"AuthenticationError.*check the token") as caught:
+    with pytest.raises(DataError, match=r"AuthenticationError.*token") as caught:
         download_synapse("syn1", tmp_path, f"{SECRET}-of-yesterday")
     shown = capfd.readouterr()
     assert SECRET not in str(caught.value) + shown.out + shown.err + caplog.text
@@ -209,7 +207,7 @@ def test_synapse_refuses_a_wrong_token_without_showing_it(synapse, tmp_path, cap
 
 def test_terms_that_were_not_accepted_are_named(synapse, tmp_path):
     synapse.unmet = True
-    with pytest.raises(DataError, match=r"accept its terms at https://www.synapse.org/Synapse:syn3193805"):
+    with pytest.raises(DataError, match=r"terms.*https://www.synapse.org/Synapse:syn3193805"):
         download_synapse("syn1", tmp_path, SECRET)
     assert not synapse.server.fetched
 
@@ -217,7 +215,7 @@ def test_terms_that_were_not_accepted_are_named(synapse, tmp_path):
 @pytest.mark.parametrize("name", ["../RawData.zip", "/x.zip", "C:\\x.zip", "RawData.txt"])
 def test_synapse_file_names_are_checked_first(synapse, tmp_path, name):
     synapse.handle["fileName"] = name
-    with pytest.raises(DataError, match=r"expected an archive such as RawData.zip"):
+    with pytest.raises(DataError, match=r"archive.*RawData.zip"):
         download_synapse("syn1", tmp_path / "btcv", SECRET)
     assert not synapse.server.fetched
 
@@ -255,7 +253,7 @@ def test_the_training_files_are_found(stub, tmp_path):
 
 def test_an_archive_without_training_files_is_refused(stub, tmp_path):
     stub.content = zip_of({"RawData/Testing/img/img0061.nii.gz": b"x"})
-    with pytest.raises(DataError, match="no pair of image and label"):
+    with pytest.raises(DataError, match=r"(?i)image.*label"):
         download_synapse("syn1", tmp_path, SECRET)
 
 
@@ -264,7 +262,7 @@ def test_what_the_client_raises_becomes_one_line_without_the_token(stub, tmp_pat
         raise RuntimeError(f"403 Forbidden\nBearer {SECRET}")
 
     monkeypatch.setattr(stub, "get", refuse)
-    with pytest.raises(DataError, match=r"syn1: RuntimeError: 403 Forbidden Bearer \.\.\.; check the token") as caught:
+    with pytest.raises(DataError, match=r"syn1: .*403 Forbidden Bearer \.\.\..*token") as caught:
         download_synapse("syn1", tmp_path, SECRET)
     assert "\n" not in str(caught.value)
 
@@ -304,9 +302,7 @@ def test_synapse_from_the_command_line(stub, tmp_path, monkeypatch):
     assert SECRET not in out + err
 
 
-@pytest.mark.parametrize(
-    ("entity", "message"), [("syn1", "make a personal access token"), ("../x", "no Synapse number")]
-)
+@pytest.mark.parametrize(("entity", "message"), [("syn1", "personal access token"), ("../x", "../x")])
 def test_synapse_says_in_one_line_how_to_get_a_token(tmp_path, monkeypatch, entity, message):
     monkeypatch.delenv("SYNAPSE_AUTH_TOKEN", raising=False)
     status, out, err = script("download_synapse", tmp_path / "btcv", "--entity", entity)

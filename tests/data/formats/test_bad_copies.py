@@ -59,31 +59,31 @@ def giant(path: Path) -> None:
 WORDS, PLANE, VOLUME = np.full((40, 36), "text"), np.ones((40, 36)), discs(0)[0]
 H5, NPZ = "patient002_frame01.h5", "train/case_001_sliceED_3.npz"
 H5_SLICE, ABDOMEN = "patient001_frame01_slice_3.h5", "test_vol_h5/case0001.npy.h5"
-UNREADABLE = "holds no readable (image|img) and label"
+UNREADABLE = "readable (image|img) and label"
 DAMAGED_COPY = {
     "half an h5": (H5, first_half, f"{UNREADABLE} .*fetch it again"),
     "no h5": (H5, lambda path: path.write_bytes(b"text"), f"{UNREADABLE} .*fetch it again"),
     "no label": (H5, h5(image=VOLUME), f"{UNREADABLE} .*label.*fetch it again"),
-    "strings": (H5, h5(image=["a", "b"], label=["a", "b"]), f"{UNREADABLE} .*type object.*expected numbers"),
+    "strings": (H5, h5(image=["a", "b"], label=["a", "b"]), f"{UNREADABLE} .*type object.*numbers"),
     "a group": (H5, lambda path: h5(**{"image/a": PLANE, "label/a": PLANE})(path), UNREADABLE),
-    "30000^3 voxels": (H5, giant, f"{UNREADABLE} .*header claims .* GB of voxels, found a file of"),
-    "no slices": (H5, h5(image=VOLUME[:0], label=VOLUME[:0]), "expected two equal shapes"),
-    "one plane": (H5, h5(image=PLANE, label=PLANE), "expected two equal shapes"),
-    "NaN": (H5, h5(image=VOLUME * np.nan, label=VOLUME * 0), "found NaN or infinite gray values"),
-    "other h5 slice": (H5_SLICE, h5(image=PLANE[1:], label=PLANE[1:]), r"image \(39, 36\).*expected .*\(40, 36\)"),
-    "missing h5 slice": (H5_SLICE, Path.unlink, "patient001 frame 1: slice 3 is missing, the last one is 11"),
+    "30000^3 voxels": (H5, giant, f"{UNREADABLE} .*GB of voxels.*found a file of"),
+    "no slices": (H5, h5(image=VOLUME[:0], label=VOLUME[:0]), "(0|40, 36).*equal shapes"),
+    "one plane": (H5, h5(image=PLANE, label=PLANE), "(0|40, 36).*equal shapes"),
+    "NaN": (H5, h5(image=VOLUME * np.nan, label=VOLUME * 0), "NaN.*gray values"),
+    "other h5 slice": (H5_SLICE, h5(image=PLANE[1:], label=PLANE[1:]), r"image \(39, 36\).*.*\(40, 36\)"),
+    "missing h5 slice": (H5_SLICE, Path.unlink, "patient001 frame 1: slice 3 .*missing.*11"),
     "damaged zip": (NPZ, first_half, f"{UNREADABLE} .*fetch it again"),
     "flipped bits": (NPZ, flipped_bits, f"{UNREADABLE} .*fetch it again"),
     "pickled objects": (NPZ, bomb, f"{UNREADABLE} .*fetch it again"),
     "a pickle": (NPZ, bare_pickle, f"{UNREADABLE} .*fetch it again"),
     "no label in npz": (NPZ, npz(img=PLANE), f"{UNREADABLE} .*label.*fetch it again"),
-    "strings in npz": (NPZ, npz(img=WORDS, label=WORDS), f"{UNREADABLE} .*type <U4.*expected numbers"),
-    "other slice": (NPZ, npz(img=PLANE[:, 1:], label=PLANE[:, 1:]), r"image \(40, 35\).*expected .*\(40, 36\)"),
-    "other label": (NPZ, npz(img=PLANE, label=PLANE[:, 1:]), r"label \(40, 35\).*expected .*\(40, 36\)"),
-    "missing slice": (NPZ, Path.unlink, "patient001 ED: slice 3 is missing, the last one is 10; fetch them again"),
-    "no window": (ABDOMEN, h5(image=VOLUME * 0 + 255, label=VOLUME * 0), "255; expected 0 to 1, TransUNet's window"),
-    "empty abdomen": (ABDOMEN, h5(image=VOLUME[:0], label=VOLUME[:0]), "expected two equal shapes"),
-    "strings in abdomen": (ABDOMEN, h5(image=["a"], label=["a"]), f"{UNREADABLE} .*expected numbers"),
+    "strings in npz": (NPZ, npz(img=WORDS, label=WORDS), f"{UNREADABLE} .*type <U4.*numbers"),
+    "other slice": (NPZ, npz(img=PLANE[:, 1:], label=PLANE[:, 1:]), r"image \(40, 35\).*.*\(40, 36\)"),
+    "other label": (NPZ, npz(img=PLANE, label=PLANE[:, 1:]), r"label \(40, 35\).*.*\(40, 36\)"),
+    "missing slice": (NPZ, Path.unlink, "patient001 ED: slice 3 .*missing.*10.*fetch"),
+    "no window": (ABDOMEN, h5(image=VOLUME * 0 + 255, label=VOLUME * 0), "255.*0 to 1.*TransUNet"),
+    "empty abdomen": (ABDOMEN, h5(image=VOLUME[:0], label=VOLUME[:0]), "(0|40, 36).*equal shapes"),
+    "strings in abdomen": (ABDOMEN, h5(image=["a"], label=["a"]), f"{UNREADABLE} .*numbers"),
 }
 
 
@@ -124,9 +124,9 @@ def test_damaged_copies(damage, tmp_path, runs, request):
 @pytest.mark.parametrize(
     ("name", "dataset", "words"),
     [
-        ("patient002_frame01.h5", "acdc", "patient002: found patient002_frame01.h5 in again and in copy; keep one"),
-        ("train/case_001_sliceED_3.npz", "acdc", "patient001: found case_001_sliceED_3.npz in train and in again"),
-        ("test_vol_h5/case0001.npy.h5", "synapse", "case0001: found case0001.npy.h5 in again and in test_vol_h5"),
+        ("patient002_frame01.h5", "acdc", "patient002: .*patient002_frame01.h5 .*again.*copy.*keep one"),
+        ("train/case_001_sliceED_3.npz", "acdc", "patient001: .*case_001_sliceED_3.npz .*train.*again"),
+        ("test_vol_h5/case0001.npy.h5", "synapse", "case0001: .*case0001.npy.h5 .*again.*test_vol_h5"),
     ],
 )
 def test_a_case_in_two_folders(name, dataset, words, tmp_path, runs, request):
@@ -144,5 +144,7 @@ def test_a_case_in_two_folders(name, dataset, words, tmp_path, runs, request):
 def test_a_copy_of_which_nothing_can_be_read_says_why(tmp_path, synapse_copy, runs):
     (tmp_path / "test_vol_h5").mkdir()
     (tmp_path / "test_vol_h5" / "case0001.npy.h5").write_bytes(b"")
-    words = "case0001.npy.h5 holds no readable image and label"
-    assert words in check_source(settings(tmp_path, "synapse")).problems[0]  # and not: labels fit several orders
+    words = "case0001.npy.h5 .*image and label"
+    assert re.search(
+        words, check_source(settings(tmp_path, "synapse")).problems[0]
+    )  # and not: labels fit several orders

@@ -97,31 +97,31 @@ def same(array: np.ndarray) -> np.ndarray:
 
 
 DAMAGED_NIFTI = {
-    "truncated gzip": (image_of_bytes(lambda packed: packed[:-400]), "cannot be read as NIfTI.*fetch it again"),
-    "gzip's header alone": (image_of_bytes(lambda packed: packed[:10]), "cannot be read as NIfTI.*fetch it again"),
-    "empty file": (image_of_bytes(lambda packed: b""), "cannot be read as NIfTI.*fetch it again"),
-    "not NIfTI": (image_of_bytes(lambda packed: b"<html>log in</html>"), "cannot be read as NIfTI.*fetch it again"),
-    "dangling link": (dangling_link, "cannot be read as NIfTI.*fetch it again"),
-    "30000^3 voxels": (image_of_bytes(patched(42, [30000] * 3, "<i2")), "header claims .* GB of voxels, found a file"),
-    "other shapes": (label_with(lambda array: array[:, :, 1:]), r"image \(.*and label \(.*expected two equal shapes"),
-    "other affine": (label_with(same, moved_mm=30), "lie up to 30.0 mm apart; expected the same voxels; resample"),
-    "no voxel size": (image_of_bytes(patched(80, [np.nan, 1, 1], "<f4")), "voxel edges of nan, 1, 1 mm.*expected"),
-    "4-D": (image_with(lambda array: np.stack([array] * 2, axis=3)), r"has the shape \(.*, 2\); expected three axes"),
-    "2-D": (image_with(lambda array: array[:, :, 0]), r"has the shape \(\d+, \d+\); expected three axes"),
-    "no slices": (image_with(lambda array: array[:, :, :0]), r"has the shape \(.*, 0\); expected three axes"),
-    "NaN": (image_with(one_voxel(np.nan)), "found NaN or infinite gray values; repair"),
-    "infinity": (image_with(one_voxel(np.inf)), "found NaN or infinite gray values; repair"),
-    "infinite in float32": (image_with(one_voxel(1e300)), "found NaN or infinite gray values; repair"),
-    "constant": (image_with(np.ones_like), "every voxel is 1.0; the image is empty, fetch it again"),
-    "complex numbers": (image_with(lambda array: array.astype(np.complex64)), "type complex64.*expected numbers"),
+    "truncated gzip": (image_of_bytes(lambda packed: packed[:-400]), "NIfTI.*fetch it again"),
+    "gzip's header alone": (image_of_bytes(lambda packed: packed[:10]), "NIfTI.*fetch it again"),
+    "empty file": (image_of_bytes(lambda packed: b""), "NIfTI.*fetch it again"),
+    "not NIfTI": (image_of_bytes(lambda packed: b"<html>log in</html>"), "NIfTI.*fetch it again"),
+    "dangling link": (dangling_link, "NIfTI.*fetch it again"),
+    "30000^3 voxels": (image_of_bytes(patched(42, [30000] * 3, "<i2")), "GB of voxels"),
+    "other shapes": (label_with(lambda array: array[:, :, 1:]), r"image \(.*label \(.*equal shapes"),
+    "other affine": (label_with(same, moved_mm=30), "30.0 mm.*resample"),
+    "no voxel size": (image_of_bytes(patched(80, [np.nan, 1, 1], "<f4")), "nan, 1, 1 mm"),
+    "4-D": (image_with(lambda array: np.stack([array] * 2, axis=3)), r"shape \(.*, 2\).*three axes"),
+    "2-D": (image_with(lambda array: array[:, :, 0]), r"shape \(\d+, \d+\).*three axes"),
+    "no slices": (image_with(lambda array: array[:, :, :0]), r"shape \(.*, 0\).*three axes"),
+    "NaN": (image_with(one_voxel(np.nan)), "NaN.*gray values.*repair"),
+    "infinity": (image_with(one_voxel(np.inf)), "NaN.*gray values.*repair"),
+    "infinite in float32": (image_with(one_voxel(1e300)), "NaN.*gray values.*repair"),
+    "constant": (image_with(np.ones_like), r"1\.0.*empty.*fetch it again"),
+    "complex numbers": (image_with(lambda array: array.astype(np.complex64)), "complex64.*numbers"),
     "interpolated labels": (
         label_with(lambda array: array * 0.5),
-        r"labels such as \d\.5; expected whole numbers; resample",
+        r"labels.*\d\.5.*whole numbers.*resample",
     ),
-    "NaN labels": (label_with(one_voxel(np.nan)), "labels such as nan; expected whole numbers"),
-    "unknown label": (label_with(one_voxel(77, np.uint8)), r"found the labels \[0, .*77\], expected 0 to .*; map"),
-    "negative label": (label_with(one_voxel(-1, np.int16)), "found labels from -1 to .*, expected 0 to .*; map"),
-    "label 300": (label_with(one_voxel(300, np.int16)), "found labels from 0 to 300, expected 0 to .*; map"),
+    "NaN labels": (label_with(one_voxel(np.nan)), "labels.*nan.*whole numbers"),
+    "unknown label": (label_with(one_voxel(77, np.uint8)), r"labels \[0, .*77\].*0 to \d.*map"),
+    "negative label": (label_with(one_voxel(-1, np.int16)), r"labels from -1 to .*0 to \d.*map"),
+    "label 300": (label_with(one_voxel(300, np.int16)), r"labels from 0 to 300.*0 to \d.*map"),
 }
 # The readers of the three share the rest:
 EVERYWHERE = (
@@ -185,19 +185,19 @@ def without(name: str) -> Callable[[Path], None]:
 
 
 DAMAGED_FOLDER = {
-    "no Info.cfg": (info(None), "patient002: Info.cfg is missing; .*fetch it again"),
-    "empty Info.cfg": (info(b""), "patient002: Info.cfg names no ED, expected a frame number"),
-    "random bytes": (info(bytes(range(256))), "patient002: Info.cfg cannot be read .*fetch it again"),
-    "zeros": (info(bytes(4096)), "patient002: Info.cfg names no ED, expected a frame number"),
-    "UTF-16": (info("ED: 1\nES: 9\n".encode("utf-16")), "patient002: Info.cfg cannot be read"),
-    "no ES": (info(b"ED: 1\nGroup: DCM\n"), "patient002: Info.cfg names no ES, expected a frame number"),
-    "a word": (info(b"ED: one\nES: 9\n"), "patient002: Info.cfg gives ED = 'one', expected a frame number"),
-    "negative": (info(b"ED: 1\nES: -9\n"), "patient002: Info.cfg gives ES = '-9', expected a frame number"),
-    "no label": (without("patient002_frame09_gt.nii.gz"), "patient002 ES: patient002_frame09_gt.nii.gz is missing"),
-    "no frame": (without("patient002_frame01.nii.gz"), "patient002 ED: .*frame01.nii.gz is missing, .*says ED = 1"),
+    "no Info.cfg": (info(None), "patient002: Info.cfg .*missing.*fetch it again"),
+    "empty Info.cfg": (info(b""), "patient002: Info.cfg .*ED.*frame number"),
+    "random bytes": (info(bytes(range(256))), "patient002: Info.cfg .*fetch it again"),
+    "zeros": (info(bytes(4096)), "patient002: Info.cfg .*ED.*frame number"),
+    "UTF-16": (info("ED: 1\nES: 9\n".encode("utf-16")), "patient002: Info.cfg .*fetch it again"),
+    "no ES": (info(b"ED: 1\nGroup: DCM\n"), "patient002: Info.cfg .*ES.*frame number"),
+    "a word": (info(b"ED: one\nES: 9\n"), "patient002: Info.cfg .*ED.*one.*frame number"),
+    "negative": (info(b"ED: 1\nES: -9\n"), "patient002: Info.cfg .*ES.*-9.*frame number"),
+    "no label": (without("patient002_frame09_gt.nii.gz"), "patient002 ES: .*frame09_gt.nii.gz .*missing"),
+    "no frame": (without("patient002_frame01.nii.gz"), "patient002 ED: .*frame01.nii.gz .*missing.*ED = 1"),
     "twice": (
         lambda folder: shutil.copytree(folder, folder.parent / "b" / folder.name),
-        "patient002_ED: found 2 times",
+        "patient002_ED: .*2 times",
     ),
 }
 
@@ -240,11 +240,11 @@ def test_a_btcv_image_in_two_folders(tmp_path, abdomens, runs):
     image = next((tmp_path / "data").rglob("img0001.nii.gz"))
     (tmp_path / "data" / "copy").mkdir()
     shutil.copy(image, tmp_path / "data" / "copy")
-    refused(tmp_path / "data", runs, "case0001: found twice, copy/img0001.nii.gz and img/img0001.nii.gz", "synapse")
+    refused(tmp_path / "data", runs, "case0001: .*copy/img0001.nii.gz.*img/img0001.nii.gz", "synapse")
 
 
 def test_two_nnunet_data_sets_are_refused(tmp_path, runs):
     for name in ("Dataset001_A", "Dataset002_B"):
         nnunet(tmp_path / name)
-    words = r"found 2 data sets \(Dataset001_A, Dataset002_B\), expected one; point data.source at one"
+    words = r"2 data sets.*Dataset001_A, Dataset002_B.*data.source"
     refused(tmp_path, runs, words, "custom")

@@ -142,7 +142,7 @@ def test_wrongly_scaled_copies_are_refused(tmp_path):
     with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "a") as file:
         file["image"][...] *= 255
     data = source(tmp_path, "synapse")
-    with pytest.raises(DataError, match=r"case0001.*255.*expected 0 to 1"):
+    with pytest.raises(DataError, match=r"case0001.*255.*0 to 1"):
         data.read(data.cases[0])
 
 
@@ -166,10 +166,10 @@ def test_nnunet_of_the_first_version(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"labels": {"background": 0, "a": 2}}, "whole numbers"),
+        ({"labels": {"background": 0, "a": 2}}, "dataset.json.*label"),
         ({"labels": {"background": 0, "whole": [1, 2], "part": 2}}, "dataset.json"),
-        ({"channel_names": {"0": "T1", "1": "T2"}}, "T1 T2; the kit takes one"),
-        ({"colors": {"core": "redish"}}, "'redish' is no color"),
+        ({"channel_names": {"0": "T1", "1": "T2"}}, "dataset.json.*T1 T2.*one"),
+        ({"colors": {"core": "redish"}}, "redish.*color"),
         ({"labels": 3}, "dataset.json"),
     ],
 )
@@ -181,13 +181,13 @@ def test_wrong_descriptions(tmp_path, changes, words):
 
 def test_a_folder_of_another_data_set_says_which(tmp_path):
     transunet(tmp_path, numbers=(5,))
-    with pytest.raises(DataError, match=r"holds no acdc data.*but it holds TransUNet.*set data.dataset to synapse"):
+    with pytest.raises(DataError, match=r"acdc.*TransUNet.*data.dataset.*synapse"):
         source(tmp_path)
 
 
 def test_two_forms_of_one_data_set_are_refused(h5_source):
     acdc_patient(h5_source / "training" / "patient001")
-    with pytest.raises(DataError, match=r"raw ACDC.*and SSL4MIS volumes.*point data.source at one"):
+    with pytest.raises(DataError, match=r"raw ACDC.*SSL4MIS.*data.source"):
         source(h5_source)
 
 

@@ -105,7 +105,7 @@ def test_one_organ_may_be_missing(order, missing):
     if (order, missing) != ("cascade", PANCREAS):
         assert detect_order(measurements)[0] == order
     else:  # the pancreas is the only organ on which the two differ
-        with pytest.raises(DataError, match=r"fit several orders \(cascade, btcv\)"):
+        with pytest.raises(DataError, match=r"\(cascade, btcv\)"):
             detect_order(measurements)
     check_order(order, measurements)
 
@@ -128,7 +128,7 @@ def test_a_few_slices_may_be_ambiguous_but_never_mislead(order, first):
     try:
         assert detect_order(measurements)[0] == order
     except DataError as error:
-        assert re.search(rf"several orders \(.*{order}.*\)", str(error))  # noqa: PT017, an error is allowed, not required
+        assert re.search(rf"orders \(.*{order}.*\)", str(error))  # noqa: PT017, an error is allowed, not required
     check_order(order, measurements)
 
 
@@ -144,7 +144,7 @@ def test_the_majority_of_three_volumes_decides(order):
 
 @pytest.mark.parametrize(("only", "fitting"), [([LIVER], "transunet, cascade, samed"), ([], ", ".join(ORDERS))])
 def test_too_few_organs_are_ambiguous(only, fitting):
-    with pytest.raises(DataError, match=rf"several orders \({fitting}\)") as error:
+    with pytest.raises(DataError, match=rf"orders \({fitting}\)") as error:
         detect_order([measure(abdomen("samed", only=only))])
     assert "data.label_order=transunet|cascade|samed|btcv" in str(error.value)
 
@@ -152,7 +152,7 @@ def test_too_few_organs_are_ambiguous(only, fitting):
 def test_labels_of_another_data_set_fit_no_order():
     label = abdomen("cascade")
     swapped = np.array([0, 6, 2, 3, 4, 5, 1, 7, 8], np.uint8)[label]  # liver and spleen exchanged
-    with pytest.raises(DataError, match="fit none") as error:
+    with pytest.raises(DataError, match="none") as error:
         detect_order([measure(swapped)])
     for order in ORDERS:
         assert f"not {order}: " in str(error.value)
@@ -165,14 +165,12 @@ def test_a_wrong_name_is_contradicted_with_evidence(order, named):
     if named == order:
         assert len(check_order(named, measurements)) >= 10
         return
-    with pytest.raises(DataError, match=rf"data.label_order={named} contradicts the labels: .*agree with {order}$"):
+    with pytest.raises(DataError, match=rf"data.label_order={named} .*\b{order}$"):
         check_order(named, measurements)
 
 
 def test_the_contradiction_shows_organs_labels_and_numbers():
-    with pytest.raises(
-        DataError, match=r"label_order=samed .* right kidney \(label 2\) is not larger than gallbladder \(label 4\): \d"
-    ):
+    with pytest.raises(DataError, match=r"label_order=samed .*right kidney \(label 2\).*gallbladder \(label 4\): \d"):
         check_order("samed", [measure(abdomen("transunet"))])
 
 
@@ -185,17 +183,17 @@ def test_an_unusual_patient_is_accepted_under_the_right_name_only():
     label = abdomen("samed")
     label[5:35, 5:25, 30:44] = 4  # a gallbladder far larger than the kidneys
     measurements = [measure(label)]
-    with pytest.raises(DataError, match="fit none"):
+    with pytest.raises(DataError, match="none"):
         detect_order(measurements)
     assert any(text.startswith("unusual: right kidney") for text in check_order("samed", measurements))
-    with pytest.raises(DataError, match="contradicts"):
+    with pytest.raises(DataError, match=r"data.label_order=transunet.*right kidney"):
         check_order("transunet", measurements)
 
 
 def test_unknown_orders_and_labels_are_named():
-    with pytest.raises(DataError, match=r"data.label_order=nnformer is unknown; choose one of transunet"):
+    with pytest.raises(DataError, match=r"data.label_order=nnformer.*transunet"):
         label_map("nnformer")
     label = abdomen("btcv")
     label[0, 0, 0] = 14
-    with pytest.raises(DataError, match="it has no label 14"):
+    with pytest.raises(DataError, match="label 14"):
         check_order("btcv", [measure(label)])

@@ -173,14 +173,14 @@ def test_rewriting_gives_the_same_bytes_and_leaves_nothing_behind(written: Path,
 
 @pytest.mark.parametrize(("patients", "seed", "size"), [(0, 0, 64), (31, 0, 64), (1, -1, 64), (1, 0, 31)])
 def test_impossible_data_sets_are_refused(patients: int, seed: int, size: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="1 to 30 patients"):
+    with pytest.raises(ValueError, match="1 to 30"):
         write_abdomen_phantoms(tmp_path, patients, seed, size)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("number", "seed", "size"), [(0, 0, 64), (11, 0, 64), (41, 0, 64), (1, -1, 64), (1, 0, 31)])
 def test_impossible_patients_are_refused(number: int, seed: int, size: int) -> None:
-    with pytest.raises(ValueError, match="1 to 10 and 21 to 40"):
+    with pytest.raises(ValueError, match=r"1 to 10.*21 to 40"):
         make_abdomen(number, seed, size)
 
 
