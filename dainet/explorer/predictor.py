@@ -13,6 +13,7 @@ from torch import Tensor
 from dainet import pipeline
 from dainet.cache.store import finished_only
 from dainet.device import choose_device
+from dainet.reporting.artifacts import data_title
 from dainet.segmentation.cuts import CutNetwork
 from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
@@ -22,7 +23,6 @@ __all__ = ["Choice", "Predictor", "explorable", "train"]
 _KEPT_NETWORKS = 4  # in memory; 55 million parameters each at the paper's width
 _KEPT_SLICES = 4096  # labels
 
-_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings
     """Title -> settings of what can be explored: the data set asked for and, of phantoms, the others that there are."""
     asked = load_settings(profile, overrides)
     if asked.data.source != "phantom":
-        return {_TITLES[asked.data.dataset]: asked}
+        return {data_title(asked): asked}
     names = sorted(("acdc", "synapse"), key=lambda name: name != asked.data.dataset)
-    return {f"{_TITLES[name]} phantoms": load_settings(profile, {**overrides, "data.dataset": name}) for name in names}
+    found = [load_settings(profile, {**overrides, "data.dataset": name}) for name in names]
+    return {data_title(settings): settings for settings in found}
 
 
 class Predictor:

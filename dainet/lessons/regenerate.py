@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -48,11 +50,16 @@ def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
         if _WIDGET in output.get("data", {}):
             output.data = nbformat.from_dict({"text/plain": "(interactive: run this cell to see it)"})
         if "metadata" in output:
-            output.metadata = nbformat.from_dict({})
+            output.metadata = nbformat.from_dict(_alternative_text(output.metadata))
         if "image/png" in output.get("data", {}):
             output.data["image/png"] = _small_png(output.data["image/png"])
         tidy.append(output)
     return tidy
+
+
+def _alternative_text(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    alt = metadata.get("image/png", {}).get("alt")
+    return {"image/png": {"alt": alt}} if alt else {}
 
 
 def _small_png(encoded: str) -> str:

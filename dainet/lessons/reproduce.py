@@ -1,24 +1,21 @@
-"""Runs the notebooks in order with papermill and writes an index page of what they left."""
+"""Runs the notebooks in order with papermill."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import papermill
-from jinja2 import Environment, PackageLoader
 from papermill.exceptions import PapermillExecutionError
 
 from dainet.cache.folders import repository_root
-from dainet.cache.records import provenance
-from dainet.reporting.artifacts import output_folder, public_settings
-from dainet.settings import Settings, load_settings
+from dainet.lessons.index import write_index
+from dainet.reporting.artifacts import output_folder
+from dainet.settings import load_settings
 
-__all__ = ["NotebookFailed", "find_notebooks", "reproduce", "write_index"]
+__all__ = ["NotebookFailed", "find_notebooks", "reproduce"]
 
 log = logging.getLogger(__name__)
 
@@ -64,23 +61,6 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     return write_index(settings)
 
 
-def write_index(settings: Settings) -> Path:
-    """Write index.html: every figure and table of the output folder that has a provenance record, and the notebooks."""
-    folder = output_folder(settings)
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    page = Environment(loader=PackageLoader("dainet.lessons", ""), autoescape=True).get_template("index.html")
-    text = page.render(
-        title=folder.name,
-        figures=[name for name in records if (folder / f"{name}.png").is_file()],
-        tables={name: _table(folder / f"{name}.md") for name in records if (folder / f"{name}.csv").is_file()},
-        notebooks=[path.name for path in sorted((folder / "notebooks").glob("*.ipynb"))],
-        settings=json.dumps(public_settings(settings), indent=1),
-        provenance=json.dumps(provenance(), indent=1),
-    )
-    (folder / "index.html").write_text(text, encoding="utf-8")
-    return folder / "index.html"
-
-
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     """Papermill only warns of an unknown parameter and then runs for hours with the default."""
     known = set(papermill.inspect_notebook(str(notebook)))
@@ -104,10 +84,3 @@ def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
         raise NotebookFailed(
             f"{notebook.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue} (executed copy: {copy})"
         ) from error
-
-
-def _table(markdown: Path) -> dict[str, Any]:
-    lines = markdown.read_text(encoding="utf-8").splitlines()
-    table = pd.read_csv(markdown.with_suffix(".csv"), dtype=str, keep_default_na=False)
-    notes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-    return {"html": table.to_html(index=False, escape=True, border=0), "notes": notes}

@@ -55,7 +55,7 @@ def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") 
     if switch_order not in ("deep-first", "shallow-first"):
         raise ValueError(f"switch_order {switch_order!r} is unknown; expected deep-first or shallow-first")
     dual = isinstance(model, DAINet)
-    figure = new_figure(10, 5.5 if dual else 3.3, layout=None)
+    figure = new_figure(10, 5.5 if dual else 3.3, _in_words(model), layout=None)
     left = 0.0 if dual else -0.7  # without the second encoder's slabs the drawing is narrower
     ax = figure.add_axes((0, 0, 1, 1), xlim=(left, left + 10), ylim=(0, figure.get_figheight()))
     ax.set_axis_off()
@@ -66,6 +66,16 @@ def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") 
     _text(ax, left + 9.85, 0.62, f"{parameter_count(model) / 1e6:.2f} M parameters", ha="right")
     _draw_legend(figure, dual)
     return figure
+
+
+def _in_words(model: UNet | DAINet) -> str:
+    if not isinstance(model, DAINet):
+        return "Drawing of a U-Net: an encoder and a decoder, joined by a skip connection at every resolution"
+    on = sum(model.skips_on)
+    return (
+        "Drawing of the dual encoder: image and attention maps have an encoder each; the two are joined at the "
+        f"bottleneck, and {on} of {len(model.skips_on)} skip connections lead from the attention encoder to the decoder"
+    )
 
 
 def _draw_dual(ax: Axes, model: DAINet, switch_order: str) -> None:

@@ -1,4 +1,4 @@
-"""Figures and tables on disk, each beside a record of what made it."""
+"""Figures and tables on disk, each with a record of what made it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ from dainet.settings import Settings
 _ENDINGS = (".png", ".pdf", ".csv", ".md", ".tex")
 _OTHER = "another folder in the setting output"
 
-__all__ = ["output_folder", "public_settings", "save_figure", "save_table"]
+_DATA_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
+
+__all__ = ["data_title", "output_folder", "public_settings", "save_figure", "save_table"]
+
+
+def data_title(settings: Settings) -> str:
+    """Name the data of a run as people do: "ACDC", "Synapse phantoms", "own data"."""
+    name = _DATA_TITLES[settings.data.dataset]
+    return f"{name} phantoms" if settings.data.source == "phantom" else name
 
 
 def output_folder(settings: Settings) -> Path:
-    """Where figures and tables go: `settings.output`, else figures/[phantom-]<dataset>-<profile>."""
+    """Create and return the folder of figures and tables: `settings.output`, or figures/[phantom-]<dataset>-<profile>."""
     data = ("phantom-" if settings.data.source == "phantom" else "") + settings.data.dataset
     folder = repository_root() / (settings.output or f"figures/{data}-{settings.profile}")
     with explained_disk(folder, _OTHER):
@@ -34,7 +42,7 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
     """Write `name.png`, `name.pdf` and the record `name.json`; returns the PNG.
 
     Args:
-        figure: what to save.
+        figure: what to save; its label goes into the record as alternative text.
         name: file name without ending.
         settings: of the run.
         stages: names and keys of the finished stages that the figure shows.
@@ -43,7 +51,7 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
     with explained_disk(path.parent, _OTHER):
         figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
         figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
-        _write_record(path, settings, stages)
+        _write_record(path, settings, stages, str(figure.get_label()))
     return path
 
 
@@ -78,9 +86,9 @@ def public_settings(settings: Settings) -> dict[str, Any]:
     return values
 
 
-def _write_record(path: Path, settings: Settings, stages: Mapping[str, str]) -> None:
+def _write_record(path: Path, settings: Settings, stages: Mapping[str, str], alt: str = "") -> None:
     written = [path.with_suffix(ending) for ending in _ENDINGS if path.with_suffix(ending).is_file()]
-    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)}
+    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)} | ({"alt": alt} if alt else {})
     record["data"] = sorted(
         {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
     )

@@ -28,12 +28,17 @@ __all__ = [
 ]
 
 WIDTH = 11.5  # inches at most: a notebook's column
+_METRICS = {"auroc": "AUROC", "iou": "IoU"}
 _STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow panels
 
 
-def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
-    """An empty white figure of `width` x `height` inches at 100 dpi, outside pyplot's bookkeeping."""
+def new_figure(width: float, height: float, alt: str = "", layout: str | None = "constrained") -> Figure:
+    """Create an empty white figure of `width` x `height` inches at 100 dpi, outside pyplot's bookkeeping.
+
+    `alt`, words for readers who do not see the picture, becomes the figure's label.
+    """
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)  # type: ignore[arg-type]
+    figure.set_label(alt)
     FigureCanvasAgg(figure)
     return figure
 
@@ -46,7 +51,8 @@ def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure
     """
     seeds = Counter(name for name, _ in histories)
     colors = dict(zip(seeds, sns.color_palette("colorblind", len(seeds)), strict=True))
-    figure = new_figure(10, 3.6)
+    alt = f"Two line charts over the epochs, training loss and monitored DSC, with lines for {', '.join(seeds)}"
+    figure = new_figure(10, 3.6, alt)
     panels = figure.subplots(1, 2)
     for panel, column, text in zip(panels, ("loss", "dsc"), ("Training loss", "Monitored DSC"), strict=True):
         for (name, _), history in histories.items():
@@ -64,7 +70,8 @@ def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
         history: columns epoch, loss, teacher_entropy and batch_entropy (nats), lr and momentum.
         out_dim: K, the outputs of DINO's head.
     """
-    figure = new_figure(11, 3.6)
+    alt = "Three line charts over the epochs: DINO's loss, its teacher and batch entropies, momentum and learning rate"
+    figure = new_figure(11, 3.6, alt)
     loss, entropy, schedule = figure.subplots(1, 3)
     rate = schedule.twinx()
     for panel, column, text, style in (
@@ -99,13 +106,14 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
     Raises:
         ValueError: the metric is unknown.
     """
-    if metric not in ("auroc", "iou"):
+    if metric not in _METRICS:
         raise ValueError(f"metric {metric!r} is unknown; expected auroc or iou")
     tables = {name: _head_table(table, metric) for name, table in scores.items()}
     top = 1.0 if metric == "auroc" else max(float(np.nanmax(table)) for table in tables.values())
     color_map = "vlag" if metric == "auroc" else "viridis"
     rows, columns = (max(table.shape[axis] for table in tables.values()) for axis in (0, 1))
-    figure = new_figure(min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8), 0.36 * rows + 1.0)
+    alt = f"Heat maps of {_METRICS[metric]} per attention head and class, one for each of: {', '.join(tables)}"
+    figure = new_figure(min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8), 0.36 * rows + 1.0, alt)
     panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     for panel, (name, table) in zip(panels, tables.items(), strict=True):
         style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 9}, "linewidths": 1, "cbar": False}
@@ -114,7 +122,7 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
         panel.set_title(name, fontsize=10)
         panel.tick_params(labelsize=9, length=0, rotation=0)
     bar = figure.colorbar(panels[-1].collections[0], ax=list(panels), fraction=0.05, pad=0.02)
-    bar.set_label({"auroc": "AUROC", "iou": "IoU"}[metric], fontsize=9)
+    bar.set_label(_METRICS[metric], fontsize=9)
     return figure
 
 
@@ -130,7 +138,8 @@ def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Fi
     """
     lost = importance[importance["class"] == "mean"].set_index("head")["lost"]
     auroc = _head_table(scores, "auroc")["any"]
-    figure = new_figure(10, 3.4)
+    alt = "Bars: points of DSC lost when each attention head is cut; dots: the same against the AUROC of its map"
+    figure = new_figure(10, 3.4, alt)
     bars, points = figure.subplots(1, 2)
     bars.barh(lost.index, lost, color=["C0"] * len(auroc) + ["gray"], height=0.7)
     bars.invert_yaxis()
@@ -158,7 +167,8 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     if len(policies) > 1:
         raise ValueError(f"cases of the policies {policies}: every case would count twice; choose one of them")
     models, classes = cases["model"].nunique(), cases["class"].nunique()
-    figure = new_figure(min(WIDTH, max(5.0, 0.45 * models * classes + 1.5)), 3.8)
+    alt = f"Box plots of the DSC of every case, grouped by class, for {', '.join(cases['model'].unique())}"
+    figure = new_figure(min(WIDTH, max(5.0, 0.45 * models * classes + 1.5)), 3.8, alt)
     panel = figure.subplots()
     what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": "colorblind", "ax": panel}
     sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")

@@ -148,7 +148,9 @@ def slice_montage(
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     side = min(2.0, WIDTH / columns)
     legend_height = 0.0 if labels is None else 0.35
-    figure = new_figure(side * columns, (side * images.shape[1] / images.shape[2] + 0.25) * rows + legend_height)
+    outlined = "" if labels is None else f" with the outlines of {', '.join(class_names)}"
+    height = (side * images.shape[1] / images.shape[2] + 0.25) * rows + legend_height
+    figure = new_figure(side * columns, height, f"Gray images{outlined}: {', '.join(titles)}")
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for i, panel in enumerate(panels):
         panel.set_axis_off()
@@ -187,7 +189,8 @@ def _panels(
     """Empty panels [rows, columns] for images, titles on top, names at the left, `gap` inches below each row."""
     side = min(1.9, (WIDTH - 0.4) / len(titles))
     ratios = [image.shape[0] / image.shape[1] for image in images]
-    figure = new_figure(side * len(titles) + 0.4, side * sum(ratios) + gap * len(names) + 0.5)
+    alt = f"Rows: {', '.join(names)}; columns: {', '.join(titles)}"
+    figure = new_figure(side * len(titles) + 0.4, side * sum(ratios) + gap * len(names) + 0.5, alt)
     axes = figure.subplots(len(names), len(titles), squeeze=False, height_ratios=ratios)
     for panel in axes.flat:
         panel.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Tables 1 to 3: what the paper printed beside what came out here."""
+"""Tables 1 to 3: what the paper printed, compared with what came out here."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from dainet.settings import Settings
 __all__ = ["compare", "policies", "protocol_notes", "spread"]
 
 
-def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str) -> pd.DataFrame:
-    """A published table with our rows below those they reproduce: DSC in percent, mean ± deviation over seeds.
+def compare(
+    published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence[str], policy: str, phantoms: bool = False
+) -> pd.DataFrame:
+    """Put our rows below the published ones that they reproduce: DSC in percent, mean ± deviation over seeds.
 
     Networks that the paper does not print follow at the end.
 
@@ -24,10 +26,11 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
         scores: see `dainet.reporting.statistics.summarize`.
         class_names: the columns, in the paper's order.
         policy: which empty-mask policy counts (see `dainet.segmentation.metrics`).
+        phantoms: our scores are of synthetic images, so By says who was scored, and no difference is computed.
 
     Returns:
-        Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and Difference to the
-        paper's DSC; texts, empty where there is no number.
+        Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and, unless our scores
+        are of phantoms, Difference from the paper's DSC; texts, empty where there is no number.
     """
     ours = summarize(scores)
     ours = ours[ours["policy"] == policy].set_index(["model", "class"])
@@ -39,11 +42,14 @@ def compare(published: pd.DataFrame, scores: pd.DataFrame, class_names: Sequence
             left.remove(line["model"])
             rows.append(_our_row(line["model"], ours, class_names, float(line["dsc"])))
     rows += [_our_row(model, ours, class_names, None) for model in left]
-    return pd.DataFrame(rows, columns=["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"])
+    table = pd.DataFrame(rows, columns=["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"])
+    if not phantoms:
+        return table
+    return table.drop(columns="Difference").replace({"By": {"paper": "paper (patients)", "here": "here (phantoms)"}})
 
 
 def policies(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every network under both empty-mask policies side by side: DSC in percent, HD95 in voxels and in millimeters.
+    """Compare both empty-mask policies for every network: DSC in percent, HD95 in voxels and in millimeters.
 
     Mean over classes, mean ± deviation over seeds; millimeters stay empty where the data store no spacing.
     """
@@ -58,25 +64,28 @@ def policies(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: pd.DataFrame) -> list[str]:
-    """The sentences that belong beneath every table: data, selection rule, policy, and what went wrong."""
+    """Describe the protocol behind a table in sentences: data, settings, checkpoint rule, policy, and what failed."""
     about, segmentation = prepared.about, settings.segmentation
     patients = prepared.cases.groupby("split")["patient"].nunique()
     counts = (f"{patients.get(name, 0)} of {total} {name}" for name, total in about["listed"].items())
-    kind = "phantoms in the form of " if settings.data.source == "phantom" else ""
+    phantoms = settings.data.source == "phantom"
+    kind = "phantoms in the format " if phantoms else ""
     labels = f", labels in the order of {about['label_order']}" if about["label_order"] else ""
-    phases = " (ED and ES counted apart)" if prepared.cases["phase"].any() else ""
+    phases = " (ED and ES are separate volumes)" if prepared.cases["phase"].any() else ""
     notes = [
-        f"paper: as printed, single runs; here: mean over test volumes{phases}, then over classes, ± standard "
-        "deviation over seeds. HD95 in voxels, as the peers compute it, whatever they call it.",
+        f"Here: mean over the test volumes{phases}, then over classes, ± standard deviation over seeds. "
+        "Paper: as printed, single runs. HD95 is in voxels, as the peers compute it.",
         f"Data: {kind}{about['format']}{labels}; {', '.join(counts)} patients of the split {about['split']}.",
-        f"Setting: profile {settings.profile}, width {segmentation.width}, {segmentation.image_size} px, at most "
+        f"Settings: profile {settings.profile}, width {segmentation.width}, {segmentation.image_size} px, at most "
         f"{segmentation.epochs} epochs, seeds {', '.join(map(str, segmentation.seeds))}.",
-        f"Checkpoint by the rule: {segmentation.selection}. Empty masks: {policy} policy.",
+        f"Checkpoint rule: {segmentation.selection}. Policy for empty masks: {policy}.",
     ]
+    if phantoms:
+        notes.append("The paper scored patients, this run scored phantoms: the difference would mean nothing.")
     if segmentation.selection == "peer-on-test":
-        notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do: no honest estimate.")
+        notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do, so the scores are too high.")
     left_out = prepared.cases.loc[prepared.cases["split"] == "left out", "patient"].unique()
-    notes += [f"{name} is left out of training: the same scan is on another side of the split." for name in left_out]
+    notes += [f"{name} is left out of training because validation or test hold the same scan." for name in left_out]
     return notes + _never_found(scores)
 
 
@@ -84,7 +93,7 @@ def _never_found(scores: pd.DataFrame) -> list[str]:
     best = scores[scores["policy"] == "strict"].groupby(["model", "seed", "class"], sort=False)["dsc"].max()
     missed = best[best == 0].reset_index().groupby(["model", "seed"], sort=False)["class"].agg(", ".join)
     return [
-        f"{model}, seed {seed}: not found in a single test volume: {names}. This training failed."
+        f"{model}, seed {seed}: this training failed; it finds no voxel of {names} in any test volume."
         for (model, seed), names in missed.items()
     ]
 

@@ -36,7 +36,7 @@ from dainet.device import choose_device
 from dainet.explorer import page
 from dainet.explorer.drawing import score_table
 from dainet.explorer.pictures import figure_html
-from dainet.lessons.reproduce import write_index
+from dainet.lessons.index import write_index
 from dainet.protocol import load_split
 from dainet.settings import DataSettings, load_settings, parse_override
 from dainet.vit.checkpoints import load_dino_center, load_dino_head

@@ -42,6 +42,12 @@ def test_data_the_paper_does_not_know_have_our_rows_only():
     assert result["Difference"].item() == ""
 
 
+def test_phantoms_are_not_subtracted_from_patients():
+    result = compare(published_table("acdc", "table2"), scores("dual-1111"), ACDC, "strict", phantoms=True)
+    assert "Difference" not in result
+    assert list(result["By"]) == ["paper (patients)"] * 10 + ["here (phantoms)"]
+
+
 def test_policies_stand_side_by_side():
     both = pd.concat([scores(seeds=(0, 1)), scores(seeds=(0, 1)).assign(policy="peer", hd95_vox=0.0)])
     table = policies(both).set_index("Policy")
@@ -69,7 +75,7 @@ def test_a_class_that_is_never_found_is_said(tiny):
     failed = scores("single")
     failed.loc[failed["class"] == "Myo", "dsc"] = 0.0
     notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)
-    assert notes[-1] == "single, seed 0: not found in a single test volume: Myo. This training failed."
+    assert "single, seed 0" in notes[-1] and "Myo" in notes[-1] and "RV" not in notes[-1]
 
 
 def test_saved_tables_have_three_forms_and_a_record(tmp_path):
