@@ -24,7 +24,6 @@ _KEPT_NETWORKS = 4  # in memory; 55 million parameters each at the paper's width
 _KEPT_SLICES = 4096  # labels
 
 
-
 @dataclass(frozen=True)
 class Choice:
     """What predicts: a network, how its switches come about, and whose attention it is fed.

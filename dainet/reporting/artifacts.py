@@ -30,7 +30,7 @@ def data_title(settings: Settings) -> str:
 
 
 def output_folder(settings: Settings) -> Path:
-    """Create and return the folder of figures and tables: `settings.output`, or figures/[phantom-]<dataset>-<profile>."""
+    """Create and return `settings.output`, or figures/[phantom-]<dataset>-<profile>, for figures and tables."""
     data = ("phantom-" if settings.data.source == "phantom" else "") + settings.data.dataset
     folder = repository_root() / (settings.output or f"figures/{data}-{settings.profile}")
     with explained_disk(folder, _OTHER):
@@ -88,7 +88,9 @@ def public_settings(settings: Settings) -> dict[str, Any]:
 
 def _write_record(path: Path, settings: Settings, stages: Mapping[str, str], alt: str = "") -> None:
     written = [path.with_suffix(ending) for ending in _ENDINGS if path.with_suffix(ending).is_file()]
-    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)} | ({"alt": alt} if alt else {})
+    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)}
+    if alt:
+        record["alt"] = alt
     record["data"] = sorted(
         {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
     )
