@@ -14,28 +14,23 @@ from dainet.cache.folders import runs_folder
 from dainet.data.check import Report, check_source, report_text
 from dainet.data.prepared import run_prepared
 from dainet.data.sources import evenly_spaced
+from dainet.options import Dataset, Set, Source, overrides
 from dainet.reporting.figures import slice_montage
 from dainet.settings import DataSettings, load_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 _PICTURES = 48  # on the sheet, evenly spaced over the cases
 
-Dataset = Annotated[str, typer.Option(help="acdc, synapse or custom")]
-SourceFolder = Annotated[str, typer.Option("--source", help='the folder with the scans, or "phantom"')]
-Split = Annotated[str, typer.Option(help="a split by name, or a CSV file (patient,split); empty: the default")]
-LabelOrder = Annotated[str, typer.Option(help="of a copy of Synapse: auto, transunet, cascade, samed or btcv")]
-
 
 @app.command()
 def check(
-    dataset: Dataset = "acdc",
-    source: SourceFolder = "phantom",
-    split: Split = "",
-    label_order: LabelOrder = "auto",
+    dataset: Dataset = None,
+    source: Source = None,
+    set_: Set = None,
     output: Annotated[Path | None, typer.Option(help="folder for cases.csv and sheet.png; default runs/check")] = None,
 ) -> None:
     """Read every case once; print what is there, missing and wrong; exit with 1 if a run would suffer."""
-    report = check_source(_settings(dataset, source, split, label_order))
+    report = check_source(_settings(dataset, source, set_))
     folder = output or runs_folder() / "check"
     folder.mkdir(parents=True, exist_ok=True)
     report.cases.to_csv(folder / "cases.csv", index=False)
@@ -48,14 +43,13 @@ def check(
 
 @app.command()
 def store(
-    dataset: Dataset = "acdc",
-    source: SourceFolder = "phantom",
-    split: Split = "",
-    label_order: LabelOrder = "auto",
+    dataset: Dataset = None,
+    source: Source = None,
+    set_: Set = None,
     size: Annotated[int, typer.Option(help="side of the prepared slices in px")] = 224,
 ) -> None:
     """Write the prepared store and print patients, volumes and slices of every split."""
-    prepared = run_prepared(_settings(dataset, source, split, label_order), size)
+    prepared = run_prepared(_settings(dataset, source, set_), size)
     counts = prepared.cases.groupby("split").agg(
         patients=("patient", "nunique"), volumes=("case_id", "nunique"), slices=("slice", "size")
     )
@@ -63,9 +57,8 @@ def store(
     typer.echo(f"prepared store: {prepared.result.path}")
 
 
-def _settings(dataset: str, source: str, split: str, label_order: str) -> DataSettings:
-    named = {"dataset": dataset, "source": source, "split": split, "label_order": label_order}
-    return load_settings("paper", {f"data.{name}": value for name, value in named.items()}).data
+def _settings(dataset: str | None, source: str | None, items: list[str] | None) -> DataSettings:
+    return load_settings("paper", overrides(dataset, source, items=items)).data
 
 
 def _draw_sheet(report: Report, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,6 @@ from dainet.data.preprocessing import normalization_mode, normalize, resize_slic
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
-from dainet.progress import progress
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
 
@@ -67,12 +65,7 @@ def check_source(settings: DataSettings) -> Report:
     mode = normalization_mode(settings, source)
     problems, lines, pictures = [str(problem) for problem in source.problems], list[dict[str, Any]](), list[Picture]()
     evidence, readable = _label_evidence(source, problems)
-    for case in progress(readable, "checking"):
-        try:
-            volume = source.read(case)
-        except DataError as error:
-            problems.append(str(error))
-            continue
+    for case, volume in source.read_all(readable, "checking", problems):
         lines.append(_line(case, volume, split.get(case.patient, "none"), source.classes.names))
         pictures.append(_picture(case, volume, mode, settings.window_hu))
     cases = pd.DataFrame(lines)
@@ -145,8 +138,7 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
     facts |= {"spacing_mm": spacing, "orientation": volume.orientation or "unknown"}
     facts |= {"lowest": round(float(volume.image.min()), 2), "highest": round(float(volume.image.max()), 2)}
     facts |= {name: int(voxels[value]) for value, name in enumerate(names, start=1)}
-    sha256 = hashlib.sha256(volume.image.tobytes()).hexdigest()
-    return facts | {"sha256": sha256, "swapped": _ring_around(volume.label, 1) > _ring_around(volume.label, 3)}
+    return facts | {"sha256": volume.sha256, "swapped": _ring_around(volume.label, 1) > _ring_around(volume.label, 3)}
 
 
 def _picture(case: Case, volume: Volume, mode: str, window_hu: tuple[float, float]) -> Picture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,6 @@ from dainet.data.preprocessing import normalization_mode, normalize, resize_slic
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.splits import choose_patients, resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
-from dainet.progress import progress
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
 
@@ -153,12 +151,7 @@ def _write_volumes(
         growing_array(target / "images.npy", (size, size), np.float16) as append_images,
         growing_array(target / "labels.npy", (size, size), np.uint8) as append_labels,
     ):
-        for case in progress(cases, "preparing"):
-            try:
-                volume = source.read(case)
-            except DataError as error:
-                problems.append(str(error))
-                continue
+        for case, volume in source.read_all(cases, "preparing", problems):
             scaled = normalize(volume.image, about["normalisation"], tuple(about["window_hu"]))
             append_images(resize_slices(scaled, (size, size), order=3))
             append_labels(resize_slices(volume.label, (size, size), order=0))
@@ -180,7 +173,7 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
     z, y, x = volume.spacing_mm or ("", "", "")
     common = {"case_id": case.case_id, "patient": case.patient, "phase": case.phase, "group": case.group}
     spacing = {"spacing_z_mm": z, "spacing_y_mm": y, "spacing_x_mm": x}
-    source = {"file": case.files[0].name, "sha256": hashlib.sha256(volume.image.tobytes()).hexdigest()}
+    source = {"file": case.files[0].name, "sha256": volume.sha256}
     return [common | {"slice": i, "split": split} | spacing | source for i in range(len(volume.image))]
 
 

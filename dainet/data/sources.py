@@ -20,6 +20,7 @@ from dainet.data.formats.nnunet import find_nnunet_cases, read_description, read
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.data.volume import Case, DataError, Volume, checked
+from dainet.progress import progress
 from dainet.protocol import CLASSES, Classes
 from dainet.settings import DataSettings
 
@@ -112,6 +113,22 @@ class Source:
             DataError: see the format's reader, `label_map` and `dainet.data.volume.checked`.
         """
         return checked(case, self.format.read(case), self.label_map)
+
+    def read_all(self, cases: Sequence[Case], doing: str, problems: list[str]) -> Iterator[tuple[Case, Volume]]:
+        """Read one case after the other; yield those that can be read, and add to `problems` why others cannot.
+
+        Args:
+            cases: in the order of reading; memory holds one volume at a time.
+            doing: what the progress bar says, such as "checking".
+            problems: one line is appended for each case that cannot be read.
+        """
+        for case in progress(cases, doing):
+            try:
+                volume = self.read(case)
+            except DataError as error:
+                problems.append(str(error))
+            else:
+                yield case, volume
 
 
 def source_folder(settings: DataSettings) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +65,11 @@ class Volume:
     label: np.ndarray
     spacing_mm: tuple[float, float, float] | None = None
     orientation: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the voxels of the image: equal for equal scans, whatever their files are called."""
+        return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 
 def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:

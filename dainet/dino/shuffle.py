@@ -1,7 +1,7 @@
 """A random order that a disk can follow: what is larger than memory is read in blocks.
 
 Measured in 2 GiB of memory, page cache included, on 200,000 slices of 96 px (3.4 GiB): 228 slices/s in a random order
-over the whole file, 9,613 by blocks. Where everything fits, the order makes no difference to the reading.
+over the whole file, 9,613 by blocks. Where everything fits, reading is never what training waits for.
 """
 
 from __future__ import annotations
