@@ -11,7 +11,7 @@ PROFILE ?= tour
 ARGS ?=
 RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: help setup reproduce explorer test check-units check-notebooks check-workflow format lint notebooks results bench clean
+.PHONY: help setup reproduce explorer test test-notebooks test-all check-units check-workflow format lint notebooks results bench clean
 
 help: ## list the targets (this text)
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,12 +29,14 @@ reproduce: setup ## run the notebooks, leave figures, tables and an index page (
 explorer: setup ## serve the explorer of notebook 06 as a web page on localhost (same variables)
 	$(BIN)/dainet explorer $(RUN)
 
-test: check-units check-notebooks check-workflow ## run all tests
+test: check-units test-notebooks check-workflow ## run all tests
+
+test-all: test ## run everything
 
 check-units: setup lint
 	$(BIN)/python -m pytest --ignore tests/end_to_end/test_workflow.py
 
-check-notebooks: setup lint
+test-notebooks: setup lint ## run the notebooks and compare them with their stored outputs
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 check-workflow: setup lint
