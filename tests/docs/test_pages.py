@@ -37,3 +37,16 @@ def test_every_setting_that_a_page_names_exists() -> None:
     }
     assert len(named) > 30
     assert not {line for line in named if line[2] not in GROUPS[line[1]]}
+
+
+def test_every_file_of_the_repository_that_a_page_names_exists() -> None:
+    named = {
+        (page.name, path)
+        for page in pages()
+        if page.name != "CHANGELOG.md"
+        for path in re.findall(
+            r"`((?:dainet|study|tests|docs|benchmarks|data_scripts|workflow)/[\w./-]+)`", page.read_text()
+        )
+    }
+    assert len(named) > 20
+    assert not {line for line in named if not (REPOSITORY / line[1]).exists()}
