@@ -30,7 +30,7 @@ def committed() -> list[str]:
 
 @pytest.mark.parametrize("path", ADDRESSED, ids=lambda path: path.name)
 def test_every_target_named_exists(path):
-    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"\$\{\{.*?\}\}", "VALUE", path.read_text(encoding="utf-8"))
     lines = re.findall(r"(?:^|`|run: | {4})make((?: -\S+| [A-Z]+=\S+| [a-z][a-z-]*)+)", text, flags=re.MULTILINE)
     named = {word for line in lines for word in line.split() if word[0].islower()}
     assert named
