@@ -8,6 +8,7 @@ import torch
 from dainet.cache.resume import load_state, save_state
 from dainet.cache.store import UNFINISHED
 from dainet.segmentation.training import mean_volume_dsc, train
+from tests.helpers.training import equal, small_network, trained_weights
 
 
 def names(folder):
@@ -33,18 +34,18 @@ def test_a_damaged_one_is_recognized_and_the_one_before_is_used(tmp_path, caplog
     path.write_bytes({"flipped": content, "cut": content[: len(content) // 2], "emptied": b""}[damage])
     with caplog.at_level(logging.WARNING, "dainet"):
         assert torch.equal(load_state(tmp_path)["weight"], torch.arange(1000.0))
-    assert caplog.messages == ["epoch_00002.pt is damaged (BadZipFile); going on from the one before"]
+    (message,) = caplog.messages
+    assert "epoch_00002.pt" in message
+    assert "BadZipFile" in message
 
 
 def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
     tiny, prepared, data, tmp_path, monkeypatch
 ):
-    from tests.segmentation.test_training import equal, network, weights
-
     folders = [tmp_path / name for name in ("straight", "damaged")]
     for folder in folders:
         folder.mkdir()
-    train(network(), tiny.segmentation, 0, prepared, data, folders[0])
+    train(small_network(), tiny.segmentation, 0, prepared, data, folders[0])
     calls = []
 
     def interrupt(*args):
@@ -56,9 +57,9 @@ def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
     with monkeypatch.context() as patch:
         patch.setattr("dainet.segmentation.training.mean_volume_dsc", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train(network(), tiny.segmentation, 0, prepared, data, folders[1])
+            train(small_network(), tiny.segmentation, 0, prepared, data, folders[1])
     last = folders[1] / UNFINISHED / "epoch_00002.pt"
     last.write_bytes(last.read_bytes()[:-50])
-    train(network(), tiny.segmentation, 0, prepared, data, folders[1])
-    assert equal(weights(folders[0]), weights(folders[1]))
+    train(small_network(), tiny.segmentation, 0, prepared, data, folders[1])
+    assert equal(trained_weights(folders[0]), trained_weights(folders[1]))
     assert (folders[0] / "history.csv").read_text() == (folders[1] / "history.csv").read_text()

@@ -1,71 +1,80 @@
 """Processes that want the same stage: one computes it, the others wait and take it."""
 
+import logging
 import os
-import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-
-from dainet.cache.store import run_stage
-
-SCRIPT = """
-import logging, os, sys, time
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
 from dainet.cache.store import run_stage
-logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-def build(folder):
-    with open(Path(sys.argv[1]) / "builders", "a") as log:
-        log.write(f"{os.getpid()}\\n")
-    for i in range(20):
-        (folder / f"{i}.txt").write_text(str(os.getpid()))
-        time.sleep(float(sys.argv[2]))
-print(run_stage("stage", 1, {}, {}, build).key, flush=True)
-"""
 
 
-def start(folder, pause):
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(pause)], stdout=subprocess.PIPE, text=True)
-
-
-def builders(folder):
-    return (folder / "builders").read_text().split()
-
-
-def wait_for(condition):
+def wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "nothing happened for a minute"
         time.sleep(0.02)
 
 
-def test_twenty_requests_at_once_leave_one_result(tmp_path, runs):
-    processes = [start(tmp_path, 0.1) for _ in range(20)]
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 20
-    assert len({output.split()[-1] for output in outputs}) == 1
-    assert len(builders(tmp_path)) == 1
+def request(logs: Path, computes_until: Callable[[], object]) -> None:
+    """Ask for the stage; who computes it writes its process id into twenty files and then waits for the condition."""
+
+    def build(folder: Path) -> None:
+        (logs / f"{os.getpid()}.builder").touch()
+        for number in range(20):
+            (folder / f"{number}.txt").write_text(str(os.getpid()))
+        wait_for(computes_until)
+
+    logging.basicConfig(level=logging.INFO, filename=logs / f"{os.getpid()}.log", force=True)
+    run_stage("stage", 1, {}, {}, build)
+
+
+def start(logs: Path, computes_until: Callable[[], object]) -> BaseProcess:
+    """The request in a process of its own; forked, so that nothing has to be imported again."""
+    process = get_context("fork").Process(target=request, args=(logs, computes_until))
+    process.start()
+    return process
+
+
+def waiting(logs: Path) -> int:
+    """How many processes have said that they wait for another one."""
+    return sum("waiting" in log.read_text() for log in logs.glob("*.log"))
+
+
+def authors(runs: Path) -> set[str]:
+    """Process ids in the files of the only finished stage."""
     (done,) = (runs / "stage").iterdir()
-    assert {path.read_text() for path in done.glob("*.txt")} == set(builders(tmp_path))
-    assert sum("waiting for it" in output for output in outputs) >= 1
+    return {path.read_text() for path in done.glob("*.txt")}
 
 
-def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, runs):
-    first = start(tmp_path, 60)
-    wait_for(lambda: list(runs.glob("stage/*.partial/0.txt")))
-    second = start(tmp_path, 0)
-    assert "waiting for it" in second.stdout.readline()
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    assert second.wait(timeout=60) == 0
-    (done,) = (runs / "stage").iterdir()
-    assert {path.read_text() for path in done.glob("*.txt")} == {str(second.pid)}
+def test_twenty_requests_at_once_leave_one_result(tmp_path: Path, runs: Path) -> None:
+    processes = [start(tmp_path, lambda: waiting(tmp_path) == 19) for _ in range(20)]
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0] * 20
+    (builder,) = tmp_path.glob("*.builder")
+    assert authors(runs) == {builder.stem}
 
 
-def test_threads_of_one_process_share_too(runs):
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, runs: Path) -> None:
+    first = start(tmp_path, lambda: False)
+    wait_for(lambda: list(runs.glob("stage/*.partial/19.txt")))
+    second = start(tmp_path, lambda: True)
+    wait_for(lambda: waiting(tmp_path) == 1)
+    first.kill()
+    first.join()
+    second.join(timeout=60)
+    assert second.exitcode == 0
+    assert authors(runs) == {str(second.pid)}
+
+
+def test_threads_of_one_process_share_too(runs: Path) -> None:
     calls = []
 
-    def build(folder):
+    def build(folder: Path) -> None:
         calls.append(folder)
         time.sleep(0.1)
 

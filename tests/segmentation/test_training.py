@@ -4,32 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from dainet.device import choose_device
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import run_segmentation
 from dainet.segmentation.training import mean_volume_dsc, poly_factor, train
 from dainet.settings import AttentionSettings
+from tests.helpers.training import equal, small_network, trained_weights
 
 
 @pytest.fixture
 def plain(prepared):
     return SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
-
-
-def network(seed=0):
-    torch.manual_seed(seed)
-    return build("dual-1111", heads=3, width=4)
-
-
-def weights(folder):
-    return load_file(folder / "model.safetensors")
-
-
-def equal(first, second):
-    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_poly_decay_is_the_peers_formula():
@@ -52,7 +38,7 @@ def test_maps_of_other_data_are_refused(prepared, data):
 
 def test_training_learns_and_leaves_its_record(tiny, prepared, data, tmp_path):
     settings = tiny.segmentation.model_copy(update={"epochs": 20, "patience": 20, "lr": 0.03, "augment": False})
-    train(network(), settings, 0, prepared, data, tmp_path)
+    train(small_network(), settings, 0, prepared, data, tmp_path)
     history = pd.read_csv(tmp_path / "history.csv")
     assert list(history["epoch"]) == list(range(1, 21))
     assert history["loss"].iloc[-1] < 0.5 * history["loss"].iloc[0]
@@ -64,15 +50,15 @@ def test_the_same_seed_gives_the_same_network(tiny, prepared, data, tmp_path):
     folders = [tmp_path / name for name in "abc"]
     for folder, seed in zip(folders, (0, 0, 1), strict=True):
         folder.mkdir()
-        train(network(), tiny.segmentation, seed, prepared, data, folder)
-    assert equal(weights(folders[0]), weights(folders[1]))
-    assert not equal(weights(folders[0]), weights(folders[2]))
+        train(small_network(), tiny.segmentation, seed, prepared, data, folder)
+    assert equal(trained_weights(folders[0]), trained_weights(folders[1]))
+    assert not equal(trained_weights(folders[0]), trained_weights(folders[2]))
 
 
 def test_an_interrupted_training_ends_like_an_undisturbed_one(tiny, prepared, data, tmp_path, monkeypatch):
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     straight.mkdir(), resumed.mkdir()
-    train(network(), tiny.segmentation, 0, prepared, data, straight)
+    train(small_network(), tiny.segmentation, 0, prepared, data, straight)
     calls = []
 
     def interrupt(*args):
@@ -84,9 +70,9 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(tiny, prepared, da
     with monkeypatch.context() as patch:
         patch.setattr("dainet.segmentation.training.mean_volume_dsc", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train(network(), tiny.segmentation, 0, prepared, data, resumed)
-    train(network(seed=7), tiny.segmentation, 0, prepared, data, resumed)  # other initial weights do not matter
-    assert equal(weights(straight), weights(resumed))
+            train(small_network(), tiny.segmentation, 0, prepared, data, resumed)
+    train(small_network(seed=7), tiny.segmentation, 0, prepared, data, resumed)  # other initial weights do not matter
+    assert equal(trained_weights(straight), trained_weights(resumed))
     assert (straight / "history.csv").read_text() == (resumed / "history.csv").read_text()
 
 
@@ -102,7 +88,7 @@ def fake_scores(monkeypatch, values):
 def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatch, selection, patience, chosen, run):
     fake_scores(monkeypatch, [0.1, 0.5, 0.4, 0.5, 0.3])
     settings = tiny.segmentation.model_copy(update={"selection": selection, "patience": patience, "epochs": 5})
-    train(network(), settings, 0, prepared, data, tmp_path)
+    train(small_network(), settings, 0, prepared, data, tmp_path)
     record = pd.read_json(tmp_path / "selection.json", typ="series")
     assert (record["rule"], record["epoch"], record["epochs_run"]) == (selection, chosen, run)
     assert record["split"] == ("test" if selection == "peer-on-test" else "valid")
@@ -112,11 +98,11 @@ def test_selecting_without_validation_volumes_is_refused(tiny, prepared, data, t
     cases = prepared.cases.replace({"split": {"valid": "train"}})
     without = replace(prepared, cases=cases)
     with pytest.raises(ValueError, match=r"segmentation.selection=last"):
-        train(network(), tiny.segmentation, 0, without, data, tmp_path)
+        train(small_network(), tiny.segmentation, 0, without, data, tmp_path)
 
 
 def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
-    model = network()
+    model = small_network()
     with torch.no_grad():
         model.head.bias[0] = float("nan")
     with pytest.raises(FloatingPointError, match=r"epoch 1.*segmentation.lr"):
@@ -156,6 +142,6 @@ def test_compiling_is_asked_for_by_a_setting(tiny, prepared, data, tmp_path, mon
     for wanted in (False, True):
         settings = tiny.segmentation.model_copy(update={"epochs": 1, "compile": wanted})
         (tmp_path / str(wanted)).mkdir()
-        train(network(), settings, 0, prepared, data, tmp_path / str(wanted))
+        train(small_network(), settings, 0, prepared, data, tmp_path / str(wanted))
     assert len(compiled) == 1
-    assert equal(weights(tmp_path / "False"), weights(tmp_path / "True"))
+    assert equal(trained_weights(tmp_path / "False"), trained_weights(tmp_path / "True"))

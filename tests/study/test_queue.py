@@ -39,7 +39,8 @@ def test_the_plan_names_every_training_once_with_valid_settings():
         settings = training.settings({"data.source": "somewhere"})
         assert settings.data.train_patients == training.patients
         assert settings.segmentation.selection == "validation"
-        build(training.network)
+    for network in {training.network for training in plan}:
+        build(network, width=2)
     finetuned = [t.settings({}).attention.backbone for t in plan if t.model == "dual-1111-finetuned"]
     assert finetuned == ["finetuned"] * 3
 
@@ -79,7 +80,7 @@ def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(
 
 def test_two_queues_share_the_work(where, tmp_path):
     plan, folder = load_plan(PLAN), tmp_path / "study"
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         counts = list(pool.map(run_queue, [plan] * 2, [where] * 2, [folder] * 2))
     assert sum(counts) == 4
     assert len(list((folder / "scores").iterdir())) == 4
