@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
+PYTEST = $(BIN)/python -m pytest
 INSTALL = $(BIN)/pip install --constraint $(CONSTRAINTS) --editable
 
 DATASET ?= acdc
@@ -11,7 +12,7 @@ PROFILE ?= tour
 ARGS ?=
 RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: help setup reproduce explorer test test-notebooks test-all check-units check-workflow format lint notebooks results bench clean
+.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks results bench clean
 
 help: ## list the targets (this text)
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,18 +30,19 @@ reproduce: setup ## run the notebooks, leave figures, tables and an index page (
 explorer: setup ## serve the explorer of notebook 06 as a web page on localhost (same variables)
 	$(BIN)/dainet explorer $(RUN)
 
-test: check-units test-notebooks check-workflow ## run all tests
+# One thread for each worker: torch's threads would wait for each other's cores.
+test test-all test-everything: export OMP_NUM_THREADS ?= 1
 
-test-all: test ## run everything
+test: lint ## check style and types, run the fast tests; minutes, no Debian package
+	$(PYTEST) --numprocesses auto --dist worksteal -m "not slow"
 
-check-units: setup lint
-	$(BIN)/python -m pytest --ignore tests/end_to_end/test_workflow.py
+test-notebooks: setup ## run the notebooks and compare them with their stored outputs
+	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
 
-test-notebooks: setup lint ## run the notebooks and compare them with their stored outputs
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+test-all: lint test-notebooks test-everything ## all of this and the slow tests; what .ci/run calls
 
-check-workflow: setup lint
-	$(BIN)/python -m pytest tests/end_to_end/test_workflow.py
+test-everything: setup
+	$(PYTEST) --numprocesses auto --dist worksteal
 
 format: setup ## mend what ruff can mend, and format
 	$(BIN)/ruff check --fix .
