@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
 from tests.helpers.documents import anchors, links, pages
+from tests.test_layout import FLOORS
 
 GROUPS = {name: type(value).model_fields for name, value in load_settings() if isinstance(value, BaseModel)}
 # A setting as pages write it: `data.split`, `data.split=my.csv`, --set data.split=..., {"data.split": ...}; no file.
@@ -50,3 +51,14 @@ def test_every_file_of_the_repository_that_a_page_names_exists() -> None:
     }
     assert len(named) > 20
     assert not {line for line in named if not (REPOSITORY / line[1]).exists()}
+
+
+def test_the_index_lists_every_page_of_docs() -> None:
+    docs = REPOSITORY / "docs"
+    assert set(links(docs / "README.md")) >= {path.name for path in docs.glob("*.md")} - {"README.md"}
+
+
+def test_the_floors_of_the_architecture_are_those_that_a_test_holds() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    written = [set(line.split()) for line in re.findall(r"^    (.*)$", text, re.MULTILINE)]
+    assert written == [set(floor) for floor in FLOORS]
