@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dainet.data.prepared import Prepared
 from dainet.segmentation.networks import build
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.training import mean_volume_dsc, train
+from dainet.settings import SegmentationSettings
 
 
 def small_network(seed: int = 0) -> nn.Module:
@@ -23,3 +29,17 @@ def trained_weights(folder: Path) -> dict[str, Tensor]:
 
 def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def train_until(epoch: int, settings: SegmentationSettings, prepared: Prepared, data: SliceData, folder: Path) -> None:
+    """Train, interrupted while the volumes of this epoch are scored: the state of the epoch before is the last."""
+    calls = []
+
+    def interrupt(*args):
+        calls.append(1)
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        return mean_volume_dsc(*args)
+
+    with patch("dainet.segmentation.training.mean_volume_dsc", interrupt), pytest.raises(KeyboardInterrupt):
+        train(small_network(), settings, 0, prepared, data, folder)
