@@ -1,1 +1,1 @@
-"""Speed and memory, always beside a named peer and a measured limit; `make bench`."""
+"""Speed and memory, always compared with a named peer and a measured limit; `make bench`."""

@@ -23,7 +23,7 @@ def main(
     weights: Annotated[str, typer.Option(help="ViT of the first rows, as vit.weights; random = ViT-S/16")] = "random",
     only: Annotated[str, typer.Option(help=f"parts to measure, such as {','.join(_PARTS[:2])}; default all")] = "",
 ) -> None:
-    """Measure the parts and write a table of each; takes about half an hour on 2 cores."""
+    """Measure the parts and write one table for each; this takes about half an hour on 2 cores."""
     _RESULTS.mkdir(exist_ok=True)
     chosen = only.split(",") if only else _PARTS
     if unknown := set(chosen) - set(_PARTS):
@@ -69,7 +69,7 @@ def _as_lines(rows: Iterable[Comparison]) -> pd.DataFrame:
 
 
 def _printed(lines: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Show every line when it is there; half an hour is long."""
+    """Print every row as soon as it is measured, because the whole takes half an hour."""
     found = []
     for line in lines:
         typer.echo("\n".join(f"{name}: {line[name].item()}" for name in line) + "\n")

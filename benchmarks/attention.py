@@ -1,4 +1,4 @@
-"""Attention maps of ViT-S/16 at 256 px: only what the CLS row needs, against the whole forward pass."""
+"""Attention maps of ViT-S/16 at 256 px: only the work for the CLS row, compared with the whole forward pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCH, _SIDE_PX = 32, 256
 
 
 class ExplicitAttention:
-    """The last block's attention matrix as facebookresearch/dino visualize_attention.py gets it, all of it computed.
+    """Compute the last block's whole attention matrix, as facebookresearch/dino visualize_attention.py does.
 
     Plain softmax attention in float32 in all blocks; the last one without its MLP (vision_transformer.py:126-131).
     """
@@ -30,7 +30,7 @@ class ExplicitAttention:
         self.vit.blocks[-1].attn.attn_drop.register_forward_hook(self._keep)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """[B, 3, H, W] -> maps [B, h, H / patch, W / patch]."""
+        """Compute maps [B, h, H / patch, W / patch] of images [B, 3, H, W]."""
         vit = self.vit
         x = vit.blocks[:-1](vit._pos_embed(vit.patch_embed(images)))
         vit.blocks[-1].attn(vit.blocks[-1].norm1(x))
@@ -43,7 +43,7 @@ class ExplicitAttention:
 
 @torch.inference_mode()
 def comparisons(weights: str, rounds: int = 7) -> Iterator[Comparison]:
-    """Ours in the dtype of this hardware and in float32, against the same float32 peer."""
+    """Compare ours, in the dtype of this hardware and in float32, with the same float32 peer."""
     vit, device = load_vit(weights), choose_device("cpu")
     explicit, size = ExplicitAttention(vit), input_size(vit, _SIDE_PX)
     images = torch.randn(_BATCH, 3, size, size, generator=torch.Generator().manual_seed(0))

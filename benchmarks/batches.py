@@ -1,4 +1,4 @@
-"""Augmented batches of image, label and six maps at 224 px, on one core, against TransUNet's loader."""
+"""Augmented batches of image, label and six maps at 224 px on one core, compared with TransUNet's loader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH, _NATIVE_PX = 16, 512
 
 
 def comparisons(rounds: int = 7) -> Iterator[Comparison]:
-    """A row without and a row with attention maps, which the peer has not; both sides on one core."""
+    """Compare without and with attention maps, which the peer does not have; both sides use one core."""
     device, side = choose_device("cpu"), PAPER_SIZE.segmentation.image_size
     with_maps = paper_size_slices(device)
     alone = SliceData(pipeline.prepare(PAPER_SIZE), None, PAPER_SIZE.attention, device)
@@ -48,7 +48,7 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
 
 
 def _smallest_traffic(data: SliceData, rows: torch.Tensor, generator: torch.Generator) -> int:
-    """Bytes that must at least be read and written: what is stored of the rows, and the batch."""
+    """Bytes that must at least be read and written: the stored rows and the batch."""
     stored = [tensor[rows] for tensor in (data.images, data.labels, data.maps) if tensor is not None]
     batch = [
         tensor for tensor in augmented_batch(data, rows, random_transforms(len(rows), generator)) if tensor is not None
@@ -57,7 +57,7 @@ def _smallest_traffic(data: SliceData, rows: torch.Tensor, generator: torch.Gene
 
 
 def write_slices(folder: Path, count: int) -> list[Path]:
-    """Smooth noise in TransUNet's form: npz files with image and label, 512 x 512."""
+    """Write smooth noise in TransUNet's format: npz files with image and label, 512 x 512."""
     random, files = np.random.default_rng(0), []
     for number in range(count):
         image = ndimage.gaussian_filter(random.random((_NATIVE_PX, _NATIVE_PX), np.float32), 3)
@@ -67,7 +67,7 @@ def write_slices(folder: Path, count: int) -> list[Path]:
 
 
 def transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """TransUNet dataset_synapse.py:11-46, written anew from its description (docs/protocol.md#1.4)."""
+    """Make a batch as TransUNet dataset_synapse.py:11-46 does; written from its description (docs/protocol.md#1.4)."""
     samples = []
     for file in files:
         with np.load(file) as arrays:

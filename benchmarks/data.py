@@ -1,4 +1,4 @@
-"""The data that the rows share: phantoms, prepared once and kept in the stage cache."""
+"""The data that several benchmarks share: phantoms, prepared once and kept in the stage cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dainet.settings import Settings, load_settings
 
 __all__ = ["PAPER_SIZE", "paper_size_slices"]
 
-# Few patients, so the last epoch is kept: none validates. ViT and fine-tuning stay those of the tour.
+# So few patients that none is left for validation: the last epoch is kept. ViT and fine-tuning are those of the tour.
 PAPER_SIZE: Settings = load_settings(
     "tour",
     {
@@ -24,5 +24,5 @@ PAPER_SIZE: Settings = load_settings(
 
 
 def paper_size_slices(device: Device) -> SliceData:
-    """Slices of 224 px with six attention maps, given out as `device` wants them."""
+    """Return slices of 224 px with six attention maps, as `device` needs them."""
     return SliceData(pipeline.prepare(PAPER_SIZE), pipeline.attention(PAPER_SIZE), PAPER_SIZE.attention, device)

@@ -1,4 +1,4 @@
-"""One DINO step, multi-crop 2 + 8, batch 16, views included, against DINO's recipe."""
+"""One DINO step (2 + 8 views, batch 16, making the views included), compared with DINO's recipe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOW = {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996}
 
 
 def comparisons(weights: str, rounds: int = 3) -> Iterator[Comparison]:
-    """The views alone, then the whole step."""
+    """Compare the views alone, then the whole step."""
     images = torch.rand(_BATCH, 1, 256, 256, generator=torch.Generator().manual_seed(0))
     pictures = [Image.fromarray((255 * image[0].numpy()).astype(np.uint8)).convert("RGB") for image in images]
     transform = DINOTransform(global_crop_size=224, local_crop_size=96, n_local_views=8)
@@ -62,7 +62,7 @@ def comparisons(weights: str, rounds: int = 3) -> Iterator[Comparison]:
 
 
 class _Peer:
-    """Student, teacher and update in float32 with timm's own attention; lightly's loss and moving average."""
+    """Student, teacher and update in float32 with timm's own attention, lightly's loss and lightly's moving average."""
 
     def __init__(self, weights: str) -> None:
         state = training.starting_state(_SETTINGS, weights, choose_device("cpu"))

@@ -1,7 +1,7 @@
-"""How long the explorer takes to answer a switch or a head, against predicting the slice with nothing reused.
+"""Time of the explorer's answer to a switch or a head, compared with predicting the slice without reusing anything.
 
-Weights do not matter for time: at the paper's size the network is trained for one epoch on 7 phantom patients. What a
-browser adds (a message each way, decoding 11 small pictures) is not in here.
+Weights do not affect the time: at the paper's size the network is trained for one epoch on 7 phantom patients. The
+browser's share (a message each way, decoding 11 small images) is not included.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SIZES = {
 
 
 def answer_table() -> Iterator[pd.DataFrame]:
-    """Milliseconds per size and kind of control."""
+    """Measure milliseconds per size and kind of control."""
     for size, settings in _SIZES.items():
         times = 1000 * pd.DataFrame(asyncio.run(_answers(_explorer(settings)))).set_index("touched")
         for touched, group in times.groupby("touched"):
@@ -60,6 +60,6 @@ async def _answers(explorer: Explorer) -> list[dict]:
             for toggle in toggles:
                 anew = seconds(lambda: data.predict(network, np.array([explorer.row])))
                 answer = seconds(lambda toggle=toggle: setattr(toggle, "value", False))
-                toggle.value = True  # known already, so not counted
+                toggle.value = True  # already computed, so not timed
                 found.append({"touched": kind, "answer": answer, "anew": anew})
     return found

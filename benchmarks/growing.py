@@ -1,6 +1,6 @@
-"""DINO fine-tuning and extraction on more slices than fit into memory: slices per second and memory of its own.
+"""DINO fine-tuning and extraction on more slices than fit into memory: slices per second and the process's memory.
 
-python -m benchmarks.growing 50000 200000    # each in a process of its own; see docs/cluster.md for the limit
+python -m benchmarks.growing 50000 200000    # each in its own process; docs/cluster.md shows how to limit the memory
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dainet.vit.model import load_vit
 __all__ = ["measured", "write_slices"]
 
 _CHUNK = 1024
-# Small views and few tokens: what is shown is the way of the data, not the speed of a transformer.
+# Small views and few tokens: this measures how the data are read, not the speed of a transformer.
 _SMALL = {
     "vit.image_size": 48,
     "dino.epochs": 1,
@@ -44,7 +44,7 @@ _SMALL = {
 def write_slices(path: Path, count: int, base: np.ndarray) -> np.ndarray:
     """Write `count` different phantom slices [count, H, W] float16 and map them.
 
-    Each is one of `base` [N, H, W], turned or mirrored, with another brightness and noise.
+    Each is one of `base` [N, H, W], rotated or mirrored, with a different brightness and noise.
     """
     generator = torch.Generator().manual_seed(0)
     with growing_array(path, base.shape[1:], np.float16) as append:
@@ -60,7 +60,7 @@ def write_slices(path: Path, count: int, base: np.ndarray) -> np.ndarray:
 
 
 def measured(count: int) -> dict[str, float]:
-    """One epoch of DINO and one extraction over `count` slices."""
+    """Measure one epoch of DINO and one extraction over `count` slices."""
     settings, device = load_settings("tour", _SMALL), choose_device("cpu")
     base = pipeline.prepare_for_vit(load_settings("tour")).images
     with tempfile.TemporaryDirectory(dir=os.environ.get("DAINET_RUNS")) as name:
@@ -82,7 +82,7 @@ def _finetune(settings: Settings, images: np.ndarray, count: int, folder: Path) 
 
 
 def _warm_up(settings: Settings, images: np.ndarray, folder: Path) -> None:
-    """Kernels and their buffers, which do not grow."""
+    """Run both once, so that kernels and their buffers, which do not grow, are not counted."""
     _finetune(settings, images, 4 * settings.dino.batch_size, folder)
     extract(settings, images[:_CHUNK], load_vit("tour"), choose_device("cpu"), folder)
 

@@ -15,9 +15,10 @@ _HEAD_CHANNELS = 512
 
 
 class HybridUNet(nn.Module):
-    """[B, 1, 224, 224] -> logits [B, classes, 224, 224]; Chen et al. 2021, section 3, with R50's skips ("R50-ViT-CUP").
+    """Images [B, 1, 224, 224] to logits [B, classes, 224, 224]; Chen et al. 2021, section 3, with R50's skips.
 
-    Written from the paper's description; timm's hybrid has the same backbone (three stages of R50-BiT, ViT-B on 1/16).
+    "R50-ViT-CUP" there, written from the paper's description. timm's hybrid has the same backbone: three stages of
+    R50-BiT, and ViT-B on 1/16 of the resolution.
     """
 
     def __init__(self, classes: int) -> None:
@@ -41,7 +42,9 @@ class HybridUNet(nn.Module):
         for block, name in zip(self.blocks, (*_SKIPS, None), strict=True):
             x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
             if name:
-                skip = functional.interpolate(self.features[name], size=x.shape[-2:])  # the stem ends below 1/2
+                skip = functional.interpolate(
+                    self.features[name], size=x.shape[-2:]
+                )  # the stem's output is slightly smaller than 1/2
                 x = torch.cat([x, skip.to(x.dtype)], dim=1)
             x = block(x)
         return self.head(x)

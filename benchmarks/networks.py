@@ -1,6 +1,6 @@
-"""What the networks cost: parameters, operations, images per second and peak memory, the table the paper never prints.
+"""Cost of the networks, a table that the paper does not print: parameters, operations, images per second, peak memory.
 
-python -m benchmarks.networks NAME    # memory of one network, in a process of its own
+python -m benchmarks.networks NAME    # memory of one network, in its own process
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def matching_width() -> int:
-    """The width at which dual-1111 has most nearly the operations of the hybrid."""
+    """Find the width at which the operations of dual-1111 are closest to those of the hybrid."""
 
     def flops(width: int) -> int:
         return _flops(build("dual-1111", classes=_CLASSES, width=width))
@@ -53,7 +53,7 @@ def matching_width() -> int:
 
 
 def cost_table(rounds: int = 3) -> Iterator[pd.DataFrame]:
-    """One line per network; images per second as medians over rounds in which all networks take turns."""
+    """Measure one row per network; images per second are medians over rounds in which all networks take turns."""
     width = matching_width()
     names = [*NETWORKS, f"dual-1111 (width {width})"]
     networks = {name: _network(name) for name in names}
@@ -81,7 +81,7 @@ def _network(name: str) -> nn.Module:
 
 
 def _inputs(network: nn.Module, batch: int) -> tuple[Tensor, ...]:
-    """Image, and six maps for the networks of this kit that take them."""
+    """Make an image, and six maps for the networks of this kit that use them."""
     channels = (1, network.heads) if getattr(network, "heads", 0) else (1,)
     form = choose_device("cpu").memory_format
     return tuple(torch.rand(batch, count, _SIDE_PX, _SIDE_PX).contiguous(memory_format=form) for count in channels)
@@ -100,7 +100,7 @@ def _forward(network: nn.Module) -> None:
 
 
 def _train(network: nn.Module) -> None:
-    """Forward, loss and backward; the optimizer is the same for all and left out."""
+    """Run forward, loss and backward; the optimizer is the same for all networks and left out."""
     network.train()
     with choose_device("cpu").autocast():
         logits = network(*_inputs(network, _BATCH))
@@ -109,7 +109,7 @@ def _train(network: nn.Module) -> None:
 
 
 def _memory_of(name: str) -> float:
-    """GiB of a training step at its peak, network included and libraries not, in a process of its own."""
+    """Peak memory of a training step in GiB, with the network but without the libraries, in its own process."""
     command = [sys.executable, "-m", "benchmarks.networks", name]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -1,4 +1,4 @@
-"""Preparing heart and CT volumes at 224 px, against resizing with scipy's zoom slice by slice."""
+"""Preparation of heart and CT volumes at 224 px, compared with resizing by scipy's zoom slice by slice."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from dainet.settings import DataSettings, load_settings
 __all__ = ["by_scipy", "comparisons"]
 
 _SIZE_PX = 224
-_PATIENTS = {"acdc": 20, "synapse": 7}  # the fewest of which one validates
+_PATIENTS = {"acdc": 20, "synapse": 7}  # the smallest numbers that leave a patient for validation
 
 
 def comparisons(rounds: int = 3) -> Iterator[Comparison]:
-    """Per data set the resizing alone, then everything from files to the prepared store."""
+    """Compare, for each data set, the resizing alone, then everything from files to the prepared store."""
     with tempfile.TemporaryDirectory() as folder:
         for dataset, patients in _PATIENTS.items():
             source = Path(folder) / dataset
@@ -84,6 +84,6 @@ def _whole(settings: DataSettings, patients: int, folder: Path, rounds: int) -> 
 
 
 def by_scipy(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
-    """[D, H, W] -> [D, *shape], as the peers do it (docs/protocol.md#1.4)."""
+    """Resize [D, H, W] to [D, *shape] as the peers do it (docs/protocol.md#1.4)."""
     factors = [wanted / found for wanted, found in zip(shape, volume.shape[1:], strict=True)]
     return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])

@@ -1,6 +1,6 @@
-"""How time and memory grow with the data: extraction, a training epoch and evaluation of 1, 2, 4, 8 and 16 times it.
+"""Growth of time and memory: extraction, a training epoch and evaluation of 1, 2, 4, 8 and 16 times the data.
 
-python -m benchmarks.scaling extraction 4    # one point of the curves, in a process of its own
+python -m benchmarks.scaling extraction 4    # one point of the curves, in its own process
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _DEVICE = choose_device("cpu")
 
 
 def curves() -> pd.DataFrame:
-    """Columns stage, times, slices, seconds, memory_mib (peak above that of the loaded libraries and the data)."""
+    """Measure the columns stage, times, slices, seconds, memory_mib (peak above the loaded libraries and the data)."""
     return pd.DataFrame([_point_apart(stage, times) for stage in _STAGES for times in TIMES])
 
 
 def storage_table() -> pd.DataFrame:
-    """Bytes on disk per slice of 224 px, and what its maps would take at that size."""
+    """Compute bytes on disk per slice of 224 px, and those that its maps would take at that size."""
     prepared = pipeline.prepare(PAPER_SIZE)
     maps, _ = open_attention(pipeline.attention(PAPER_SIZE))
     kept = {"image": prepared.images, "label": prepared.labels, "maps on the token grid": maps}
@@ -55,7 +55,7 @@ def storage_table() -> pd.DataFrame:
 
 
 def scaling_figure(points: pd.DataFrame) -> Figure:
-    """Seconds and memory over the number of slices."""
+    """Plot seconds and memory against the number of slices."""
     figure = new_figure(9, 3.4)
     panels = figure.subplots(1, 2)
     for stage, line in points.groupby("stage", sort=False):
@@ -95,7 +95,7 @@ _STAGES: dict[str, Callable[[Prepared], None]] = {
 
 
 def _repeated(prepared: Prepared, times: int, folder: Path) -> Prepared:
-    """The test patients of a prepared store, `times` over under other names, mapped from disk like any other."""
+    """Repeat the test patients of a prepared store `times` under other names, mapped from disk like any other."""
     rows = prepared.rows("test")
     (folder / "native").mkdir(parents=True)
     for name in ("images", "labels"):
@@ -111,7 +111,7 @@ def _repeated(prepared: Prepared, times: int, folder: Path) -> Prepared:
             (folder / "native" / f"{case_id}_{copy}.npz").symlink_to(source)
         parts.append(part.assign(case_id=part["case_id"] + f"_{copy}"))
     images, labels = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
-    result = StageResult("prepared", f"{folder.name} {times}", folder)  # no key that the warm-up has had
+    result = StageResult("prepared", f"{folder.name} {times}", folder)  # a key that the warm-up did not use
     return Prepared(result, images, labels, pd.concat(parts, ignore_index=True), prepared.classes, prepared.about)
 
 

@@ -1,4 +1,4 @@
-"""DSC and HD95 of a CT volume with eight organs, against medpy on whole volumes, class by class."""
+"""DSC and HD95 of a CT volume with eight organs, compared with medpy on whole volumes, class by class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dainet.segmentation.metrics import score_volume
 __all__ = ["ORGANS", "comparisons", "ct_volume"]
 
 _SHAPE = (148, 512, 512)
-# Center and half-axes in voxels (z, y, x) of ellipsoids of about the organs' sizes in such a volume.
+# Center and half-axes in voxels (z, y, x) of ellipsoids about as large as the organs in such a volume.
 ORGANS = {
     "Aorta": ((74, 290, 262), (70, 13, 13)),
     "Gallbladder": ((60, 210, 190), (10, 17, 15)),
@@ -28,7 +28,7 @@ ORGANS = {
 
 
 def comparisons(rounds: int = 1) -> Iterator[Comparison]:
-    """One row; the peer takes minutes, so there are few rounds."""
+    """Compare once; the peer takes minutes, so there are few rounds."""
     label, prediction, names = ct_volume(shift=0), ct_volume(shift=3), list(ORGANS)
     found: dict[str, list[tuple[float, float]]] = {}  # DSC and HD95 per organ
 
@@ -48,7 +48,7 @@ def comparisons(rounds: int = 1) -> Iterator[Comparison]:
 
 
 def ct_volume(shift: int) -> np.ndarray:
-    """Labels 1 to 8 as ellipsoids, moved by `shift` voxels along every axis."""
+    """Draw labels 1 to 8 as ellipsoids, moved by `shift` voxels along every axis."""
     volume = np.zeros(_SHAPE, np.uint8)
     grid = np.ogrid[tuple(slice(side) for side in _SHAPE)]
     organs = enumerate(ORGANS.values(), start=1)

@@ -1,4 +1,4 @@
-"""Timing things in turn in one process, and what the machine could do at best."""
+"""Timing of several pieces of work in turn in one process, and the limits of the machine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _COPIED_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row of the table: medians in seconds for the same work, and whether the results are the same.
+    """One row of the table: median seconds for the same work, and whether the results agree.
 
-    `ratio` is the median over rounds of peer / ours, each pair measured one right after the other. `limit` is the time
-    of the same floating-point operations as one large matrix product, or of the same bytes as one copy; None where
-    neither is the bottleneck by far.
+    `ratio` is the median over rounds of peer / ours, each pair measured one directly after the other. `limit` is the
+    time of the same floating-point operations as one large matrix product, or of the same bytes as one copy; None if
+    neither is the bottleneck.
     """
 
     what: str
@@ -47,14 +47,14 @@ class Comparison:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Measure the wall time of one call."""
     start = perf_counter()
     work()
     return perf_counter() - start
 
 
 def interleaved(works: Mapping[str, Callable[[], object]], rounds: int) -> pd.DataFrame:
-    """Seconds of each piece of work [rounds, works], in turn, so that a drift of the machine hits all; one warm-up."""
+    """Measure seconds [rounds, works] after a warm-up, in turn, so that a drift of the machine affects all equally."""
     for work in works.values():
         work()
     return pd.DataFrame([{name: seconds(work) for name, work in works.items()} for _ in range(rounds)])
@@ -70,7 +70,7 @@ def compare(
     rounds: int,
     limit: tuple[Callable[[], object], float] | None = None,
 ) -> Comparison:
-    """Time both in turn, with the limit between them; `limit` is a piece of work and how often ours contains it."""
+    """Time both and the limit in turn; `limit` is a piece of work and how often ours contains it."""
     works = {"ours": ours, "peer": peer} | ({"limit": limit[0]} if limit else {})
     times = interleaved(works, rounds)
     median = times.median()
@@ -80,29 +80,29 @@ def compare(
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of one call, two per multiply-add, as torch counts them."""
+    """Count the floating-point operations of one call, two per multiply-add, with torch's counter."""
     with FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops()
 
 
 def product_limit(flops: float, dtype: torch.dtype | None) -> tuple[Callable[[], object], float]:
-    """One large matrix product, and how many of it make `flops`."""
+    """Return one large matrix product, and how many of them have `flops` operations."""
     a, b = torch.randn(2, _SIDE, _SIDE).to(dtype or torch.float32)
     return lambda: a @ b, flops / (2 * _SIDE**3)
 
 
 def copy_limit(size: float) -> tuple[Callable[[], object], float]:
-    """One large copy in memory, and how many of it read and write `size` bytes together."""
+    """Return one large copy in memory, and how many of them read and write `size` bytes in total."""
     source = torch.zeros(_COPIED_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
     return lambda: target.copy_(source), size / (2 * _COPIED_BYTES)
 
 
 class PeakMemory:
-    """The largest growth of the process's own memory, `mib`, while the block runs; Linux only.
+    """Measure the largest growth of the process's own memory, `mib`, while the block runs; Linux only.
 
-    Pages of mapped files are not its own: the system takes them back when it needs room.
+    Pages of mapped files do not count: the system reclaims them when it needs room.
     """
 
     def __enter__(self) -> PeakMemory:
@@ -122,4 +122,4 @@ class PeakMemory:
 
 def _own_mib() -> float:
     status = Path("/proc/self/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0]) / 2**10  # KiB there
+    return int(status.split("RssAnon:")[1].split()[0]) / 2**10  # /proc counts in KiB

@@ -1,4 +1,4 @@
-"""A training step of dual-1111 at width 64 and 224 px, augmentation included, against plain float32."""
+"""A training step of dual-1111 at width 64 and 224 px with augmentation, compared with plain float32."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME = "dual-1111"
 
 
 class _Trainee:
-    """A network with its optimizer on one device setting; `step` is an epoch of one batch."""
+    """A network with its optimizer for one `Device`; `step` is an epoch of one batch."""
 
     def __init__(self, device: Device) -> None:
         torch.manual_seed(0)
@@ -41,7 +41,7 @@ class _Trainee:
 
 
 def comparisons(rounds: int = 3) -> Iterator[Comparison]:
-    """One row."""
+    """Compare a step on this hardware's settings with one in plain float32."""
     settings, fast, plain = PAPER_SIZE.segmentation, _Trainee(choose_device("cpu")), _Trainee(PLAIN)
     rows = torch.arange(settings.batch_size)
     inputs, label = plain.data.inputs(rows), plain.data.labels[rows].long()

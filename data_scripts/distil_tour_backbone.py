@@ -1,7 +1,7 @@
 """Distil the attention of a large ViT into the small one of the tour profile, on phantoms only.
 
 The small network (4 blocks, width 192, patch 8, 96 px) learns the teacher's last-block CLS attention head by head:
-the Kullback-Leibler divergence between the two distributions over the tokens. It never sees a scan of a person.
+the Kullback-Leibler divergence between the two distributions over the tokens. It is never shown a scan of a person.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main(
 
 
 def phantom_slices(patient: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both phases of a phantom as the prepared store would hold them: images and labels [D, size, size]."""
+    """Draw both phases of a phantom as the prepared store would hold them: images and labels [D, size, size]."""
     phases = make_cardiac_patient(patient, SEED).phases.values()
     images = [resize_slices(normalize(image, "minmax"), (size, size), order=3) for image, _ in phases]
     labels = [resize_slices(label, (size, size), order=0) for _, label in phases]
@@ -70,7 +70,7 @@ def phantom_slices(patient: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def teacher_attention(teacher: DinoViT, device: Device) -> tuple[Tensor, Tensor]:
-    """Student images [N, 1, 96, 96] and the teacher's distributions over the student's grid [N, h, 12, 12]."""
+    """Compute student images [N, 1, 96, 96] and the teacher's distributions over the student's grid [N, h, 12, 12]."""
     teacher = teacher.to(device.torch_device)
     images, targets = [], []
     for patient in TRAIN_PATIENTS:
@@ -84,7 +84,7 @@ def teacher_attention(teacher: DinoViT, device: Device) -> tuple[Tensor, Tensor]
 
 @torch.inference_mode()
 def teacher_distribution(teacher: DinoViT, images: Tensor, device: Device) -> Tensor:
-    """[B, 1, 224, 224] -> the teacher's attention on the student's grid, [B, h, 12, 12], each summing to 1."""
+    """Compute the teacher's attention on the student's grid, [B, h, 12, 12], each map summing to 1."""
     with device.autocast():
         maps = token_maps(teacher, to_vit_input(images.to(device.torch_device), TEACHER_PX))
     grid = F.interpolate(maps, size=(GRID, GRID), mode="area")
@@ -92,13 +92,13 @@ def teacher_distribution(teacher: DinoViT, images: Tensor, device: Device) -> Te
 
 
 def turned(images: Tensor, maps: Tensor, view: int) -> tuple[Tensor, Tensor]:
-    """Images and maps [..., H, W] in one of the eight flips and rotations of a square."""
+    """Transform images and maps [..., H, W] by one of the eight flips and rotations of a square."""
     images, maps = (t.rot90(view % 4, (-2, -1)) for t in (images, maps))
     return (images.flip(-1), maps.flip(-1)) if view >= 4 else (images, maps)
 
 
 def train(student: DinoViT, images: Tensor, targets: Tensor, device: Device) -> None:
-    """Minimize the divergence with AdamW and a one-cycle learning rate; each batch is flipped and turned at random."""
+    """Minimize the divergence with AdamW and a one-cycle learning rate; each batch is flipped and rotated at random."""
     generator = torch.Generator().manual_seed(SEED)
     student.to(device.torch_device).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=PEAK_LR, weight_decay=WEIGHT_DECAY)
@@ -131,7 +131,7 @@ def divergence(student: DinoViT, images: Tensor, targets: Tensor, device: Device
 
 @torch.inference_mode()
 def held_out_scores(vit: DinoViT) -> pd.DataFrame:
-    """The best head per class on phantoms that were not trained on, at the student's input size."""
+    """Score the best head per class on phantoms that were not used in training, at the student's input size."""
     patients = [phantom_slices(patient, STUDENT_PX) for patient in HELD_OUT_PATIENTS]
     images, labels = (np.concatenate(parts) for parts in zip(*patients, strict=True))
     maps = token_maps(vit, to_vit_input(torch.from_numpy(images)[:, None], STUDENT_PX))

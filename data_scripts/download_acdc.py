@@ -16,9 +16,9 @@ __all__ = ["main"]
 
 
 def main(
-    target: Annotated[Path, typer.Argument(help="Folder for training/, testing/; made where missing.")],
+    target: Annotated[Path, typer.Argument(help="Folder for training/, testing/; created if missing.")],
 ) -> None:
-    """Download ACDC (about 2.3 GB). Run it again after an interruption: finished files are not fetched twice.
+    """Download ACDC (about 2.3 GB). Run it again after an interruption: it resumes, and finished files stay.
 
     If the folder is no longer public, put an API key of your account on that server into GIRDER_API_KEY.
     Non-commercial research only, with citation (CC BY-NC-SA 4.0); read the terms at

@@ -16,12 +16,12 @@ __all__ = ["main"]
 
 
 def main(
-    target: Annotated[Path, typer.Argument(help="Folder for RawData.zip and its content; made where missing.")],
+    target: Annotated[Path, typer.Argument(help="Folder for RawData.zip and its content; created if missing.")],
     entity: Annotated[
         str, typer.Option(help="The archive on Synapse; many public scripts name this one, untested with an account.")
     ] = BTCV_ENTITY,
 ) -> None:
-    """Download RawData.zip (about 1.5 GB) and unpack it. Run it again after an interruption to go on.
+    """Download RawData.zip (about 1.5 GB) and unpack it. Run it again after an interruption to resume.
 
     Needs a Synapse account that joined the challenge (https://www.synapse.org/Synapse:syn3193805), and its personal
     access token in SYNAPSE_AUTH_TOKEN. The challenge's terms forbid passing the data on.

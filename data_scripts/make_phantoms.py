@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main(
-    target: Annotated[Path, typer.Argument(help="Folder to write; made where missing.")],
+    target: Annotated[Path, typer.Argument(help="Folder to write; created if missing.")],
     dataset: Annotated[Literal["acdc", "synapse"], typer.Option(help="Cardiac MR, or abdominal CT.")] = "acdc",
     patients: Annotated[int, typer.Option(min=1, help="How many patients; 30 at most for synapse.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,

@@ -1,4 +1,4 @@
-"""Look at a data set, or prepare it: `python data_scripts/prepare.py check --dataset acdc --source DIR`."""
+"""Check a data set, or prepare it: `python data_scripts/prepare.py check --dataset acdc --source DIR`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dainet.reporting.figures import slice_montage
 from dainet.settings import DataSettings, load_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-_PICTURES = 48  # on the sheet, evenly spaced over the cases
+_PICTURES = 48  # on the contact sheet, evenly spaced over the cases
 
 
 @app.command()
@@ -29,7 +29,7 @@ def check(
     set_: Set = None,
     output: Annotated[Path | None, typer.Option(help="folder for cases.csv and sheet.png; default runs/check")] = None,
 ) -> None:
-    """Read every case once; print what is there, missing and wrong; exit with 1 if a run would suffer."""
+    """Read every case once and report what is there, missing or wrong; exits with 1 if a run would fail or suffer."""
     report = check_source(_settings(dataset, source, set_))
     folder = output or runs_folder() / "check"
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def store(
     set_: Set = None,
     size: Annotated[int, typer.Option(help="side of the prepared slices in px")] = 224,
 ) -> None:
-    """Write the prepared store and print patients, volumes and slices of every split."""
+    """Write the prepared store and print the patients, volumes and slices of each part of the split."""
     prepared = run_prepared(_settings(dataset, source, set_), size)
     counts = prepared.cases.groupby("split").agg(
         patients=("patient", "nunique"), volumes=("case_id", "nunique"), slices=("slice", "size")

@@ -1,1 +1,1 @@
-"""Scans in, arrays out: everything that knows a file format of a data set lives in this folder."""
+"""Scans in, arrays out: only this folder knows the file formats of the data sets."""

@@ -1,4 +1,4 @@
-"""A look at every case before hours are spent: what is there, what is missing, what would spoil a run, what is odd."""
+"""Check every case before hours are spent: what is there, what is missing, what would spoil a run, what is odd."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ENOUGH_CASES = 5  # for a median that says something
 
 @dataclass(frozen=True)
 class Picture:
-    """The fullest slice of a case, as a network sees it."""
+    """The slice of a case with most classes, as a network sees it."""
 
     case_id: str
     image: np.ndarray  # [128, 128], normalized
@@ -36,26 +36,27 @@ class Picture:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """The findings of a check.
 
-    `cases` has one line per readable case: case_id, split, slices, height, width, spacing_mm, orientation, lowest,
-    highest, and the voxels of every class under its name. `missing` holds the patients of the split that are not there.
+    `cases` has one row per readable case: case_id, split, slices, height, width, spacing_mm, orientation, lowest,
+    highest, and the voxels of every class under its name. `missing` lists the absent patients of each part of the
+    split.
     """
 
     format: str
-    normalisation: str  # what data.normalisation comes to
+    normalisation: str  # the one used: "auto" resolved
     split: str
     label_evidence: tuple[str, ...]
     cases: pd.DataFrame
     missing: dict[str, list[str]]
     problems: tuple[str, ...]  # would spoil a run
-    suspicions: tuple[str, ...]  # may be right; look at them
+    suspicions: tuple[str, ...]  # may be correct; look at them
     pictures: tuple[Picture, ...]
     classes: Classes
 
 
 def check_source(settings: DataSettings) -> Report:
-    """Read every case of a source once, also those outside the split; any part of a data set will do.
+    """Read every case of a source once, including those outside the split; a part of a data set is enough.
 
     Raises:
         DataError: no case is recognized at all; everything else is in the report.
@@ -89,7 +90,7 @@ def check_source(settings: DataSettings) -> Report:
 
 
 def report_text(report: Report) -> str:
-    """The report as a person reads it in a terminal."""
+    """Format the report as text for a terminal."""
     blocks = [f"format: {report.format}"]
     if report.label_evidence:
         blocks.append("labels: " + "; ".join(report.label_evidence[:3]))
@@ -110,7 +111,7 @@ def report_text(report: Report) -> str:
 
 
 def _label_evidence(source: Source, problems: list[str]) -> tuple[tuple[str, ...], tuple[Case, ...]]:
-    """The evidence for the label order, and the cases to read: none where the order, and so every label, is unclear."""
+    """Return the evidence for the label order and the cases to read: none if the order, so every label, is unclear."""
     try:
         return tuple(source.label_evidence[1]), source.cases
     except DataError as error:
@@ -149,7 +150,7 @@ def _picture(case: Case, volume: Volume, mode: str, window_hu: tuple[float, floa
 
 
 def _ring_around(label: np.ndarray, value: int) -> float:
-    """Which share of the voxels that touch a class in the slice plane is class 2."""
+    """Share of class 2 among the voxels that touch a class in the slice plane."""
     inside = label == value
     cross = ndimage.generate_binary_structure(2, 1)[None]
     around = ndimage.binary_dilation(inside, cross) & ~inside
@@ -157,7 +158,10 @@ def _ring_around(label: np.ndarray, value: int) -> float:
 
 
 def _swapped(cases: pd.DataFrame, dataset: str) -> list[str]:
-    """ACDC's LV lies within the myocardium; M&Ms and others count LV as 1 and RV as 3 (docs/protocol.md#2.3)."""
+    """Report swapped labels: ACDC's LV lies within the myocardium; M&Ms and others count LV as 1 and RV as 3.
+
+    See docs/protocol.md#2.3.
+    """
     share = cases["swapped"].mean()
     if dataset != "acdc" or share <= 0.5:
         return []

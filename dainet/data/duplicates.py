@@ -1,4 +1,4 @@
-"""The same scan under two names: where a split puts them on two sides, a network is tested on what it has seen."""
+"""The same scan under two names: if a split separates them, a network is tested on a scan that it was trained on."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ KNOWN_TWINS = (frozenset({"patient074", "patient076"}),)  # one scan of ACDC, an
 
 
 def find_twins(volumes: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
-    """Look for equal images in different parts of a split.
+    """Find equal images in different parts of a split.
 
     Args:
-        volumes: one line per volume with case_id, patient, split ("none" for a patient of no part) and sha256, the
+        volumes: one row per volume with case_id, patient, split ("none" for a patient of no part) and sha256, the
             hash of the image's voxels.
 
     Returns:
-        What would spoil a run, a sentence per pair; and the patients to leave out of training, each with the reason:
-        those that the data set's authors put in twice. Which other pair is a mistake, only the user can know.
+        Problems, one sentence per pair; and the patients to leave out of training with the reason for each. The latter
+        are the scans that the data set's authors included twice; for any other pair the user must decide.
     """
     problems, left_out = list[str](), dict[str, str]()
     for _, group in volumes[volumes["split"] != "none"].groupby("sha256", sort=False):

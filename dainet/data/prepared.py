@@ -37,10 +37,10 @@ _COLUMNS = (
 class Prepared:
     """An opened prepared store; row i of each array is one slice.
 
-    `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both mapped from disk; what is written into them stays in
-    memory and never reaches the files. `cases` has one line per row with case_id, patient, phase, group, slice, split
+    `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both mapped from disk; changes to them stay in memory
+    and never reach the files. `cases` has one row per slice with case_id, patient, phase, group, slice, split
     ("left out": see `find_twins`), spacing in mm (empty where unknown), source file and the SHA-256 of the voxels.
-    `about` says what was read: data set, format, label order and its evidence, size of the split.
+    `about` describes what was read: data set, format, label order and its evidence, size of the split.
     """
 
     result: StageResult
@@ -60,13 +60,13 @@ class Prepared:
         return {str(case_id): rows.index.to_numpy(copy=True) for case_id, rows in chosen.groupby("case_id", sort=True)}
 
     def example_rows(self, split: str, count: int) -> np.ndarray:
-        """Rows for a figure, not chosen by eye: the fullest slice of `count` evenly spaced volumes."""
+        """Rows for a figure, chosen by a rule and not by eye: the fullest slice of `count` evenly spaced volumes."""
         volumes = list(self.volumes(split).values())
         chosen = evenly_spaced(volumes, min(count, len(volumes)))
         return np.array([rows[fullest_slice(self.labels[rows])] for rows in chosen])
 
     def native_label(self, case_id: str) -> tuple[np.ndarray, tuple[float, float, float] | None]:
-        """The untouched label [D, H, W] of a test volume with the kit's class numbers, and its spacing if known."""
+        """Label [D, H, W] of a test volume on its native grid, with the kit's class numbers; its spacing if known."""
         with np.load(self.result.path / "native" / f"{case_id}.npz", allow_pickle=False) as file:
             spacing = file["spacing_mm"]
             known = (float(spacing[0]), float(spacing[1]), float(spacing[2])) if spacing.size else None
@@ -74,10 +74,10 @@ class Prepared:
 
 
 def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = True) -> Prepared:
-    """Prepare every patient of the split at `image_size` px, or open what an earlier call left.
+    """Prepare every patient of the split at `image_size` px, or open the store of an earlier call.
 
-    Volumes are read one after the other, so memory does not grow with their number. A volume that fails its checks does
-    not keep the others from being checked; at the end all problems are reported together and nothing is left behind.
+    Volumes are read one after the other, so memory does not grow with their number. If a volume fails its
+    checks, the others are still checked; all problems are then reported together and nothing is stored.
 
     Args:
         settings: which data, split and normalization (paper section 4.1).
@@ -85,7 +85,7 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
         keep_native: also keep the labels of test volumes on their native grid, on which they are scored.
 
     Raises:
-        DataError: the source is not recognized, volumes fail their checks, or a split is left without patients.
+        DataError: the source is not recognized, volumes fail their checks, or a part of the split has no patients.
         StageError: the disk is full.
     """
     source = open_source(settings)
@@ -107,7 +107,7 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
 
 
 def _can_be_opened(path: Path) -> bool:
-    """Files that cannot are left to the checks, which report them with everything else that is wrong."""
+    """Whether a file can be hashed; the checks report one that cannot, together with all other problems."""
     try:
         path.open("rb").close()
     except OSError:
@@ -133,7 +133,7 @@ def _build(
 
 
 def _raise_or_log(problems: Sequence[DataError], listed: Mapping[str, str]) -> None:
-    """Problems of patients that nobody asked for are only mentioned."""
+    """Raise the problems that concern patients of the split; only log those of other patients."""
     for problem in problems:
         if problem.patient and problem.patient not in listed:
             log.warning("not in the split: %s", problem)

@@ -1,4 +1,4 @@
-"""What happens to a volume before a network sees it: gray values to a common range, slices to one size."""
+"""Preprocessing of a volume: gray values to a common range, slices to one size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["normalization_mode", "normalize", "resize_slices"]
 
 
 def normalization_mode(settings: DataSettings, source: Source) -> str:
-    """What "auto" means for this source: "window" for CT, "minmax" for the rest.
+    """Resolve "auto" for this source: "window" for CT, "minmax" for everything else.
 
     Raises:
-        DataError: a window is asked for, but the gray values are no Hounsfield units.
+        DataError: a window is asked for, but the gray values are not Hounsfield units.
     """
     mode = settings.normalisation
     if mode == "auto":
@@ -29,14 +29,14 @@ def normalization_mode(settings: DataSettings, source: Source) -> str:
 
 
 def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-125, 275)) -> np.ndarray:
-    """Scale one volume [D, H, W].
+    """Scale the gray values of one volume [D, H, W].
 
     Args:
         image: in the scanner's units.
         mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; docs/protocol.md#1.2), "minmax" (of this
             volume, to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The
             paper does not say (docs/protocol.md#5.12).
-        window_hu: lowest and highest value that counts, for "window".
+        window_hu: lower and upper limit in HU, for "window".
     """
     if mode == "zscore":
         return (image - image.mean()) / image.std()
@@ -47,11 +47,11 @@ def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-1
 
 
 def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
-    """Resize [D, H, W] to [D, *shape], every slice as scipy's zoom and the peers do it (docs/protocol.md#1.4).
+    """Resize [D, H, W] to [D, *shape], every slice as the peers do it, with scipy's zoom (docs/protocol.md#1.4).
 
-    Zoom is linear and works along rows and columns apart, so a slice costs two small matrix products, and a whole
-    volume is resized at once. Cubic (order 3, float32) overshoots the input range a little; labels use order 0, which
-    copies values and keeps their type. Pixel centers of the corners stay corners.
+    Zoom is linear and separable in rows and columns, so two matrix products resize a whole volume. Cubic (order 3,
+    float32) overshoots the input range slightly; labels use order 0, which copies values and keeps their type. The
+    centers of the corner pixels stay in place.
     """
     rows, columns = (_zoom_weights(*sides, order) for sides in zip(volume.shape[1:], shape, strict=True))
     if order == 0:
@@ -63,9 +63,9 @@ def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.
 
 @lru_cache(maxsize=64)
 def _zoom_weights(found: int, wanted: int, order: int) -> np.ndarray:
-    """What zoom makes of each single pixel in a row of `found`: weights [wanted, found].
+    """Weights [wanted, found]: what zoom makes of each single pixel in a row of `found` pixels.
 
-    At some sizes, 512 to 224 among them, rounding puts the last pixel a hair outside, where scipy fills in 0; its
+    At some sizes, 512 to 224 among them, rounding puts the last pixel slightly outside, where scipy fills in 0; its
     weights are then all 0.
     """
     return ndimage.zoom(np.eye(found), (wanted / found, 1), order=order).astype(np.float32)

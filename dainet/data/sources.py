@@ -1,4 +1,4 @@
-"""From "where the data are" to cases: recognizes the format by what lies in the folder."""
+"""From a folder to the cases in it: the format is recognized by the names of the files."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PHANTOM_SEED = 0
 _PHANTOM_VERSION = 1
 Item = TypeVar("Item")
 
-_MEASURED_CASES = 4  # enough to outvote an odd patient when label orders are told apart
+_MEASURED_CASES = 4  # enough to outvote an unusual patient when label orders are distinguished
 
 
 @dataclass(frozen=True)
 class Format:
-    """A form in which people hold a data set: how its cases are found among files, and how one is read."""
+    """A supported format: how its cases are found among files, and how one is read."""
 
     name: str
     dataset: str
@@ -64,7 +64,7 @@ FORMATS = (_ACDC, _SSL4MIS_VOLUMES, _SSL4MIS_SLICES, _MTUNET, _BTCV, _TRANSUNET,
 
 @dataclass(frozen=True)
 class Source:
-    """A recognized data set: its cases, and what is wrong with it before a single voxel is read."""
+    """A recognized data set: its cases, and the problems found before any voxel is read."""
 
     folder: Path
     format: Format
@@ -76,7 +76,7 @@ class Source:
 
     @cached_property
     def label_evidence(self) -> tuple[str, list[str]]:
-        """The label order of a Synapse source and the measurements that speak for it; empty for other data sets.
+        """The label order of a Synapse source and the measurements that support it; empty for other data sets.
 
         Raises:
             DataError: the labels fit no order, fit several while none was named, or contradict the one named.
@@ -85,13 +85,13 @@ class Source:
             return "", []
         measured = [measure(volume.label, volume.spacing_mm) for volume in self._examples()]
         named = "btcv" if self.label_order == "auto" and self.format is _BTCV else self.label_order
-        if not measured:  # whatever the order, every case will say why it cannot be read
+        if not measured:  # every case will report why it cannot be read, whatever the order
             return ORDERS[0] if named == "auto" else named, []
         return detect_order(measured) if named == "auto" else (named, check_order(named, measured))
 
     @cached_property
     def label_map(self) -> dict[int, int]:
-        """Stored label -> class number.
+        """Class number of each stored label.
 
         Raises:
             DataError: see `label_evidence`.
@@ -100,7 +100,7 @@ class Source:
         return label_map(order) if order else {value: value for value in range(len(self.classes.names) + 1)}
 
     def _examples(self) -> Iterator[Volume]:
-        """A few volumes as stored; unreadable ones and labels of no order are reported when it is their turn."""
+        """Yield a few volumes as stored; unreadable ones are reported later, when every case is read."""
         as_stored = {value: value for order in ORDERS for value in label_map(order)}
         for case in evenly_spaced(self.cases, min(_MEASURED_CASES, len(self.cases))):
             with suppress(DataError):
@@ -115,7 +115,7 @@ class Source:
         return checked(case, self.format.read(case), self.label_map)
 
     def read_all(self, cases: Sequence[Case], doing: str, problems: list[str]) -> Iterator[tuple[Case, Volume]]:
-        """Read one case after the other; yield those that can be read, and add to `problems` why others cannot.
+        """Read one case after the other; yield those that can be read, and add the reason to `problems` for the others.
 
         Args:
             cases: in the order of reading; memory holds one volume at a time.
@@ -132,7 +132,7 @@ class Source:
 
 
 def source_folder(settings: DataSettings) -> Path:
-    """The folder with the scans; phantoms are written on first use.
+    """Return the folder with the scans; phantoms are written on first use.
 
     Raises:
         DataError: the folder does not exist, or phantoms are asked for a custom data set.
@@ -150,7 +150,7 @@ def open_source(settings: DataSettings) -> Source:
     """Find the cases of the data set in one of its formats (docs/protocol.md#1.2, #2.2, #2.5).
 
     Raises:
-        DataError: nothing is recognized, two formats lie in the folder, so that patients could count twice, or
+        DataError: nothing is recognized, the folder holds two formats, so that patients could count twice, or the
             dataset.json of a custom data set cannot be read.
     """
     folder = source_folder(settings)
@@ -176,7 +176,7 @@ def open_source(settings: DataSettings) -> Source:
 
 
 def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
-    """`count` of the items, the first and the last among them where there are two or more."""
+    """Choose `count` evenly spaced items; the first and the last are among them if `count` is two or more."""
     last = len(items) - 1
     return [items[round(i * last / max(count - 1, 1))] for i in range(count)]
 
@@ -192,7 +192,7 @@ def _phantoms(dataset: str, patients: int) -> Path:
 
 
 def _list_files(folder: Path) -> tuple[list[Path], list[DataError]]:
-    """All files below a folder, sorted, links followed but every folder listed once; and what could not be listed."""
+    """List all files below a folder, sorted, and folders that cannot be listed; follows links, each folder once."""
     files, problems, seen = list[Path](), list[DataError](), set[str]()
 
     def note(error: OSError) -> None:
@@ -200,7 +200,7 @@ def _list_files(folder: Path) -> tuple[list[Path], list[DataError]]:
         problems.append(DataError(f"folder {name} cannot be listed ({error.strerror}); allow reading it"))
 
     waiting = [folder]
-    while waiting:  # linked folders after all others, which keep their own names if both lead to the same place
+    while waiting:  # linked folders last: a folder that is also reached directly keeps its own name
         for here, folders, names in os.walk(waiting.pop(0), onerror=note):
             if os.path.realpath(here) in seen:
                 folders.clear()

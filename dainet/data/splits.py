@@ -1,4 +1,4 @@
-"""Which patient is in training, validation and test: never two of them."""
+"""Splits: every patient belongs to training, validation or test, never to two of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["choose_patients", "resolve_split", "spread"]
 
 
 def resolve_split(settings: DataSettings, source: Source) -> tuple[str, dict[str, str]]:
-    """The split of the settings: its name, and patient id -> "train", "valid" or "test", also of patients not found.
+    """Return the name of the split, and "train", "valid" or "test" for each patient id, including patients not found.
 
-    Empty means the data set's default; a custom data set without a split file is spread over its sorted ids.
+    An empty name means the data set's default; a custom data set without a split file is split by `spread`.
 
     Raises:
         ValueError: see `load_split`.
@@ -29,7 +29,7 @@ def resolve_split(settings: DataSettings, source: Source) -> tuple[str, dict[str
 
 
 def spread(patients: list[str]) -> dict[str, str]:
-    """About 70/10/20 for data without a split: of every ten sorted ids the 3rd and 8th test, the 6th validates."""
+    """Split about 70/10/20: of every ten sorted ids the 3rd and the 8th go to test, the 6th to validation."""
     kinds = ("train", "train", "test", "train", "train", "valid", "train", "test", "train", "train")
     return {patient: kinds[i % 10] for i, patient in enumerate(patients)}
 
@@ -37,7 +37,7 @@ def spread(patients: list[str]) -> dict[str, str]:
 def choose_patients(
     split: Mapping[str, str], found: set[str], train_patients: int | tuple[str, ...] | None
 ) -> dict[str, str]:
-    """The patients of a split that are there, with training patients thinned out on request.
+    """Choose the patients of a split that were found, with fewer training patients on request.
 
     A number is spread evenly over the sorted training ids, because ACDC's ids are sorted by pathology.
 

@@ -1,4 +1,4 @@
-"""One annotated volume: where it is, what it holds, and the checks every format must pass."""
+"""One annotated volume: its files, its arrays, and the checks that every format must pass."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 __all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "fullest_slice"]
 
-_MOST_DEFLATE = 1032  # times smaller than its content a deflated file can be, as gzip, zip and HDF5 deflate
+_MOST_DEFLATE = 1032  # greatest ratio of content to compressed size that gzip, zip and HDF5 (deflate) can reach
 
 
 class DataError(ValueError):
     """Something in the data would spoil a run; the message names case or file, what was found and what to do.
 
-    `patient` is the one concerned, empty where it concerns all.
+    `patient` is the patient concerned, empty if it concerns all.
     """
 
     def __init__(self, message: str, patient: str = "") -> None:
@@ -26,7 +26,7 @@ class DataError(ValueError):
 
 
 def check_claim(path: Path, claimed_bytes: int) -> None:
-    """Refuse, before memory is taken, voxels that a header announces but a file of this size cannot hold."""
+    """Refuse, before memory is allocated, a header that announces more voxels than a file of this size can hold."""
     held = path.stat().st_size
     if claimed_bytes > _MOST_DEFLATE * held:
         raise ValueError(f"the header claims {claimed_bytes / 1e9:.3g} GB of voxels, found a file of {held} bytes")
@@ -43,11 +43,11 @@ class Case:
 
     @property
     def case_id(self) -> str:
-        """Such as "patient001_ED", or "case0005" where there is no phase."""
+        """Name of the case, such as "patient001_ED", or "case0005" if there is no phase."""
         return f"{self.patient}_{self.phase}" if self.phase else self.patient
 
     def __str__(self) -> str:
-        """For messages: the case and its files, of many slices the first and the last."""
+        """Name the case and its files for messages; of many slices the first and the last."""
         ends = dict.fromkeys((self.files[0].name, self.files[-1].name))
         return f"{self.case_id} ({(' to ' if len(self.files) > 2 else ' and ').join(ends)})"
 
@@ -57,8 +57,8 @@ class Volume:
     """Image and label of a case on its native grid, both [D, H, W].
 
     As read from a format: any number type, labels as stored. After `checked`: image float32 in the scanner's units,
-    label uint8 with the kit's class numbers, 0 = background. `spacing_mm` is (z, y, x) or None where the format does
-    not store it; it is never guessed. `orientation` says where the file's axes x, y, z point to, such as "LAS".
+    label uint8 with the kit's class numbers, 0 = background. `spacing_mm` is (z, y, x) or None if the format does
+    not store it; it is never guessed. `orientation` names the directions of the file's axes x, y, z, such as "LAS".
     """
 
     image: np.ndarray
@@ -68,7 +68,7 @@ class Volume:
 
     @property
     def sha256(self) -> str:
-        """The hash of the voxels of the image: equal for equal scans, whatever their files are called."""
+        """SHA-256 of the image's voxels, which identifies a scan whatever its files are called."""
         return hashlib.sha256(self.image.tobytes()).hexdigest()
 
 
@@ -81,8 +81,8 @@ def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
         label_map: stored label -> class number; any other label is an error (docs/protocol.md#6.9).
 
     Raises:
-        DataError: wrong number of axes, different shapes, nothing inside, NaN or infinity, a constant image, labels
-            that are no whole numbers or not in the map.
+        DataError: wrong number of axes, different shapes, an empty array, NaN or infinity, a constant image, labels
+            that are not whole numbers or not in the map.
     """
     image, label = volume.image, volume.label
     if image.ndim != 3 or image.shape != label.shape or not image.size:
@@ -93,7 +93,7 @@ def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
     if image.dtype.kind not in "iufb" or label.dtype.kind not in "iufb":
         raise DataError(f"{case}: image of type {image.dtype} and label of type {label.dtype}; expected numbers")
     with np.errstate(over="ignore"):
-        image = image.astype(np.float32)  # first: 1e39 becomes infinite, and a faint image constant
+        image = image.astype(np.float32)  # before the checks: 1e39 becomes infinite, and a faint image becomes constant
     if not np.isfinite(image).all():
         raise DataError(
             f"{case}: found NaN or infinite gray values; repair the file or leave the patient out of the split"
@@ -104,7 +104,7 @@ def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
 
 
 def _mapped(case: Case, label: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
-    """Class numbers, by a table of 256 entries."""
+    """Map stored labels to class numbers through a table of 256 entries."""
     if label.dtype.kind == "f" and not (label == np.rint(label)).all():
         example = label[label != np.rint(label)][0]
         raise DataError(
@@ -128,6 +128,6 @@ def _listed(label_map: Mapping[int, int]) -> str:
 
 
 def fullest_slice(label: np.ndarray) -> int:
-    """The slice of a label [D, H, W] to show: the one with most classes, among these the one with most foreground."""
+    """Index of the slice of a label [D, H, W] to show: the one with most classes, then with most foreground."""
     counts = [np.bincount(plane.ravel(), minlength=2)[1:] for plane in label]
     return max(range(len(label)), key=lambda z: (np.count_nonzero(counts[z]), counts[z].sum()))

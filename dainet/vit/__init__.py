@@ -1,1 +1,1 @@
-"""The vision transformer and every form in which its weights come."""
+"""The vision transformer, and its weights from every supported source."""

@@ -1,4 +1,4 @@
-"""Where the tensors of a ViT come from: timm and its hub, safetensors, DINO's own checkpoints; never executed code."""
+"""Tensors of a ViT from timm and its hub, safetensors, or DINO's own checkpoints, without executing code in a file."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _ACCEPTED = '"hub", "tour", "random", a timm name, or a .safetensors, .pth or .p
 
 
 def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
-    """Tensors of a backbone with timm's names, its number of heads where the source tells, and a name for messages.
+    """Read the tensors of a backbone with timm's names, its number of heads if known, and a name for messages.
 
     Args:
-        weights: as `dainet.vit.model.load_vit`, but "random", which has no source.
+        weights: as `dainet.vit.model.load_vit`, except "random", which has no source.
 
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as `dainet.vit.model.load_vit`.
@@ -40,7 +40,7 @@ def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
 
 
 def weights_hash(weights: str) -> str:
-    """What identifies the weights in a stage key: SHA-256 of a file, else the name.
+    """Identify the weights in a stage key: SHA-256 of a file, otherwise the name.
 
     Raises:
         ValueError, FileNotFoundError: as `load_vit`.
@@ -50,7 +50,7 @@ def weights_hash(weights: str) -> str:
 
 
 def load_dino_head(weights: str, network: Literal["teacher", "student"]) -> dict[str, Tensor] | None:
-    """The projection head in a full DINO checkpoint, names without "head."; None for every other source."""
+    """Read the projection head of a full DINO checkpoint, names without "head."; None for every other source."""
     content = _full_checkpoint(weights)
     if content is None:
         return None
@@ -59,13 +59,13 @@ def load_dino_head(weights: str, network: Literal["teacher", "student"]) -> dict
 
 
 def load_dino_center(weights: str) -> Tensor | None:
-    """The teacher's center [1, K] in a full DINO checkpoint (main_dino.py:278-287); None for every other source."""
+    """Read the teacher's center [1, K] of a full DINO checkpoint (main_dino.py:278-287); None for other sources."""
     content = _full_checkpoint(weights)
     return None if content is None else _named_tensors(content.get("dino_loss", {}), Path(weights)).get("center")
 
 
 def _weights_file(weights: str) -> Path | None:
-    """The file behind `weights`, or None for a name that needs none."""
+    """Return the file that `weights` names; None for a name without a file."""
     if weights in ("hub", "random"):
         return None
     path = Path(str(files(__package__) / "weights" / "tour_vit.safetensors")) if weights == "tour" else Path(weights)
@@ -96,7 +96,7 @@ def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
 
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
-    """Tensors of the backbone, and the number of heads where the file tells."""
+    """Read the tensors of the backbone, and the number of heads if the file stores it."""
     if path.suffix in _CHECKPOINT_SUFFIXES:
         content = _load_checkpoint(path)
         state = _without_prefixes(content["teacher"] if _is_full(content) else content, path)
@@ -104,7 +104,7 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
     try:
         with safe_open(path, framework="pt") as file:
             state, heads = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("heads")  # noqa: SIM118
-    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a number type that torch lacks
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a data type that torch lacks
         said = shorten(reason(error, path), 200)
         raise ValueError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
     if heads and not re.fullmatch("[1-9][0-9]{0,3}", heads):
@@ -116,7 +116,7 @@ def _load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # DINO stores its command line under "args"
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files make torch raise nearly anything
+    except Exception as error:  # damaged files make torch raise almost any error
         found = f"{path.name}: refused, more than plain tensors, or damaged ({_what_torch_says(error)})"
         raise ValueError(f"{found}; fetch it again, or give a .safetensors file") from error
     if not isinstance(content, dict):
@@ -125,7 +125,7 @@ def _load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _what_torch_says(error: Exception) -> str:
-    """Without its advice to load the file in a way that runs the code in it."""
+    """Describe an error of torch without its advice to load the file in a way that runs the code in it."""
     said = str(error).rpartition("WeightsUnpickler error:")[2].strip()
     return shorten(re.split(r"\. Please|\n", said)[0], 200) or type(error).__name__
 
@@ -148,7 +148,7 @@ def _without_prefixes(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _named_tensors(state: Any, path: Path) -> Mapping[str, Tensor]:
-    """The same after a check of what a checkpoint holds: a few bytes can claim a tensor that fills the memory."""
+    """Check that a checkpoint holds tensors by name; a few bytes can claim one that fills the memory."""
     if not isinstance(state, Mapping):
         raise ValueError(f"{path.name}: found a {type(state).__name__}, expected a dictionary of tensors")
     for name, tensor in state.items():

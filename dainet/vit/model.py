@@ -1,4 +1,4 @@
-"""The vision transformer that makes the maps: built to fit its weights, always loaded strictly."""
+"""The vision transformer that makes the maps; its architecture follows from its weights, which are loaded strictly."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DinoViT(VisionTransformer):
     embedding [B, D]. Layer norms use eps 1e-6 (facebookresearch/dino vision_transformer.py:243-247).
 
     Args:
-        architecture: arguments of timm's VisionTransformer that fix the shapes, kept in `.architecture`.
+        architecture: arguments of timm's VisionTransformer that determine the shapes, kept in `.architecture`.
     """
 
     pos_embed: nn.Parameter
@@ -88,12 +88,12 @@ def _resample_grid(embedding: Tensor, old: tuple[int, int], new: tuple[int, int]
 
 
 def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
-    """Load a ViT in evaluation mode and float32; the architecture is read off the tensor shapes.
+    """Load a ViT in evaluation mode and float32; the architecture follows from the tensor shapes.
 
     Args:
-        weights: "hub" (DINO's ViT-S/16 through timm), "tour" (the small ViT shipped with the kit), "random" (ViT-S/16,
+        weights: "hub" (DINO's ViT-S/16 through timm), "tour" (the small ViT that the kit contains), "random" (ViT-S/16,
             seed 0), any timm name of a plain VisionTransformer, a .safetensors file with timm's tensor names, or a
-            backbone or full checkpoint (the teacher is taken) of facebookresearch/dino.
+            backbone or full checkpoint of facebookresearch/dino (the teacher is used).
         drop_path: stochastic depth rate of the deepest block in training mode (DINO's student: 0.1).
 
     Raises:
@@ -117,25 +117,25 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
 
 
 def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a ViT as safetensors with timm's names, its number of heads and further metadata beside the tensors."""
+    """Write a ViT as safetensors with timm's names; its number of heads is added to the metadata."""
     write_tensors(vit.state_dict(), path, {**(metadata or {}), "heads": str(vit.heads)})
 
 
 def set_fused_attention(module: nn.Module, fused: bool) -> None:
-    """Let every attention layer of timm inside `module` use torch's fused kernel, or plain softmax attention."""
+    """Set every attention layer of timm inside `module` to torch's fused kernel or to plain softmax attention."""
     for layer in module.modules():
         if hasattr(layer, "fused_attn"):
             layer.fused_attn = fused  # type: ignore[assignment]
 
 
 def randomized(vit: DinoViT, seed: int) -> DinoViT:
-    """The same architecture with timm's random initialization, on the same device; the global generator stays as is."""
+    """Return the same architecture on the same device, randomly initialized by timm; keeps the global generator's state."""
     device = next(vit.parameters()).device
     return _seeded(vit.architecture, seed).to(device)
 
 
 def input_size(vit: DinoViT, requested_px: int) -> int:
-    """Side of the ViT's input: the requested one rounded down to a multiple of the patch, as DINO's script crops.
+    """Return the side of the ViT's input in px: the requested one, rounded down to whole patches as DINO's script does.
 
     Raises:
         ValueError: the requested side is smaller than one patch.
@@ -146,9 +146,9 @@ def input_size(vit: DinoViT, requested_px: int) -> int:
 
 
 def to_vit_input(images: Tensor, size: int) -> Tensor:
-    """Gray images [B, 1, H, W] of about [0, 1] -> [B, 3, size, size] float32, normalized with ImageNet mean and std.
+    """Convert gray images [B, 1, H, W] in about [0, 1] to [B, 3, size, size] float32 with ImageNet mean and std.
 
-    Bilinear where the size differs; three equal channels.
+    The three channels are equal; images of another size are resized bilinearly.
     """
     images = images.float()
     if images.shape[-2:] != (size, size):
@@ -167,7 +167,7 @@ def _seeded(architecture: Mapping[str, Any], seed: int) -> DinoViT:
 
 
 def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -> dict[str, Any]:
-    """Arguments of `DinoViT` that fit the tensors; anything that does not fit surfaces in strict loading."""
+    """Derive the arguments of `DinoViT` from the tensors; strict loading reports whatever does not fit."""
     missing = [name for name in _AXES if name not in state]
     if missing:
         found = shorten(", ".join(list(state)[:5]), 200)
@@ -198,7 +198,7 @@ def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -
 
 
 def _grid_side(positions: int, prefix: int, origin: str) -> tuple[int, bool]:
-    """Side of the position grid, and whether it has no entries for CLS and registers (DINOv2 with registers)."""
+    """Return the side of the position grid, and whether it lacks CLS and registers (DINOv2 with registers)."""
     for tokens, no_embed_class in ((positions - prefix, False), (positions, True)):
         side = math.isqrt(max(tokens, 0))
         if side and side**2 == tokens:

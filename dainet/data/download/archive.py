@@ -51,7 +51,7 @@ def unpack(archive: Path, target: Path) -> list[Path]:
             was before.
     """
     partial = target / f".partial-{archive.name}"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
     try:
         partial.mkdir(parents=True)
         with zipfile.ZipFile(archive) as opened:

@@ -27,7 +27,7 @@ BTCV_ENTITY = "syn3379050"  # RawData.zip of the abdomen challenge, project syn3
 log = logging.getLogger(__name__)
 _TERMS = "join the challenge and accept its terms at https://www.synapse.org/Synapse:syn3193805"
 _ACCESS = "check the connection; if the folder is no longer public, give an API key of an account that may see it"
-_CHUNK = 1 << 16  # what is lost of a chunk when the connection breaks
+_CHUNK = 1 << 16  # bytes; at most one chunk is lost when the connection breaks
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class RemoteFile:
 def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "") -> list[Path]:
     """Download every file below a folder of a Girder server, keep its folder names, unpack its archives.
 
-    Everything is listed before the first byte is written. A file grows as `NAME.part`, from where the last run stopped,
-    and gets its name once size and SHA-512 (where the server gives it) are right. girder-client 5 by itself fetches a
-    broken file from its beginning and compares sizes only.
+    All files are listed before the first byte is written. A file is downloaded as `NAME.part`, resuming where the last
+    run stopped, and renamed once its size and SHA-512 (if the server gives one) are correct. girder-client 5 itself
+    restarts a broken file from its beginning and compares only the size.
 
     Args:
         api_url: ends with /api/v1.
@@ -80,8 +80,8 @@ def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "
 def download_synapse(entity: str, target: Path, token: str) -> list[Path]:
     """Download BTCV's training archive from Synapse and unpack it.
 
-    The client keeps what a broken download left, goes on from there and compares the MD5, but only with one thread:
-    with several it deletes the partial file of every failure (synapseclient 4.14).
+    The client resumes a broken download and compares the MD5, but only with one thread: with several it deletes the
+    partial file after every failure (synapseclient 4.14).
 
     Args:
         entity: Synapse's number of the archive, such as "syn3379050".
@@ -123,7 +123,7 @@ def _library(name: str) -> Any:
 
 @contextmanager
 def _named(what: str, secret: str = "", advice: str = "run the same command again to go on") -> Iterator[None]:
-    """Turn whatever a client library raises into one line: their errors share no base class, and some show secrets."""
+    """Turn any error of a client library into one line: these share no base class, and some show secrets."""
     try:
         yield
     except Exception as error:
@@ -134,7 +134,7 @@ def _named(what: str, secret: str = "", advice: str = "run the same command agai
 
 
 def _cause(error: Exception) -> str:
-    """One line. Errors of HTTP give their number only, for their text holds the address, and that the key."""
+    """Describe an error in one line; of an HTTP error only the status: its text shows the key in the address."""
     if status := getattr(getattr(error, "response", None), "status_code", None):
         return f"the server answers with HTTP status {status}"
     if type(error).__module__.startswith("requests"):
@@ -145,7 +145,7 @@ def _cause(error: Exception) -> str:
 
 @contextmanager
 def _girder(library: Any, api_url: str, api_key: str) -> Iterator[Any]:
-    """A client with one lasting connection, repeated tries and a time limit on silence."""
+    """Open a client with one persistent connection, retries, and a timeout when the server does not answer."""
     from requests import Session
     from requests.adapters import HTTPAdapter
     from urllib3.util import Retry
@@ -158,7 +158,7 @@ def _girder(library: Any, api_url: str, api_key: str) -> Iterator[Any]:
                 "signing in with the API key", api_key, advice="try again, or make a new key on your account page"
             ):
                 client.authenticate(apiKey=api_key)
-        # Not before: urllib3 logs the address of what it repeats, and the address of signing in holds the key.
+        # Not before signing in: urllib3 logs the address of each retry, and that of signing in contains the key.
         tries = Retry(3, backoff_factor=0.5, status_forcelist=(502, 503, 504), raise_on_status=False)
         session.mount(api_url, HTTPAdapter(max_retries=tries))
         yield client
@@ -220,7 +220,7 @@ def _receive(client: Any, file: RemoteFile, part: Path) -> None:
         for chunk in answer.iter_content(_CHUNK):
             handle.write(chunk)
             if handle.tell() > file.size:
-                return  # more than announced: _fetch refuses it
+                return  # more bytes than announced: _fetch refuses the file
 
 
 def _synapse_archive(library: Any, entity: str, target: Path, token: str) -> Path:

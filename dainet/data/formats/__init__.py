@@ -1,1 +1,1 @@
-"""One module for each form in which scans circulate, and which label is which organ."""
+"""The supported formats, one module each, and the label orders of Synapse."""

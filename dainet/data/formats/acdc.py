@@ -17,12 +17,12 @@ _PATIENT = re.compile(r"patient\d{3}$")
 
 
 def find_acdc_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
-    """Find the ED and ES volumes in folders `patientXXX`, of training/ and testing/ alike; the 4-D film is left alone.
+    """Find the ED and ES volumes in folders `patientXXX`, in training/ and testing/ alike; the 4-D film is ignored.
 
     Frame numbers come from Info.cfg: end-diastole is not always the first frame (patient090; docs/protocol.md#2.5).
 
     Yields:
-        Cases; errors for an Info.cfg that is absent or incomplete, and for frames that are missing.
+        Cases; errors for an absent or incomplete Info.cfg and for missing frames.
     """
     folders: dict[Path, set[str]] = defaultdict(set)
     for path in files:
@@ -42,7 +42,7 @@ def read_info(path: Path) -> dict[str, str]:
     """Read the `key: value` lines of Info.cfg.
 
     Raises:
-        DataError: the file is absent or no text, or ED or ES is not a frame number.
+        DataError: the file is absent or not text, or ED or ES is not a frame number.
     """
     patient = path.parent.name
     try:

@@ -15,11 +15,11 @@ _NAME = re.compile(r"(img|label)(\d{4})$")
 
 
 def find_btcv_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
-    """Find the annotated volumes; patients are called case0001 and so on, as in the splits that circulate.
+    """Find the annotated volumes; patients are named case0001 and so on, as in the published splits.
 
     Yields:
         Cases; errors for an image without a label and a label without an image. BTCV's own test images (0061 to 0080)
-        were published without labels and are left alone.
+        were published without labels and are ignored.
     """
     found: dict[str, dict[str, Path]] = {"img": {}, "label": {}}
     for path in files:
@@ -43,8 +43,8 @@ def find_btcv_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
 def read_btcv_volume(case: Case) -> Volume:
     """Read one volume and turn it upright by its affine: slices upwards, rows to the back, columns to the left.
 
-    The peers only swap axes, each in its own way (docs/protocol.md#1.2). The Dice does not mind; people, and a ViT
-    that learned from upright pictures, do.
+    The peers only swap axes, each in its own way (docs/protocol.md#1.2). Dice is not affected, but readers are, and so
+    is a ViT that was trained on upright pictures.
 
     Raises:
         DataError: see `read_nifti_pair`.

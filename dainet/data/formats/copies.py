@@ -1,4 +1,4 @@
-"""The forms in which prepared copies of ACDC and Synapse circulate, read as they are."""
+"""The prepared copies of ACDC and Synapse that circulate, read without conversion."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def read_transunet_volume(case: Case) -> Volume:
     """
     volume = _stacked(case, "image")
     if not volume.image.size:
-        return volume  # refused by `checked`
+        return volume  # `checked` refuses it
     low, high = float(volume.image.min()), float(volume.image.max())
-    # Copies that were resized by cubic interpolation overshoot a little (-0.10 to 1.16 were reported).
+    # Copies that were resized with cubic interpolation overshoot slightly (-0.10 to 1.16 were reported).
     if low < -0.5 or high > 1.5:
         raise DataError(
             f"{case}: gray values from {low:.4g} to {high:.4g}; expected 0 to 1, TransUNet's window of -125 to 275 HU; "
@@ -99,7 +99,7 @@ def read_transunet_volume(case: Case) -> Volume:
 def _matches(
     pattern: re.Pattern[str], files: Sequence[Path]
 ) -> tuple[list[tuple[re.Match[str], Path]], list[DataError]]:
-    """The files whose names match, every name once; and an error per patient of whom a name occurs in two folders."""
+    """Return the files whose names match, each name once, and an error per patient with one name in two folders."""
     found: dict[str, tuple[re.Match[str], Path]] = {}
     repeated: dict[str, DataError] = {}
     for path in files:
@@ -118,7 +118,7 @@ def _patient(match: re.Match[str]) -> str:
 
 
 def _by_frame(frames: Mapping[tuple[str, int], tuple[Path, ...] | DataError]) -> Iterator[Case | DataError]:
-    """Name the two frames of every patient ED and ES."""
+    """Assign ED and ES to the two frames of every patient."""
     patients: dict[str, list[int]] = defaultdict(list)
     for patient, frame in sorted(frames):
         patients[patient].append(frame)
@@ -136,7 +136,7 @@ def _by_frame(frames: Mapping[tuple[str, int], tuple[Path, ...] | DataError]) ->
 
 
 def _volumes_or_slices(found: Sequence[tuple[tuple[str, str], str | None, Path]]) -> Iterator[Case | DataError]:
-    """Cases of (patient, phase), each from a whole volume (slice number None) or from its slices."""
+    """Yield the case of each (patient, phase), from a whole volume (slice number None) or from its slices."""
     slices: dict[tuple[str, str], dict[int, Path]] = defaultdict(dict)
     for (patient, phase), number, path in found:
         if number is None:
@@ -149,7 +149,7 @@ def _volumes_or_slices(found: Sequence[tuple[tuple[str, str], str | None, Path]]
 
 
 def _in_order(patient: str, volume: str, numbered: Mapping[int, Path]) -> tuple[Path, ...] | DataError:
-    """Slices by number, 0, 1, 2 ... or 1, 2, 3 ..., never by name: 10 follows 9."""
+    """Sort slices by number (0, 1, 2 ... or 1, 2, 3 ...), not by name: 10 follows 9."""
     first, last = min(numbered), max(numbered)
     missing = sorted(set(range(min(first, 1), last + 1)) - set(numbered))
     if missing:
@@ -159,7 +159,7 @@ def _in_order(patient: str, volume: str, numbered: Mapping[int, Path]) -> tuple[
 
 
 def _stacked(case: Case, image_key: str) -> Volume:
-    """One file with a volume [D, H, W], or one file per slice [H, W]."""
+    """Read one file with a volume [D, H, W], or stack one file per slice [H, W]."""
     pairs = [_read_arrays(case, path, image_key) for path in case.files]
     if len(pairs) == 1:
         return Volume(*pairs[0])
@@ -195,7 +195,7 @@ def _read_h5(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
 
 
 def _check_place(file: Any, key: str) -> None:
-    """HDF5 can take values from any other file on the computer, which whoever made this one must not choose."""
+    """Refuse links: HDF5 can take values from any file on the computer, and this file's author must not choose it."""
     links, name = file.id.links, key.encode()
     if not links.exists(name):
         raise ValueError(f"it has no {key}")
@@ -211,7 +211,7 @@ def _read_npz(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
 
 
 def _claimed_bytes(file: Any, key: str) -> int:
-    """What the header of an array announces, of numbers: pickled objects can run anything when they are read."""
+    """Bytes that the header of an array announces; pickled objects are refused, because reading them runs code."""
     with file.zip.open(f"{key}.npy") as member:
         first = np.lib.format.read_magic(member) == (1, 0)
         read_header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0

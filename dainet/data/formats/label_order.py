@@ -1,7 +1,8 @@
-"""Which of the label orders of Synapse a copy uses: three circulate beside the raw one (docs/protocol.md#1.3).
+"""Which of the label orders of Synapse a copy uses: three circulate besides the raw one (docs/protocol.md#1.3).
 
-Nothing in the files tells them apart, and a wrong guess trains without complaint and reports the pancreas as liver. So
-each order is held against anatomy: sizes and distances relative to other organs, which no flip or rotation changes.
+Nothing in the files distinguishes them, and a network trained with the wrong order reports the pancreas as liver
+without any error. So each order is compared with anatomy: sizes and distances relative to other organs, which no flip
+or rotation changes.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ __all__ = ["ORDERS", "check_order", "detect_order", "label_map", "measure"]
 
 ORDERS: tuple[str, ...] = ("transunet", "cascade", "samed", "btcv")
 
-# Two quantities closer than this decide nothing: a large gallbladder or a volume cut short must not refute an order.
+# Quantities closer than this factor are undecided: a large gallbladder or a cropped volume must not refute an order.
 MARGIN = 1.25
 
 
 def label_map(order: str) -> dict[int, int]:
-    """Stored label -> class number of this kit, 1..8 in the order of the paper's Table 1 (docs/protocol.md#1.3).
+    """Return the class number of each stored label, 1..8 in the order of the paper's Table 1 (docs/protocol.md#1.3).
 
     The background 0 and, for "btcv", the five labels that the paper leaves out (5, 9, 10, 12, 13) map to 0.
 
     Raises:
-        DataError: no such order.
+        DataError: the order is unknown.
     """
     left_out = range(14) if order == "btcv" else range(1)
     return dict.fromkeys(left_out, 0) | {label: number for number, label in enumerate(_labels(order).values(), start=1)}
 
 
 def measure(label: np.ndarray, spacing: Sequence[float] | None = None) -> pd.DataFrame:
-    """Size and position of every label of one volume.
+    """Measure size and position of every label of one volume.
 
     Args:
         label: [D, H, W], whole numbers 0..255 of any type, as stored.
@@ -47,7 +48,7 @@ def measure(label: np.ndarray, spacing: Sequence[float] | None = None) -> pd.Dat
         or last slice, so that part of it may lie outside) and the centroid z, y, x.
 
     Raises:
-        DataError: other than three axes, or values that are no whole numbers 0..255.
+        DataError: not three axes, or values other than whole numbers 0..255.
     """
     if label.ndim != 3:
         raise DataError(f"label volume of shape {label.shape}; expected [slices, height, width]")
@@ -72,10 +73,10 @@ def detect_order(measurements: Sequence[pd.DataFrame]) -> tuple[str, list[str]]:
         measurements: of one or more volumes, by `measure`.
 
     Returns:
-        The order, and the evidence: a sentence per rule that holds and one per order refuted.
+        The order, and the evidence: one sentence per rule that holds and one per order refuted.
 
     Raises:
-        DataError: no order or several fit; the message lists what speaks against each.
+        DataError: no order or several fit; the message lists the evidence against each.
     """
     judged = {order: _judge(order, measurements) for order in ORDERS}
     fitting = [order for order, (_, against) in judged.items() if not against]
@@ -88,20 +89,20 @@ def detect_order(measurements: Sequence[pd.DataFrame]) -> tuple[str, list[str]]:
 
 
 def check_order(order: str, measurements: Sequence[pd.DataFrame]) -> list[str]:
-    """Hold the order that the user named against the labels; undecidable rules count as agreement.
+    """Compare the order that the user named with the labels; undecided rules count as agreement.
 
-    An unusual patient may break a rule under the right order. The order is therefore contradicted only if the label
-    numbers rule it out, if another order breaks fewer rules, or if it breaks more than it keeps.
+    An unusual patient may break a rule even if the order is correct. The order is therefore contradicted only if the
+    label numbers rule it out, if another order breaks fewer rules, or if it breaks more rules than it keeps.
 
     Args:
         order: one of ORDERS.
         measurements: of one or more volumes, by `measure`.
 
     Returns:
-        The evidence, a sentence per decided rule.
+        The evidence, one sentence per decided rule.
 
     Raises:
-        DataError: no such order, or the labels contradict it.
+        DataError: the order is unknown, or the labels contradict it.
     """
     in_favor, against = _judge(order, measurements)
     broken = {name: len(_judge(name, measurements)[1]) for name in ORDERS}
@@ -130,14 +131,14 @@ def _lengths(a: pd.Series, b: pd.Series) -> tuple[float, float]:
 
 
 def _distances(a: pd.Series, b: pd.Series, c: pd.Series) -> tuple[float, float]:
-    """In the slice plane, where spacing is the same along both axes."""
+    """Distances of b and c from a in the slice plane, where the spacing is the same along both axes."""
     return float(np.hypot(a.y - b.y, a.x - b.x)), float(np.hypot(a.y - c.y, a.x - c.x))
 
 
 def _off_middle(a: pd.Series, b: pd.Series, c: pd.Series) -> tuple[float, float]:
-    """How far a lies from the middle of b and c along their line, as a percentage of their distance; the most allowed.
+    """Distance of a from the middle of b and c along their line, in percent of their distance; and the maximum allowed.
 
-    Own estimate, no source: the aorta lies within 10 %, the stomach at about 30 %, the spleen beyond 45 %.
+    Our own estimate, without a source: the aorta lies within 10 %, the stomach at about 30 %, the spleen beyond 45 %.
     """
     start, end, point = (np.array([organ.y, organ.x]) for organ in (b, c, a))
     line = end - start
@@ -150,11 +151,14 @@ class Rule(NamedTuple):
     claim: str
     compare: Callable[..., tuple[float, float]]
     organs: tuple[str, ...]
-    grows: int | None = None  # the organ whose quantity is a lower bound where it is cut: too little refutes nothing
+    grows: int | None = None  # organ whose quantity is only a lower bound if the volume cuts it
     needed: int = 0  # how many of the organs suffice, the first among them; 0: all
 
     def verdict(self, table: pd.DataFrame) -> tuple[int, str]:
-        """1 holds, -1 fails, 0 undecided (too close, or an organ is absent), and a sentence; `table` is by organ."""
+        """Return 1 (holds), -1 (fails) or 0 (undecided: too close, or an organ is absent), and a sentence.
+
+        `table` has one row per organ.
+        """
         present = [organ for organ in self.organs if organ in table.index]
         if self.organs[0] not in present or len(present) < (self.needed or len(self.organs)):
             return 0, ""
@@ -188,7 +192,7 @@ RULES = (
 
 
 def _judge(order: str, measurements: Sequence[pd.DataFrame]) -> tuple[list[str], list[str]]:
-    """Sentences for and against an order; their numbers are those of the first volume that sides with the majority."""
+    """Return sentences for and against an order, with the numbers of the first volume that agrees with the majority."""
     labels = _labels(order)
     tables = [pd.DataFrame({"label": labels}).join(table, on="label", how="inner") for table in measurements]
     outcomes = [_numbers(order, _seen(measurements))]
@@ -202,7 +206,7 @@ def _judge(order: str, measurements: Sequence[pd.DataFrame]) -> tuple[list[str],
 
 
 def _numbers(order: str, seen: list[int]) -> tuple[int, str]:
-    """What the label numbers alone say; every other label of BTCV's upper abdomen comes with a label above 8."""
+    """Judge by the label numbers alone; in BTCV's upper abdomen other labels never occur without one above 8."""
     unknown = sorted(set(seen) - set(label_map(order)))
     if unknown:
         return -1, f"it has no label {', '.join(map(str, unknown))}"
@@ -218,7 +222,7 @@ def _seen(measurements: Sequence[pd.DataFrame]) -> list[int]:
 
 
 def _labels(order: str) -> dict[str, int]:
-    """Organ -> stored label, in the order of Table 1."""
+    """Stored label of each organ, in the order of Table 1."""
     if order not in ORDERS:
         raise DataError(f"data.label_order={order} is unknown; choose one of {', '.join(ORDERS)}")
     with files("dainet.protocol").joinpath("synapse_labels.csv").open(encoding="utf-8") as handle:

@@ -1,4 +1,4 @@
-"""NIfTI files: reading an image and its label, with everything that can be wrong between the two; and packing one."""
+"""NIfTI files: reading an image with its label, checking that the two agree, and writing one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dainet.errors import why_unreadable
 
 __all__ = ["nifti_stem", "packed_nifti", "read_nifti_pair"]
 
-_DISPLAY = "LPS"  # columns to the patient's left, rows to the back, slices upwards: a picture as radiologists see it
+_DISPLAY = "LPS"  # columns to the patient's left, rows to the back, slices upwards: the view that radiologists use
 
 
 def nifti_stem(path: Path) -> str:
-    """The file name without .nii or .nii.gz; empty for another file."""
+    """File name without .nii or .nii.gz; empty for any other file."""
     for ending in (".nii.gz", ".nii"):
         if path.name.endswith(ending):
             return path.name.removesuffix(ending)
@@ -33,11 +33,11 @@ def read_nifti_pair(case: Case, turn_upright: bool) -> Volume:
 
     Args:
         case: its files are the image and the label.
-        turn_upright: turn to slices upwards, rows to the back and columns to the patient's left, as the affine says;
-            else only the axes are reversed, without any flip (docs/protocol.md#1.2).
+        turn_upright: use the affine to turn slices upwards, rows to the back and columns to the patient's left;
+            otherwise only the order of the axes is reversed, without any flip (docs/protocol.md#1.2).
 
     Raises:
-        DataError: a file cannot be read, is no 3-D volume, or the two do not lie on the same voxels.
+        DataError: a file cannot be read or is not a 3-D volume, or the two do not cover the same voxels.
     """
     image, label = (_open(case, path) for path in case.files)
     if image.shape == label.shape:
@@ -53,7 +53,7 @@ def read_nifti_pair(case: Case, turn_upright: bool) -> Volume:
 
 
 def _turned(zooms: tuple[float, ...], turn: np.ndarray) -> np.ndarray:
-    """Voxel edges (x, y, z) in the order of the turned axes."""
+    """Return voxel edges (x, y, z) in the order of the turned axes."""
     turned = np.empty(3)
     turned[turn[:, 0].astype(int)] = zooms
     return turned
@@ -64,9 +64,9 @@ def _turn(affine: np.ndarray) -> np.ndarray:
 
 
 def _open(case: Case, path: Path) -> Any:
-    """The header; voxels are read later, so that a wrong shape is refused before memory is taken."""
+    """Read the header only, so that a wrong shape is refused before memory is allocated for voxels."""
     try:
-        path.open("rb").close()  # nibabel does not say that it may not read
+        path.open("rb").close()  # raises a PermissionError, which nibabel hides
         nifti: Any = nibabel.load(path)
         check_claim(path, math.prod(nifti.shape) * nifti.get_data_dtype().itemsize)
     except Exception as error:  # damaged files make libraries raise nearly anything
@@ -97,7 +97,7 @@ def _unreadable(case: Case, path: Path, error: Exception) -> DataError:
 
 
 def _check_affines(case: Case, image: Any, label: Any) -> None:
-    """Both volumes must put their corners at the same place, to half a voxel."""
+    """Check that the corners of both volumes lie within half a voxel of each other."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in image.shape], [1], indexing="ij")).reshape(4, -1)
     distance = np.abs((image.affine - label.affine) @ corners)[:3].max()
     if not distance <= 0.5 * min(image.header.get_zooms()[:3]):
@@ -108,7 +108,7 @@ def _check_affines(case: Case, image: Any, label: Any) -> None:
 
 
 def packed_nifti(array: np.ndarray, affine: np.ndarray) -> bytes:
-    """The bytes of a .nii.gz file of [X, Y, Z] voxels in mm; no time stamp, so that equal data are equal bytes."""
+    """Return the bytes of a .nii.gz file of voxels [X, Y, Z] in mm, without a time stamp: equal data, equal bytes."""
     image = nibabel.Nifti1Image(np.ascontiguousarray(array), affine)
     image.header.set_xyzt_units("mm")
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Anybody's data in nnU-Net's raw layout: dataset.json, imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz."""
+"""Custom data in nnU-Net's raw layout: dataset.json, imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from dainet.protocol import Classes
 
 __all__ = ["DatasetDescription", "find_nnunet_cases", "read_description", "read_nnunet_volume"]
 
-# Of classes without a color in dataset.json; by Okabe and Ito, told apart by color-blind eyes, then lighter ones.
+# For classes without a color in dataset.json: the colors of Okabe and Ito, which color-blind readers can distinguish.
 _PALETTE = ("#d55e00", "#009e73", "#0072b2", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00", "#999999")
 
 
 @dataclass(frozen=True)
 class DatasetDescription:
-    """What dataset.json says: the classes, and whether the gray values are Hounsfield units."""
+    """Content of dataset.json: the classes, and whether the gray values are Hounsfield units."""
 
     classes: Classes
     is_ct: bool
 
 
 def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
-    """Find the annotated volumes beside a dataset.json; each case counts as a patient of its own.
+    """Find the annotated volumes next to a dataset.json; each case counts as a separate patient.
 
     Yields:
         Cases; errors for an image without a label, a label without an image, a second channel, and a second data set.
@@ -72,10 +72,10 @@ def read_nnunet_volume(case: Case) -> Volume:
 def read_description(path: Path) -> DatasetDescription:
     """Read dataset.json, of nnU-Net v2 ("labels": {"liver": 1}) or v1 ("labels": {"1": "liver"}).
 
-    An entry "colors" (or "colours"): {"liver": "#aa0000"}, which nnU-Net does not know, gives classes their colors.
+    An entry "colors" (or "colours"), such as {"liver": "#aa0000"}, sets the colors of classes; nnU-Net ignores it.
 
     Raises:
-        DataError: the file is no JSON object, its labels are not 0, 1, 2 ..., or it names several channels.
+        DataError: the file is not a JSON object, its labels are not 0, 1, 2 ..., or it names several channels.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""Drawn hearts and abdomens in the raw layout of ACDC and BTCV, for learning and testing."""
+"""Phantom hearts and abdomens in the raw layouts of ACDC and BTCV, for learning and testing."""

@@ -1,7 +1,7 @@
 """An abdominal CT phantom data set in the raw folder layout of BTCV (Synapse), drawn from a seed.
 
-It contains no real data. Each patient depends on (seed, number) only; see `phantom_abdomen_atlas` for organs and
-tissues, and `phantom_abdomen_anatomy` for the shapes.
+It contains no real data. Each patient depends only on (seed, number); `abdomen_atlas` holds the organs and tissues,
+`abdomen_anatomy` the shapes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["ABDOMEN_NUMBERS", "AbdomenPatient", "make_abdomen", "write_abdomen_p
 ABDOMEN_NUMBERS: tuple[int, ...] = (*range(1, 11), *range(21, 41))  # BTCV's labeled cases
 NO_GALLBLADDER = (3, 25)  # removed, as in many real patients
 FULL_SIZE = 512  # px; rows and columns of a clinical slice
-THICKEST_MM = 20.0  # so that small pictures still show an organ on several slices
+THICKEST_MM = 20.0  # so that small images still show an organ on several slices
 SUBPLANE_MM = 5.0  # a slice thicker than this is the mean of three planes
-PROFILE = 0.6  # of the slice spacing is seen by one slice; all of it would hide the adrenals at small sizes
+PROFILE = 0.6  # of the slice spacing is covered by one slice; the whole spacing would hide the adrenals at small sizes
 NOISE_HU = (9.0, 14.0)
 DIAPHRAGM_MM = 1.5  # muscle and fat between an organ and the wall or the lung
 
@@ -69,7 +69,7 @@ def make_abdomen(number: int, seed: int = 0, size: int = 128) -> AbdomenPatient:
             sizes show the same body with fewer, thicker slices.
 
     Raises:
-        ValueError: for a number that is not BTCV's, a negative seed or a size below 32.
+        ValueError: the number is not one of BTCV's, the seed is negative, or the size is below 32.
     """
     if number not in ABDOMEN_NUMBERS or seed < 0 or size < 32:
         raise ValueError(
@@ -86,11 +86,11 @@ def make_abdomen(number: int, seed: int = 0, size: int = 128) -> AbdomenPatient:
 
 
 def _sample_scan(abdomen: Abdomen, size: int, rng: np.random.Generator) -> _Scan:
-    """Draw field of view, slice spacing and contrast; the picture shows the whole trunk."""
+    """Draw field of view, slice spacing and contrast; the image shows the whole trunk."""
     around = abdomen.wall_mm + abdomen.fat_mm
     view = float(np.clip(2 * (abdomen.cavity_mm[0] + around) * rng.uniform(1.09, 1.17), 300, 420))
     extent, slices = float(rng.uniform(300, 350)), int(rng.integers(85, 121))
-    # slices thicken a little slower than pixels, or the adrenals would vanish between them
+    # slices thicken a little less than pixels do, or the adrenals would vanish between slices
     thick = round(min(extent / slices * max(FULL_SIZE / size, 1) ** 0.9, THICKEST_MM), 2)
     top = abdomen.dome_mm + float(rng.uniform(5, 30))
     levels = top - thick * np.arange(round(extent / thick))[::-1]
@@ -113,7 +113,7 @@ def _sample_scan(abdomen: Abdomen, size: int, rng: np.random.Generator) -> _Scan
 
 
 def _draw_slice(abdomen: Abdomen, scan: _Scan, level_mm: float) -> tuple[Table, NDArray[np.uint8]]:
-    """Average the planes of one thick slice [H, W]; the label is that of the middle one."""
+    """Average the planes of one thick slice [H, W]; the label is that of the middle plane."""
     thick = scan.spacing_mm[0]
     count = 1 if thick <= SUBPLANE_MM else 3
     planes = [
@@ -143,7 +143,7 @@ def _paint(canvas: Table, distance_mm: Table, value: Table, scan: _Scan) -> Tabl
 
 
 def _draw_trunk(abdomen: Abdomen, scan: _Scan, plane: Plane) -> Table:
-    """HU [H, W] of skin, fat, abdominal wall with ribs, the fat of the cavity, and the lungs."""
+    """Draw skin, fat, abdominal wall with ribs, the fat of the cavity, and the lungs: HU [H, W]."""
     wall, texture = plane.wall, plane.texture
     skin = wall - abdomen.wall_mm - abdomen.fat_mm * (1 + 0.3 * plane.y_mm / abdomen.cavity_mm[1])
     # ribs run downwards to the front, so that a plane cuts several of them
@@ -191,7 +191,7 @@ def _draw_organ(canvas: Table, label: NDArray[np.uint8], organ: Organ, scan: _Sc
 
 
 def _acquire(image: Table, scan: _Scan, rng: np.random.Generator) -> NDArray[np.int16]:
-    """Point spread and correlated noise; HU [D, H, W] as the scanner stores them."""
+    """Add point spread and correlated noise; returns HU [D, H, W] as a scanner stores them."""
     stored = np.empty(image.shape, np.int16)
     for index, plane in enumerate(image):
         noise = ndimage.gaussian_filter(rng.standard_normal(plane.shape, dtype=np.float32), 0.6)
@@ -203,18 +203,18 @@ def _acquire(image: Table, scan: _Scan, rng: np.random.Generator) -> NDArray[np.
 def write_abdomen_phantoms(target: Path, patients: int = 30, seed: int = 0, size: int = 128) -> None:
     """Write the data set: `target/img/img0001.nii.gz` and `target/label/label0001.nii.gz` and so on.
 
-    The axes on disk are L, A, S, not those of the display: real files have to be turned, too. Each file appears in one
-    step when complete, and replaces an older one of the same number.
+    The axes on disk are L, A, S, not those of the display, because real files have to be turned too. Each file appears
+    when it is complete, and replaces an older one of the same number.
 
     Args:
-        target: folder, made where missing.
+        target: folder, created if missing.
         patients: 1 to 30; the first ones of ABDOMEN_NUMBERS.
         seed: 0 or more; the same seed gives the same bytes.
         size: rows and columns in pixels, 32 or more.
 
     Raises:
-        ValueError: for another number of patients, a negative seed or a size below 32.
-        FileExistsError: where the folder holds other patients, which would mix with the new ones.
+        ValueError: the number of patients is not 1 to 30, the seed is negative, or the size is below 32.
+        FileExistsError: the folder holds other patients, which would mix with the new ones.
     """
     if not 1 <= patients <= len(ABDOMEN_NUMBERS) or seed < 0 or size < 32:
         raise ValueError(
@@ -238,14 +238,14 @@ def write_abdomen_phantoms(target: Path, patients: int = 30, seed: int = 0, size
 
 
 def _write(path: Path, volume: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> None:
-    """Write under a hidden name, then rename."""
+    """Write a file under a hidden name, then rename it."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(_nifti(volume, spacing_mm))
     partial.replace(path)
 
 
 def _nifti(volume: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> bytes:
-    """A [D, H, W] volume with axes (L, A, S) on disk."""
+    """Pack a volume [D, H, W] as NIfTI with axes (L, A, S)."""
     z, y, x = spacing_mm
     turned = volume[:, ::-1].transpose(2, 1, 0)
     affine = np.diag([-x, y, z, 1.0])  # NIfTI counts x to the right and y to the front of the patient

@@ -1,6 +1,6 @@
 """Shapes of an abdomen: every organ is a union of bead chains, taken from the atlas and varied per patient.
 
-Body coordinates and sizes as in `phantom_abdomen_atlas`.
+Body coordinates and sizes are those of `abdomen_atlas`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ WARP_MM = 3.0  # standard deviation of the smooth displacement that makes every 
 
 @dataclass(frozen=True)
 class Organ:
-    """A structure at one patient's place and size."""
+    """A structure with the position and size that it has in one patient."""
 
     traits: Structure
     gas_mm: float
     segments: Table  # [S, 2, 6] pairs of neighboring beads
-    low_mm: Table  # [S, 3] corners of a box around each segment that holds its fat, too, wherever the warp moves it
+    low_mm: Table  # [S, 3] corners of a box around each segment with its fat, wherever the warp moves it
     high_mm: Table
 
 
@@ -41,7 +41,7 @@ class Waves:
     weight: float
 
     def on_grid(self, x_mm: Table, y_mm: Table, z_mm: float) -> Table:
-        """Values [H, W] on columns `x_mm` [W] and rows `y_mm` [H] of one plane."""
+        """Sample the field [H, W] at columns `x_mm` [W] and rows `y_mm` [H] of one plane."""
         along_x = np.outer(self.vectors[:, 0], x_mm)
         along_y = np.outer(y_mm, self.vectors[:, 1]) + self.vectors[:, 2] * z_mm + self.phases
         # sin(a + b) by the addition theorem: a product of small matrices instead of a sine per pixel
@@ -79,7 +79,7 @@ class Plane:
 
 
 def _random_waves(rng: np.random.Generator, count: int, lengths_mm: tuple[float, float], deviation: float) -> Waves:
-    """Field of this standard deviation from waves of random direction."""
+    """Draw a field of this standard deviation from waves of random direction."""
     direction = rng.normal(size=(count, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     vectors = direction * (2 * np.pi / rng.uniform(*lengths_mm, (count, 1)))
@@ -88,7 +88,7 @@ def _random_waves(rng: np.random.Generator, count: int, lengths_mm: tuple[float,
 
 
 def sample_abdomen(rng: np.random.Generator, gallbladder: bool = True) -> Abdomen:
-    """Draw one patient's shapes; without a gallbladder its bed is filled by fat and liver."""
+    """Draw one patient's shapes; without a gallbladder, fat and liver fill its place."""
     scale = np.clip(rng.normal(1, 0.025, 3), 0.95, 1.05)
     atlas = (*(_loop(rng) for _ in range(32)), *ATLAS)  # loops first: every named organ covers them
     organs = [_vary(structure, scale, rng) for structure in atlas]
@@ -105,7 +105,7 @@ def sample_abdomen(rng: np.random.Generator, gallbladder: bool = True) -> Abdome
 
 
 def _loop(rng: np.random.Generator) -> Structure:
-    """One loop of small bowel, somewhere in the lower abdomen."""
+    """Draw one loop of small bowel, somewhere in the lower abdomen."""
     start = rng.uniform((-75, -62, -245), (78, 8, -58))
     turns = start + np.cumsum(rng.normal(0, (18, 12, 12), (4, 3)), axis=0)
     chain = tuple((*np.clip(point, (-85, -66, -265), (85, 14, -50)), rng.uniform(9, 13)) for point in turns)
@@ -149,7 +149,7 @@ def cut_abdomen(abdomen: Abdomen, columns_mm: Table, rows_mm: Table, level_mm: f
 
 
 def organ_distance(organ: Organ, plane: Plane) -> tuple[Window, Table] | None:
-    """Distance [h, w] in mm to the surface within a window of the plane, negative inside; None where it is not cut."""
+    """Distance [h, w] in mm to the surface within a window of the plane, negative inside; None if not cut."""
     traits, low, high = organ.traits, organ.low_mm, organ.high_mm
     near = ((low[:, 2] < plane.level_mm) & (plane.level_mm < high[:, 2])).nonzero()[0]
     if not len(near):
@@ -169,7 +169,7 @@ def organ_distance(organ: Organ, plane: Plane) -> tuple[Window, Table] | None:
 
 
 def _join(one: Table, other: Table, blend_mm: float) -> Table:
-    """Union of two shapes with a rounded seam."""
+    """Unite two shapes with a rounded seam."""
     nearer = np.minimum(one, other)
     if blend_mm:
         nearer -= np.maximum(blend_mm - np.abs(one - other), 0) ** 2 / (4 * blend_mm)
@@ -177,7 +177,7 @@ def _join(one: Table, other: Table, blend_mm: float) -> Table:
 
 
 def _segment_distance(beads: Table, plane: Plane, window: Window) -> Table:
-    """First-order distance to the ellipsoid that slides and grows from one bead to the next; beads are [2, 6]."""
+    """First-order distance to an ellipsoid that moves and grows from one bead to the next; beads are [2, 6]."""
     start, step = beads[0].tolist(), (beads[1] - beads[0]).tolist()
     offsets = plane.x_mm[window] - start[0], plane.y_mm[window] - start[1], plane.z_mm[window] - start[2]
     along = offsets[0] * step[0] + offsets[1] * step[1] + offsets[2] * step[2]

@@ -1,7 +1,7 @@
 """The abdomen of the average patient: organs as chains of beads, and the Hounsfield units of tissues.
 
 Body coordinates are millimeters: x to the patient's left, y to the back, z to the head; the origin is the middle of the
-abdominal cavity at the level of the first lumbar disc. All sizes are adult sizes chosen by us; no real image is used.
+abdominal cavity at the level of the first lumbar disc. All sizes are adult sizes that we chose; no real image is used.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class Structure:
     layers: tuple[tuple[float, str], ...]  # depth under the surface in mm, tissue from there inwards
     chains: tuple[Chain, ...]
     fat_mm: float = 1.0  # thickness of the fat around it
-    gas_mm: float = -FAR_MM  # gas in front of this y: it rises to the belly of a patient on the back
-    ripple_mm: float = 0.8  # standard deviation of the bumps of its surface
+    gas_mm: float = -FAR_MM  # gas in front of this y: it rises to the front of a patient who lies on the back
+    ripple_mm: float = 0.8  # standard deviation of the bumps on its surface
     blend_mm: float = 0.0  # width of the rounded seam where its parts meet
     confined: bool = False  # ends at the abdominal wall and the diaphragm
     within: int | None = None  # painted only inside this label, and keeps it
-    shift_mm: float = 2.0  # standard deviation of its place between patients
+    shift_mm: float = 2.0  # standard deviation of its position between patients
     size: tuple[float, float] = (0.95, 1.05)  # range of its radii between patients, relative
 
 
 def _mirrored(*chains: Chain) -> tuple[Chain, ...]:
-    """The chains and their mirror images on the patient's right."""
+    """Return the chains and their mirror images on the patient's right."""
     return chains + tuple(tuple((-bead[0], *bead[1:]) for bead in chain) for chain in chains)
 
 

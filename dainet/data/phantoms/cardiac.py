@@ -1,7 +1,7 @@
 """A cardiac cine-MR phantom data set in the raw folder layout of ACDC, drawn from a seed.
 
-It contains no real data. Each patient depends on (seed, number) only; see `phantom_anatomy` for the shapes and
-`phantom_image` and `phantom_scanner` for the gray levels.
+It contains no real data. Each patient depends only on (seed, number); `cardiac_anatomy` holds the shapes,
+`cardiac_image` and `cardiac_scanner` the gray levels.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from dainet.data.phantoms.cardiac_scanner import Scanner, acquire, sample_scanne
 
 __all__ = ["CardiacPatient", "make_cardiac_patient", "write_cardiac_phantoms"]
 
-SLICES = (6, 10)  # as most ACDC stacks
+SLICES = (6, 10)  # as in most ACDC stacks
 SUBPLANES = (-1 / 3, 0.0, 1 / 3)  # of the slice spacing: planes averaged into one thick slice
 SWAPPED_EVERY = 15  # every 15th patient has its end-systolic frame first, as ACDC's patient090 (ED 11, ES 4)
 BREATH_MM = 1.6  # mm; standard deviation of the shift between slices, each taken in its own breath-hold
 OBSERVER_MM = 0.6  # mm; standard deviation of the drawn contour around the true one, in the plane
-OBSERVER_DEPTH = 0.15  # of the slice spacing; the same along the axis: which plane the observer takes for the base
+OBSERVER_DEPTH = 0.15  # of the slice spacing; the same along the axis: which plane the observer takes as the base
 FULL_SCALE = (250.0, 900.0)  # scanner units of gray level 1
 
 
@@ -76,11 +76,11 @@ def make_cardiac_patient(number: int, seed: int = 0) -> CardiacPatient:
     """Draw one patient; groups cycle through NOR, DCM, HCM, MINF, RV with the number.
 
     Args:
-        number: 1 or more; decides id and group.
+        number: 1 or more; determines id and group.
         seed: of the data set, 0 or more.
 
     Raises:
-        ValueError: for a number below 1 or a negative seed.
+        ValueError: the number is below 1 or the seed is negative.
     """
     if number < 1 or seed < 0:
         raise ValueError(f"got number {number} and seed {seed}; patients are numbered from 1, seeds from 0")
@@ -169,7 +169,7 @@ def _draw_slice(
 
 
 def _hand_drawn(cut: Contours, rng: np.random.Generator) -> Contours:
-    """Contours with an observer's error; the wall keeps at least a third of its thickness."""
+    """Add an observer's error to contours; the wall keeps at least a third of its thickness."""
     endo, epi, rv = (random_ripple(rng, range(6), OBSERVER_MM) for _ in range(3))
     outer = np.maximum(cut.epi + epi * (cut.epi > 0), 0)
     inner = np.minimum(cut.endo + endo, outer - (cut.epi - cut.endo) / 3)
@@ -181,16 +181,16 @@ def _hand_drawn(cut: Contours, rng: np.random.Generator) -> Contours:
 def write_cardiac_phantoms(target: Path, patients: int = 30, seed: int = 0) -> None:
     """Write the data set: `target/training/patient001/` and so on, with Info.cfg, two frames and their labels.
 
-    Each patient appears in one step when complete, and replaces an older one of the same number.
+    Each patient appears when it is complete, and replaces an older one of the same number.
 
     Args:
-        target: folder, made where missing.
+        target: folder, created if missing.
         patients: 1 or more.
         seed: 0 or more; the same seed gives the same bytes.
 
     Raises:
-        ValueError: for fewer than one patient or a negative seed.
-        FileExistsError: where the folder holds other patients, which would mix with the new ones.
+        ValueError: the number of patients is below 1, or the seed is negative.
+        FileExistsError: the folder holds other patients, which would mix with the new ones.
     """
     if patients < 1 or seed < 0:
         raise ValueError(f"got {patients} patients and seed {seed}; ask for at least 1 patient and a seed from 0")
@@ -223,7 +223,7 @@ def _write_patient(training: Path, patient: CardiacPatient) -> None:
 
 
 def _info(patient: CardiacPatient) -> str:
-    """Info.cfg with ACDC's keys in ACDC's order."""
+    """Write Info.cfg with ACDC's keys in ACDC's order."""
     return (
         f"ED: {patient.ed_frame}\nES: {patient.es_frame}\nGroup: {patient.group}\n"
         f"Height: {patient.height_cm}\nNbFrame: {patient.frames}\nWeight: {patient.weight_kg}\n"
@@ -231,5 +231,5 @@ def _info(patient: CardiacPatient) -> str:
 
 
 def _nifti(volume: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> bytes:
-    """A [D, H, W] volume with axes (x, y, z) on disk, as ACDC's."""
+    """Pack a volume [D, H, W] as NIfTI with axes (x, y, z), as ACDC's."""
     return packed_nifti(volume.transpose(2, 1, 0), np.diag([*spacing_mm[::-1], 1.0]))

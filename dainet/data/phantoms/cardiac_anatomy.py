@@ -55,7 +55,7 @@ class GroupTraits:
     scar: tuple[float, float] = (0.0, 0.0)  # relative loss of thickness in the infarct; 0: no infarct
 
 
-# Not taken from a paper: adult sizes chosen by us, then tuned by hand until the group means of five voxel-count
+# Not from a paper: adult sizes that we chose, then tuned by hand until the group means of five voxel-count
 # ratios (ES/ED of each label, wall/LV, RV/LV) came near those of ACDC's 100 training patients. No real image is used.
 TRAITS = {
     "NOR": GroupTraits((23, 26), (6.2, 7.5), (66, 76), (0.55, 0.66), (33, 39), (32, 37), (0.50, 0.62)),
@@ -130,7 +130,7 @@ def sample_heart(group: str, rng: np.random.Generator) -> Heart:
     """Draw one heart of a pathology group.
 
     Raises:
-        ValueError: for a group that is not one of GROUPS.
+        ValueError: the group is not one of GROUPS.
     """
     if group not in TRAITS:
         raise ValueError(f"unknown group {group!r}; use one of {', '.join(GROUPS)}")
@@ -169,7 +169,7 @@ def cut_heart(heart: Heart, depth_mm: float, systole: float) -> Contours:
         systole: 0 at end-diastole, 1 at end-systole.
 
     Returns:
-        Contours whose tables are 0 where the plane misses the structure; all are 0 above the mitral plane.
+        Contours; a table is 0 if the plane misses its structure, and all are 0 above the mitral plane.
     """
     mitral_mm = systole * heart.shortening * heart.length_mm
     level = (depth_mm - mitral_mm) / (heart.length_mm - mitral_mm)
@@ -186,7 +186,7 @@ def _profile(level: float) -> float:
 
 
 def _cut_left(heart: Heart, level: float, systole: float) -> tuple[Table, Table]:
-    """Endo- and epicardial tables; the wall thickens in systole because myocardium keeps its volume."""
+    """Return endo- and epicardial tables; the wall thickens in systole because myocardium keeps its volume."""
     scarred = heart.passive * soften((heart.scar_extent - (1 - level)) / 0.2) if heart.scar else 0 * heart.passive
     wall_mm = heart.wall_mm * heart.thickness * (1 - heart.scar * scarred)
     epi_level = level * heart.length_mm / (heart.length_mm + APEX_WALL * heart.wall_mm)
@@ -199,7 +199,7 @@ def _cut_left(heart: Heart, level: float, systole: float) -> tuple[Table, Table]
 
 
 def _cut_right(heart: Heart, level: float, systole: float, epi: Table) -> tuple[Table, tuple[float, float]]:
-    """Free-wall table of the right ventricle around its own center, which lies on the septum."""
+    """Return the free-wall table of the right ventricle around its own center, which lies on the septum."""
     squeeze = 1 - systole * (1 - heart.rv_contraction)
     size = _profile(max(level, 0) / RV_LENGTH) if level >= 0 else 0.0
     angle = np.pi + heart.rv_twist_rad * (0.5 - level)  # up, towards the outflow tract, at the base
@@ -213,7 +213,7 @@ def _cut_right(heart: Heart, level: float, systole: float, epi: Table) -> tuple[
 
 
 def at_angle(table: Table, x_mm: Table, y_mm: Table) -> Table:
-    """Look a table over ANGLES up at the direction of each point [...] from the origin."""
+    """Look up a table over ANGLES at the direction of each point [...] from the origin."""
     turn = (np.arctan2(y_mm, x_mm) + np.pi) / (2 * np.pi)  # 0..1
     return table[(turn * len(ANGLES)).astype(np.int32) % len(ANGLES)]
 

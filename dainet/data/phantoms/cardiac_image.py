@@ -140,7 +140,7 @@ def draw_chest(scene: Scene, x_mm: Table, y_mm: Table, level: float, rough: Tabl
 def _draw_abdomen(
     canvas: Table, scene: Scene, x_mm: Table, y_mm: Table, cavity: Table, rough: Table, fine: Table
 ) -> Table:
-    """Add liver, stomach and bowel below the diaphragm; their grays come close to the myocardium's."""
+    """Add liver, stomach and bowel below the diaphragm; their gray levels are close to the myocardium's."""
     slope, curve = scene.diaphragm_curve
     top = scene.diaphragm_mm + slope * x_mm + curve * x_mm**2 + rough
     below = np.maximum(top - y_mm, cavity)
@@ -159,7 +159,7 @@ def _draw_abdomen(
 
 
 def _draw_vessels(canvas: Table, scene: Scene, x_mm: Table, y_mm: Table, level: float) -> Table:
-    """Add the descending aorta, and near the base the inferior vena cava: blood that is not the heart's."""
+    """Add the descending aorta, and near the base the inferior vena cava: blood outside the heart."""
     aorta = _disc(x_mm, y_mm, (scene.aorta_mm[0] + 8 * level, scene.aorta_mm[1] + 6 * level), AORTA_MM)
     canvas = _paint(canvas, aorta - 2, scene.myocardium)
     canvas = _paint(canvas, aorta, scene.blood * 1.15)

@@ -1,4 +1,4 @@
-"""What a bSSFP scan does to the ideal gray levels of a phantom: coil, off-resonance bands, ghost, blur and noise."""
+"""Effects of a bSSFP scan on the ideal gray levels of a phantom: coil, off-resonance bands, ghost, blur and noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Scanner", "acquire", "sample_scanner"]
 
 @dataclass(frozen=True)
 class Scanner:
-    """What one scan does to the ideal gray levels."""
+    """Parameters of the effects of one scan on the ideal gray levels."""
 
     blur_px: float  # standard deviation of the point spread
     noise: float  # standard deviation per channel, in units of the gray level
