@@ -129,7 +129,7 @@ def set_fused_attention(module: nn.Module, fused: bool) -> None:
 
 
 def randomized(vit: DinoViT, seed: int) -> DinoViT:
-    """Return the same architecture on the same device, randomly initialized by timm; keeps the global generator's state."""
+    """Return the same architecture with timm's random weights, on the same device; spares the global generator."""
     device = next(vit.parameters()).device
     return _seeded(vit.architecture, seed).to(device)
 
