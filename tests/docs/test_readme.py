@@ -69,6 +69,7 @@ def test_each_of_its_three_findings_has_numbers() -> None:
     bullets = re.findall(r"^- \*\*.*?(?=^- |^$)", README, re.MULTILINE | re.DOTALL)
     assert len(bullets) == 3
     assert all(FINDING.search(bullet) for bullet in bullets)
+    assert len(FINDING.findall(README)) == README.count(" seeds)"), "a number that no test sees"
 
 
 def test_what_it_says_in_words_holds_too() -> None:
