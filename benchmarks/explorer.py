@@ -36,7 +36,7 @@ def answer_table() -> Iterator[pd.DataFrame]:
             numbers = {
                 "answer, median (ms)": [group["answer"].median()],
                 "answer, longest (ms)": [group["answer"].max()],
-                "network anew, median (ms)": [group["anew"].median()],
+                "network again, median (ms)": [group["again"].median()],
             }
             yield pd.DataFrame({"Size": [size], "Touched": [touched]} | numbers)
 
@@ -58,8 +58,8 @@ async def _answers(explorer: Explorer) -> list[dict]:
         explorer.controls.slice.value = number
         for kind, toggles in (("skip", explorer.controls.skips), ("head", explorer.controls.heads)):
             for toggle in toggles:
-                anew = seconds(lambda: data.predict(network, np.array([explorer.row])))
+                again = seconds(lambda: data.predict(network, np.array([explorer.row])))
                 answer = seconds(lambda toggle=toggle: setattr(toggle, "value", False))
                 toggle.value = True  # already computed, so not timed
-                found.append({"touched": kind, "answer": answer, "anew": anew})
+                found.append({"touched": kind, "answer": answer, "again": again})
     return found
