@@ -14,11 +14,16 @@ from benchmarks import attention, batches, dino_step, explorer, networks, prepar
 from benchmarks.timing import Comparison
 from dainet.cache.records import provenance
 from dainet.device import choose_device
+from dainet.errors import unknown
+from dainet.options import new_app, run_app
 
 _PARTS = ("rows", "networks", "explorer", "scaling")
 _RESULTS = Path(__file__).parent / "results"
 
+app = new_app(__doc__)
 
+
+@app.command()
 def main(
     weights: Annotated[str, typer.Option(help="ViT of the first rows, as vit.weights; random = ViT-S/16")] = "random",
     only: Annotated[str, typer.Option(help=f"parts to measure, such as {','.join(_PARTS[:2])}; default all")] = "",
@@ -26,8 +31,9 @@ def main(
     """Measure the parts and write one table for each; this takes about half an hour on 2 cores."""
     _RESULTS.mkdir(exist_ok=True)
     chosen = only.split(",") if only else _PARTS
-    if unknown := set(chosen) - set(_PARTS):
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))} unknown; expected {', '.join(_PARTS)}")
+    for part in chosen:
+        if part not in _PARTS:
+            raise unknown("part", part, _PARTS)
     if "rows" in chosen:
         _write("rows", _as_lines(_rows(weights)), {"weights": Path(weights).name})
     if "networks" in chosen:
@@ -88,4 +94,4 @@ def _write(name: str, table: pd.DataFrame, settings: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_app(app)

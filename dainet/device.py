@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from dainet.errors import InputError, unknown
+
 __all__ = ["Device", "choose_device", "device_settings", "gpu_names", "hardware"]
 
 
@@ -37,14 +39,14 @@ def choose_device(name: str = "auto") -> Device:
     """Pick the device by name; "auto" takes CUDA, then MPS, then the CPU.
 
     Raises:
-        ValueError: the name is no device of this machine.
+        InputError: the name is not a device of this machine.
     """
     try:
         device = torch.device(_best_available() if name == "auto" else name)
     except RuntimeError:
-        raise ValueError(f"device {name[:40]!r} is unknown; use --device auto, cpu, cuda, cuda:1 or mps") from None
+        raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps")) from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name!r} asked for, but torch finds no CUDA device; use --device cpu or auto")
+        raise InputError(f"device {name!r}: torch finds no CUDA device; use --device cpu or auto")
     if device.type == "cuda":
         device = _own_gpu(device)
     return device_settings(device, _has_native_bf16(device))
@@ -87,10 +89,10 @@ def _own_gpu(device: torch.device) -> torch.device:
     """Of several processes, which torchrun numbers, each takes the GPU of its number."""
     local_rank, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
     if local_rank and device.index is not None:
-        raise ValueError(f"device {str(device)!r} cannot serve several processes; use --device cuda, or n_processes=1")
+        raise InputError(f"device {str(device)!r} cannot serve several processes; use --device cuda or n_processes=1")
     own = torch.device("cuda", int(local_rank)) if local_rank else device
     if (own.index or 0) >= count:
-        raise ValueError(f"device {str(own)!r} asked for, but torch finds {count}; lower n_processes, or name another")
+        raise InputError(f"device {str(own)!r}: torch finds {count} CUDA devices; lower n_processes or choose another")
     if local_rank:
         torch.cuda.set_device(own)  # collectives of Python objects go through the current one
     return own

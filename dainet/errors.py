@@ -1,10 +1,35 @@
-"""How errors are worded."""
+"""Errors that the user can mend, and how they are worded: what was found, what was expected, what to do."""
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
+from textwrap import shorten
 
-__all__ = ["reason", "why_unreadable"]
+__all__ = ["DainetError", "InputError", "NonFiniteError", "reason", "unknown", "why_unreadable"]
+
+
+class DainetError(Exception):
+    """Something that the user can mend: command lines show its message as one line, without a traceback."""
+
+
+class InputError(DainetError, ValueError):
+    """A setting, a name, a file or a machine does not allow what was asked for."""
+
+
+class NonFiniteError(DainetError, FloatingPointError):
+    """A computation gave NaN or infinity."""
+
+
+def unknown(what: str, given: object, known: Iterable[object]) -> InputError:
+    """The error for a name that does not exist: it shows the name, the closest known one and all known ones."""
+    names = [str(name) for name in known]
+    close = get_close_matches(str(given), names, n=1)
+    guess = f", did you mean {close[0]}?" if close else ";"
+    expected = shorten(", ".join(names), 400, placeholder=" ...")
+    return InputError(f"{what} {reprlib.repr(given)} is unknown{guess} expected one of {expected}")
 
 
 def reason(error: Exception, path: Path) -> str:

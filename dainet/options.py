@@ -1,16 +1,19 @@
-"""Options that several command lines share, and the settings that they name."""
+"""What command lines share: options, the settings that they name, and how errors are shown."""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from dainet.errors import DainetError
 from dainet.settings import parse_override
 
-__all__ = ["Dataset", "Device", "Profile", "Set", "Source", "Weights", "overrides"]
+__all__ = ["Dataset", "Device", "Profile", "Set", "Source", "Weights", "new_app", "overrides", "run_app"]
 
 Dataset = Annotated[str | None, typer.Option(help="data set: acdc, synapse, custom")]
 Source = Annotated[str | None, typer.Option(help='"phantom", or the folder with the scans')]
@@ -20,6 +23,37 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")]
 
 _PATHS = ("data.source", "data.split", "vit.weights")
+_TRACEBACK = "--traceback"
+_EPILOG = f"{_TRACEBACK}, anywhere on the line, shows where an error was raised."
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+def new_app(purpose: str | None) -> typer.Typer:
+    """A command line without commands yet, for `run_app`."""
+    return typer.Typer(
+        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=purpose, epilog=_EPILOG
+    )
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command line; an error of the kit or of the system is one line on stderr and exit status 1.
+
+    Every other error is a fault of the code and keeps its traceback. `--traceback` shows the traceback of any error.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for command in app.registered_commands:
+        command.epilog = _EPILOG
+    arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
+    try:
+        app(arguments)
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            sys.stderr.write("dainet: interrupted; finished work is kept; run the same command again to resume\n")
+        raise
+    except (DainetError, OSError) as error:
+        if _TRACEBACK in sys.argv[1:]:
+            raise
+        sys.exit(f"dainet: {error}")
 
 
 def overrides(
@@ -31,10 +65,10 @@ def overrides(
 ) -> dict[str, Any]:
     """Settings by dotted name, of those options that were given; files that exist become absolute.
 
-    Notebooks run in their own folder, so what is given relative to this one would be sought in the wrong place.
+    Notebooks run in their own folder, where a path relative to this one would not be found.
 
     Raises:
-        ValueError: an item of --set is not of the form name=value.
+        InputError: an item of --set is not of the form name=value.
     """
     named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
     given = {name: value for name, value in named.items() if value is not None}

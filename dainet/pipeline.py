@@ -16,6 +16,7 @@ from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino.stage import run_dino
+from dainet.errors import InputError, unknown
 from dainet.parallel.free_device import free_device
 from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.networks import DAINet, UNet
@@ -64,7 +65,7 @@ def prepare(settings: Settings) -> Prepared:
     """Slices at the networks' size, and the test volumes on their native grid.
 
     Raises:
-        ValueError: see `monitored_volumes`; it is said here, hours before the networks are trained.
+        InputError: see `monitored_volumes`; it is said here, hours before the networks are trained.
     """
     prepared = run_prepared(settings.data, settings.segmentation.image_size)
     monitored_volumes(settings.segmentation, prepared)
@@ -79,31 +80,32 @@ def prepare_for_vit(settings: Settings) -> Prepared:
     return run_prepared(data, settings.vit.image_size, keep_native=False)
 
 
-def finetune(settings: Settings) -> StageResult:
-    """DINO without labels on the training slices (paper section 3.2)."""
-    return run_dino(settings, prepare_for_vit(settings), choose_device(settings.device))
+def finetune(settings: Settings, prepared_vit: Prepared | None = None) -> StageResult:
+    """DINO without labels on the training slices (paper section 3.2), which a caller may have opened already."""
+    return run_dino(settings, prepared_vit or prepare_for_vit(settings), choose_device(settings.device))
 
 
-def backbone(settings: Settings, kind: str) -> tuple[DinoViT, dict[str, str]]:
+def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None) -> tuple[DinoViT, dict[str, str]]:
     """The transformer that makes the maps, and what identifies it in keys.
 
     Args:
         settings: the run's settings.
         kind: "finetuned" (teacher after DINO, as the paper), "pretrained" (as it came), or "random" (the control).
+        prepared_vit: as in `finetune`.
 
     Raises:
-        ValueError: `kind` is unknown.
+        InputError: `kind` is unknown.
     """
     weights = settings.vit.weights
     if kind == "finetuned":
-        result = finetune(settings)
+        result = finetune(settings, prepared_vit)
         return load_vit(str(result.path / "teacher.safetensors")), {"dino": result.key}
     if kind == "pretrained":
         return load_vit(weights), {"weights": weights_hash(weights)}
     if kind == "random":
         identity = {"random_like": weights_hash(weights), "seed": str(_RANDOM_SEED)}
         return randomized(load_vit(weights), _RANDOM_SEED), identity
-    raise ValueError(f"backbone {kind!r} is unknown; expected finetuned, pretrained or random")
+    raise unknown("backbone", kind, ("finetuned", "pretrained", "random"))
 
 
 def attention(settings: Settings, kind: str | None = None) -> StageResult:
@@ -112,8 +114,8 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
     `kind` as in `backbone`, default the setting attention.backbone.
     """
     kind = kind or settings.attention.backbone
-    vit, identity = backbone(settings, kind)
     prepared, control = prepare_for_vit(settings), settings.attention.control
+    vit, identity = backbone(settings, kind, prepared)
     maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device))
     return maps if control == "none" else run_control(maps, control, prepared.cases)
 
@@ -135,21 +137,22 @@ def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFr
 
 def slice_data(settings: Settings, with_maps: bool) -> SliceData:
     """All slices on the device, with attention maps on request."""
+    prepared = prepare(settings)  # first: what it refuses should not wait for the maps
     maps = attention(settings) if with_maps else None
-    return SliceData(prepare(settings), maps, settings.attention, choose_device(settings.device))
+    return SliceData(prepared, maps, settings.attention, choose_device(settings.device))
 
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:
     """Train one network with one seed without scoring it; `name` as in `dainet.segmentation.networks.build`."""
-    return run_segmentation(settings, name, seed, prepare(settings), network_data(settings, name))
+    return run_segmentation(settings, name, seed, network_data(settings, name))
 
 
 def train(settings: Settings, name: str, seed: int) -> Trained:
     """Train and score one network with one seed; `name` as in `dainet.segmentation.networks.build`."""
-    prepared, data = prepare(settings), network_data(settings, name)
-    segmentation = run_segmentation(settings, name, seed, prepared, data)
+    data = network_data(settings, name)
+    segmentation = run_segmentation(settings, name, seed, data)
     model = load_model(settings, name, segmentation, data)
-    scored = run_scores(model, segmentation, prepared, data)
+    scored = run_scores(model, segmentation, data.prepared, data)
     return Trained(name, seed, model, segmentation, scored, read_scores(scored).assign(model=name, seed=seed))
 
 
@@ -176,14 +179,14 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         What the stage left in the cache; "data" leaves the slices twice, at the networks' and at the ViT's size.
 
     Raises:
-        ValueError: the name is unknown, or network and seed are missing or given in vain.
+        InputError: the name is unknown, or network and seed are missing or not needed.
     """
     if name not in STAGES:
-        raise ValueError(f"stage {name!r} is unknown; expected one of {', '.join(STAGES)}")
+        raise unknown("stage", name, STAGES)
     if (network is not None, seed is not None) != (name in _OF_ONE_NETWORK,) * 2:
-        raise ValueError(
-            f"stage {name} with network {network} and seed {seed}; give --network and --seed with "
-            f"{' and '.join(_OF_ONE_NETWORK)}, and with no other stage"
+        raise InputError(
+            f"stage {name} with network {network} and seed {seed}; give --network and --seed for the stages "
+            f"{' and '.join(_OF_ONE_NETWORK)}, and for no other stage"
         )
     if name == "data":  # needs no device, so it must not wait for one
         return [prepare(settings).result, prepare_for_vit(settings).result]

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dainet.errors import InputError, unknown
+
 __all__ = [
     "AttentionSettings",
     "DataSettings",
@@ -137,10 +139,10 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     """Settings of a profile with single values overridden by dotted name, such as {"segmentation.epochs": 5}.
 
     Raises:
-        ValueError: the profile or a name is unknown, or a value has the wrong type or range; the message names it.
+        InputError: the profile or a name is unknown, or a value has the wrong type or range; the message names it.
     """
     if profile not in profile_names():
-        raise ValueError(f"profile {profile!r} is unknown; choose one of {', '.join(profile_names())}")
+        raise unknown("profile", profile, profile_names())
     file = _profiles().joinpath(f"{profile}.yaml")
     values = _group(_read_yaml(file.read_bytes(), file.name), file.name)
     values["profile"] = profile
@@ -153,18 +155,18 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise ValueError(shorten(_explain(error), 1000)) from error
+        raise InputError(shorten(_explain(error), 1000)) from error
 
 
 def parse_override(item: str) -> tuple[str, Any]:
     """Name and value of `name=value`, the value written as YAML.
 
     Raises:
-        ValueError: no equals sign, or a value that is no YAML; nothing but plain values is ever made of it.
+        InputError: no equals sign, or a value that is not YAML; only plain values are ever made of it.
     """
     name, equals, value = item.partition("=")
     if not equals:
-        raise ValueError(f"--set {reprlib.repr(item)}: expected name=value, such as dino.epochs=2")
+        raise InputError(f"--set {reprlib.repr(item)}: expected name=value, such as dino.epochs=2")
     return name, _read_yaml(value, f"--set {shorten(name, 80)}")
 
 
@@ -173,12 +175,12 @@ def _read_yaml(text: str | bytes, where: str) -> Any:
         return yaml.safe_load(text)
     except Exception as error:  # beside its own errors YAML lets those of its numbers, dates and nested lists through
         said = shorten(f"{type(error).__name__}: {error}", 200)
-        raise ValueError(f"{where}: no YAML ({said}); put quotes around text, or see dainet/profiles") from error
+        raise InputError(f"{where}: not YAML ({said}); put quotes around text, or see dainet/profiles") from error
 
 
 def _group(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: found {_shown(value)}, expected settings as name: value")
+        raise InputError(f"{where}: found {_shown(value)}; expected settings as name: value")
     return value
 
 
@@ -196,7 +198,10 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for item in error.errors():
         name = ".".join(map(str, item["loc"]))
-        lines.append(f"setting {name}: {item['msg']} (found {_shown(item['input'])}){_known_names(name)}")
+        if item["type"] == "extra_forbidden":
+            lines.append(str(unknown("setting", name, _known_names(name))))
+        else:
+            lines.append(f"setting {name}: {item['msg']} (found {_shown(item['input'])})")
     return "; ".join(lines)
 
 
@@ -207,8 +212,8 @@ def _shown(value: Any) -> str:
         return "a number of more than 4300 digits"
 
 
-def _known_names(name: str) -> str:
-    section, _, field = name.rpartition(".")
+def _known_names(name: str) -> list[str]:
+    """The dotted names of the section in which a setting is looked for."""
+    section, _, _ = name.rpartition(".")
     model: Any = Settings.model_fields[section].annotation if section in Settings.model_fields else Settings
-    known = getattr(model, "model_fields", {})
-    return "" if field in known else f"; known names: {', '.join(known)}"
+    return [f"{section}.{field}".lstrip(".") for field in getattr(model, "model_fields", {})]

@@ -30,13 +30,13 @@ def _dino(settings: Settings, folder: Path) -> None:
 
 
 def _attention(settings: Settings, folder: Path, kind: str) -> None:
-    images, device = pipeline.prepare_for_vit(settings).images, choose_device(settings.device)
-    attention_stage.extract(settings, images, pipeline.backbone(settings, kind)[0], device, folder)
+    prepared, device = pipeline.prepare_for_vit(settings), choose_device(settings.device)
+    vit, _ = pipeline.backbone(settings, kind, prepared)
+    attention_stage.extract(settings, prepared.images, vit, device, folder)
 
 
 def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:
-    prepared, data = pipeline.prepare(settings), pipeline.network_data(settings, name)
-    segmentation_stage.fit(settings, name, seed, prepared, data, folder)
+    segmentation_stage.fit(settings, name, seed, pipeline.network_data(settings, name), folder)
 
 
 TASKS: dict[str, Callable[..., None]] = {"dino": _dino, "attention": _attention, "segmentation": _segmentation}

@@ -23,6 +23,7 @@ from dainet.cache.records import hash_file
 from dainet.data.phantoms.cardiac import make_cardiac_patient
 from dainet.data.preprocessing import normalize, resize_slices
 from dainet.device import Device, choose_device
+from dainet.options import new_app, run_app
 from dainet.protocol import CLASSES
 from dainet.vit.model import DinoViT, load_vit, randomized, save_vit, to_vit_input
 
@@ -39,8 +40,10 @@ PEAK_LR = 1e-3
 WEIGHT_DECAY = 0.05
 
 log = logging.getLogger(__name__)
+app = new_app(__doc__)
 
 
+@app.command()
 def main(
     teacher: Annotated[
         Path, typer.Option(help="Weights of a ViT with 6 heads, as dainet.vit.model.load_vit reads them.")
@@ -48,7 +51,6 @@ def main(
     output: Annotated[Path, typer.Option(help="Where to write.")] = Path("dainet/vit/weights/tour_vit.safetensors"),
 ) -> None:
     """Make phantoms, record the teacher's attention on them, train the small ViT, score it on held-out phantoms."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     device = choose_device()
     images, targets = teacher_attention(load_vit(str(teacher)), device)
     student = randomized(DinoViT(**STUDENT), SEED)
@@ -140,4 +142,4 @@ def held_out_scores(vit: DinoViT) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_app(app)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dainet.data.download.servers import ACDC_API, ACDC_FOLDER, download_girder
+from dainet.options import new_app, run_app
 
 __all__ = ["main"]
 
+app = new_app(__doc__)
 
+
+@app.command()
 def main(
-    target: Annotated[Path, typer.Argument(help="Folder for training/, testing/; created if missing.")],
+    target: Annotated[Path, typer.Argument(help="Folder for training/ and testing/; created if missing.")],
 ) -> None:
     """Download ACDC (about 2.3 GB). Run it again after an interruption: it resumes, and finished files stay.
 
@@ -24,15 +27,11 @@ def main(
     Non-commercial research only, with citation (CC BY-NC-SA 4.0); read the terms at
     https://www.creatis.insa-lyon.fr/Challenge/acdc/databases.html first.
     """
-    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
+    logging.getLogger().setLevel(logging.ERROR)  # the client libraries log addresses, which may hold the key
     logging.getLogger("dainet").setLevel(logging.INFO)
-    try:
-        files = download_girder(ACDC_API, ACDC_FOLDER, target, os.environ.get("GIRDER_API_KEY", "").strip())
-    except (ValueError, OSError) as error:
-        typer.echo(f"download_acdc: {error}", err=True)
-        raise typer.Exit(1) from error
+    files = download_girder(ACDC_API, ACDC_FOLDER, target, os.environ.get("GIRDER_API_KEY", "").strip())
     typer.echo(f"{len(files)} files in {target}; next: python data_scripts/prepare.py check --source {target}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_app(app)

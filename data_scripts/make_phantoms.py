@@ -9,10 +9,14 @@ import typer
 
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
+from dainet.options import new_app, run_app
 
 __all__ = ["main"]
 
+app = new_app(__doc__)
 
+
+@app.command()
 def main(
     target: Annotated[Path, typer.Argument(help="Folder to write; created if missing.")],
     dataset: Annotated[Literal["acdc", "synapse"], typer.Option(help="Cardiac MR, or abdominal CT.")] = "acdc",
@@ -21,15 +25,12 @@ def main(
     size: Annotated[int, typer.Option(min=32, help="Rows and columns in px, for synapse; real ones have 512.")] = 128,
 ) -> None:
     """Write phantoms in the raw folder layout of ACDC or of Synapse (BTCV)."""
-    try:
-        if dataset == "acdc":
-            write_cardiac_phantoms(target, patients, seed)
-        else:
-            write_abdomen_phantoms(target, patients, seed, size)
-    except (FileExistsError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from error
+    if dataset == "acdc":
+        write_cardiac_phantoms(target, patients, seed)
+    else:
+        write_abdomen_phantoms(target, patients, seed, size)
     typer.echo(f"{patients} phantom patients of {dataset} (seed {seed}) in {target}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_app(app)

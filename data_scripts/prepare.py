@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +12,11 @@ from dainet.cache.folders import runs_folder
 from dainet.data.check import Report, check_source, report_text
 from dainet.data.prepared import run_prepared
 from dainet.data.sources import evenly_spaced
-from dainet.options import Dataset, Set, Source, overrides
+from dainet.options import Dataset, Set, Source, new_app, overrides, run_app
 from dainet.reporting.figures import slice_montage
 from dainet.settings import DataSettings, load_settings
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = new_app(__doc__)
 _PICTURES = 48  # on the contact sheet, evenly spaced over the cases
 
 
@@ -69,8 +67,4 @@ def _draw_sheet(report: Report, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        app()
-    except (ValueError, OSError) as error:
-        sys.exit(f"prepare: {error}")
+    run_app(app)

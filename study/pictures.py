@@ -15,7 +15,7 @@ from dainet import pipeline
 from dainet.attention.maps import network_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.folders import repository_root
-from dainet.cache.store import StageMissing, finished_only
+from dainet.cache.store import StageMissingError, finished_only
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
 from dainet.reporting.artifacts import save_figure
@@ -49,16 +49,16 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
             with finished_only():
                 _attention_figure(settings, prepared, kind)
                 heads[title] = pipeline.score_heads(settings, kind).assign(weights=title)
-        except StageMissing as missing:
-            log.warning("figure1_%s left out: %s", kind, missing)
+        except StageMissingError as missing:
+            log.warning("figure1_%s is left out: %s", kind, missing)
     if heads:
         table = pd.concat([heads[title] for title in _KINDS.values() if title in heads])
         table.round(6).to_csv(folder / "heads.csv", index=False)
     try:
         with finished_only():
             _qualitative_figure({name: plan[name].settings({**where, **output}) for name in _COMPARED}, scores)
-    except StageMissing as missing:
-        log.warning("figure3_qualitative left out: %s", missing)
+    except StageMissingError as missing:
+        log.warning("figure3_qualitative is left out: %s", missing)
 
 
 def extreme_cases(scores: pd.DataFrame, model: str) -> dict[str, str]:

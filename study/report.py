@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from dainet.cache.folders import repository_root
+from dainet.errors import InputError
 from dainet.protocol import published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.tables import compare, spread
@@ -33,7 +34,7 @@ def write_report(folder: Path) -> Path:
     """Write every table and chart that the scores in `folder` allow, and the tables into the report.
 
     Raises:
-        ValueError: there are no scores, or the report has no place for a table.
+        InputError: there are no scores, or the report has no place for a table.
     """
     scores, report = read_scores(folder, load_plan()), repository_root() / "docs" / "reproduction.md"
     strict, families = scores.query("policy == 'strict'"), _judged(scores, folder)
@@ -69,7 +70,7 @@ def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
     parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
     tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
     if not tables:
-        raise ValueError(f"{folder / 'scores'} holds no scores of the plan; run `python -m study run` first")
+        raise InputError(f"{folder / 'scores'} has no scores of the plan; run `python -m study run` first")
     return pd.concat(tables, ignore_index=True)
 
 
@@ -118,12 +119,14 @@ def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
     """Put each table between its marks `<!-- NAME -->` and `<!-- /NAME -->` in a Markdown text.
 
     Raises:
-        ValueError: a table has no such place.
+        InputError: a table has no such place.
     """
     for name, table in tables.items():
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not place.search(text):
-            raise ValueError(f"no place for {name}; expected the lines <!-- {name} --> and <!-- /{name} -->")
+            raise InputError(
+                f"the report has no place for {name}; expected the lines <!-- {name} --> and <!-- /{name} -->"
+            )
         body = table.to_markdown(index=False, disable_numparse=True)
         text = place.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)  # type: ignore[misc]
     return text

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dainet.attention.stage import open_attention
 from dainet.cache.store import StageResult, run_stage
+from dainet.errors import InputError
 
 __all__ = ["donor_rows", "run_control"]
 
@@ -44,13 +45,13 @@ def donor_rows(cases: pd.DataFrame) -> np.ndarray:
     mostly share it: a hard control. Rows that are left out of the split keep their own maps; nothing reads them.
 
     Raises:
-        ValueError: a split has a single patient.
+        InputError: a split has a single patient.
     """
     donors = np.arange(len(cases))
     for split, members in cases[cases["split"] != "left out"].groupby("split"):
         patients = sorted(members["patient"].unique())
         if len(patients) < 2:
-            raise ValueError(f"the split {split} has one patient, {patients[0]}; maps of another need at least two")
+            raise InputError(f"split {split} has a single patient, {patients[0]}; maps of another need two")
         by_patient = members.groupby("patient")
         volumes = {name: [rows.index.to_numpy() for _, rows in part.groupby("phase")] for name, part in by_patient}
         for patient, donor in zip(patients, [*patients[1:], patients[0]], strict=True):

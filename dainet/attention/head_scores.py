@@ -35,7 +35,9 @@ def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_
     rows: list[pd.DataFrame] = []
     for slice_maps, label in zip(maps, labels, strict=True):
         if slice_maps.shape[1:] != label.shape:
-            raise ValueError(f"maps of {slice_maps.shape[1:]} and label of {label.shape} px; resize the maps first")
+            raise ValueError(
+                f"maps of {slice_maps.shape[1:]} px and a label of {label.shape} px; resize the maps first"
+            )
         rows += _slice_scores(np.asarray(slice_maps, np.float64), np.asarray(label), class_names)
     if not rows:
         return pd.DataFrame(columns=["head", "class", "auroc", "iou", "slices"])

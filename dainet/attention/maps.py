@@ -9,6 +9,7 @@ from timm.models.vision_transformer import Attention, Block
 from torch import Tensor
 from torch.nn import functional as F
 
+from dainet.errors import InputError
 from dainet.settings import AttentionSettings
 from dainet.vit.model import DinoViT
 
@@ -29,12 +30,13 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
         [B, h, tokens] float32, tokens = CLS, registers, then patches row by row; each row sums to 1.
 
     Raises:
-        ValueError: the last block is not timm's standard one, or the image is not a multiple of the patch.
+        InputError: the last block is not timm's standard one.
+        ValueError: the image is not a multiple of the patch.
     """
     block = vit.blocks[-1]
     if type(block) is not Block or type(block.attn) is not Attention:
         kind = type(getattr(block, "attn", block)).__name__
-        raise ValueError(f"last block has the attention {kind}, expected timm's standard Block with Attention")
+        raise InputError(f"the last block is of type {kind}; expected timm's standard Block with Attention")
     _check_size(vit, images)
     x = vit.patch_drop(vit._pos_embed(vit.patch_embed(images)))
     x = vit.blocks[:-1](vit.norm_pre(x))
@@ -98,8 +100,8 @@ def _check_size(vit: DinoViT, images: Tensor) -> None:
     height, width = images.shape[-2:]
     if height % vit.patch or width % vit.patch:
         raise ValueError(
-            f"image of {height} x {width} px, expected multiples of the patch, {vit.patch} px; "
-            "use dainet.vit.model.input_size and to_vit_input"
+            f"image of {height} x {width} px; expected multiples of the patch size, {vit.patch} px; "
+            "resize with dainet.vit.model.input_size and to_vit_input"
         )
 
 

@@ -18,8 +18,9 @@ from dainet.attention.maps import token_maps
 from dainet.cache.atomic import growing_array, write_complete
 from dainet.cache.store import UNFINISHED, StageResult, run_stage
 from dainet.device import Device
+from dainet.errors import NonFiniteError
 from dainet.parallel import collectives
-from dainet.parallel.launch import start_processes
+from dainet.parallel.launch import run_task
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_input
 
@@ -72,12 +73,10 @@ def run_attention(
     """
 
     def build(folder: Path) -> None:
-        if settings.n_processes > 1:
-            (folder / UNFINISHED).mkdir()
-            start_processes("attention", settings, folder / UNFINISHED, kind=kind)
-            _join(folder, settings.n_processes)
-        else:
-            extract(settings, prepared_vit.images, backbone, device, folder)
+        shares, images = folder / UNFINISHED, prepared_vit.images
+        shares.mkdir()
+        run_task("attention", settings, shares, lambda: extract(settings, images, backbone, device, shares), kind=kind)
+        _join(folder, settings.n_processes)
 
     size = input_size(backbone, settings.vit.image_size)
     values = {"vit_size_px": size, "compile": settings.attention.compile}
@@ -92,7 +91,7 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
 
 
 def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
-    """Write the maps of all images, see `run_attention`; each of several processes writes those of its share.
+    """Write this process's share of the maps of all images, and `attention.json` (see `run_attention`).
 
     Shares end where batches end, so that the maps are the same to the bit, however many processes there are.
     """
@@ -104,22 +103,23 @@ def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: D
     maps_of = torch.compile(token_maps) if settings.attention.compile else token_maps
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]
-    with growing_array(folder / _file_of(collectives.rank()), (vit.heads, side, side), np.float16) as append:
+    with growing_array(folder / _share_file(collectives.rank()), (vit.heads, side, side), np.float16) as append:
         for start, maps in _batches(partial(maps_of, vit), images, starts, size, device):
             if not torch.isfinite(maps).all():
-                raise ValueError(f"attention of the slices from {start} is not finite; check backbone and images")
+                raise NonFiniteError(
+                    f"slices from row {start}: non-finite attention (NaN or infinity); check the weights and the images"
+                )
             append(maps.cpu().numpy())
     write_complete(folder / "attention.json", json.dumps(asdict(grid)))
 
 
-def _file_of(rank: int) -> str:
-    """Process 0 alone writes the name that stays."""
-    return f"attention-{rank}.npy" if rank else "attention.npy"
+def _share_file(rank: int) -> str:
+    return f"attention-{rank}.npy"
 
 
 def _join(folder: Path, processes: int) -> None:
     """Put the shares of all processes one after the other."""
-    shares = [np.load(folder / UNFINISHED / _file_of(rank), mmap_mode="r") for rank in range(processes)]
+    shares = [np.load(folder / UNFINISHED / _share_file(rank), mmap_mode="r") for rank in range(processes)]
     with growing_array(folder / "attention.npy", shares[0].shape[1:], np.float16) as append:
         for share in shares:
             for start in range(0, len(share), _COPIED_TOGETHER):

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dainet.errors import DainetError
+
 __all__ = ["StageError", "explained_disk", "repository_root", "runs_folder"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
-class StageError(ValueError):
+class StageError(DainetError):
     """A folder for results cannot be used; the message says why and what to do."""
 
 
@@ -50,5 +52,5 @@ def explained_disk(folder: Path, other: str) -> Iterator[None]:
         if error.errno not in (*_FULL, *_PROTECTED) or elsewhere:
             raise
         raise StageError(
-            f"{folder}: results cannot be written ({error.strerror}); free space there, allow writing, or name {other}"
+            f"{folder}: results cannot be written ({error.strerror}); free some space, allow writing, or choose {other}"
         ) from error

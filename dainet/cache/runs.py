@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from tabulate import tabulate
 
 from dainet.cache.folders import runs_folder
 from dainet.cache.store import RECORD
+from dainet.errors import InputError
 
 __all__ = ["Run", "find_run", "find_runs", "lineage", "remove", "runs_table", "unreferenced"]
 
@@ -41,16 +42,18 @@ def find_run(key: str) -> Run:
     """The stage whose key begins so.
 
     Raises:
-        ValueError: none does, or several do.
+        InputError: none does, or several do.
     """
     found = [run for run in find_runs() if run.key.startswith(key)]
     if len(found) != 1:
-        raise ValueError(f"{len(found)} stages have a key that begins with {key!r}; `python -m dainet runs` lists all")
+        raise InputError(
+            f"{len(found)} stages have a key that begins with {key!r}, expected one; see `python -m dainet runs`"
+        )
     return found[0]
 
 
-def runs_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """Stage, key, settings in short, size in MB, age, and whether it is complete."""
+def runs_table(runs: Iterable[Run]) -> str:
+    """A table to print: stage, key, settings in short, size in MB, age, and whether it is complete."""
     rows = [
         {
             "stage": run.stage,
@@ -62,7 +65,7 @@ def runs_table(runs: Iterable[Run]) -> pd.DataFrame:
         }
         for run in runs
     ]
-    return pd.DataFrame(rows, columns=["stage", "key", "settings", "MB", "age", "complete"])
+    return tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True)
 
 
 def lineage(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -105,8 +108,8 @@ def _stage_keys(record: Path) -> Iterable[str]:
 
 def _short(settings: dict[str, Any]) -> str:
     values = {name: settings[name] for name in _SHORT if name in settings}
-    if "patients" in values:
-        values["patients"] = len(values["patients"])
+    if isinstance(patients := values.get("patients"), dict):  # a split; phantoms have a number
+        values["patients"] = len(patients)
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 

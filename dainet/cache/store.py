@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dainet.cache.atomic import write_complete
 from dainet.cache.folders import explained_disk, runs_folder
 from dainet.cache.locks import named_lock, try_lock
 from dainet.cache.records import hash_file, write_record
+from dainet.errors import DainetError
 
-__all__ = ["RECORD", "UNFINISHED", "StageMissing", "StageResult", "finished_only", "run_stage"]
+__all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished_only", "run_stage"]
 
 log = logging.getLogger(__name__)
 RECORD = "provenance.json"
@@ -26,7 +28,7 @@ UNFINISHED = "unfinished"  # part of a stage in the making that is removed when 
 _may_build = ContextVar("_may_build", default=True)
 
 
-class StageMissing(LookupError):
+class StageMissingError(DainetError):
     """A stage that is not finished was asked for where nothing may be computed; the message names it."""
 
 
@@ -67,7 +69,7 @@ def run_stage(
 
     Raises:
         StageError: the folder of the runs is full or protected.
-        StageMissing: it is not finished, inside `finished_only`.
+        StageMissingError: it is not finished, inside `finished_only`.
     """
     key = _key(stage, version, settings, inputs)
     done = runs_folder() / stage / key
@@ -75,7 +77,7 @@ def run_stage(
     with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
         if not done.exists():
             if not _may_build.get():
-                raise StageMissing(f"{stage} has not been computed with these settings")
+                raise StageMissingError(f"{stage} has not been computed with these settings")
             with _only_one(done):
                 if not done.exists():  # another process may have finished it meanwhile
                     log.info("%s: computing %s", stage, key)
@@ -85,7 +87,7 @@ def run_stage(
 
 @contextmanager
 def finished_only() -> Iterator[None]:
-    """Inside, finished stages are opened as always, and a missing one raises `StageMissing` instead of being built."""
+    """Inside, finished stages are opened as always, a missing one raises `StageMissingError` and is not built."""
     token = _may_build.set(False)
     try:
         yield
@@ -106,7 +108,7 @@ def _only_one(done: Path) -> Iterator[None]:
     name = f"{done.parent.name}-{done.name}"
     lock = try_lock(name)
     if lock is None:
-        log.info("%s: another process computes %s; waiting for it", done.parent.name, done.name)
+        log.info("%s: waiting for another process that computes %s", done.parent.name, done.name)
         lock = named_lock(name)
         lock.acquire()
     try:
@@ -121,7 +123,7 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
     partial.mkdir(parents=True, exist_ok=True)
     try:
-        (partial / RECORD).write_text(json.dumps(dict(record)), encoding="utf-8")  # what it is to become
+        write_complete(partial / RECORD, json.dumps(dict(record)))  # what it is to become
         build(partial)
         write_record(partial / RECORD, {**record, "files": _digests(partial)})
         os.replace(partial, done)
@@ -130,7 +132,9 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         if not resumes:
             shutil.rmtree(partial, ignore_errors=True)
         elif isinstance(error, KeyboardInterrupt):
-            log.warning("%s: interrupted; run the same again to go on after the last finished epoch", done.parent.name)
+            log.warning(
+                "%s: interrupted; run the same command again to resume after the last finished epoch", done.parent.name
+            )
         raise
 
 

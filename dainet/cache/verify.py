@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dainet.cache.records import hash_file
+from dainet.errors import InputError
 
 __all__ = ["verify_folder"]
 
@@ -17,16 +18,16 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
         The number of files compared; a line for each that is missing or differs, and each record without hashes.
 
     Raises:
-        ValueError: there is no such folder, or no record in it.
+        InputError: there is no such folder, or it has no record.
     """
     records = [path for path in sorted(folder.rglob("*.json")) if _is_record(path)]
     if not records:
-        raise ValueError(f"{folder} holds no records; expected a folder of figures and tables, or a stage of the cache")
+        raise InputError(f"{folder} has no records; expected a folder of figures and tables, or a stage of the cache")
     problems, count = [], 0
     for path in records:
         files = json.loads(path.read_text(encoding="utf-8")).get("files")
         if not files:
-            problems.append(f"{path}: lists no hashes; it is older than them, make it again")
+            problems.append(f"{path}: records no hashes, because an older version wrote it; make it again")
         for name, digest in (files or {}).items():
             count += 1
             problems += _difference(path.parent / name, digest)
@@ -43,5 +44,5 @@ def _is_record(path: Path) -> bool:
 
 def _difference(path: Path, digest: str) -> list[str]:
     if not path.is_file():
-        return [f"{path}: is missing"]
-    return [] if hash_file(path) == digest else [f"{path}: differs from what was recorded"]
+        return [f"{path}: missing"]
+    return [] if hash_file(path) == digest else [f"{path}: differs from its record"]

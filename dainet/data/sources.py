@@ -141,8 +141,8 @@ def source_folder(settings: DataSettings) -> Path:
         return _phantoms(settings.dataset, settings.phantom_patients)
     folder = Path(os.path.expanduser(settings.source))
     if not os.path.isdir(folder):
-        advice = "give the folder that holds the scans, as this computer writes it"
-        raise DataError(f'data.source "{settings.source}" is no folder or may not be entered; {advice}')
+        advice = "give the path of the folder that holds the scans"
+        raise DataError(f'data.source "{settings.source}" is not a folder, or may not be opened; {advice}')
     return folder
 
 
@@ -183,7 +183,7 @@ def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
 
 def _phantoms(dataset: str, patients: int) -> Path:
     if dataset == "custom":
-        raise DataError("a custom data set has no phantoms; give data.source a folder in nnU-Net's raw layout")
+        raise DataError("a custom data set has no phantoms; set data.source to a folder in nnU-Net's raw layout")
     write = {"acdc": write_cardiac_phantoms, "synapse": write_abdomen_phantoms}[dataset]
     settings = {"dataset": dataset, "patients": patients, "seed": PHANTOM_SEED}
     return run_stage(
@@ -227,8 +227,8 @@ def _duplicates(cases: Sequence[Case]) -> list[DataError]:
 def _not_recognized(folder: Path, dataset: str, candidates: Iterable[Format], fitting: Iterable[Format]) -> str:
     found = [form.name for form in candidates]
     if found:
-        return f"{folder.name} holds {' and '.join(found)}; point data.source at one of them"
+        return f"{folder.name} holds {' and '.join(found)}; set data.source to one of them"
     others = [f"{form.name}: set data.dataset to {form.dataset}" for form in fitting]
     expected = [form.name for form in FORMATS if form.dataset == dataset]
-    hint = f"; but it holds {others[0]}" if others else ""
-    return f"{folder.name} holds no {dataset} data, expected {' or '.join(expected)}{hint}"
+    hint = f"; it holds {others[0]}" if others else ""
+    return f"{folder.name} has no {dataset} data; expected {' or '.join(expected)}{hint}"

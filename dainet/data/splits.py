@@ -7,6 +7,7 @@ from pathlib import PureWindowsPath
 
 from dainet.data.sources import Source, evenly_spaced
 from dainet.data.volume import DataError
+from dainet.errors import unknown
 from dainet.protocol import DEFAULT_SPLIT, load_split
 from dainet.settings import DataSettings
 
@@ -19,7 +20,7 @@ def resolve_split(settings: DataSettings, source: Source) -> tuple[str, dict[str
     An empty name means the data set's default; a custom data set without a split file is split by `spread`.
 
     Raises:
-        ValueError: see `load_split`.
+        InputError: see `load_split`.
     """
     if not settings.split and settings.dataset not in DEFAULT_SPLIT:
         broken = {problem.patient for problem in source.problems if problem.patient}
@@ -49,16 +50,18 @@ def choose_patients(
     chosen = {p: split[p] for p in sorted(found) if p in split and (split[p] != "train" or p in kept)}
     for name in ("train", "test"):
         if name not in chosen.values():
-            raise DataError(f"no {name} patient of the split is among the {len(found)} patients found; check the ids")
+            raise DataError(f"the split has no {name} patient among the {len(found)} patients found; check the ids")
     return chosen
 
 
 def _thin_out(train: list[str], wanted: int | tuple[str, ...]) -> list[str]:
     if isinstance(wanted, int):
         if not 1 <= wanted <= len(train):
-            raise DataError(f"data.train_patients = {wanted}, but the source holds {len(train)} training patients")
+            raise DataError(
+                f"data.train_patients is {wanted}, but there are {len(train)} training patients; ask for fewer"
+            )
         return evenly_spaced(train, wanted)
-    unknown = sorted(set(wanted) - set(train))
-    if unknown:
-        raise DataError(f"data.train_patients names {', '.join(unknown)}, not among the training patients found")
+    for patient in wanted:
+        if patient not in train:
+            raise unknown("data.train_patients: patient", patient, train)
     return list(wanted)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dainet.errors import InputError
+
 __all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "fullest_slice"]
 
 _MOST_DEFLATE = 1032  # greatest ratio of content to compressed size that gzip, zip and HDF5 (deflate) can reach
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """Something in the data would spoil a run; the message names case or file, what was found and what to do.
 
     `patient` is the patient concerned, empty if it concerns all.
@@ -29,7 +31,7 @@ def check_claim(path: Path, claimed_bytes: int) -> None:
     """Refuse, before memory is allocated, a header that announces more voxels than a file of this size can hold."""
     held = path.stat().st_size
     if claimed_bytes > _MOST_DEFLATE * held:
-        raise ValueError(f"the header claims {claimed_bytes / 1e9:.3g} GB of voxels, found a file of {held} bytes")
+        raise ValueError(f"the header announces {claimed_bytes / 1e9:.3g} GB of voxels, but the file has {held} bytes")
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def checked(case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
             f"{case}: found NaN or infinite gray values; repair the file or leave the patient out of the split"
         )
     if image.min() == image.max():
-        raise DataError(f"{case}: every voxel is {image.min()}; the image is empty, fetch it again")
+        raise DataError(f"{case}: every voxel is {image.min()}, so the image is empty; fetch it again")
     return replace(volume, image=image, label=_mapped(case, label, label_map))
 
 
@@ -110,7 +112,7 @@ def _mapped(case: Case, label: np.ndarray, label_map: Mapping[int, int]) -> np.n
         raise DataError(
             f"{case}: labels such as {example:.3g}; expected whole numbers; resample labels without interpolation"
         )
-    expected = f"expected {_listed(label_map)}; map other labels to these, or name the data set they belong to"
+    expected = f"expected {_listed(label_map)}; map the labels to these, or choose the data set that they belong to"
     if label.min() < 0 or label.max() > 255:
         raise DataError(f"{case}: found labels from {label.min():g} to {label.max():g}, {expected}")
     stored = label.astype(np.uint8)

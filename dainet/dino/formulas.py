@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from dainet.errors import InputError
 from dainet.parallel.collectives import mean
 from dainet.settings import DinoSettings
 from dainet.vit.model import DinoViT
@@ -72,7 +73,7 @@ def head_from_authors(state: Mapping[str, Tensor], out_dim: int, norm_last_layer
     """Build a head from the names of facebookresearch/dino checkpoints, `mlp.0.weight` ... `last_layer.weight_v`.
 
     Raises:
-        ValueError: keys are missing or left over, or the head has another number of outputs than `out_dim`.
+        InputError: keys are missing or left over, or the head has another number of outputs than `out_dim`.
     """
     names = {"last_layer.weight_g": "original0", "last_layer.weight_v": "original1"}
     parts = {key: f"last_layer.parametrizations.weight.{name}" for key, name in names.items()}
@@ -81,9 +82,9 @@ def head_from_authors(state: Mapping[str, Tensor], out_dim: int, norm_last_layer
         head.load_state_dict({parts.get(key, key): value for key, value in state.items()})
     except (KeyError, RuntimeError) as error:
         found = ", ".join(f"{key} {list(value.shape)}" for key, value in sorted(state.items()))
-        raise ValueError(
+        raise InputError(
             f"the checkpoint's head does not fit: found {found}; expected mlp.0, mlp.2, mlp.4 and last_layer.weight_g, "
-            f"last_layer.weight_v with {out_dim} rows; set dino.out_dim to the rows found, or take a backbone only"
+            f"last_layer.weight_v with {out_dim} rows; set dino.out_dim to the rows found, or give the backbone only"
         ) from error
     return head
 
@@ -129,7 +130,7 @@ def dino_loss(
     """
     views, global_views = len(student), len(teacher)
     if views < 2 or not 1 <= global_views <= views:
-        raise ValueError(f"found {views} student and {global_views} teacher views; expected at least 2 and 1 of them")
+        raise ValueError(f"found {views} student and {global_views} teacher views; expected at least 2 and 1")
     log_probability = functional.log_softmax(student.float() / student_temperature, dim=-1)
     target = _teacher_probability(teacher, center, teacher_temperature)
     pairs = -torch.einsum("gbk,vbk->gv", target, log_probability) / student.shape[1]  # [G, V]
@@ -188,10 +189,10 @@ def cosine_schedule(
     The last value is one step short of `end`, as in DINO's `cosine_scheduler` (utils.py:187-198).
 
     Raises:
-        ValueError: the warm-up is longer than the training.
+        InputError: the warm-up is longer than the training.
     """
     if warmup_epochs > epochs:
-        raise ValueError(f"found {warmup_epochs} warm-up epochs in {epochs} epochs; lower dino.warmup_epochs")
+        raise InputError(f"{warmup_epochs} warm-up epochs do not fit into {epochs} epochs; lower dino.warmup_epochs")
     warmup = warmup_epochs * iterations_per_epoch
     steps = epochs * iterations_per_epoch - warmup
     line = torch.linspace(0, start, warmup, dtype=torch.float64).tolist()

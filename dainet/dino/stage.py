@@ -10,7 +10,8 @@ from dainet.cache.store import StageResult, run_stage
 from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.dino.training import finetune
-from dainet.parallel.launch import start_processes
+from dainet.errors import InputError
+from dainet.parallel.launch import run_task
 from dainet.settings import Settings
 from dainet.vit.checkpoints import weights_hash
 
@@ -31,17 +32,14 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
         device: where to train.
 
     Raises:
-        ValueError: a validation or test patient is among the training slices; or as `finetune`.
+        InputError: a validation or test patient is among the training slices; or as `finetune`.
     """
     values = settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
     if settings.n_processes > 1:
         values |= {"n_processes": settings.n_processes}
 
     def build(folder: Path) -> None:
-        if settings.n_processes > 1:
-            start_processes("dino", settings, folder)
-        else:
-            fit(settings, prepared_vit, device, folder)
+        run_task("dino", settings, folder, lambda: fit(settings, prepared_vit, device, folder))
 
     inputs = {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)}
     return run_stage("dino", _VERSION, values, inputs, build, resumes=True)
@@ -57,14 +55,14 @@ def training_rows(prepared: Prepared) -> np.ndarray:
     """Row numbers of the training split ("on the training set of each dataset", section 4.2).
 
     Raises:
-        ValueError: a patient is in the training split and in another one too.
+        InputError: a patient is in the training split and in another one too.
     """
     rows = prepared.rows("train")
     patients = prepared.cases["patient"].to_numpy()
     shared = set(patients[rows]) & set(np.delete(patients, rows))
     if shared:
-        raise ValueError(
-            f"patients {', '.join(sorted(map(str, shared)))} are in the training split and in another one; DINO must "
-            "not see validation or test patients; correct the split and prepare again"
+        raise InputError(
+            f"patients {', '.join(sorted(map(str, shared)))} are in the training split and in another one; "
+            "DINO must not see validation or test patients; correct the split"
         )
     return rows

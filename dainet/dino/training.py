@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
-from dainet.cache.resume import load_state, save_state
+from dainet.cache.resume import epoch_seed, load_state, save_state
 from dainet.device import Device
 from dainet.dino.formulas import (
     DinoHead,
@@ -34,6 +34,7 @@ from dainet.dino.formulas import (
 )
 from dainet.dino.shuffle import block_shuffle
 from dainet.dino.views import multi_crop
+from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
 from dainet.progress import progress
 from dainet.settings import DinoSettings
@@ -96,10 +97,10 @@ def finetune(
         folder: for the results, see `dainet.dino.stage.run_dino`; holds the last two states while training.
 
     Raises:
-        ValueError: fewer images than a batch, a batch that the processes cannot share equally, values far from
+        InputError: fewer images than a batch, a batch that the processes cannot share equally, values far from
             [0, 1], views smaller than a patch, a warm-up longer than the training, a head of another size, or a
             checkpoint of other settings.
-        FloatingPointError: the loss is no longer finite.
+        NonFiniteError: the loss is no longer finite.
     """
     state = starting_state(settings, weights, device)
     if settings.epochs:
@@ -143,21 +144,21 @@ def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
 
 def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None:
     if settings.batch_size % collectives.process_count():
-        raise ValueError(
-            f"found {collectives.process_count()} processes for batches of {settings.batch_size}; set n_processes to a "
-            "divisor of dino.batch_size"
+        raise InputError(
+            f"{collectives.process_count()} processes cannot share batches of {settings.batch_size}; set n_processes "
+            "to a divisor of dino.batch_size"
         )
     if len(rows) < settings.batch_size:
-        raise ValueError(
-            f"found {len(rows)} training images, expected at least one batch of {settings.batch_size}; lower "
+        raise InputError(
+            f"found {len(rows)} training images; expected at least one batch of {settings.batch_size}; lower "
             "dino.batch_size or use more images"
         )
     parts = (images[part] for part in np.array_split(rows, -(-len(rows) // _CHECKED_TOGETHER)))
     extremes = np.array([(part.min(), part.max()) for part in parts], dtype=float)
     low, high = extremes[:, 0].min(), extremes[:, 1].max()
     if not -0.5 <= low <= high <= 1.5:
-        raise ValueError(
-            f"found image values {low:.2f} to {high:.2f}, expected about 0 to 1; set data.normalisation to minmax"
+        raise InputError(
+            f"found image values from {low:.2f} to {high:.2f}; expected about 0 to 1; set data.normalisation to minmax"
         )
 
 
@@ -210,9 +211,9 @@ def train_step(
 
 def _report(line: dict[str, float], settings: DinoSettings) -> None:
     if not math.isfinite(line["loss"]):
-        raise FloatingPointError(
-            f"epoch {line['epoch']}: the loss is {line['loss']}; lower dino.lr or dino.clip_grad, or raise "
-            "dino.warmup_epochs; the checkpoint of the epoch before is kept"
+        raise NonFiniteError(
+            f"epoch {line['epoch']}: non-finite loss ({line['loss']}); lower dino.lr or dino.clip_grad, or raise "
+            "dino.warmup_epochs; the state of the epoch before is kept"
         )
     values = (line["epoch"], settings.epochs, line["loss"], line["teacher_entropy"], line["batch_entropy"])
     text = "epoch %d/%d  loss %.4f  teacher entropy %.3f  batch entropy %.3f  (ln K %.3f)"
@@ -231,11 +232,11 @@ def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     if content is None:
         return
     if content["settings"] != settings.model_dump_json():
-        raise ValueError(f"{folder.name} holds a state made with other settings; delete it or use another folder")
+        raise InputError(f"{folder.name} holds a state of other settings; delete it or use another folder")
     for name in ("student", "teacher", "optimizer"):
         getattr(state, name).load_state_dict(content[name])
     state.center, state.history = content["center"].to(state.center.device), content["history"]
-    log.info("goes on after epoch %d", len(state.history))
+    log.info("resuming after epoch %d", len(state.history))
 
 
 def _finish(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
@@ -257,4 +258,4 @@ def _write_history(state: TrainingState, folder: Path) -> pd.DataFrame:
 
 def _seed(settings: DinoSettings, epoch: int) -> int:
     """Seed of an epoch, counted from 1; 0 for the fresh head."""
-    return settings.seed * 100_003 + epoch
+    return epoch_seed(settings.seed, epoch)

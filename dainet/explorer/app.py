@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from dainet.cache.store import StageMissing
+from dainet.cache.store import StageMissingError
 from dainet.data.volume import fullest_slice
+from dainet.errors import DainetError
 from dainet.explorer.drawing import network_drawing, score_table
 from dainet.explorer.pictures import color_blind_safe, figure_html, map_picture, slice_pictures
 from dainet.explorer.predictor import Choice, Predictor, train
@@ -184,12 +185,12 @@ class Explorer:
         """What cannot be done is said on the screen; errors of the code itself stay errors."""
         try:
             yield
-        except StageMissing:
+        except StageMissingError:
             choice = self.controls.choice
             fed = f" and {choice.source} maps" if choice.source else ""
             what = f"{choice.network}{fed} on {self.settings.data.dataset} at the profile {self.settings.profile}"
             self.view.say(f"Not computed yet: {what}. At the profile tour it takes a few minutes.", offer=True)
-        except (ValueError, OSError) as error:
+        except (DainetError, OSError) as error:
             self.view.say(str(error))
 
     def _report(self, description: str, finished: int, total: int) -> None:
@@ -217,7 +218,7 @@ class Explorer:
 
     def _maps(self) -> np.ndarray | None:
         """Of the chosen source [h, S, S], also for the U-Net, which takes none; None where there are none yet."""
-        with suppress(StageMissing):
+        with suppress(StageMissingError):
             return self._opened.maps(self.controls.source.value, self.row)
         return None
 

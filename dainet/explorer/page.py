@@ -24,7 +24,7 @@ def serve(profile: str, overrides: Mapping[str, Any], port: int, open_browser: b
     machine reach its localhost too.
 
     Raises:
-        ValueError: an unknown setting.
+        InputError: an unknown setting.
     """
     load_settings(profile, overrides)  # a mistake is said here, not on the page
     path, parameters = str(find_notebooks(["06"])[0]), {"PROFILE": profile, "OVERRIDES": dict(overrides)}

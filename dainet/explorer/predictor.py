@@ -61,7 +61,7 @@ class Predictor:
     """Predictions of one data set under any `Choice`; networks and the features of the latest slice stay in memory.
 
     Raises:
-        StageMissing: here and in every method: what is asked for has not been computed yet; see `train`.
+        StageMissingError: here and in every method: what is asked for has not been computed yet; see `train`.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -11,16 +11,17 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from dainet.cache.folders import repository_root
+from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
 from dainet.reporting.artifacts import output_folder
 from dainet.settings import load_settings
 
-__all__ = ["NotebookFailed", "find_notebooks", "reproduce"]
+__all__ = ["NotebookError", "find_notebooks", "reproduce"]
 
 log = logging.getLogger(__name__)
 
 
-class NotebookFailed(RuntimeError):
+class NotebookError(DainetError):
     """A notebook stopped; the message names it, the cell and the error, and where the executed copy lies."""
 
 
@@ -28,14 +29,14 @@ def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
     """The lessons in order, or those whose two-digit numbers are asked for.
 
     Raises:
-        ValueError: a number fits no notebook.
+        InputError: a number fits no notebook.
     """
     found = {path.name[:2]: path for path in sorted((repository_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    unknown = [number for number in numbers if number not in found]
-    if unknown or not found:
-        raise ValueError(
-            f"no notebook {', '.join(unknown)}; found {', '.join(found) or 'none: run from the repository'}"
-        )
+    if not found:
+        raise InputError(f"{repository_root()} has no notebooks/; run this in a copy of the repository")
+    for number in numbers:
+        if number not in found:
+            raise unknown("notebook", number, found)
     return [found[number] for number in (numbers or found)]
 
 
@@ -46,8 +47,8 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     the output folder, the failed one included. Finished stages are reused.
 
     Raises:
-        ValueError: an unknown setting, or a notebook without the parameters PROFILE and OVERRIDES.
-        NotebookFailed: a cell raised.
+        InputError: an unknown setting, or a notebook without the parameters PROFILE and OVERRIDES.
+        NotebookError: a cell raised.
     """
     settings = load_settings(profile, overrides)
     parameters = {"PROFILE": profile, "OVERRIDES": dict(overrides)}
@@ -66,7 +67,7 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     known = set(papermill.inspect_notebook(str(notebook)))
     missing = sorted(set(parameters) - known)
     if missing:
-        raise ValueError(f"{notebook.name} has no parameter {', '.join(missing)}; it knows {', '.join(sorted(known))}")
+        raise unknown(f"{notebook.name}: parameter", missing[0], sorted(known))
 
 
 def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
@@ -81,6 +82,6 @@ def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
             extra_arguments=["--log-level=CRITICAL"],  # of the kernel: an interrupt would fill the screen
         )
     except PapermillExecutionError as error:
-        raise NotebookFailed(
+        raise NotebookError(
             f"{notebook.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue} (executed copy: {copy})"
         ) from error

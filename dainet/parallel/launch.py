@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,42 +21,53 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from dainet.cache.folders import runs_folder
+from dainet.errors import DainetError
 from dainet.settings import Settings
 
-__all__ = ["ProcessesFailed", "end_with_parent", "start_processes"]
+__all__ = ["ProcessesError", "end_with_parent", "run_task"]
 
 log = logging.getLogger(__name__)
-_FAILURE = "failure.txt"
+_FAILURE = "failure.json"
 
 
-class ProcessesFailed(RuntimeError):
+class ProcessesError(DainetError):
     """One of several processes failed and the others were stopped; the message says which and why."""
 
 
-def start_processes(task: str, settings: Settings, folder: Path, **arguments: Any) -> None:
-    """Run a task of `dainet.worker` in `settings.n_processes` processes that share one folder, and wait for them.
-
-    They find the stages before it finished. An agent of torchrun's watches them in a process of its own, because it
-    takes over the signals; when this process ends, all others end too.
+def run_task(task: str, settings: Settings, folder: Path, alone: Callable[[], None], **arguments: Any) -> None:
+    """Do the work of a stage here, or in `settings.n_processes` processes that share one folder.
 
     Args:
         task: name in `dainet.worker.TASKS`.
         settings: the run's settings.
         folder: of the stage in the making.
+        alone: what one process does.
         arguments: of the task.
 
     Raises:
-        ProcessesFailed: one of them failed.
+        ProcessesError: one of several processes failed.
+    """
+    if settings.n_processes == 1:
+        alone()
+    else:
+        _start_processes(task, settings, folder, arguments)
+
+
+def _start_processes(task: str, settings: Settings, folder: Path, arguments: Mapping[str, Any]) -> None:
+    """Start the processes, which find the stages before this one finished, and wait for them.
+
+    An agent of torchrun watches them in a process of its own, because it takes over the signals; when this process
+    ends, all others end too.
     """
     with TemporaryDirectory() as place:
         job, count = Path(place) / "job.json", settings.n_processes
         content = {"task": task, "settings": settings.model_dump(mode="json"), "folder": str(folder.resolve())}
         threads = max(1, torch.get_num_threads() // count)
-        job.write_text(json.dumps(content | {"arguments": arguments, "threads": threads}), encoding="utf-8")
+        job.write_text(json.dumps(content | {"arguments": dict(arguments), "threads": threads}), encoding="utf-8")
         log.info("%s: %d processes", task, count)
         status = _watch([sys.executable, "-m", "dainet.parallel.launch", str(job)], Path(place) / "stderr.txt")
         if status:
-            raise ProcessesFailed(_explanation(Path(place), task, status))
+            raise _explained(Path(place), task, status)
 
 
 def end_with_parent() -> None:
@@ -88,12 +100,15 @@ def _watch(command: list[str], errors: Path) -> int:
     return process.returncode
 
 
-def _explanation(place: Path, task: str, status: int) -> str:
-    failure = place / _FAILURE
-    errors = (place / "stderr.txt").read_text(encoding="utf-8").splitlines() or [f"exit status {status}"]
-    reason = failure.read_text(encoding="utf-8") if failure.is_file() else errors[-1]
-    again = "run the same again; a training goes on after its last finished epoch"
-    return f"{task}: {reason}; the others were stopped; {again}"
+def _explained(place: Path, task: str, status: int) -> ProcessesError:
+    """The error for what the agent wrote down, or for the agent's own end; its note is the traceback of the process."""
+    failure, errors = place / _FAILURE, (place / "stderr.txt").read_text(encoding="utf-8")
+    last = (errors.splitlines() or [f"exit status {status}"])[-1]
+    reason, traceback = json.loads(failure.read_text(encoding="utf-8")) if failure.is_file() else (last, errors)
+    again = "run the same command again; a training resumes after its last finished epoch"
+    error = ProcessesError(f"{task}: {reason}; the others were stopped; {again}")
+    error.add_note(traceback)
+    return error
 
 
 def _agent(job: Path) -> None:
@@ -115,8 +130,9 @@ def _agent(job: Path) -> None:
         elastic_launch(config, sys.executable)("-m", "dainet.worker", str(job))
     except ChildFailedError as error:
         number, failure = _cause(error)
-        text = f"process {number} of {count} ended: {_reason(failure)}"
-        (job.parent / _FAILURE).write_text(text, encoding="utf-8")
+        reason, traceback = _said(failure)
+        content = [f"process {number} of {count} ended: {reason}", traceback]
+        (job.parent / _FAILURE).write_text(json.dumps(content), encoding="utf-8")
         sys.exit(1)
 
 
@@ -126,9 +142,10 @@ def _cause(error: ChildFailedError) -> tuple[int, ProcessFailure]:
     return killed[0] if killed else error.get_first_failure()
 
 
-def _reason(failure: ProcessFailure) -> str:
+def _said(failure: ProcessFailure) -> tuple[str, str]:
+    """The error of a process and its traceback, which a killed one has not."""
     said: Any = failure.message
-    return said["message"] if isinstance(said, dict) else said
+    return (said["message"], said["extraInfo"]["py_callstack"]) if isinstance(said, dict) else (said, "")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from textwrap import shorten
 
 import pandas as pd
 
+from dainet.errors import InputError, unknown
+
 __all__ = ["CLASSES", "DEFAULT_SPLIT", "NETWORKS", "Classes", "load_split", "published_table", "split_names"]
 
 
@@ -55,17 +57,14 @@ def load_split(dataset: str, name: str) -> dict[str, str]:
         Patient id -> "train", "valid" or "test".
 
     Raises:
-        ValueError: the name is unknown, or the file lacks a column, repeats a patient or has another split word.
+        InputError: the name is unknown, or the file lacks a column, repeats a patient or has another split word.
     """
     known = split_names(dataset) if dataset in DEFAULT_SPLIT else ()
     if name in known:
         table = _read_csv(f"{dataset}_splits.csv")
         return dict(zip(table["patient"], table[name], strict=True))
     if not Path(name).is_file():
-        raise ValueError(
-            f"split {name!r} is neither one of {', '.join(known) or 'none'} nor a CSV file; "
-            "give a known name or a file with the columns patient,split"
-        )
+        raise unknown("split", name, (*known, "a CSV file with the columns patient,split"))
     return _load_split_file(Path(name))
 
 
@@ -86,18 +85,20 @@ def _load_split_file(path: Path) -> dict[str, str]:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
         said = " ".join(str(error).split())
-        raise ValueError(f"{path.name}: no CSV file ({said}); expected UTF-8 text, first line patient,split") from None
+        raise InputError(
+            f"{path.name}: not a CSV file ({said}); expected UTF-8 text, first line patient,split"
+        ) from None
     if not {"patient", "split"} <= set(table.columns):
         found = reprlib.repr(list(table.columns))
-        raise ValueError(f"{path.name}: found the columns {found}, expected patient and split")
-    unknown = sorted(set(table["split"]) - {"train", "valid", "test"})
-    if unknown or "" in set(table["patient"]):
-        found = f"found the split words {reprlib.repr(unknown)}" if unknown else "found a line without a patient"
-        raise ValueError(f"{path.name}: {found}; expected a patient and one of train, valid, test in every line")
+        raise InputError(f"{path.name}: found the columns {found}; expected patient and split")
+    other = sorted(set(table["split"]) - {"train", "valid", "test"})
+    if other or "" in set(table["patient"]):
+        found = f"found the split words {reprlib.repr(other)}" if other else "found a line without a patient"
+        raise InputError(f"{path.name}: {found}; expected a patient and one of train, valid, test in every line")
     repeated = sorted(table.loc[table["patient"].duplicated(), "patient"])
     if repeated:
         found = shorten(", ".join(repeated), 200)
-        raise ValueError(f"{path.name}: {found} listed more than once; give each patient one split")
+        raise InputError(f"{path.name}: {found} listed more than once; give each patient one split")
     return dict(zip(table["patient"], table["split"], strict=True))
 
 

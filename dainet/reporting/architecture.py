@@ -13,8 +13,9 @@ from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
 from matplotlib.path import Path
 from torch import nn
 
+from dainet.errors import unknown
 from dainet.reporting.charts import new_figure
-from dainet.segmentation.networks import DAINet, Encoder, UNet, parameter_count
+from dainet.segmentation.networks import SWITCH_ORDERS, DAINet, Encoder, UNet, parameter_count
 
 __all__ = ["architecture_figure"]
 
@@ -50,10 +51,10 @@ def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") 
             reverse; as in `dainet.segmentation.networks.build` (docs/protocol.md#5.21).
 
     Raises:
-        ValueError: the switch order is unknown.
+        InputError: the switch order is unknown.
     """
-    if switch_order not in ("deep-first", "shallow-first"):
-        raise ValueError(f"switch_order {switch_order!r} is unknown; expected deep-first or shallow-first")
+    if switch_order not in SWITCH_ORDERS:
+        raise unknown("switch_order", switch_order, SWITCH_ORDERS)
     dual = isinstance(model, DAINet)
     figure = new_figure(10, 5.5 if dual else 3.3, _in_words(model), layout=None)
     left = 0.0 if dual else -0.7  # without the second encoder's slabs the drawing is narrower

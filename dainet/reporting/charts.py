@@ -17,6 +17,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import spearmanr
 
+from dainet.errors import unknown
+
 __all__ = [
     "dino_curves",
     "head_importance_figure",
@@ -104,10 +106,10 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
         metric: "auroc" (0..1, white at 0.5 = chance) or "iou" (0..1, colors from 0 to the highest).
 
     Raises:
-        ValueError: the metric is unknown.
+        InputError: the metric is unknown.
     """
     if metric not in _METRICS:
-        raise ValueError(f"metric {metric!r} is unknown; expected auroc or iou")
+        raise unknown("metric", metric, _METRICS)
     tables = {name: _head_table(table, metric) for name, table in scores.items()}
     top = 1.0 if metric == "auroc" else max(float(np.nanmax(table)) for table in tables.values())
     color_map = "vlag" if metric == "auroc" else "viridis"
@@ -165,7 +167,7 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     """
     policies = sorted(cases["policy"].unique()) if "policy" in cases else []
     if len(policies) > 1:
-        raise ValueError(f"cases of the policies {policies}: every case would count twice; choose one of them")
+        raise ValueError(f"cases of the policies {policies}: every case would count twice; choose one policy")
     models, classes = cases["model"].nunique(), cases["class"].nunique()
     alt = f"Box plots of the DSC of every case, grouped by class, for {', '.join(cases['model'].unique())}"
     figure = new_figure(min(WIDTH, max(5.0, 0.45 * models * classes + 1.5)), 3.8, alt)

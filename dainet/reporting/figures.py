@@ -40,7 +40,7 @@ def label_overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[str], o
         ValueError: different sizes, or a label without a color.
     """
     if image.shape != label.shape:
-        raise ValueError(f"image of {image.shape} and label of {label.shape} px; resize one of them first")
+        raise ValueError(f"image of {image.shape} px and label of {label.shape} px; resize one of them first")
     _check_colors(label, colors)
     palette = np.array([(0.0, 0.0, 0.0), *map(to_rgb, colors)])
     weight = np.where(label > 0, opacity, 0.0)[..., None]  # [H, W, 1]
@@ -107,7 +107,7 @@ def qualitative_figure(
     _check_lengths(images=images, labels=labels, sample_names=sample_names, **predictions)
     if scores is not None:
         if set(scores) != set(predictions):
-            raise ValueError(f"scores for {sorted(scores)}, predictions of {sorted(predictions)}; give the same models")
+            raise ValueError(f"scores of {sorted(scores)}, predictions of {sorted(predictions)}; give the same models")
         _check_lengths(images=images, **scores)
     figure, axes = _panels(
         sample_names, ["Image", "Ground truth", *predictions], images, 0.1 if scores is None else 0.3
@@ -175,12 +175,12 @@ def _check_lengths(**items: Sequence[object] | np.ndarray) -> None:
     lengths = {name: len(item) for name, item in items.items()}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise ValueError(f"got {found}; expected one of each for every sample, and at least one sample")
+        raise ValueError(f"found {found}; expected one of each for every sample, and at least one sample")
 
 
 def _check_colors(label: np.ndarray, colors: Sequence[str]) -> None:
     if label.size and label.max() > len(colors):
-        raise ValueError(f"label {label.max()} has no color: got {len(colors)} colors; give one for every class")
+        raise ValueError(f"label {label.max()} has no color; found {len(colors)} colors; give one for every class")
 
 
 def _panels(
@@ -204,7 +204,7 @@ def _panels(
 
 def _class_legend(figure: Figure, class_names: Sequence[str], colors: Sequence[str]) -> None:
     if len(class_names) != len(colors):
-        raise ValueError(f"got {len(class_names)} class names and {len(colors)} colors; expected as many")
+        raise ValueError(f"found {len(class_names)} class names and {len(colors)} colors; expected as many of each")
     handles = [Patch(color=color, label=name) for name, color in zip(class_names, colors, strict=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
 

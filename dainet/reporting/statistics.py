@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from dainet.errors import InputError
+
 __all__ = ["paired_differences", "patient_means", "seeded_interval", "summarize"]
 
 _RESAMPLES = 10_000
@@ -75,12 +77,15 @@ def paired_differences(
         Wilcoxon's signed-rank test.
 
     Raises:
-        ValueError: the networks were not scored on the same patients, or on fewer than two.
+        InputError: the networks were not scored on the same patients, or on fewer than two.
     """
     values = {name: patient_means(scores, name, measure, class_name).mean() for name in (first, second)}
     per_patient = pd.DataFrame(values)
     if per_patient.isna().any(axis=None) or len(per_patient) < 2:
-        raise ValueError(f"{first} and {second} need scores of the same patients, at least two; got {len(per_patient)}")
+        raise InputError(
+            f"{first} and {second} have {len(per_patient)} patients in common; expected scores of "
+            "the same patients, at least two"
+        )
     difference = (per_patient[first] - per_patient[second]).to_numpy()
     interval = stats.bootstrap((difference,), np.mean, method="percentile", rng=0).confidence_interval
     return {

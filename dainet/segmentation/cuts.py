@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
+from dainet.errors import InputError
 from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.networks import DAINet, UNet
 from dainet.segmentation.slices import SliceData
@@ -77,11 +78,11 @@ def head_importance(model: UNet | DAINet, data: SliceData, volumes: Mapping[str,
         percent.
 
     Raises:
-        ValueError: the network takes no maps, or there are no volumes.
+        InputError: the network takes no maps, or there are no volumes.
     """
     if not model.heads or not volumes:
         found = f"{model.heads} heads and {len(volumes)} volumes"
-        raise ValueError(f"head importance needs a network with attention maps, and volumes; found {found}")
+        raise InputError(f"head importance needs a network with attention maps, and at least one volume; found {found}")
     network, heads = CutNetwork(model), range(model.heads)
     whole = _class_means(network, data, volumes)
     parts = []

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dainet.errors import unknown
 from dainet.parallel.collectives import summed, weighted_mean
 
 __all__ = ["dice_loss", "segmentation_loss"]
@@ -39,10 +40,10 @@ def dice_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
             "eq5": sum(p) + sum(y) as the paper's eq. 5 prints it.
 
     Raises:
-        ValueError: `dice` is unknown.
+        InputError: `dice` is unknown.
     """
     if dice not in ("squared", "eq5"):
-        raise ValueError(f"dice {dice!r} is unknown; expected squared or eq5")
+        raise unknown("dice", dice, ("squared", "eq5"))
     probability = logits.float().softmax(dim=1)
     target = functional.one_hot(label, logits.shape[1]).movedim(-1, 1).to(probability.dtype)  # [B, classes, H, W]
     power = 2 if dice == "squared" else 1

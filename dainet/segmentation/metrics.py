@@ -34,7 +34,7 @@ def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | N
         ValueError: a mask is empty, so that no surface exists.
     """
     if not prediction.any() or not label.any():
-        raise ValueError("hd95 needs two non-empty masks; score_volume says what counts for an empty one")
+        raise ValueError("hd95 needs two non-empty masks; `score_volume` has the policies for empty masks")
     box = _joint_box([ndimage.find_objects((prediction | label).view(np.uint8))[0]])
     return float(binary.hd95(prediction[box], label[box], voxelspacing=spacing))
 

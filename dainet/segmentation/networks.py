@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["DAINet", "Encoder", "UNet", "build", "parameter_count"]
+from dainet.errors import InputError, unknown
+
+__all__ = ["SWITCH_ORDERS", "DAINet", "Encoder", "UNet", "build", "parameter_count"]
 
 _POOLINGS = 4  # four switches, so four skips, so four poolings (docs/protocol.md#5.22)
+_NAMES = ("unet", "single", *(f"dual-{switches:0{_POOLINGS}b}" for switches in range(2**_POOLINGS)))
+SWITCH_ORDERS = ("deep-first", "shallow-first")
 
 
 def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -150,16 +153,16 @@ def build(
             (the paper's text allows both; docs/protocol.md#5.21).
 
     Raises:
-        ValueError: the name or the switch order is unknown.
+        InputError: the name or the switch order is unknown.
     """
     if name == "unet":
         return UNet(in_channels, 0, classes, width)
     if name == "single":
         return UNet(in_channels, heads, classes, width)
-    if not re.fullmatch(r"dual-[01]{4}", name):
-        raise ValueError(f"network {name!r} is unknown; expected unet, single or dual-abcd with four switches 0 or 1")
-    if switch_order not in ("deep-first", "shallow-first"):
-        raise ValueError(f"switch_order {switch_order!r} is unknown; expected deep-first or shallow-first")
+    if name not in _NAMES:
+        raise unknown("network", name, _NAMES)
+    if switch_order not in SWITCH_ORDERS:
+        raise unknown("switch_order", switch_order, SWITCH_ORDERS)
     switches = [digit == "1" for digit in name.removeprefix("dual-")]
     return DAINet(in_channels, heads, classes, width, switches if switch_order == "deep-first" else switches[::-1])
 
@@ -174,11 +177,11 @@ def _check_size(image: Tensor) -> None:
     height, width = image.shape[-2:]
     if height % step or width % step or not height or not width:
         larger = tuple(-(-side // step) * step for side in (height, width))
-        raise ValueError(f"image of {height} x {width} px: sides must be multiples of {step}; next: {larger}")
+        raise InputError(f"image of {height} x {width} px; expected multiples of {step}, such as {larger}")
 
 
 def _required(attention: Tensor | None, heads: int) -> Tensor:
     if attention is None or attention.shape[1] != heads:
         found = "none" if attention is None else f"{attention.shape[1]} maps"
-        raise ValueError(f"attention: found {found}, expected one map for each of the {heads} heads")
+        raise ValueError(f"attention: found {found}; expected {heads}, one map per head")
     return attention

@@ -34,6 +34,7 @@ class SliceData:
     def __init__(
         self, prepared: Prepared, attention: StageResult | None, settings: AttentionSettings, device: Device
     ) -> None:
+        self.prepared = prepared
         self.images = _to_device(prepared.images, device)[:, None]  # [N, 1, S, S]
         self.labels = _to_device(prepared.labels, device)
         self.maps, self.vit_size_px = None, 0
@@ -42,7 +43,7 @@ class SliceData:
             maps, grid = open_attention(attention)
             if len(maps) != len(self.images):
                 raise ValueError(
-                    f"{len(maps)} attention maps for {len(self.images)} slices; extract from the same data"
+                    f"{len(maps)} attention maps for {len(self.images)} slices; extract them from the same data"
                 )
             self.maps, self.vit_size_px = _to_device(maps, device), grid.vit_size_px
 

@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dainet.cache.store import StageResult, run_stage
-from dainet.data.prepared import Prepared
-from dainet.parallel.launch import start_processes
+from dainet.parallel.launch import run_task
 from dainet.segmentation.networks import DAINet, UNet, build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
@@ -27,7 +26,6 @@ def run_segmentation(
     settings: Settings,
     name: str,
     seed: int,
-    prepared: Prepared,
     data: SliceData,
 ) -> StageResult:
     """Train one network with one seed, or return the finished one.
@@ -38,34 +36,32 @@ def run_segmentation(
         settings: the run's settings.
         name: see `dainet.segmentation.networks.build`.
         seed: of weights, order and augmentation.
-        prepared: slices and splits.
-        data: the same slices on the device, with maps unless `name` is "unet".
+        data: slices and splits, with maps unless `name` is "unet".
     """
     segmentation = settings.segmentation
     values = segmentation.model_dump(mode="json", exclude={"seeds", "sync_batch_norm"}) | {"model": name, "seed": seed}
     if settings.n_processes > 1:
         values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
-    inputs = {"prepared": prepared.result.key}
+    inputs = {"prepared": data.prepared.result.key}
     if data.attention is not None:
         values["maps"] = settings.attention.model_dump(include={"resize", "normalisation"})
         inputs["attention"] = data.attention.key
 
     def build(folder: Path) -> None:
-        if settings.n_processes > 1:
-            start_processes("segmentation", settings, folder, name=name, seed=seed)
-        else:
-            fit(settings, name, seed, prepared, data, folder)
+        run_task(
+            "segmentation", settings, folder, lambda: fit(settings, name, seed, data, folder), name=name, seed=seed
+        )
 
     return run_stage("segmentation", _VERSION, values, inputs, build, resumes=True)
 
 
-def fit(settings: Settings, name: str, seed: int, prepared: Prepared, data: SliceData, folder: Path) -> None:
+def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
     """Train one network from its seed, see `run_segmentation`; every one of several processes calls it."""
     log.info("%s, seed %d", name, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = _network(settings, name, data)
-    train(model, settings.segmentation, seed, prepared, data, folder)
+    train(model, settings.segmentation, seed, data.prepared, data, folder)
 
 
 def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
-from dainet.cache.resume import load_state, save_state
+from dainet.cache.resume import epoch_seed, load_state, save_state
 from dainet.cache.store import UNFINISHED
 from dainet.data.prepared import Prepared
+from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
 from dainet.progress import progress
 from dainet.segmentation.augment import augment, random_transforms
@@ -52,8 +53,8 @@ def train(
     Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats the undisturbed one.
 
     Raises:
-        ValueError: see `monitored_volumes`.
-        FloatingPointError: the loss is no longer finite.
+        InputError: see `monitored_volumes`.
+        NonFiniteError: the loss is no longer finite.
     """
     volumes = monitored_volumes(settings, prepared)
     rows = prepared.rows("train")
@@ -72,9 +73,11 @@ def train(
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
-        loss = train_epoch(parallel, data, rows, settings, optimizer, schedule, seed * 100_003 + epoch)
+        loss = train_epoch(parallel, data, rows, settings, optimizer, schedule, epoch_seed(seed, epoch))
         if not np.isfinite(loss):
-            raise FloatingPointError(f"epoch {epoch + 1}: the loss is {loss}; lower segmentation.lr or check the data")
+            raise NonFiniteError(
+                f"epoch {epoch + 1}: non-finite loss ({loss}); lower segmentation.lr or check the data"
+            )
         collectives.broadcast_buffers(model)
         dsc = mean_volume_dsc(model, data, volumes)
         history.append({"epoch": epoch + 1, "loss": loss, "lr": schedule.get_last_lr()[0], "dsc": dsc})
@@ -89,12 +92,12 @@ def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dic
     """The volumes on which the rule chooses a checkpoint: case id -> row numbers.
 
     Raises:
-        ValueError: the rule needs some and there are none.
+        InputError: the rule needs some and there are none.
     """
     volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
     if not volumes and settings.selection != "last":
-        raise ValueError(
-            f"segmentation.selection is {settings.selection!r}, but the split has no such volumes; "
+        raise InputError(
+            f"segmentation.selection is {settings.selection!r}, but the split has no volumes for it; "
             "add validation patients or set segmentation.selection=last"
         )
     return volumes
@@ -163,11 +166,11 @@ def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> t
 def _check_shares(settings: SegmentationSettings, count: int, data: SliceData) -> None:
     processes, last = collectives.process_count(), count % settings.batch_size or settings.batch_size
     if last < processes:
-        raise ValueError(
+        raise InputError(
             f"{count} slices leave a last batch of {last} for {processes} processes; change segmentation.batch_size"
         )
     if processes > 1 and settings.sync_batch_norm and data.device.collectives != "nccl":
-        raise ValueError("segmentation.sync_batch_norm needs GPUs; set it to false, or n_processes to 1")
+        raise InputError("segmentation.sync_batch_norm needs GPUs; set it to false or n_processes to 1")
 
 
 def _stops_early(history: list[dict[str, Any]], settings: SegmentationSettings) -> bool:
@@ -195,7 +198,7 @@ def _resume(folder: Path, model: nn.Module, optimizer: Any, schedule: Any) -> li
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
-    log.info("goes on after epoch %d", len(state["history"]))
+    log.info("resuming after epoch %d", len(state["history"]))
     return state["history"]
 
 

@@ -17,13 +17,13 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from dainet.cache.records import hash_file
-from dainet.errors import reason
+from dainet.errors import InputError, reason, unknown
 
 __all__ = ["load_dino_center", "load_dino_head", "read_weights", "weights_hash"]
 
 _HUB_NAME = "vit_small_patch16_224.dino"  # paper section 4.2: DINO's ViT-S/16
 _CHECKPOINT_SUFFIXES = (".pth", ".pt")
-_ACCEPTED = '"hub", "tour", "random", a timm name, or a .safetensors, .pth or .pt file'
+_ACCEPTED = ("hub", "tour", "random", "a timm name", "a .safetensors, .pth or .pt file")
 
 
 def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
@@ -33,7 +33,7 @@ def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
         weights: as `dainet.vit.model.load_vit`, except "random", which has no source.
 
     Raises:
-        ValueError, FileNotFoundError, ConnectionError: as `dainet.vit.model.load_vit`.
+        InputError, FileNotFoundError, ConnectionError: as `dainet.vit.model.load_vit`.
     """
     path = _weights_file(weights)
     return (*_read_timm(weights), weights) if path is None else (*_read_file(path), path.name)
@@ -43,7 +43,7 @@ def weights_hash(weights: str) -> str:
     """Identify the weights in a stage key: SHA-256 of a file, otherwise the name.
 
     Raises:
-        ValueError, FileNotFoundError: as `load_vit`.
+        InputError, FileNotFoundError: as `load_vit`.
     """
     path = _weights_file(weights)
     return (_HUB_NAME if weights == "hub" else weights) if path is None else hash_file(path)
@@ -72,9 +72,9 @@ def _weights_file(weights: str) -> Path | None:
     if path.suffix not in (".safetensors", *_CHECKPOINT_SUFFIXES):
         if timm.is_model(weights):
             return None
-        raise ValueError(f"weights {weights!r} are neither a known name nor a known kind of file; give {_ACCEPTED}")
+        raise unknown("weights", weights, _ACCEPTED)
     if not path.is_file():
-        raise FileNotFoundError(f"weights {weights!r}: no such file; give {_ACCEPTED}")
+        raise FileNotFoundError(f"weights {weights!r}: the file does not exist; expected one of {', '.join(_ACCEPTED)}")
     return path
 
 
@@ -84,12 +84,12 @@ def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
         blank: Any = timm.create_model(name)
     act = getattr(blank.blocks[0].mlp, "act", None) if type(blank) is VisionTransformer else None
     if not isinstance(act, nn.GELU):
-        raise ValueError(f"{name} is a {type(blank).__name__}, expected a plain VisionTransformer with GELU")
+        raise InputError(f"{name} is a {type(blank).__name__}; expected a plain VisionTransformer with GELU")
     try:
         model: Any = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # the hub's clients raise many unrelated kinds
         raise ConnectionError(
-            f"{name}: the model hub gave no weights ({type(error).__name__}); fetch them elsewhere and pass "
+            f"{name}: the model hub gives no weights ({type(error).__name__}); fetch them elsewhere and pass "
             '--weights FILE (.safetensors or .pth), or "tour" for the small ViT shipped with the kit'
         ) from error
     return model.state_dict(), model.blocks[-1].attn.num_heads
@@ -106,9 +106,9 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
             state, heads = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("heads")  # noqa: SIM118
     except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a data type that torch lacks
         said = shorten(reason(error, path), 200)
-        raise ValueError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
+        raise InputError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
     if heads and not re.fullmatch("[1-9][0-9]{0,3}", heads):
-        raise ValueError(f'{path.name}: "heads" in its metadata is {heads[:40]!r}, expected a whole number above 0')
+        raise InputError(f'{path.name}: "heads" in its metadata is {heads[:40]!r}; expected a whole number above 0')
     return state, int(heads) if heads else None
 
 
@@ -117,10 +117,12 @@ def _load_checkpoint(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals([argparse.Namespace]):  # DINO stores its command line under "args"
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files make torch raise almost any error
-        found = f"{path.name}: refused, more than plain tensors, or damaged ({_what_torch_says(error)})"
-        raise ValueError(f"{found}; fetch it again, or give a .safetensors file") from error
+        found = (
+            f"{path.name}: refused, because it is damaged or holds more than plain tensors ({_what_torch_says(error)})"
+        )
+        raise InputError(f"{found}; fetch it again, or give a .safetensors file") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path.name}: found a {type(content).__name__}, expected a dictionary of tensors")
+        raise InputError(f"{path.name}: found a {type(content).__name__}; expected a dictionary of tensors")
     return content
 
 
@@ -150,13 +152,11 @@ def _without_prefixes(state: Any, path: Path) -> dict[str, Tensor]:
 def _named_tensors(state: Any, path: Path) -> Mapping[str, Tensor]:
     """Check that a checkpoint holds tensors by name; a few bytes can claim one that fills the memory."""
     if not isinstance(state, Mapping):
-        raise ValueError(f"{path.name}: found a {type(state).__name__}, expected a dictionary of tensors")
+        raise InputError(f"{path.name}: found a {type(state).__name__}; expected a dictionary of tensors")
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             found = f"{str(name)[:80]!r} is a {type(tensor).__name__}"
-            raise ValueError(f"{path.name}: {found}; expected named tensors, of a backbone or a full DINO checkpoint")
+            raise InputError(f"{path.name}: {found}; expected named tensors, of a backbone or a full DINO checkpoint")
         if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > path.stat().st_size:
-            raise ValueError(
-                f"{path.name}: {name[:80]!r} claims more than the file holds, or is sparse; fetch it again"
-            )
+            raise InputError(f"{path.name}: {name[:80]!r} is sparse or larger than the file; fetch it again")
     return state

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dainet.cache.atomic import write_tensors
+from dainet.errors import InputError
 from dainet.vit.checkpoints import read_weights
 
 __all__ = [
@@ -97,7 +98,7 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
         drop_path: stochastic depth rate of the deepest block in training mode (DINO's student: 0.1).
 
     Raises:
-        ValueError: unknown name, refused or unsuitable file, missing or unexpected tensors; the message names them.
+        InputError: unknown name, refused or unsuitable file, missing or unexpected tensors; the message names them.
         FileNotFoundError: the file does not exist.
         ConnectionError: the hub does not answer.
     """
@@ -111,7 +112,7 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
         vit.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     except RuntimeError as error:
         found = shorten(str(error), 500)
-        raise ValueError(f"{origin}: not a plain ViT with timm's tensor names; {found}") from error
+        raise InputError(f"{origin}: not a plain ViT with timm's tensor names; {found}") from error
     log.debug("%s: %d blocks, width %d, %d heads", origin, len(vit.blocks), vit.embed_dim, vit.heads)
     return vit.eval()
 
@@ -138,10 +139,10 @@ def input_size(vit: DinoViT, requested_px: int) -> int:
     """Return the side of the ViT's input in px: the requested one, rounded down to whole patches as DINO's script does.
 
     Raises:
-        ValueError: the requested side is smaller than one patch.
+        InputError: the requested side is smaller than one patch.
     """
     if requested_px < vit.patch:
-        raise ValueError(f"image size {requested_px} px is smaller than one patch of {vit.patch} px; ask for more")
+        raise InputError(f"image size {requested_px} px is smaller than one patch of {vit.patch} px; enlarge it")
     return requested_px // vit.patch * vit.patch
 
 
@@ -171,15 +172,15 @@ def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -
     missing = [name for name in _AXES if name not in state]
     if missing:
         found = shorten(", ".join(list(state)[:5]), 200)
-        raise ValueError(f"{origin}: {', '.join(missing)} missing, found {found} ...; expected a ViT with CLS token")
+        raise InputError(f"{origin}: found {found} ... without {', '.join(missing)}; expected a ViT with CLS token")
     for name, axes in {**_AXES, "reg_token": 3}.items():
         shape = tuple(state[name].shape) if name in state else (1,) * axes
         if len(shape) != axes or 0 in shape:
-            raise ValueError(f"{origin}: {name} has the shape {shape}; expected {axes} axes without 0, as in timm")
+            raise InputError(f"{origin}: {name} has the shape {shape}; expected {axes} axes, none of length 0")
     width, patch = state["cls_token"].shape[-1], state["patch_embed.proj.weight"].shape[-1]
     heads = heads or width // 64
     if not heads or width % heads:
-        raise ValueError(f'{origin}: width {width} does not split into {heads} heads; set "heads" in its metadata')
+        raise InputError(f'{origin}: width {width} is not a multiple of {heads} heads; set "heads" in its metadata')
     registers = state["reg_token"].shape[1] if "reg_token" in state else 0
     side, no_embed_class = _grid_side(state["pos_embed"].shape[1], 1 + registers, origin)
     return {
@@ -203,4 +204,4 @@ def _grid_side(positions: int, prefix: int, origin: str) -> tuple[int, bool]:
         side = math.isqrt(max(tokens, 0))
         if side and side**2 == tokens:
             return side, no_embed_class
-    raise ValueError(f"{origin}: {positions} position embeddings for {prefix} prefix tokens; expected a square grid")
+    raise InputError(f"{origin}: {positions} position embeddings for {prefix} prefix tokens; expected a square grid")

@@ -190,9 +190,9 @@ def test_maps_are_the_same_to_the_bit(tiny, weights, tmp_path):
     (tmp_path / "alone").mkdir()
     attention.extract(tiny, images, vit, FLOAT32, tmp_path / "alone")
     together(tmp_path, lambda: attention.extract(tiny, images, vit, FLOAT32, tmp_path))
-    parts = [np.load(tmp_path / name) for name in ("attention.npy", "attention-1.npy")]
+    parts = [np.load(tmp_path / name) for name in ("attention-0.npy", "attention-1.npy")]
     assert all(map(len, parts))
-    np.testing.assert_array_equal(np.concatenate(parts), np.load(tmp_path / "alone" / "attention.npy"))
+    np.testing.assert_array_equal(np.concatenate(parts), np.load(tmp_path / "alone" / "attention-0.npy"))
 
 
 def test_what_processes_cannot_share_is_refused(tiny, prepared, data, weights, tmp_path, monkeypatch):

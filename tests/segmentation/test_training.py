@@ -99,9 +99,9 @@ def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
 
 
 def test_a_unets_key_does_not_depend_on_maps(tiny, prepared, plain, data):
-    unet = run_segmentation(tiny, "unet", 0, prepared, plain)
+    unet = run_segmentation(tiny, "unet", 0, plain)
     assert "attention" not in unet.record()["inputs"]
-    single = run_segmentation(tiny, "single", 0, prepared, data)
+    single = run_segmentation(tiny, "single", 0, data)
     assert single.record()["inputs"]["attention"] == data.attention.key
 
 

@@ -31,7 +31,7 @@ def check_space(needed: int, target: Path, what: str) -> None:
     """
     free = shutil.disk_usage(target).free
     if needed > free:
-        found = f"{what} needs {needed / 1e9:.1f} GB in {target}, where {free / 1e9:.1f} GB are free"
+        found = f"{what} needs {needed / 1e9:.1f} GB in {target}, which has {free / 1e9:.1f} GB free"
         raise DataError(f"{found}; make room or choose another target")
 
 
@@ -62,6 +62,6 @@ def unpack(archive: Path, target: Path) -> list[Path]:
         return [target / file for file in files]
     except _BROKEN as error:
         found = f"{archive.name} cannot be unpacked ({reason(error, archive)})"
-        raise DataError(f"{found}; expected a complete zip archive, delete it and fetch it again") from error
+        raise DataError(f"{found}; expected a complete zip archive; delete it and fetch it again") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

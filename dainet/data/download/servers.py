@@ -26,7 +26,7 @@ BTCV_ENTITY = "syn3379050"  # RawData.zip of the abdomen challenge, project syn3
 
 log = logging.getLogger(__name__)
 _TERMS = "join the challenge and accept its terms at https://www.synapse.org/Synapse:syn3193805"
-_ACCESS = "check the connection; if the folder is no longer public, give an API key of an account that may see it"
+_ACCESS = "check the connection; if the folder is no longer public, give the API key of an account with access"
 _CHUNK = 1 << 16  # bytes; at most one chunk is lost when the connection breaks
 
 
@@ -66,7 +66,7 @@ def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "
         with _named("the listing", advice=_ACCESS):
             remote = list(_walk(client, folder_id, PurePosixPath()))
         if not remote:
-            raise DataError(f"the server shows no files, expected a data set; {_ACCESS}")
+            raise DataError(f"the server lists no files; expected a data set; {_ACCESS}")
         missing = [file for file in remote if not _complete(file, target / file.path)]
         target.mkdir(parents=True, exist_ok=True)
         check_space(sum(file.size for file in missing), target, "the download")
@@ -96,20 +96,20 @@ def download_synapse(entity: str, target: Path, token: str) -> list[Path]:
             pair of image and label.
     """
     if not re.fullmatch(r"syn\d+", entity):
-        raise DataError(f"{entity!r} is no Synapse number, expected one such as {BTCV_ENTITY}")
+        raise DataError(f"{entity!r} is not a Synapse identifier; expected one such as {BTCV_ENTITY}")
     if not token:
-        how = "make a personal access token (view, download) at https://www.synapse.org/PersonalAccessTokens:0"
-        raise DataError(f"no Synapse token; {how}, put it in SYNAPSE_AUTH_TOKEN, and {_TERMS}")
+        how = "create a personal access token (view, download) at https://www.synapse.org/PersonalAccessTokens:0"
+        raise DataError(f"the Synapse token is missing; {how}, put it in SYNAPSE_AUTH_TOKEN, and {_TERMS}")
     library = _library("synapseclient")
     target.mkdir(parents=True, exist_ok=True)
     with _named(f"Synapse, {entity}", token, advice=f"check the token, {_TERMS}, and run the same command again"):
-        log.info("signing in and downloading %s, which may take long; *.synapse_download_* grows", entity)
+        log.info("signing in and downloading %s, which may take long; see the file *.synapse_download_* grow", entity)
         archive = _synapse_archive(library, entity, target, token)
     found = find_btcv_cases(unpack(archive, target))
     training = [path for case in found if isinstance(case, Case) for path in case.files]
     if not training:
         expected = "expected img/imgXXXX.nii.gz and label/labelXXXX.nii.gz"
-        raise DataError(f"{archive.name} holds no pair of image and label, {expected}; see --entity")
+        raise DataError(f"{archive.name} has no pair of image and label, {expected}; see --entity")
     return training
 
 
@@ -122,7 +122,7 @@ def _library(name: str) -> Any:
 
 
 @contextmanager
-def _named(what: str, secret: str = "", advice: str = "run the same command again to go on") -> Iterator[None]:
+def _named(what: str, secret: str = "", advice: str = "run the same command again to resume") -> Iterator[None]:
     """Turn any error of a client library into one line: these share no base class, and some show secrets."""
     try:
         yield
@@ -138,7 +138,7 @@ def _cause(error: Exception) -> str:
     if status := getattr(getattr(error, "response", None), "status_code", None):
         return f"the server answers with HTTP status {status}"
     if type(error).__module__.startswith("requests"):
-        return f"no complete answer from the server ({type(error).__name__})"
+        return f"incomplete answer from the server ({type(error).__name__})"
     text = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:300]
 
@@ -177,7 +177,7 @@ def _walk(client: Any, folder_id: str, folder: PurePosixPath) -> Iterator[Remote
             path, size = place / client.transformFilename(file["name"]), file.get("size")
             if not file["name"] or not isinstance(size, int):
                 found = f"{path}: the server gives the name {file['name']!r} and the size {size!r}"
-                raise DataError(f"{found}, expected a name and a number of bytes")
+                raise DataError(f"{found}; expected a name and a number of bytes")
             yield RemoteFile(file["_id"], path, size, file.get("sha512") or "")
     for child in client.listFolder(folder_id):
         yield from _walk(client, child["_id"], folder / client.transformFilename(child["name"]))
@@ -201,11 +201,13 @@ def _fetch(client: Any, file: RemoteFile, final: Path) -> None:
             _receive(client, file, part)
     size = part.stat().st_size
     if size < file.size:
-        raise DataError(f"{file.path}: {size} of {file.size} bytes arrived; run the same command again to go on")
+        raise DataError(f"{file.path}: {size} of {file.size} bytes arrived; run the same command again to resume")
     if not _complete(file, part):
         part.unlink()
         expected = f"{file.size} bytes{' with the SHA-512 of the listing' if file.sha512 else ''}"
-        raise DataError(f"{file.path}: {size} wrong bytes arrived, expected {expected}; deleted, run the command again")
+        raise DataError(
+            f"{file.path}: found {size} wrong bytes, expected {expected}; they are deleted, run the command again"
+        )
     os.replace(part, final)
 
 
@@ -230,7 +232,7 @@ def _synapse_archive(library: Any, entity: str, target: Path, token: str) -> Pat
     handle = client.get(entity, downloadFile=False).get("_file_handle") or {}
     name = handle.get("fileName", "")
     if PureWindowsPath(name).name != name or not is_archive(Path(name)):
-        raise DataError(f"{entity} has the file name {name!r}, expected an archive such as RawData.zip; see --entity")
+        raise DataError(f"{entity} has the file name {name!r}; expected an archive such as RawData.zip; see --entity")
     if not (target / name).exists():
         check_space(handle.get("contentSize") or 0, target, name)
     client.get(entity, downloadLocation=str(target), ifcollision="overwrite.local")

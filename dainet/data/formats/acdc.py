@@ -49,14 +49,16 @@ def read_info(path: Path) -> dict[str, str]:
         pairs = (line.partition(":") for line in path.read_text(encoding="utf-8-sig").splitlines() if ":" in line)
         info = {key.strip(): value.strip() for key, _, value in pairs}
     except FileNotFoundError as error:
-        why = "it tells which frame is ED and which ES; fetch it again"
+        why = "it says which frame is ED and which is ES; fetch it again"
         raise DataError(f"{patient}: Info.cfg is missing; {why}", patient) from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{patient}: Info.cfg cannot be read {why_unreadable(error, path)}", patient) from error
     for phase in ("ED", "ES"):
         if not re.fullmatch(r"[0-9]{1,4}", info.get(phase, "")):
-            found = f"Info.cfg gives {phase} = {info[phase][:40]!r}" if phase in info else f"Info.cfg names no {phase}"
-            raise DataError(f"{patient}: {found}, expected a frame number; fetch it again", patient)
+            found = (
+                f"Info.cfg gives {phase} = {info[phase][:40]!r}" if phase in info else f"Info.cfg does not name {phase}"
+            )
+            raise DataError(f"{patient}: {found}; expected a frame number; fetch it again", patient)
     return info
 
 
@@ -79,6 +81,6 @@ def _find_frame(folder: Path, names: set[str], info: dict[str, str], phase: str)
         return DataError(f"{patient} {phase}: {frame}.nii.gz is missing, {why}; fetch it again", patient)
     if f"{frame}_gt{ending}" not in names:
         return DataError(
-            f"{patient} {phase}: {frame}_gt{ending} is missing beside {frame}{ending}; fetch it again", patient
+            f"{patient} {phase}: {frame}_gt{ending} is missing next to {frame}{ending}; fetch it again", patient
         )
     return Case(patient, phase, (folder / f"{frame}{ending}", folder / f"{frame}_gt{ending}"), info.get("Group", ""))

@@ -36,7 +36,7 @@ def find_btcv_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
             yield Case(f"case{number}", "", (image, label))
         elif label or not "0061" <= number <= "0080":
             missing, there = ("img", "label") if label else ("label", "img")
-            message = f"case{number}: {missing}{number}.nii.gz is missing beside {there}{number}; fetch it again"
+            message = f"case{number}: {missing}{number}.nii.gz is missing next to {there}{number}; fetch it again"
             yield DataError(message, f"case{number}")
 
 

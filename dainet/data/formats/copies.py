@@ -91,7 +91,7 @@ def read_transunet_volume(case: Case) -> Volume:
     if low < -0.5 or high > 1.5:
         raise DataError(
             f"{case}: gray values from {low:.4g} to {high:.4g}; expected 0 to 1, TransUNet's window of -125 to 275 HU; "
-            "this copy was scaled in another way"
+            "this copy was scaled differently"
         )
     return Volume(volume.image.astype(np.float32) * _WINDOW_HU + _LOW_HU, volume.label)
 
@@ -179,7 +179,7 @@ def _read_arrays(case: Case, path: Path, image_key: str) -> tuple[np.ndarray, np
     try:
         image, label = (_read_h5 if path.suffix == ".h5" else _read_npz)(path, keys)
         if not {image.dtype.kind, label.dtype.kind} <= set("iufb"):
-            raise TypeError(f"they are of type {image.dtype} and {label.dtype}, expected numbers")
+            raise TypeError(f"they are of type {image.dtype} and {label.dtype}; expected numbers")
     except Exception as error:  # damaged files make libraries raise nearly anything
         why = f"holds no readable {image_key} and label {why_unreadable(error, path)}"
         raise DataError(f"{case.case_id}: {path.name} {why}") from error
@@ -198,9 +198,9 @@ def _check_place(file: Any, key: str) -> None:
     """Refuse links: HDF5 can take values from any file on the computer, and this file's author must not choose it."""
     links, name = file.id.links, key.encode()
     if not links.exists(name):
-        raise ValueError(f"it has no {key}")
+        raise ValueError(f"{key} is missing")
     if links.get_info(name).type != h5py.h5l.TYPE_HARD or file[key].is_virtual or file[key].external:
-        raise ValueError(f"{key} is a link or lies outside the file, expected the values themselves")
+        raise ValueError(f"{key} is a link or lies outside the file; expected the values themselves")
 
 
 def _read_npz(path: Path, keys: Sequence[str]) -> list[np.ndarray]:
@@ -217,5 +217,5 @@ def _claimed_bytes(file: Any, key: str) -> int:
         read_header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(member)
     if dtype.hasobject:
-        raise ValueError(f"{key} holds pickled objects, expected numbers")
+        raise ValueError(f"{key} holds pickled objects; expected numbers")
     return math.prod(shape) * dtype.itemsize

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from dainet.data.volume import DataError
+from dainet.errors import unknown
 
 __all__ = ["ORDERS", "check_order", "detect_order", "label_map", "measure"]
 
@@ -53,7 +54,7 @@ def measure(label: np.ndarray, spacing: Sequence[float] | None = None) -> pd.Dat
     if label.ndim != 3:
         raise DataError(f"label volume of shape {label.shape}; expected [slices, height, width]")
     if label.size and not (label.min() >= 0 and label.max() <= 255 and (label == label.astype(np.uint8)).all()):
-        raise DataError("labels that are no whole numbers 0..255; resample labels without interpolation")
+        raise DataError("labels are not whole numbers from 0 to 255; resample labels without interpolation")
     z, y, x = np.nonzero(label)
     values = label[z, y, x].astype(np.int64)
     voxels = np.bincount(values)
@@ -84,7 +85,7 @@ def detect_order(measurements: Sequence[pd.DataFrame]) -> tuple[str, list[str]]:
     if len(fitting) == 1:
         return fitting[0], judged[fitting[0]][0] + refuted
     found = f"the labels {_seen(measurements)} fit " + (f"several orders ({', '.join(fitting)})" if fitting else "none")
-    advice = f"name the order of this copy with data.label_order={'|'.join(ORDERS)}"
+    advice = f"give the order of this copy with data.label_order={'|'.join(ORDERS)}"
     raise DataError("; ".join([f"label order: {found}", *refuted, advice]))
 
 
@@ -224,7 +225,7 @@ def _seen(measurements: Sequence[pd.DataFrame]) -> list[int]:
 def _labels(order: str) -> dict[str, int]:
     """Stored label of each organ, in the order of Table 1."""
     if order not in ORDERS:
-        raise DataError(f"data.label_order={order} is unknown; choose one of {', '.join(ORDERS)}")
+        raise unknown("data.label_order", order, ORDERS)
     with files("dainet.protocol").joinpath("synapse_labels.csv").open(encoding="utf-8") as handle:
         return pd.read_csv(handle, index_col="organ")[order].to_dict()
 

@@ -72,7 +72,7 @@ def _open(case: Case, path: Path) -> Any:
     except Exception as error:  # damaged files make libraries raise nearly anything
         raise _unreadable(case, path, error) from error
     if len(nifti.shape) != 3 or 0 in nifti.shape:
-        advice = "this looks like the whole film, give one frame" if len(nifti.shape) == 4 else "fetch it again"
+        advice = "this looks like the whole film; give one frame" if len(nifti.shape) == 4 else "fetch it again"
         raise DataError(f"{case.case_id}: {path.name} has the shape {nifti.shape}; expected three axes; {advice}")
     edges, affine = nifti.header.get_zooms(), nifti.affine
     if not (
@@ -103,7 +103,7 @@ def _check_affines(case: Case, image: Any, label: Any) -> None:
     if not distance <= 0.5 * min(image.header.get_zooms()[:3]):
         raise DataError(
             f"{case.case_id}: by their affines {case.files[0].name} and {case.files[1].name} lie up to {distance:.1f} "
-            "mm apart; expected the same voxels; resample the label onto the image or fetch both again"
+            "mm apart; expected the same grid; resample the label onto the image or fetch both again"
         )
 
 

@@ -40,7 +40,7 @@ def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     roots = sorted({path.parent.parent for path in files if path.parent.name in ("imagesTr", "labelsTr")} & described)
     if len(roots) > 1:
         names = ", ".join(root.name for root in roots)
-        yield DataError(f"found {len(roots)} data sets ({names}), expected one; point data.source at one of them")
+        yield DataError(f"found {len(roots)} data sets ({names}); expected one; set data.source to one of them")
     if len(roots) != 1:
         return
     images = {nifti_stem(path): path for path in files if path.parent == roots[0] / "imagesTr" and nifti_stem(path)}
@@ -48,16 +48,20 @@ def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     for stem in sorted(set(images) - {f"{name}_0000" for name in labels}):
         wanted = stem[:-5] if stem[-5:-4] == "_" and stem[-4:].isdigit() else stem
         if wanted in labels:
-            yield DataError(f"{wanted}: {images[stem].name} is a second channel; the kit takes one, _0000", wanted)
+            yield DataError(
+                f"{wanted}: {images[stem].name} is a second channel; the kit takes one channel, _0000", wanted
+            )
         else:
             yield DataError(
-                f"{wanted}: labelsTr/{wanted}.nii.gz is missing beside {images[stem].name}; fetch it again", wanted
+                f"{wanted}: labelsTr/{wanted}.nii.gz is missing next to {images[stem].name}; fetch it again", wanted
             )
     for name, label in sorted(labels.items()):
         if f"{name}_0000" in images:
             yield Case(name, "", (images[f"{name}_0000"], label))
         else:
-            yield DataError(f"{name}: imagesTr/{name}_0000.nii.gz is missing beside {label.name}; fetch it again", name)
+            yield DataError(
+                f"{name}: imagesTr/{name}_0000.nii.gz is missing next to {label.name}; fetch it again", name
+            )
 
 
 def read_nnunet_volume(case: Case) -> Volume:
@@ -92,11 +96,11 @@ def read_description(path: Path) -> DatasetDescription:
         ) from error
     if len(channels) > 1:
         raise DataError(
-            f"{path.name}: the channels {shorten(channel, 200)}; the kit takes one, make a data set of one channel"
+            f"{path.name}: the channels {shorten(channel, 200)}; the kit takes one; make a data set with one channel"
         )
     wrong = [color for color in colors if not is_color_like(color)]
     if wrong:
-        raise DataError(f"{path.name}: {shorten(repr(wrong[0]), 80)} is no color; write it as #rrggbb")
+        raise DataError(f"{path.name}: {shorten(repr(wrong[0]), 80)} is not a color; write it as #rrggbb")
     return DatasetDescription(Classes(names, tuple(map(to_hex, colors))), channel.upper() == "CT")
 
 
@@ -106,5 +110,5 @@ def _label_names(labels: dict[str, Any]) -> tuple[str, ...]:
     pairs = ((int(key), name) if old else (name, key) for key, name in labels.items())
     numbered = {number: str(name) for number, name in pairs}
     if sorted(numbered) != list(range(len(labels))) or len(numbered) < 2:
-        raise ValueError(f"labels {labels}, expected the whole numbers 0, 1, 2 ... once each, without regions")
+        raise ValueError(f"labels {labels}; expected the whole numbers 0, 1, 2 ... once each, without regions")
     return tuple(numbered[number] for number in range(1, len(numbered)))

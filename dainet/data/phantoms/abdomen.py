@@ -24,6 +24,7 @@ from dainet.data.phantoms.abdomen_anatomy import (
 )
 from dainet.data.phantoms.abdomen_atlas import TISSUES
 from dainet.data.phantoms.cardiac_anatomy import Table
+from dainet.errors import InputError
 
 __all__ = ["ABDOMEN_NUMBERS", "AbdomenPatient", "make_abdomen", "write_abdomen_phantoms"]
 
@@ -69,10 +70,10 @@ def make_abdomen(number: int, seed: int = 0, size: int = 128) -> AbdomenPatient:
             sizes show the same body with fewer, thicker slices.
 
     Raises:
-        ValueError: the number is not one of BTCV's, the seed is negative, or the size is below 32.
+        InputError: the number is not one of BTCV's, the seed is negative, or the size is below 32.
     """
     if number not in ABDOMEN_NUMBERS or seed < 0 or size < 32:
-        raise ValueError(
+        raise InputError(
             f"got number {number}, seed {seed} and size {size}; "
             "patients are numbered 1 to 10 and 21 to 40, seeds start at 0, sizes at 32 px"
         )
@@ -213,11 +214,11 @@ def write_abdomen_phantoms(target: Path, patients: int = 30, seed: int = 0, size
         size: rows and columns in pixels, 32 or more.
 
     Raises:
-        ValueError: the number of patients is not 1 to 30, the seed is negative, or the size is below 32.
+        InputError: the number of patients is not 1 to 30, the seed is negative, or the size is below 32.
         FileExistsError: the folder holds other patients, which would mix with the new ones.
     """
     if not 1 <= patients <= len(ABDOMEN_NUMBERS) or seed < 0 or size < 32:
-        raise ValueError(
+        raise InputError(
             f"got {patients} patients, seed {seed} and size {size}; "
             f"ask for 1 to {len(ABDOMEN_NUMBERS)} patients, a seed from 0 and a size from 32 px"
         )

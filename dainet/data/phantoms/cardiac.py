@@ -32,6 +32,7 @@ from dainet.data.phantoms.cardiac_image import (
     texture,
 )
 from dainet.data.phantoms.cardiac_scanner import Scanner, acquire, sample_scanner
+from dainet.errors import InputError
 
 __all__ = ["CardiacPatient", "make_cardiac_patient", "write_cardiac_phantoms"]
 
@@ -80,10 +81,10 @@ def make_cardiac_patient(number: int, seed: int = 0) -> CardiacPatient:
         seed: of the data set, 0 or more.
 
     Raises:
-        ValueError: the number is below 1 or the seed is negative.
+        InputError: the number is below 1 or the seed is negative.
     """
     if number < 1 or seed < 0:
-        raise ValueError(f"got number {number} and seed {seed}; patients are numbered from 1, seeds from 0")
+        raise InputError(f"got number {number} and seed {seed}; patients are numbered from 1, seeds from 0")
     rng = np.random.default_rng([seed, number])
     group = GROUPS[(number - 1) % len(GROUPS)]
     heart, scene, scanner = sample_heart(group, rng), sample_scene(rng), sample_scanner(rng)
@@ -189,11 +190,11 @@ def write_cardiac_phantoms(target: Path, patients: int = 30, seed: int = 0) -> N
         seed: 0 or more; the same seed gives the same bytes.
 
     Raises:
-        ValueError: the number of patients is below 1, or the seed is negative.
+        InputError: the number of patients is below 1, or the seed is negative.
         FileExistsError: the folder holds other patients, which would mix with the new ones.
     """
     if patients < 1 or seed < 0:
-        raise ValueError(f"got {patients} patients and seed {seed}; ask for at least 1 patient and a seed from 0")
+        raise InputError(f"got {patients} patients and seed {seed}; ask for at least 1 patient and a seed from 0")
     training = Path(target) / "training"
     training.mkdir(parents=True, exist_ok=True)
     names = {f"patient{number:03d}" for number in range(1, patients + 1)}

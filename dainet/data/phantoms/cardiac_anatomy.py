@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dainet.errors import unknown
+
 __all__ = [
     "ANGLES",
     "GROUPS",
@@ -130,10 +132,10 @@ def sample_heart(group: str, rng: np.random.Generator) -> Heart:
     """Draw one heart of a pathology group.
 
     Raises:
-        ValueError: the group is not one of GROUPS.
+        InputError: the group is not one of GROUPS.
     """
     if group not in TRAITS:
-        raise ValueError(f"unknown group {group!r}; use one of {', '.join(GROUPS)}")
+        raise unknown("group", group, GROUPS)
     traits = TRAITS[group]
     shortening = float(rng.uniform(0.2, 0.3) * np.mean(traits.ejection))
     rv_shortening = 0.12
