@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from tabulate import tabulate
 
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, new_app, overrides, run_app
 
@@ -88,7 +89,8 @@ def runs(
         typer.echo(json.dumps(lineage([find_run(why).key]), indent=1))
         return
     found = unreferenced(find_runs(), repository_root() / "figures") if prune else find_runs()
-    typer.echo(runs_table(found) if found else f"{runs_folder()} has no {'such ' if prune else ''}stages")
+    table = tabulate(runs_table(found), headers="keys", tablefmt="plain", disable_numparse=True)
+    typer.echo(table or f"{runs_folder()} has no {'such ' if prune else ''}stages")
     if prune and found and typer.confirm(f"Remove these {len(found)} stages?"):
         for item in found:
             remove(item)

@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from dainet import __main__ as command_line
+from dainet.lessons import reproduce
 
 
 def run(monkeypatch, *arguments):
@@ -40,8 +41,8 @@ def test_options_become_overrides(monkeypatch, tmp_path):
     called = []
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans").mkdir()
-    monkeypatch.setattr(command_line, "find_notebooks", lambda numbers: numbers)
-    monkeypatch.setattr(command_line, "run_notebooks", lambda *arguments: called.append(arguments))
+    monkeypatch.setattr(reproduce, "find_notebooks", lambda numbers: numbers)
+    monkeypatch.setattr(reproduce, "reproduce", lambda *arguments: called.append(arguments))
     options = ["--source", "scans", "--weights", "hub", "--set", "segmentation.seeds=[0, 1]", "--notebooks", "04, 05"]
     assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == 0
     overrides = {"data.source": str(tmp_path / "scans"), "vit.weights": "hub", "segmentation.seeds": [0, 1]}

@@ -61,14 +61,14 @@ def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_train
 
 
 def test_looking_for_what_is_finished_computes_nothing(tiny, runs):
-    with store.finished_only(), pytest.raises(store.StageMissing, match="prepared"):
+    with store.finished_only(), pytest.raises(store.StageMissingError, match="prepared"):
         pipeline.train(tiny, "unet", seed=0)
     assert not runs.exists()
     trained = pipeline.train(tiny, "unet", seed=0)
     pipeline.prepare_for_vit(tiny)
     with store.finished_only():
         assert pipeline.train(tiny, "unet", seed=0).cases.equals(trained.cases)
-        with pytest.raises(store.StageMissing, match="dino"):
+        with pytest.raises(store.StageMissingError, match="dino"):
             pipeline.train(tiny, "single", seed=0)
     pipeline.finetune(tiny)  # allowed again
 

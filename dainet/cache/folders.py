@@ -52,5 +52,5 @@ def explained_disk(folder: Path, other: str) -> Iterator[None]:
         if error.errno not in (*_FULL, *_PROTECTED) or elsewhere:
             raise
         raise StageError(
-            f"{folder}: results cannot be written ({error.strerror}); free some space, allow writing, or choose {other}"
+            f"{folder}: results cannot be written ({error.strerror}); free space there, allow writing, or name {other}"
         ) from error

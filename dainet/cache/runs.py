@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from dainet.cache.folders import runs_folder
 from dainet.cache.store import RECORD
 from dainet.errors import InputError
@@ -52,9 +50,9 @@ def find_run(key: str) -> Run:
     return found[0]
 
 
-def runs_table(runs: Iterable[Run]) -> str:
-    """A table to print: stage, key, settings in short, size in MB, age, and whether it is complete."""
-    rows = [
+def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
+    """A line per run: stage, key, settings in short, size in MB, age, and whether it is complete."""
+    return [
         {
             "stage": run.stage,
             "key": run.key,
@@ -65,7 +63,6 @@ def runs_table(runs: Iterable[Run]) -> str:
         }
         for run in runs
     ]
-    return tabulate(rows, headers="keys", tablefmt="plain", disable_numparse=True)
 
 
 def lineage(keys: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -31,7 +31,7 @@ def check_claim(path: Path, claimed_bytes: int) -> None:
     """Refuse, before memory is allocated, a header that announces more voxels than a file of this size can hold."""
     held = path.stat().st_size
     if claimed_bytes > _MOST_DEFLATE * held:
-        raise ValueError(f"the header announces {claimed_bytes / 1e9:.3g} GB of voxels, but the file has {held} bytes")
+        raise ValueError(f"the header claims {claimed_bytes / 1e9:.3g} GB of voxels, but the file has {held} bytes")
 
 
 @dataclass(frozen=True)

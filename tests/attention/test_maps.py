@@ -17,6 +17,7 @@ from dainet.attention.maps import cls_attention, network_maps, normalize_maps, r
 from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.device import Device, choose_device
+from dainet.errors import NonFiniteError
 from dainet.settings import AttentionSettings, Settings, VitSettings
 from dainet.vit.model import DinoViT, randomized, to_vit_input
 
@@ -177,7 +178,7 @@ def test_stage_refuses_broken_weights(settings: Settings) -> None:
     vit = tiny_vit()
     with torch.no_grad():
         vit.cls_token.fill_(float("nan"))
-    with pytest.raises(ValueError, match=r"(?i)finite"):
+    with pytest.raises(NonFiniteError, match="row 0"):
         run_attention(settings, prepared(2), vit, "pretrained", {"backbone": "nan"}, CPU)
 
 

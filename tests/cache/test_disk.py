@@ -1,4 +1,4 @@
-"""A full, read-only or forbidden disk: one line, a failure, nothing finished damaged, and afterwards it goes on."""
+"""A full, read-only or forbidden disk: one line, a failure, nothing finished damaged, and afterwards it resumes."""
 
 import json
 import subprocess

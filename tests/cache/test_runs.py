@@ -31,12 +31,18 @@ def command(monkeypatch, capsys, *arguments):
 def test_the_list_has_finished_and_unfinished_stages(trained, runs):
     with pytest.raises(KeyboardInterrupt):
         run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), resumes=True)
-    table = runs_table(find_runs()).set_index("stage")
-    assert set(table.index) == {"prepared", "segmentation", "scores", "dino"}
-    assert table.loc["dino", ["complete", "settings"]].tolist() == ["no", "epochs 3"]
-    assert table.loc["segmentation", "complete"] == "yes"
-    assert "model unet" in table.loc["segmentation", "settings"]
-    assert "seed 0" in table.loc["segmentation", "settings"]
+    table = {line["stage"]: line for line in runs_table(find_runs())}
+    assert set(table) == {"prepared", "segmentation", "scores", "dino"}
+    assert (table["dino"]["complete"], table["dino"]["settings"]) == ("no", "epochs 3")
+    assert table["segmentation"]["complete"] == "yes"
+    assert "model unet" in table["segmentation"]["settings"]
+    assert "seed 0" in table["segmentation"]["settings"]
+
+
+@pytest.mark.parametrize("patients", [2, {"patient001": "train", "patient002": "test"}])
+def test_the_list_counts_patients_given_as_a_number_or_as_a_split(patients, runs):
+    run_stage("phantoms", 1, {"dataset": "acdc", "patients": patients}, {}, lambda folder: None)
+    assert runs_table(find_runs())[0]["settings"] == "dataset acdc, patients 2"
 
 
 def test_why_follows_the_inputs_down_to_the_data(trained):
@@ -78,21 +84,21 @@ def test_the_commands(trained, monkeypatch, capsys, tmp_path):
     command(monkeypatch, capsys, "runs", "--prune")
     assert not trained.segmentation.path.exists()
     assert not find_runs()
-    assert "holds nothing" in command(monkeypatch, capsys, "runs")[1]
+    assert "no stages" in command(monkeypatch, capsys, "runs")[1]
 
 
 def test_a_finished_stage_verifies_and_a_changed_byte_does_not(trained, monkeypatch, capsys):
     folder = trained.segmentation.path
     assert not (folder / UNFINISHED).exists()
     assert verify_folder(folder) == (3, [])
-    assert command(monkeypatch, capsys, "verify", str(folder)) == (0, "OK: 3 files are as their records say\n")
+    assert command(monkeypatch, capsys, "verify", str(folder)) == (0, "OK: 3 files match their records\n")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     (folder / "history.csv").unlink()
     status, text = command(monkeypatch, capsys, "verify", str(folder))
     assert status == 1
-    assert "history.csv: is missing" in text
-    assert "safetensors: differs from what was recorded" in text
+    assert "history.csv: missing" in text
+    assert "safetensors: differs" in text
 
 
 def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):
@@ -105,7 +111,7 @@ def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):
     assert {"git", "packages", "settings", "stages", "accelerator", "files"} <= set(record)
     assert record["data"] == [pipeline.prepare(tiny).result.record()["inputs"]["data"]]
     path.write_text("other")
-    assert verify_folder(tmp_path / "out")[1] == [f"{path}: differs from what was recorded"]
+    assert verify_folder(tmp_path / "out")[1] == [f"{path}: differs from its record"]
 
 
 def test_a_folder_without_records_is_no_success(tmp_path):

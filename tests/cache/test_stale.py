@@ -8,7 +8,7 @@ import h5py
 import pytest
 
 from dainet import pipeline
-from dainet.cache.store import StageMissing, finished_only
+from dainet.cache.store import StageMissingError, finished_only
 from dainet.data.volume import DataError
 from dainet.settings import Settings, load_settings
 from tests.helpers.samples import tiny_overrides, write_h5_source
@@ -107,11 +107,11 @@ def first_missing(settings: Settings) -> str | None:
         for name, step in (("", pipeline.prepare), (" for the ViT", pipeline.prepare_for_vit)):
             try:
                 step(settings)
-            except StageMissing as missing:
+            except StageMissingError as missing:
                 return str(missing).split()[0] + name
         try:
             pipeline.train(settings, "dual-1111", seed=0)
-        except StageMissing as missing:
+        except StageMissingError as missing:
             return str(missing).split()[0]
     return None
 

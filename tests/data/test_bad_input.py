@@ -204,9 +204,9 @@ def test_the_command_line(outcome, tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     if outcome == "nowhere":
-        assert re.fullmatch(r"prepare: data.source .*nowhere\" .*folder.*\n", done.stderr)
+        assert re.fullmatch(r"dainet: data.source .*nowhere\" .*folder.*\n", done.stderr)
         assert not done.stdout
     else:
         assert re.search("PROBLEM: patient002_ED: .*patient002_frame01.nii.gz", done.stdout)
         assert "patient001_ES" in done.stdout
-        assert not done.stderr.count("prepare:")
+        assert not done.stderr.count("dainet:")

@@ -12,6 +12,7 @@ from dainet.data.preprocessing import normalize, resize_slices
 from dainet.data.sources import source_folder
 from dainet.data.splits import choose_patients, spread
 from dainet.data.volume import DataError, fullest_slice
+from dainet.errors import InputError
 from dainet.settings import DataSettings
 from tests.helpers.formats import source
 from tests.helpers.samples import discs
@@ -65,7 +66,7 @@ def test_train_patients_spread_or_named():
     assert set(choose_patients(split, set(split), ("p03",))) == {"p03", "t"}
     with pytest.raises(DataError, match=r"11.*10"):
         choose_patients(split, set(split), 11)
-    with pytest.raises(DataError, match="p77"):
+    with pytest.raises(InputError, match="p77"):
         choose_patients(split, set(split), ("p77",))
 
 

@@ -17,6 +17,7 @@ import torch
 from dainet import settings
 from dainet.data.check import check_source
 from dainet.data.volume import DataError
+from dainet.errors import InputError
 from dainet.protocol import load_split
 from dainet.settings import DataSettings, Settings, load_settings, parse_override
 from dainet.vit.checkpoints import load_dino_center, load_dino_head
@@ -24,7 +25,7 @@ from dainet.vit.model import DinoViT, load_vit, save_vit
 from tests.helpers.formats import acdc_patient, nnunet, save_npz
 from tests.helpers.samples import discs
 
-OWN_ERRORS = (DataError, ValueError, FileNotFoundError, ConnectionError)  # exactly these, no subclass of a library
+OWN_ERRORS = (DataError, InputError, FileNotFoundError, ConnectionError)  # exactly these, no subclass of a library
 
 
 class Kind(NamedTuple):
@@ -38,7 +39,7 @@ class Kind(NamedTuple):
 def own_message(error: Exception, name: str = "--set") -> str:
     """The message of one of the kit's errors: one line, not too long, with the name of what is wrong; else raise."""
     message = str(error)
-    named = name in message or message.startswith(("setting ", "--set ", "patient001", "data holds no "))
+    named = name in message or message.startswith(("setting ", "--set ", "patient001", "data has no "))
     if type(error) not in OWN_ERRORS or "\n" in message or len(message) > 1000 or not named:
         raise error
     return message
@@ -148,7 +149,7 @@ def read_overrides(folder: Path, path: Path) -> Sequence[str]:
             override = dict([parse_override(line)])
             load_settings("tour", override)
             accepted |= override
-        except ValueError as error:
+        except InputError as error:
             refusals.append(own_message(error))
     load_settings("tour", accepted)
     return refusals

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dainet.lessons.exercises import check
 from dainet.lessons.regenerate import normalized
-from dainet.lessons.reproduce import NotebookFailed, find_notebooks, reproduce
+from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
 
 PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
 
@@ -53,7 +53,7 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
 def test_a_failing_cell_is_named_and_its_copy_kept(repository):
     write(repository, "01_first.ipynb", "raise OSError('no disk')")
     write(repository, "02_second.ipynb", "1")
-    with pytest.raises(NotebookFailed, match=r"01_first.ipynb.*cell \d.*OSError: no disk"):
+    with pytest.raises(NotebookError, match=r"01_first.ipynb.*cell \d.*OSError: no disk"):
         reproduce("tour", {}, find_notebooks())
     copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
     assert [copy.name for copy in copies] == ["01_first.ipynb"]

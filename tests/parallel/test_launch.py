@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from dainet import pipeline
 from dainet.attention.stage import open_attention
-from dainet.parallel.launch import ProcessesFailed
+from dainet.parallel.launch import ProcessesError
 from dainet.settings import load_settings
 from tests.helpers.processes import running
 from tests.helpers.samples import tiny_overrides
@@ -63,7 +63,7 @@ def test_a_killed_process_stops_all_and_the_next_run_goes_on(shared, runs, monke
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(ProcessesFailed, match=r"^segmentation: process \d of 2.*Signal 9.*run"):
+    with pytest.raises(ProcessesError, match=r"^segmentation: process \d of 2.*Signal 9.*run"):
         pipeline.train(settings, "unet", seed=0)
     killer.join()
     wait_for(lambda: not running(str(tmp_path)))
@@ -78,7 +78,7 @@ def test_a_killed_process_stops_all_and_the_next_run_goes_on(shared, runs, monke
 
 def test_an_error_in_a_process_is_told(shared):
     on_cpu = shared.segmentation.model_copy(update={"sync_batch_norm": True})
-    with pytest.raises(ProcessesFailed, match=r"segmentation.sync_batch_norm.*GPU"):
+    with pytest.raises(ProcessesError, match=r"segmentation.sync_batch_norm.*GPU"):
         pipeline.train(shared.model_copy(update={"segmentation": on_cpu}), "unet", seed=0)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import runpy
 import sys
 import threading
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from dainet.data.download import servers
 from dainet.data.download.servers import download_girder, download_synapse
@@ -272,10 +273,18 @@ def test_what_the_client_raises_becomes_one_line_without_the_token(stub, tmp_pat
 
 def script(name: str, *arguments: object) -> tuple[int, str, str]:
     """Exit status, standard output and standard error."""
-    app = typer.Typer()
-    app.command()(runpy.run_path(str(SCRIPTS / f"{name}.py"))["main"])
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return result.exit_code, result.stdout, result.stderr
+    out, err = StringIO(), StringIO()
+    with (
+        patch.object(sys, "argv", [name, *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as stopped,
+    ):
+        runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
+    status = stopped.value.code
+    if isinstance(status, str):  # printed by the interpreter, which then ends with 1
+        return 1, out.getvalue(), f"{err.getvalue()}{status}\n"
+    return int(status or 0), out.getvalue(), err.getvalue()
 
 
 def test_acdc_from_the_command_line(girder, tmp_path, monkeypatch):
@@ -291,7 +300,7 @@ def test_acdc_from_the_command_line(girder, tmp_path, monkeypatch):
     status, out, err = script("download_acdc", tmp_path / "acdc")
     assert status == 1
     assert out == ""
-    assert err.splitlines()[-1].startswith("download_acdc: the download needs 1000000000.0 GB")
+    assert err.splitlines()[-1].startswith("dainet: the download needs 1000000000.0 GB")
 
 
 def test_synapse_from_the_command_line(stub, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
 from dainet.data.volume import DataError
+from dainet.errors import InputError
 
 # docs/protocol.md#1.3, written out a second time: label of each scheme -> BTCV label.
 SCHEMES = {
@@ -191,7 +192,7 @@ def test_an_unusual_patient_is_accepted_under_the_right_name_only():
 
 
 def test_unknown_orders_and_labels_are_named():
-    with pytest.raises(DataError, match=r"data.label_order=nnformer.*transunet"):
+    with pytest.raises(InputError, match=r"data.label_order.*nnformer.*transunet"):
         label_map("nnformer")
     label = abdomen("btcv")
     label[0, 0, 0] = 14
