@@ -1,4 +1,4 @@
-"""Maps that are none: what tells attention from mere capacity. Same network, same cost, other numbers fed into it."""
+"""Control maps, which separate the effect of attention from that of capacity: same network and cost, other maps."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _VERSION = 1
 def run_control(
     attention: StageResult, control: Literal["constant", "other-patient"], cases: pd.DataFrame
 ) -> StageResult:
-    """Store maps of the same shape that do not show the slice they belong to, or open what an earlier call left.
+    """Store control maps, which have the same shape but do not show their slice, or open those of an earlier call.
 
     Args:
         attention: the finished stage with the true maps.
-        control: "constant" is uniform attention over the patches, which says nothing; "other-patient" gives each
-            slice the true maps of another patient (see `donor_rows`), which say where hearts usually are.
-        cases: one line per row: patient, phase, slice, split.
+        control: "constant" is uniform attention over the patches, without any information; "other-patient" gives each
+            slice the true maps of another patient (see `donor_rows`), which show where hearts usually are.
+        cases: one line per row of the maps, with the columns patient, phase and split.
     """
     return run_stage(
         "attention",
@@ -39,10 +39,11 @@ def run_control(
 
 
 def donor_rows(cases: pd.DataFrame) -> np.ndarray:
-    """The row whose maps each row [N] is given: the next patient of the same split, same phase, same relative depth.
+    """Return for each row [N] the row whose maps it gets: next patient of the split, same phase, same relative depth.
 
-    Patients follow each other by id, the last is given the first's. Ids of ACDC are sorted by pathology, so donors
-    mostly share it: a hard control. Rows that are left out of the split keep their own maps; nothing reads them.
+    Patients are ordered by id, and the last one gets the maps of the first. Ids of ACDC are sorted by pathology, so a
+    donor mostly has the same pathology, which makes this a hard control. Rows left out of the split keep their own
+    maps, which nothing reads.
 
     Raises:
         InputError: a split has a single patient.

@@ -1,4 +1,4 @@
-"""A number for the claim of Figure 1: how well every attention head, untrained on labels, finds every class."""
+"""AUROC and IoU for the claim of Figure 1: how well each attention head, trained without labels, finds each class."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _MASS = 0.6  # share of a map's mass in DINO's masks (visualize_attention.py:186
 
 
 def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_names: Sequence[str]) -> pd.DataFrame:
-    """AUROC and IoU of every head against every class, averaged over the slices that show the class.
+    """Compute AUROC and IoU of every head for every class, averaged over the slices that show the class.
 
-    Works slice by slice: memory does not grow with N where `maps` is memory-mapped or a generator.
+    This works slice by slice, so memory does not grow with N where `maps` is memory-mapped or a generator.
 
     Args:
-        maps: [N, h, H, W], or N arrays [h, H, W]; raw attention at the labels' size, any scale for the AUROC.
+        maps: [N, h, H, W], or N arrays [h, H, W]; raw attention at the labels' size, of any scale for the AUROC.
         labels: [N, H, W], or N arrays [H, W]; 0 = background.
         class_names: names of the labels 1, 2, 3 ...; "any" (all classes together) is added.
 
     Returns:
         Columns head, class, auroc, iou and slices. AUROC: the chance that a pixel of the class has more attention than
-        a pixel outside it, ties counted half. IoU: DINO's own mask, the smallest set of pixels that holds 60 % of the
-        map's mass, against the class. slices: those with pixels both in and outside the class, over which both are
-        averaged; a class without any has no row.
+        a pixel outside it, ties counted half. IoU: overlap of the class with DINO's mask, the smallest set of pixels
+        that holds 60 % of the map's mass. slices: number of slices with pixels inside and outside the class, over which
+        both are averaged; a class without such slices has no row.
 
     Raises:
         ValueError: different numbers of maps and labels, or different sizes.
@@ -46,12 +46,12 @@ def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_
 
 
 def best_heads(scores: pd.DataFrame) -> pd.DataFrame:
-    """The head with the highest AUROC for each class; columns as in `head_scores`."""
+    """Return the head with the highest AUROC for each class; columns as in `head_scores`."""
     return scores.loc[scores.groupby("class", sort=False)["auroc"].idxmax()].reset_index(drop=True)
 
 
 def _slice_scores(maps: np.ndarray, label: np.ndarray, class_names: Sequence[str]) -> list[pd.DataFrame]:
-    """One table per class that is there; maps [h, H, W], label [H, W]."""
+    """Return one table per class in the slice; maps [h, H, W], label [H, W]."""
     flat = maps.reshape(len(maps), -1)
     ranks = rankdata(flat, axis=1)
     masks = _mass_masks(flat)
@@ -67,14 +67,14 @@ def _slice_scores(maps: np.ndarray, label: np.ndarray, class_names: Sequence[str
 
 
 def _auroc(ranks: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mann-Whitney: ranks [h, pixels] from 1 with ties averaged, truth [pixels] -> [h]."""
+    """Compute the AUROC [h] by Mann-Whitney from truth [pixels] and ranks [h, pixels], from 1 with ties averaged."""
     inside = truth.sum()
     wins = ranks[:, truth].sum(axis=1) - inside * (inside + 1) / 2
     return wins / (inside * (truth.size - inside))
 
 
 def _mass_masks(flat: np.ndarray) -> np.ndarray:
-    """The pixels that hold 60 % of each map's mass, highest first; [h, pixels] -> bool of the same shape."""
+    """Mark the highest pixels of each map [h, pixels] that hold 60 % of its mass; bool of the same shape."""
     order = np.argsort(flat, axis=1, kind="stable")
     mass = np.cumsum(np.take_along_axis(flat, order, axis=1), axis=1)
     kept = mass > (1 - _MASS) * mass[:, -1:]

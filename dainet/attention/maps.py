@@ -17,13 +17,13 @@ __all__ = ["cls_attention", "network_maps", "normalize_maps", "resize_maps", "to
 
 
 def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
-    """Softmax attention of the CLS token to all tokens in the last block (paper section 3.2).
+    """Compute the softmax attention of the CLS token to all tokens in the last block (paper section 3.2).
 
-    Equals row 0 of `get_last_selfattention` in facebookresearch/dino visualize_attention.py, but computes the query
-    for the CLS token only and skips values, projection and MLP of that block. The softmax is in float32.
+    The result equals row 0 of `get_last_selfattention`, as facebookresearch/dino visualize_attention.py calls it. Only
+    the query of the CLS token is computed, without values, projection and MLP of that block. The softmax is in float32.
 
     Args:
-        vit: the transformer; in evaluation mode unless gradients through drop path are wanted.
+        vit: the transformer; in evaluation mode unless drop path is wanted.
         images: [B, 3, H, W], ImageNet-normalized, H and W multiples of the patch.
 
     Returns:
@@ -44,7 +44,7 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
 
 
 def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
-    """CLS attention to the patches only, on the token grid, not renormalized (docs/protocol.md#4.3).
+    """Compute the CLS attention to the patches only, on the token grid, not renormalized (docs/protocol.md#4.3).
 
     Args:
         vit: the transformer.
@@ -58,13 +58,13 @@ def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
 
 
 def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bilinear"], vit_size_px: int) -> Tensor:
-    """Token maps [B, h, gh, gw] -> [B, h, size, size] float32 (paper section 4.2; docs/protocol.md#5.18).
+    """Resize token maps [B, h, gh, gw] to [B, h, size, size] float32 (paper section 4.2; docs/protocol.md#5.18).
 
     Args:
         maps: on the token grid.
         size: side in px.
-        mode: "nearest-bilinear" repeats each token over its patch, up to the ViT's input, then goes down to `size`
-            bilinearly, as DINO's visualization followed by the paper's; "bilinear" goes straight from the grid.
+        mode: "nearest-bilinear" repeats each token over its patch, up to the size of the ViT's input, and then resizes
+            bilinearly to `size`, as DINO's visualization and then the paper do; "bilinear" resizes the grid directly.
         vit_size_px: side of the ViT's input.
     """
     maps = maps.float()
@@ -76,22 +76,24 @@ def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bili
 
 
 def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int) -> Tensor:
-    """Bring raw softmax maps [B, h, H, W] to the scale that networks see (docs/protocol.md#5.19).
+    """Scale raw softmax maps [B, h, H, W] for the networks (docs/protocol.md#5.19).
 
     Args:
         maps: values of about 1 / tokens.
-        mode: "minmax" stretches each map to [0, 1], a constant map to zeros; "tokens" multiplies by `tokens`.
+        mode: "minmax" stretches each map to [0, 1] and a constant map becomes 0; "tokens" multiplies by `tokens`.
         tokens: number of patches, so that uniform attention becomes 1.
     """
     if mode == "tokens":
         return maps * tokens
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     span = high - low
-    return (maps - low).div_(torch.where(span > 0, span, torch.ones_like(span)))  # a second large tensor costs much
+    return (maps - low).div_(
+        torch.where(span > 0, span, torch.ones_like(span))
+    )  # in place: a second large tensor is slow
 
 
 def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
-    """What the segmentation network is fed: token maps [B, h, gh, gw] -> [B, h, size, size], resized, then scaled."""
+    """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled."""
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
     return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalisation, tokens)
 
@@ -106,7 +108,7 @@ def _check_size(vit: DinoViT, images: Tensor) -> None:
 
 
 def _cls_row(attn: Attention, x: Tensor) -> Tensor:
-    """Softmax of the CLS query against all keys; x [B, tokens, D] -> [B, h, tokens]."""
+    """Compute the softmax [B, h, tokens] of the CLS query against all keys of x [B, tokens, D]."""
     dim, weight, bias = attn.num_heads * attn.head_dim, attn.qkv.weight, attn.qkv.bias
     query_bias, key_bias = (None, None) if bias is None else (bias[:dim], bias[dim : 2 * dim])
     query = F.linear(x[:, :1], weight[:dim], query_bias)

@@ -27,12 +27,12 @@ from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_in
 __all__ = ["AttentionGrid", "extract", "open_attention", "run_attention"]
 
 _VERSION = 1
-_COPIED_TOGETHER = 1024  # maps
+_COPIED_TOGETHER = 1024  # slices
 
 
 @dataclass(frozen=True)
 class AttentionGrid:
-    """What the stored maps are: heads, token grid (rows, columns), side of a patch and of the ViT's input in px."""
+    """Geometry of the stored maps: heads, token grid (rows, columns), side of a patch and of the ViT's input in px."""
 
     heads: int
     grid: tuple[int, int]
@@ -41,7 +41,7 @@ class AttentionGrid:
 
 
 class PreparedImages(Protocol):
-    """The part of a prepared store that the ViT reads: float16 images [N, H, W] of about [0, 1] and where from."""
+    """The part of a prepared store that the ViT reads: float16 images [N, H, W] in about [0, 1] and their stage."""
 
     @property
     def images(self) -> np.ndarray: ...
@@ -60,15 +60,15 @@ def run_attention(
 ) -> StageResult:
     """Extract and store the maps of every prepared slice, or open what an earlier call left.
 
-    Leaves `attention.npy` [N, h, gh, gw] float16, raw softmax values, row i = row i of the prepared store, and
+    The stage leaves `attention.npy` [N, h, gh, gw] float16, raw softmax values with the rows of the prepared store, and
     `attention.json` (see `open_attention`). Memory does not grow with N.
 
     Args:
         settings: `vit.image_size` is used; resizing and scaling happen on use.
         prepared_vit: the slices.
-        backbone: left as it is; a copy goes to the device.
-        kind: its name as in `dainet.pipeline.backbone`, for other processes that build it themselves.
-        inputs: name -> key or hash of whatever identifies the backbone.
+        backbone: the ViT; a copy goes to the device, and the original is not changed.
+        kind: its name as in `dainet.pipeline.backbone`, from which several processes build it themselves.
+        inputs: name -> key or hash of what identifies the backbone.
         device: where to compute.
     """
 
@@ -84,7 +84,7 @@ def run_attention(
 
 
 def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
-    """The memory-mapped maps [N, h, gh, gw] float16 of a finished attention stage, and what they are."""
+    """Open the memory-mapped maps [N, h, gh, gw] float16 of a finished attention stage, with their geometry."""
     values = json.loads((result.path / "attention.json").read_text(encoding="utf-8"))
     info = AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
     return np.load(result.path / "attention.npy", mmap_mode="c"), info
@@ -93,7 +93,7 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
 def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
     """Write this process's share of the maps of all images, and `attention.json` (see `run_attention`).
 
-    Shares end where batches end, so that the maps are the same to the bit, however many processes there are.
+    Shares end where batches end, so that the maps are bit-identical for any number of processes.
     """
     size = input_size(backbone, settings.vit.image_size)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
@@ -118,7 +118,7 @@ def _share_file(rank: int) -> str:
 
 
 def _join(folder: Path, processes: int) -> None:
-    """Put the shares of all processes one after the other."""
+    """Concatenate the shares of all processes, in the order of their ranks."""
     shares = [np.load(folder / UNFINISHED / _share_file(rank), mmap_mode="r") for rank in range(processes)]
     with growing_array(folder / "attention.npy", shares[0].shape[1:], np.float16) as append:
         for share in shares:

@@ -35,19 +35,22 @@ __all__ = [
 ]
 
 _HIDDEN, _BOTTLENECK = 2048, 256
-_UNIFORM = 0.99  # share of ln K from which the teacher's distributions count as flat
-_CONSTANT = 0.05  # share of what they lack to ln K, below which a batch's mean counts as no flatter than they are
+_UNIFORM = 0.99  # the output counts as uniform from this share of ln K on
+# The output counts as constant where batch entropy exceeds teacher entropy by less than this share of the largest
+# possible excess, ln K - teacher entropy.
+_CONSTANT = 0.05
 
 
 class DinoHead(nn.Module):
-    """Projection head: embedding [..., in_dim] -> K = out_dim logits, the phi(x) of the paper's eq. 1 before 1/tau.
+    """Projection head from embeddings [..., in_dim] to K = out_dim logits: phi(x) of the paper's eq. 1 before 1/tau.
 
-    A GELU MLP to 256 features, scaled to length 1, times a weight-normalized matrix: every logit is a cosine in
-    [-1, 1] while the matrix rows keep length 1. Source: DINO's `DINOHead` (vision_transformer.py:257-291).
+    A GELU MLP gives 256 features, which are scaled to length 1 and multiplied by a weight-normalized matrix. Every
+    logit is a cosine in [-1, 1] as long as the rows of the matrix have length 1. Source: DINO's
+    `DINOHead` (vision_transformer.py:257-291).
     """
 
     def __init__(self, in_dim: int, out_dim: int, norm_last_layer: bool = True) -> None:
-        """Args as in `DinoSettings`; `norm_last_layer` keeps the rows of the last layer at length 1."""
+        """`in_dim` is D of the ViT, `out_dim` is K; `norm_last_layer` fixes the rows of the matrix at length 1."""
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(in_dim, _HIDDEN),
@@ -65,7 +68,7 @@ class DinoHead(nn.Module):
         nn.init.ones_(length).requires_grad_(not norm_last_layer)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """[..., in_dim] -> logits [..., out_dim]."""
+        """Compute logits [..., out_dim] of embeddings [..., in_dim]."""
         return self.last_layer(functional.normalize(self.mlp(embedding), dim=-1))
 
 
@@ -102,7 +105,7 @@ class DinoNetwork(nn.Module):
         self.head: DinoHead = head
 
     def forward(self, views: list[Tensor]) -> Tensor:
-        """V views [B, 3, s, s], equal sizes next to each other -> logits [V, B, K]."""
+        """Compute logits [V, B, K] of V views [B, 3, s, s]; neighbors of equal size share one pass."""
         groups = [torch.cat(list(group)) for _, group in groupby(views, key=lambda view: view.shape[-1])]
         embedding = torch.cat([self.backbone(group) for group in groups])  # [V * B, D]
         return self.head(embedding).unflatten(0, (len(views), -1))
@@ -111,11 +114,11 @@ class DinoNetwork(nn.Module):
 def dino_loss(
     student: Tensor, teacher: Tensor, center: Tensor, student_temperature: float, teacher_temperature: float
 ) -> Tensor:
-    """Cross-entropy between the teacher's and the student's distributions, over all pairs of different views.
+    """Compute the cross-entropy of the teacher's and the student's distributions over all pairs of different views.
 
     P_s = softmax(student / tau_s), P_t = softmax((teacher - center) / tau_t) (eq. 1); the loss is the mean of
     -P_t(view i) . log P_s(view j) over images and over the pairs i != j. With two views in all and center = 0 that is
-    exactly eq. 2 of the paper, which knows neither local views nor centering; both come from DINO's code
+    exactly eq. 2 of the paper, which has neither local views nor centering; both come from DINO's code
     (`DINOLoss`, main_dino.py:363-416).
 
     Args:
@@ -134,7 +137,7 @@ def dino_loss(
     log_probability = functional.log_softmax(student.float() / student_temperature, dim=-1)
     target = _teacher_probability(teacher, center, teacher_temperature)
     pairs = -torch.einsum("gbk,vbk->gv", target, log_probability) / student.shape[1]  # [G, V]
-    # Not by a mask, for which the processor would wait until the GPU has counted it.
+    # A boolean mask would make the CPU wait until the GPU has counted its elements.
     different = [torch.cat([line[:view], line[view + 1 :]]) for view, line in enumerate(pairs)]
     return torch.cat(different).mean()
 
@@ -145,10 +148,10 @@ def update_center(center: Tensor, teacher: Tensor, momentum: float) -> Tensor:
 
 
 def entropies(teacher: Tensor, center: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Two numbers, in nats, that tell learning from collapse.
+    """Compute teacher entropy and batch entropy, in nats, which together reveal a collapse.
 
-    The mean entropy of the teacher's distributions, ln K at most, and the entropy of their mean over the batch. Their
-    difference is the information that the output carries about which image it saw; 0 = none.
+    The first is the mean entropy of the teacher's distributions, at most ln K. The second is the entropy of their mean
+    over the batch. The difference is the information that the output carries about which image it saw (0 = none).
 
     Args:
         teacher: logits [G, B, K].
@@ -163,13 +166,13 @@ def entropies(teacher: Tensor, center: Tensor, temperature: float) -> tuple[Tens
 def collapse(history: pd.DataFrame, out_dim: int) -> str:
     """Name the failure that the last epoch of a history shows: "uniform", "constant" or "none".
 
-    "uniform": teacher entropy near ln K, the output says nothing about the image. "constant": lower entropy, but the
-    mean over a batch has no more of it than single images, so all images get the same output. These are the two
-    collapses that centering and sharpening hold off against each other (DINO paper, section 5.3). Entropies of single
-    batches are compared, not of an epoch, in which a constant output may wander.
+    "uniform": teacher entropy is near ln K, so the output says nothing about the image. "constant": teacher entropy is
+    lower, but batch entropy hardly exceeds it, so all images get the same output. Sharpening prevents the first
+    collapse, centering the second (DINO paper, section 5.3). Both entropies are means over single batches, because a
+    constant output may drift during an epoch.
 
     Args:
-        history: with columns teacher_entropy and batch_entropy; "none" where it is empty.
+        history: one row per epoch, with the columns teacher_entropy and batch_entropy; may be empty ("none").
         out_dim: K.
     """
     if history.empty:
@@ -184,7 +187,7 @@ def collapse(history: pd.DataFrame, out_dim: int) -> str:
 def cosine_schedule(
     start: float, end: float, epochs: int, iterations_per_epoch: int, warmup_epochs: int = 0
 ) -> list[float]:
-    """One value per iteration: a line from 0 to `start` during the warm-up, then half a cosine to `end`.
+    """Compute one value per iteration: a linear warm-up from 0 to `start`, then half a cosine to `end`.
 
     The last value is one step short of `end`, as in DINO's `cosine_scheduler` (utils.py:187-198).
 
@@ -200,7 +203,7 @@ def cosine_schedule(
 
 
 def schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
-    """Learning rate, weight decay and teacher momentum: one value per iteration, of which an epoch has `steps`."""
+    """Compute learning rate, weight decay and teacher momentum of every iteration; an epoch has `steps` iterations."""
     epochs = settings.epochs
     return {
         "lr": cosine_schedule(settings.lr, settings.min_lr, epochs, steps, settings.warmup_epochs),
@@ -210,7 +213,7 @@ def schedules(settings: DinoSettings, steps: int) -> dict[str, list[float]]:
 
 
 def teacher_temperature(settings: DinoSettings, epoch: int) -> float:
-    """tau_t of an epoch: a line over the warm-up epochs, then constant (main_dino.py:373-379)."""
+    """Compute tau_t of an epoch (from 0): linear over the warm-up epochs, then constant (main_dino.py:373-379)."""
     first, last = settings.warmup_teacher_temperature, settings.teacher_temperature
     warmup = settings.warmup_teacher_temperature_epochs
     if epoch >= warmup:
@@ -219,9 +222,9 @@ def teacher_temperature(settings: DinoSettings, epoch: int) -> float:
 
 
 def parameter_groups(module: nn.Module) -> list[dict[str, object]]:
-    """Trainable parameters in two groups: with weight decay (the first), and biases and 1-D scales without.
+    """Split the trainable parameters into two groups: the first with weight decay, biases and 1-D scales without.
 
-    Source: DINO's `get_params_groups` (utils.py:632-643). Class token and position embedding are decayed, as there.
+    Source: DINO's `get_params_groups` (utils.py:632-643). Class token and position embedding decay, as there.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decayed = [parameter for parameter in parameters if parameter.ndim > 1]
@@ -230,7 +233,7 @@ def parameter_groups(module: nn.Module) -> list[dict[str, object]]:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
-    """Shorten the gradient of each parameter tensor, by itself, to `max_norm` at most (utils.py:132-141)."""
+    """Clip the gradient norm of each parameter tensor separately to at most `max_norm` (utils.py:132-141)."""
     for parameter in parameters:
         if parameter.grad is not None:
             nn.utils.clip_grad_norm_(parameter, max_norm)
@@ -244,7 +247,10 @@ def freeze_last_layer(head: DinoHead) -> None:
 
 @torch.no_grad()
 def update_teacher(student: nn.Module, teacher: nn.Module, momentum: float) -> None:
-    """phi_t <- lambda * phi_t + (1 - lambda) * phi_s for every parameter, no buffers (eq. 3; main_dino.py:347-350)."""
+    """Update the teacher: phi_t <- lambda * phi_t + (1 - lambda) * phi_s for every parameter (eq. 3).
+
+    Buffers are left as they are. Source: main_dino.py:347-350.
+    """
     for source, target in zip(student.parameters(), teacher.parameters(), strict=True):
         target.lerp_(source, 1 - momentum)
 

@@ -1,4 +1,4 @@
-"""DINO fine-tuning as a stage of the cache: on which slices, under which key, in how many processes."""
+"""DINO fine-tuning as a stage of the cache: its slices, its key and its processes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _VERSION = 1
 def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> StageResult:
     """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
 
-    Leaves `student.safetensors`, `teacher.safetensors` (the paper does not say which one makes the maps; we use the
-    teacher, docs/protocol.md#5.17), `head.safetensors` (the teacher's), `history.csv` and `training.json`.
+    The stage leaves `student.safetensors`, `teacher.safetensors`, `head.safetensors` (the teacher's), `history.csv`
+    and `training.json`. The teacher makes the maps; the paper does not say which one does (docs/protocol.md#5.17).
 
     Args:
         settings: the run's settings.
@@ -46,13 +46,13 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
 
 
 def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
-    """Fine-tune on the training slices, see `run_dino`; every one of several processes calls it."""
+    """Fine-tune on the training slices (see `run_dino`); where several processes do, each of them calls this."""
     rows = training_rows(prepared_vit)
     finetune(settings.dino, settings.vit.weights, prepared_vit.images, rows, device, folder)
 
 
 def training_rows(prepared: Prepared) -> np.ndarray:
-    """Row numbers of the training split ("on the training set of each dataset", section 4.2).
+    """Return the row numbers of the training split ("on the training set of each dataset", section 4.2).
 
     Raises:
         InputError: a patient is in the training split and in another one too.

@@ -50,10 +50,10 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-_CHECKED_TOGETHER = 1024  # images whose values are looked at in one go
+_CHECKED_TOGETHER = 1024  # images per read when the range of values is checked
 
-# One line per epoch: means over its iterations, but lr, weight decay, momentum and temperature as at its end. Entropies
-# are in nats; center_norm is the length of the center.
+# One row per epoch: loss and entropies (in nats) are means over its iterations, the other values are those of its last
+# iteration; center_norm is the length of the center.
 HISTORY_COLUMNS: tuple[str, ...] = ("epoch", "loss", "lr", "weight_decay", "momentum", "teacher_temperature")
 HISTORY_COLUMNS += ("teacher_entropy", "batch_entropy", "center_norm")
 _ADVICE = {
@@ -65,7 +65,7 @@ _ADVICE = {
 
 @dataclass
 class TrainingState:
-    """Everything that changes during training; `center` is [K] float32, `parallel` the student of all processes."""
+    """Everything that changes during training; `center` is [K] float32, `parallel` averages the student's gradients."""
 
     student: DinoNetwork
     parallel: nn.Module
@@ -78,22 +78,22 @@ class TrainingState:
 def finetune(
     settings: DinoSettings, weights: str, images: np.ndarray, rows: np.ndarray, device: Device, folder: Path
 ) -> None:
-    """Train student and teacher from the same weights and write both; goes on where `folder` left off.
+    """Train student and teacher from the same weights and write both; resume from the last state in `folder`, if any.
 
     Head and center come from a full DINO checkpoint where `weights` names one (the teacher's head for both networks);
-    otherwise the head is fresh. A fresh head gives all images nearly the same logits. Both entropies therefore begin a
-    little below ln K, rise towards it while the center takes away what the images share (tens of iterations), and fall
-    only once the head tells images apart.
-    Each epoch draws its random numbers from (seed, epoch), also torch's global ones, so that a resumed training
-    repeats the undisturbed one: to the last bit on the CPU.
+    otherwise the head is randomly initialized. Such a head gives all images nearly the same logits. Both entropies
+    therefore begin a little below ln K and rise towards it while the center removes what the images share (tens of
+    iterations). They fall only once the head distinguishes images.
+    Each epoch draws its random numbers, torch's global ones included, from (seed, epoch). A resumed training therefore
+    repeats an uninterrupted one, on the CPU to the last bit.
 
     Args:
-        settings: with epochs = 0 the weights are kept and only written.
-        weights: as `dainet.vit.model.load_vit`.
+        settings: epochs = 0 writes the weights as they are.
+        weights: as for `dainet.vit.model.load_vit`.
         images: [N, H, W] float16 in about [0, 1], usually mapped from disk; batches go to the device one by one, so
             that memory does not grow with N.
-        rows: which of them to train on.
-        device: where to train; bfloat16 where it has it.
+        rows: row numbers of the training images.
+        device: where to train; in bfloat16 where it is native.
         folder: for the results, see `dainet.dino.stage.run_dino`; holds the last two states while training.
 
     Raises:
@@ -117,7 +117,7 @@ def finetune(
 
 
 def starting_state(settings: DinoSettings, weights: str, device: Device) -> TrainingState:
-    """Student and teacher from the same weights, with the head and center of a full checkpoint or a fresh head."""
+    """Build student and teacher from the same weights, with head and center of a full checkpoint or with a new head."""
     torch.manual_seed(_seed(settings, 0))
     vit, head_state, center = load_vit(weights, settings.drop_path), load_dino_head(weights, "teacher"), None
     if head_state is None:
@@ -137,7 +137,7 @@ def starting_state(settings: DinoSettings, weights: str, device: Device) -> Trai
 
 
 def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
-    """Views are made at whole patches: 96 px become 84 px for a patch of 14 px."""
+    """Round the sizes of views down to whole patches: 96 px become 84 px for a patch of 14 px."""
     sizes = {name: input_size(vit, getattr(settings, name)) for name in ("global_size", "local_size")}
     return settings.model_copy(update=sizes)
 
@@ -165,7 +165,7 @@ def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None
 def _train_epoch(
     state: TrainingState, settings: DinoSettings, images: np.ndarray, rows: np.ndarray, device: Device, epoch: int
 ) -> dict[str, float]:
-    """One pass over these rows in whole batches, which the processes share, and its line of the history."""
+    """Train for one epoch in whole batches, which the processes share, and return its row of the history."""
     torch.manual_seed(_seed(settings, epoch + 1) + (collectives.rank() << 32))  # drop path
     generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
     steps = len(rows) // settings.batch_size
@@ -186,7 +186,7 @@ def _train_epoch(
 def train_step(
     state: TrainingState, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
 ) -> Tensor:
-    """One update of student, center and teacher; returns loss, teacher entropy and batch entropy."""
+    """Update student, center and teacher once; return loss, teacher entropy and batch entropy as one tensor [3]."""
     temperature = teacher_temperature(settings, epoch)
     with device.autocast():
         with torch.no_grad():
@@ -257,5 +257,5 @@ def _write_history(state: TrainingState, folder: Path) -> pd.DataFrame:
 
 
 def _seed(settings: DinoSettings, epoch: int) -> int:
-    """Seed of an epoch, counted from 1; 0 for the fresh head."""
+    """Return the seed of an epoch, counted from 1; 0 is for the new head."""
     return epoch_seed(settings.seed, epoch)

@@ -1,11 +1,11 @@
 """Random views of whole batches on the device: DINO's multi-crop for gray slices.
 
 Why not a library: torchvision's transforms and the authors' PIL code draw one set of parameters per call, so a batch
-needs a Python loop. kornia 0.9 draws per image and is as fast, but takes no generator, does not filter when it shrinks
-(PIL and torchvision do), and its `ColorJitter` refuses one channel. Cropping, flipping, resizing and blurring are all
+needs a Python loop. kornia 0.9 draws per image and is as fast, but takes no generator, shrinks without antialiasing
+(unlike PIL and torchvision), and its `ColorJitter` refuses one channel. Cropping, flipping, resizing and blurring are
 separable, so here each is two small matrices per image, rows @ image @ columns^T, and equals torchvision's result.
 
-Left out, because they do nothing to a gray image: saturation, hue and the random conversion to gray.
+Saturation, hue and the random conversion to gray are left out, because they do not change a gray image.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dainet.settings import DinoSettings
 __all__ = ["adjust", "blur", "multi_crop", "random_boxes", "resized_crop", "solarise"]
 
 _ASPECT = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
-_ATTEMPTS = 10  # of the same, before it takes the center
-_JITTER = 0.4  # brightness and contrast factors in 1 +- this
+_ATTEMPTS = 10  # of the same, before it takes a central box
+_JITTER = 0.4  # brightness and contrast factors lie in 1 +- this
 _SIGMA_PX = (0.1, 2.0)
 _NO_BLUR_PX = 0.01  # a Gaussian so narrow that its matrix is the identity to the last bit
 
@@ -63,8 +63,8 @@ def random_boxes(
         generator: on the CPU.
 
     Returns:
-        Top, left, height, width, each [B], whole numbers in px; the largest central box of an allowed aspect ratio
-        where ten attempts gave none that fits.
+        Top, left, height, width, each [B], whole numbers in px; where none of ten attempts fits, the largest central
+        box of an allowed aspect ratio.
     """
     height, width = shape
     area = height * width * _uniform(*scale, (batch, _ATTEMPTS), generator)
@@ -81,7 +81,8 @@ def random_boxes(
 def resized_crop(images: Tensor, boxes: tuple[Tensor, Tensor, Tensor, Tensor], flip: Tensor, size: int) -> Tensor:
     """Cut one box per image, resize it to `size` px and mirror it left to right where `flip` is true.
 
-    Bicubic with antialiasing, equal to torchvision's `resized_crop(..., BICUBIC, antialias=True)` and PIL's filter.
+    The resize is bicubic with antialiasing and equals torchvision's `resized_crop(..., BICUBIC, antialias=True)` and
+    PIL's filter.
 
     Args:
         images: [B, 1, H, W].
@@ -99,7 +100,8 @@ def resized_crop(images: Tensor, boxes: tuple[Tensor, Tensor, Tensor, Tensor], f
 def adjust(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
     """Scale the brightness, then the contrast about each image's mean, clipping to [0, 1] after each.
 
-    ColorJitter draws the order anew each time; without clipping the two commute, so the order is fixed here.
+    torchvision's ColorJitter draws the order of the two each time. They commute but for the clipping, so the order is
+    fixed here.
 
     Args:
         images: [B, 1, H, W] in [0, 1].
@@ -112,13 +114,13 @@ def adjust(images: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
 
 
 def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
-    """Gaussian blur [B, 1, H, W] with one standard deviation [B] in px per image; weights sum to 1 up to the border."""
+    """Blur images [B, 1, H, W] with a Gaussian of standard deviation [B] in px; weights sum to 1 everywhere."""
     height, width = images.shape[2:]
     return _sandwich(_blur_matrix(sigma_px, height), images, _blur_matrix(sigma_px, width))
 
 
 def solarise(images: Tensor, chosen: Tensor) -> Tensor:
-    """Invert the values from 0.5 upwards in the images [B, 1, H, W], in [0, 1], where `chosen` [B] is true."""
+    """Invert values of at least 0.5 in those images [B, 1, H, W], in [0, 1], for which `chosen` [B] is true."""
     return torch.where(_per_image(chosen) & (images >= 0.5), 1 - images, images)
 
 
@@ -137,7 +139,7 @@ def _view(
         return torch.rand(batch, generator=generator) < probability
 
     def mine(drawn: Tensor) -> Tensor:
-        return drawn[..., share].to(images.device, non_blocking=True)  # else drawing waits for the GPU
+        return drawn[..., share].to(images.device, non_blocking=True)  # a blocking copy would wait for the GPU
 
     boxes = random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
     top, left, height, width = (mine(box) for box in boxes)
@@ -160,7 +162,7 @@ def _resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Ten
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """Keys' bicubic kernel with a = -0.5, as PIL's and torchvision's antialiased resize have it; x >= 0."""
+    """Keys' bicubic kernel with a = -0.5, as in PIL's and torchvision's antialiased resize; x >= 0."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
