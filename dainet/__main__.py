@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from tabulate import tabulate
 
+from dainet.errors import needs_extra
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, new_app, overrides, run_app
 
 app = new_app(__doc__)
@@ -30,8 +31,9 @@ def reproduce(
     notebooks: Annotated[str, typer.Option(help="numbers of the notebooks to run, such as 03,04; default: all")] = "",
 ) -> None:
     """Run the notebooks headless; leaves figures, tables and index.html below figures/."""
-    from dainet.lessons.reproduce import find_notebooks
-    from dainet.lessons.reproduce import reproduce as run_notebooks
+    with needs_extra("lessons"):
+        from dainet.lessons.reproduce import find_notebooks
+        from dainet.lessons.reproduce import reproduce as run_notebooks
 
     numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
     index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), find_notebooks(numbers))
@@ -50,7 +52,8 @@ def explorer(
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
 ) -> None:
     """Serve the explorer of notebook 06 as a web page on this machine, until interrupted."""
-    from dainet.explorer.page import serve
+    with needs_extra("lessons"):
+        from dainet.explorer.page import serve
 
     serve(profile, overrides(dataset, source, weights, device, set_), port, browser)
 
@@ -110,8 +113,9 @@ def verify(folder: Annotated[Path, typer.Argument(help="figures and tables, or a
 @app.command()
 def notebooks() -> None:
     """Execute the notebooks in place at the tour profile, from an empty cache, and normalize them for committing."""
-    from dainet.lessons.regenerate import regenerate
-    from dainet.lessons.reproduce import find_notebooks
+    with needs_extra("lessons"):
+        from dainet.lessons.regenerate import regenerate
+        from dainet.lessons.reproduce import find_notebooks
 
     with TemporaryDirectory() as cache:
         os.environ["DAINET_RUNS"] = cache

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
 
-__all__ = ["DainetError", "InputError", "NonFiniteError", "reason", "unknown", "why_unreadable"]
+__all__ = ["DainetError", "InputError", "NonFiniteError", "needs_extra", "reason", "unknown", "why_unreadable"]
 
 
 class DainetError(Exception):
@@ -30,6 +31,22 @@ def unknown(what: str, given: object, known: Iterable[object]) -> InputError:
     guess = f", did you mean {close[0]}?" if close else ";"
     expected = shorten(", ".join(names), 400, placeholder=" ...")
     return InputError(f"{what} {reprlib.repr(given)} is unknown{guess} expected one of {expected}")
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Inside, a library that cannot be imported is one line that names the extra to install.
+
+    Raises:
+        InputError: a library is missing; modules of the kit itself keep their traceback.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("dainet"):
+            raise
+        found = " ".join(str(error).split())
+        raise InputError(f"{found}; install what this needs with: pip install 'dainet[{extra}]'") from error
 
 
 def reason(error: Exception, path: Path) -> str:

@@ -66,6 +66,16 @@ def test_every_plain_dependency_has_a_user():
     assert names(PROJECT["dependencies"]) <= used | CALLED_BY_PANDAS
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_the_method_needs_no_lesson(path):
+    """Outside lessons/ and explorer/ no module imports these rooms when it is imported itself."""
+    if of_lessons(path):
+        return
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    imported = [str(node.module) for node in body if isinstance(node, ast.ImportFrom)]
+    assert not [name for name in imported if name.split(".")[:2] in [["dainet", room] for room in ROOMS_OF_LESSONS]]
+
+
 def test_tests_install_the_lessons():
     assert any(requirement.startswith("dainet[") and "lessons" in requirement for requirement in EXTRAS["test"])
 

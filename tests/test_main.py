@@ -3,6 +3,7 @@ import sys
 import pytest
 
 from dainet import __main__ as command_line
+from dainet.errors import needs_extra
 from dainet.lessons import reproduce
 
 
@@ -47,3 +48,25 @@ def test_options_become_overrides(monkeypatch, tmp_path):
     assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == 0
     overrides = {"data.source": str(tmp_path / "scans"), "vit.weights": "hub", "segmentation.seeds": [0, 1]}
     assert called == [("laptop", overrides, ["04", "05"])]
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "library"),
+    [
+        ("reproduce", "dainet.lessons.reproduce", "papermill"),
+        ("explorer", "dainet.explorer.page", "voila.app"),
+        ("notebooks", "dainet.lessons.regenerate", "nbclient"),
+    ],
+)
+def test_without_the_lessons_extra_one_line_says_what_to_install(monkeypatch, command, module, library):
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+    message = run(monkeypatch, command)
+    assert library in message
+    assert "pip install 'dainet[lessons]'" in message
+    assert "\n" not in message
+
+
+def test_a_fault_of_the_kit_is_not_taken_for_a_missing_library():
+    with pytest.raises(ImportError, match="no_such_name"), needs_extra("lessons"):
+        from dainet.errors import no_such_name  # noqa: F401

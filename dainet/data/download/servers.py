@@ -17,6 +17,7 @@ from typing import Any
 from dainet.data.download.archive import check_space, is_archive, unpack
 from dainet.data.formats.btcv import find_btcv_cases
 from dainet.data.volume import Case, DataError
+from dainet.errors import needs_extra
 
 __all__ = ["ACDC_API", "ACDC_FOLDER", "BTCV_ENTITY", "download_girder", "download_synapse"]
 
@@ -60,7 +61,8 @@ def download_girder(api_url: str, folder_id: str, target: Path, api_key: str = "
         DataError: girder-client is missing, the server refuses or stops, a file is not what the server announced, or
             the disk is too small.
     """
-    library = _library("girder_client")
+    with needs_extra("download"):
+        library = import_module("girder_client")
     with _girder(library, api_url, api_key) as client:
         log.info("listing the files")
         with _named("the listing", advice=_ACCESS):
@@ -100,7 +102,8 @@ def download_synapse(entity: str, target: Path, token: str) -> list[Path]:
     if not token:
         how = "create a personal access token (view, download) at https://www.synapse.org/PersonalAccessTokens:0"
         raise DataError(f"the Synapse token is missing; {how}, put it in SYNAPSE_AUTH_TOKEN, and {_TERMS}")
-    library = _library("synapseclient")
+    with needs_extra("download"):
+        library = import_module("synapseclient")
     target.mkdir(parents=True, exist_ok=True)
     with _named(f"Synapse, {entity}", token, advice=f"check the token, {_TERMS}, and run the same command again"):
         log.info("signing in and downloading %s, which may take long; see the file *.synapse_download_* grow", entity)
@@ -111,14 +114,6 @@ def download_synapse(entity: str, target: Path, token: str) -> list[Path]:
         expected = "expected img/imgXXXX.nii.gz and label/labelXXXX.nii.gz"
         raise DataError(f"{archive.name} has no pair of image and label, {expected}; see --entity")
     return training
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        missing = f"{name.replace('_', '-')} cannot be imported ({_cause(error)})"
-        raise DataError(f"{missing}; install it with: pip install 'dainet[download]'") from error
 
 
 @contextmanager
