@@ -14,10 +14,10 @@ _MAX_ANGLE_DEG = 20  # whole degrees -20..19, as the peers draw them
 
 
 def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
-    """Apply one transform [2, 2] of [B, 2, 2] per sample, the same to every tensor [B, C, S, S] of the list.
+    """Apply one of `matrices` [B, 2, 2] to each sample, the same in every tensor [B, C, S, S] of the list.
 
-    Nearest neighbors for all (the peers' order=0) and 0 outside. The peers transform on the native grid before
-    resizing; we do so at network size, because the batch lives there.
+    Every tensor is resampled by nearest neighbor (the peers' order=0), with 0 outside. The peers transform on the
+    native grid before resizing; dainet transforms at network size, as a batch on the device.
     """
     matrices = matrices.to(tensors[0].device, non_blocking=True)
     together = transform(torch.cat([tensor.float() for tensor in tensors], dim=1), matrices)
@@ -28,8 +28,9 @@ def augment(tensors: list[Tensor], matrices: Tensor) -> list[Tensor]:
 def random_transforms(batch: int, generator: torch.Generator) -> Tensor:
     """Draw transforms [B, 2, 2], from output to input coordinates about the image center; `generator` is on the CPU.
 
-    The peers' recipe (TransUNet dataset_synapse.py:11-46; paper: "random flipping and rotations"): with probability
-    0.5 a quarter turn 0..3 and always a flip; else with 0.5 a rotation of -20..19 degrees; else nothing.
+    The recipe is that of the peers (TransUNet dataset_synapse.py:11-46; paper: "random flipping and rotations"): with
+    probability 0.5 zero to three quarter turns and always a flip; otherwise, with probability 0.5, a rotation by -20 to
+    19 degrees; otherwise nothing.
     """
 
     def draw(high: int) -> Tensor:
@@ -44,7 +45,7 @@ def random_transforms(batch: int, generator: torch.Generator) -> Tensor:
 
 
 def transform(tensor: Tensor, matrices: Tensor) -> Tensor:
-    """Resample [B, C, S, S] by one matrix [B, 2, 2] per sample; values are copied, never mixed; 0 outside."""
+    """Resample [B, C, S, S] by one matrix [B, 2, 2] per sample: nearest neighbor, 0 outside."""
     theta = functional.pad(matrices, (0, 1))  # [B, 2, 3], no translation
     grid = functional.affine_grid(theta, list(tensor.shape), align_corners=False)
     return functional.grid_sample(tensor.float(), grid, mode="nearest", align_corners=False).to(tensor.dtype)

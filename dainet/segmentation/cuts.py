@@ -1,4 +1,4 @@
-"""Parts of a trained network cut at inference: attention heads or skips set to zero, nothing trained again."""
+"""Cuts in a trained network at inference: attention heads or skips are set to zero, and nothing is trained again."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["CutNetwork", "head_importance"]
 class CutNetwork(nn.Module):
     """A trained network whose attention heads and attention skips can be switched off and on again.
 
-    A head that is off enters as zeros; of a skip that is off the decoder gets zeros. That differs from a network that
-    was *trained* without them, which has learned to do without. Features are kept as long as image, maps and heads
-    stay the same objects, so that a skip costs one pass through the decoder.
+    The map of a head that is off, and the features of a skip that is off, are replaced by zeros. That differs from a
+    network that was *trained* without them and has adapted to it. Features are kept while image and maps are the same
+    objects and the same heads are on, so that switching a skip costs only one pass through the decoder.
 
-    `heads_on` has one entry per head; `skips_on` one per level, deepest (1/8) first, and no effect where the network
-    has no such skip.
+    `heads_on` has one entry per head. `skips_on` has one per level, deepest (1/8) first; it has no effect where the
+    network has no such skip.
     """
 
     def __init__(self, model: UNet | DAINet) -> None:
@@ -36,7 +36,7 @@ class CutNetwork(nn.Module):
         self._attention: tuple[Tensor, tuple[bool, ...], list[Tensor]] | None = None
 
     def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
-        """Logits [B, classes, H, W] from image [B, C, H, W] and maps [B, h, H, W]."""
+        """Compute logits [B, classes, H, W] from image [B, C, H, W] and maps [B, h, H, W]."""
         if attention is None or not self.model.heads:
             return self.model(image, attention)
         if not isinstance(self.model, DAINet):
@@ -64,12 +64,12 @@ class CutNetwork(nn.Module):
 
 
 def head_importance(model: UNet | DAINet, data: SliceData, volumes: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """The DSC that a trained network loses when one attention head is cut, and when all are.
+    """Compute the DSC that a trained network loses when one attention head is cut, and when all are.
 
-    Use validation volumes: a choice of heads made on test volumes would be a choice made on the test.
+    Use validation volumes, because heads must not be chosen on test volumes.
 
     Args:
-        model: takes attention maps.
+        model: a trained network that takes attention maps.
         data: its slices, with maps.
         volumes: case id -> row numbers.
 
@@ -94,7 +94,7 @@ def head_importance(model: UNet | DAINet, data: SliceData, volumes: Mapping[str,
 
 
 def _class_means(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> pd.Series:
-    """Percent, mean over volumes; then "mean", over volumes and classes as `mean_volume_dsc`."""
+    """Compute DSC in percent, per class over volumes, then "mean" over volumes and classes as `mean_volume_dsc`."""
     scores = 100 * volume_dsc(model, data, volumes)
     means: Sequence[float] = [*scores.nanmean(dim=0).tolist(), scores.nanmean().item()]
     return pd.Series(means, index=[*data.classes.names, "mean"])

@@ -24,14 +24,14 @@ _VERSION = 1
 def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W].
 
-    Nearest neighbors on the pixel-corner grid of scipy's zoom with order=0, as the peers do.
+    Labels are resized as by scipy's zoom with order=0 (nearest neighbor), which the peers use.
     """
     prediction = data.predict(model, rows).cpu().numpy()
     return resize_slices(prediction, (shape[1], shape[2]), order=0)
 
 
 def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> Tensor:
-    """DSC per volume and foreground class [V, N] at network size; NaN where neither label nor prediction holds it.
+    """Compute DSC [V, N] per volume and foreground class at network size; NaN where both masks lack the class.
 
     Args:
         model: a network of this kit.
@@ -46,7 +46,7 @@ def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarr
 
 
 def class_dsc(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
-    """DSC of the labels 1 to `classes` [N] over all pixels of two equal shapes; NaN where both lack the label."""
+    """Compute DSC [N] of the labels 1 to `classes` over all pixels of two equal shapes; NaN where both lack it."""
     foreground = torch.arange(1, classes + 1, device=label.device)[:, None]
     p, y = prediction.flatten() == foreground, label.flatten() == foreground  # [N, pixels]
     return 2 * (p & y).sum(1) / (p.sum(1) + y.sum(1))
@@ -64,7 +64,7 @@ def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, 
 
 
 def read_scores(result: StageResult) -> pd.DataFrame:
-    """The scores of one network: case_id, patient, phase, class, policy, dsc, hd95_vox, hd95_mm."""
+    """Read a network's scores: case_id, patient, phase, class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm (mm)."""
     return pd.read_csv(result.path / "cases.csv", dtype={"case_id": str, "patient": str, "phase": str})
 
 

@@ -1,4 +1,4 @@
-"""Equations 4 to 6 of the paper, and the Dice denominators that its peers really use."""
+"""The loss of the paper (equations 4 to 6), with the Dice denominators of its peers' code or of its own eq. 5."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _SMOOTH = 1e-5  # the epsilon of eq. 5; value from MT-UNet
 
 
 def segmentation_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
-    """Half cross-entropy, half Dice loss (eq. 6).
+    """Compute the mean of cross-entropy and Dice loss (eq. 6).
 
-    Eq. 4 read as the mean over pixels, without its 1/N (docs/protocol.md#5.2).
-
-    Of a batch that several processes share, all get the loss of the whole.
+    Eq. 4 is read as the mean over pixels, without its 1/N (docs/protocol.md#5.2). Where several processes share a
+    batch, each of them gets the loss of the whole batch.
 
     Args:
         logits: [B, classes, H, W].
@@ -31,13 +30,13 @@ def segmentation_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> T
 
 
 def dice_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
-    """One minus the soft Dice of each class over the whole batch, averaged over classes with background.
+    """Compute one minus the soft Dice of each class over the whole batch, averaged over classes and background.
 
     Args:
         logits: [B, classes, H, W].
         label: [B, H, W], long.
-        dice: "squared": denominators sum(p^2) + sum(y^2) as TransUNet's and MT-UNet's `DiceLoss` (utils.py:9-45);
-            "eq5": sum(p) + sum(y) as the paper's eq. 5 prints it.
+        dice: "squared": denominators sum(p^2) + sum(y^2) as in TransUNet's and MT-UNet's `DiceLoss` (utils.py:9-45);
+            "eq5": sum(p) + sum(y) as printed in the paper's eq. 5.
 
     Raises:
         InputError: `dice` is unknown.

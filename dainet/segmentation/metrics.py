@@ -1,4 +1,4 @@
-"""DSC and HD95 of one volume, and what to write down when a class is missing."""
+"""DSC and HD95 of one volume, and the two policies for a class that is missing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ POLICIES = ("strict", "peer")
 
 
 def dice(prediction: np.ndarray, label: np.ndarray) -> float:
-    """Dice coefficient 2|A n B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""
+    """Compute the Dice coefficient 2|A n B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""
     total = np.count_nonzero(prediction) + np.count_nonzero(label)
     return 2 * np.count_nonzero(prediction & label) / total if total else float("nan")
 
 
 def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | None = None) -> float:
-    """95th percentile of the pooled surface distances of two masks, by medpy.
+    """Compute the 95th percentile of the pooled surface distances of two masks, by medpy.
 
-    Both masks are cut to their joint bounding box and one voxel around it first: the same number, sooner.
+    Both masks are first cut to their joint bounding box plus one voxel, which is faster and gives the same number.
 
     Args:
         prediction: [D, H, W], boolean.
@@ -52,13 +52,13 @@ def score_volume(
     - "peer" (TransUNet utils.py:48-58): prediction empty -> DSC 0, HD95 0, even if the class is truly absent; only the
       label empty -> DSC 1, HD95 0. A missed organ gets a perfect distance, a hallucinated one a perfect Dice.
     - "strict": both empty -> NaN, left out of means; only one empty -> DSC 0 and, as HD95, the diagonal of the volume,
-      the largest distance it could have.
+      the largest possible distance.
 
     Args:
-        prediction: [D, H, W], 0..number of classes.
+        prediction: [D, H, W], whole numbers from 0 (background) to the number of classes.
         label: [D, H, W], likewise.
-        class_names: of the labels 1, 2, ...
-        spacing_mm: (z, y, x), or None: then `hd95_mm` is NaN, never guessed.
+        class_names: names of the labels 1, 2, ...
+        spacing_mm: edges of a voxel (z, y, x), or None where unknown; then `hd95_mm` is NaN.
 
     Returns:
         One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm.
@@ -78,7 +78,7 @@ def score_volume(
 
 
 def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
-    """Around all boxes and one voxel more, so that surfaces stay what they are in the whole volume."""
+    """Return the box around all boxes plus one voxel, so that surfaces are the same as in the whole volume."""
     return tuple(
         slice(max(min(side.start for side in sides) - 1, 0), max(side.stop for side in sides) + 1)
         for sides in zip(*boxes, strict=True)
@@ -95,7 +95,7 @@ def _scores(
 def _empty_scores(
     predicted: bool, labeled: bool, shape: Sequence[int], spacing_mm: Sequence[float] | None, policy: str
 ) -> tuple[float, float, float]:
-    """Of a class that at least one of the two volumes does not hold."""
+    """Return the scores of a class that at least one of the two volumes lacks."""
     nan = float("nan")
     if policy == "peer":
         return float(predicted), 0.0, 0.0 if spacing_mm else nan

@@ -18,7 +18,7 @@ SWITCH_ORDERS = ("deep-first", "shallow-first")
 
 
 def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Two times 3x3 convolution, batch norm, ReLU, at unchanged size (legend of Fig. 2)."""
+    """Build two 3x3 convolutions, each with batch norm and ReLU, at unchanged size (legend of Fig. 2)."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers += [
@@ -32,7 +32,7 @@ def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
 class Encoder(nn.Module):
     """Convolution blocks with max pooling between them; channels double at every level.
 
-    [B, C, H, W] -> five features, from [B, width, H, W] to [B, 16 width, H/16, W/16].
+    An image [B, C, H, W] gives five features, from [B, width, H, W] to [B, 16 width, H/16, W/16].
     """
 
     def __init__(self, in_channels: int, width: int) -> None:
@@ -50,7 +50,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Transposed convolutions; at each level the upsampled features meet the skips, then a convolution block.
+    """Transposed convolutions; at each level, upsampled features and skips are concatenated for a convolution block.
 
     Args:
         bottleneck_channels: channels that arrive from below.
@@ -94,12 +94,12 @@ class UNet(nn.Module):
 
 
 class DAINet(nn.Module):
-    """Dual encoder: image and attention maps meet at the bottleneck and at the skips that are on (Fig. 2).
+    """Dual encoder: image and attention features are joined at the bottleneck and at the skips that are on (Fig. 2).
 
     `forward(image [B, C, H, W], attention [B, h, H, W])` -> logits [B, classes, H, W]. H and W must be multiples
     of 16. `skips_on` says, deepest level (1/8) first, which skips of the attention encoder reach the decoder; those of
-    the image encoder always do (docs/protocol.md#5.24). A skip that is off has no channels in the decoder: nothing of
-    it is computed or multiplied by zero.
+    the image encoder always do (docs/protocol.md#5.24). A skip that is off has no channels in the decoder, rather
+    than channels of zeros.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class DAINet(nn.Module):
         return self.decode(self.image_encoder(image), self.attention_encoder(_required(attention, self.heads)))
 
     def decode(self, image_features: Sequence[Tensor], attention_features: Sequence[Tensor]) -> Tensor:
-        """Logits from the five features of each encoder, full resolution first."""
+        """Compute logits [B, classes, H, W] from the five features of each encoder, full resolution first."""
         *image_skips, image_bottleneck = image_features
         *attention_skips, attention_bottleneck = attention_features
         skips = [
@@ -168,7 +168,7 @@ def build(
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Number of trainable parameters."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 

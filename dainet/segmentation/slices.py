@@ -1,4 +1,4 @@
-"""All slices of a prepared store on the device, given out as the batches a network takes."""
+"""All slices of a prepared store on the device, as the batches that a network takes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["SliceData"]
 class SliceData:
     """Images, labels and token-grid maps of every slice, kept on the device (no DataLoader is needed).
 
-    On the CPU they stay mapped from disk, so that memory does not grow with their number.
+    On the CPU they stay mapped from disk, so that memory does not grow with the number of slices.
 
     Args:
         prepared: images [N, S, S] and labels [N, S, S].
         attention: the finished attention stage of the same rows; None for networks that take no maps.
         settings: how maps are resized and scaled on use.
-        device: where everything goes.
+        device: where all of them are kept.
 
     Raises:
         ValueError: images and maps differ in number.
@@ -49,11 +49,11 @@ class SliceData:
 
     @property
     def heads(self) -> int:
-        """Number of attention maps per slice, 0 without maps."""
+        """Number of attention maps per slice; 0 without maps."""
         return 0 if self.maps is None else self.maps.shape[1]
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What a network is fed for these rows: image [B, 1, S, S] and maps [B, h, S, S], float32."""
+        """Return the inputs of a network for these rows: image [B, 1, S, S] and maps [B, h, S, S] or None, float32."""
         image = self.images[rows].float()
         if self.maps is None:
             return self._formatted(image), None
@@ -61,7 +61,7 @@ class SliceData:
         return self._formatted(image), self._formatted(maps)
 
     def predict(self, model: nn.Module, rows: np.ndarray, batch_size: int = 32) -> Tensor:
-        """Predicted labels [n, S, S], uint8 on the device, for the rows given."""
+        """Predict labels [n, S, S], uint8 on the device, for the given rows; leaves the model in evaluation mode."""
         model.eval()
         chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
         with torch.inference_mode(), self.device.autocast():

@@ -1,4 +1,4 @@
-"""Training one network as a stage of the cache: under which key, from which seed, in how many processes."""
+"""Training one network as a stage of the cache: its key, its seed and its processes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def run_segmentation(
 ) -> StageResult:
     """Train one network with one seed, or return the finished one.
 
-    Leaves `model.safetensors`, `history.csv` (one line per epoch) and `selection.json`.
+    The stage leaves `model.safetensors`, `history.csv` (one row per epoch) and `selection.json`.
 
     Args:
         settings: the run's settings.
         name: see `dainet.segmentation.networks.build`.
-        seed: of weights, order and augmentation.
+        seed: seed of weights, order and augmentation.
         data: slices and splits, with maps unless `name` is "unet".
     """
     segmentation = settings.segmentation
@@ -56,7 +56,7 @@ def run_segmentation(
 
 
 def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
-    """Train one network from its seed, see `run_segmentation`; every one of several processes calls it."""
+    """Train one network from its seed (see `run_segmentation`); where several processes do, each of them calls this."""
     log.info("%s, seed %d", name, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -65,7 +65,7 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
 
 
 def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:
-    """Build a trained network with the weights that its selection rule chose, on the device, in evaluation mode."""
+    """Build a trained network with the weights that the checkpoint rule chose, on the device, in evaluation mode."""
     model = _network(settings, name, data)
     model.load_state_dict(load_file(result.path / "model.safetensors"), strict=True)
     return model.eval()

@@ -40,17 +40,17 @@ __all__ = [
 log = logging.getLogger(__name__)
 _BEST = "best.safetensors"
 
-# Which split decides about the checkpoint. "peer-on-test" is what several peers do (docs/protocol.md#1.5); it is not an
-# honest estimate, and every table that holds it says so. "last" keeps the last epoch and only watches validation.
+# The split that chooses the checkpoint. "peer-on-test" is what several peers do (docs/protocol.md#1.5); its scores are
+# too high, and every table of them says so. "last" keeps the last epoch and only monitors validation.
 MONITORED_SPLIT = {"validation": "valid", "last": "valid", "peer-on-test": "test"}
 
 
 def train(
     model: nn.Module, settings: SegmentationSettings, seed: int, prepared: Prepared, data: SliceData, folder: Path
 ) -> None:
-    """Train until the last epoch or until the monitored DSC stops rising; goes on where `folder` left off.
+    """Train until the last epoch or until the monitored DSC stops rising; resume from the last state in `folder`.
 
-    Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats the undisturbed one.
+    Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats an uninterrupted one.
 
     Raises:
         InputError: see `monitored_volumes`.
@@ -89,7 +89,7 @@ def train(
 
 
 def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dict[str, np.ndarray]:
-    """The volumes on which the rule chooses a checkpoint: case id -> row numbers.
+    """Return the volumes on which the rule chooses a checkpoint: case id -> row numbers.
 
     Raises:
         InputError: the rule needs some and there are none.
@@ -104,15 +104,18 @@ def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dic
 
 
 def poly_factor(step: int, total: int) -> float:
-    """(1 - step/total)^0.9, our reading of "in each iteration ... with a rate of 0.9" (docs/protocol.md#5.1)."""
+    """Return the factor (1 - step/total)^0.9 of the learning rate; 0 from the last step on.
+
+    This is our reading of "in each iteration ... with a rate of 0.9" (docs/protocol.md#5.1).
+    """
     return (1 - step / total) ** 0.9 if step < total else 0.0
 
 
 def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> float:
-    """Mean DSC over volumes and foreground classes at network size; NaN without volumes.
+    """Compute the mean DSC over volumes and foreground classes at network size; NaN without volumes.
 
-    A class that neither label nor prediction holds is left out.
-    The peers watch whole-heart DSC per slice instead (docs/protocol.md#2.4). Several processes share the volumes.
+    A class that label and prediction lack is left out. The peers monitor whole-heart DSC per slice instead
+    (docs/protocol.md#2.4). Several processes share the volumes.
     """
     if not volumes:
         return float("nan")
@@ -130,9 +133,9 @@ def train_epoch(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     seed: int,
 ) -> float:
-    """One pass over the training rows in an order drawn from `seed`; returns the mean loss, read once at the end.
+    """Train for one epoch over `rows` in an order drawn from `seed`; return the mean loss, read once at the end.
 
-    Several processes share each batch: all draw the random numbers of the whole.
+    Several processes share each batch, and each draws the random numbers of the whole batch.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.as_tensor(rows)[torch.randperm(len(rows), generator=generator)].to(data.labels.device)
@@ -153,7 +156,7 @@ def train_epoch(
 
 
 def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by one matrix each, if any."""
+    """Return image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by `matrices` where given."""
     image, maps = data.inputs(rows)
     label = data.labels[rows][:, None]
     if matrices is not None and maps is not None:
