@@ -8,10 +8,15 @@ import pytest
 
 from dainet import __main__ as command_line
 from dainet import pipeline
+from dainet.attention import stage as attention_stage
 from dainet.attention.stage import open_attention
 from dainet.cache import store
 from dainet.cache.store import finished_only
+from dainet.data import prepared as prepared_store
+from dainet.dino import stage as dino_stage
 from dainet.pipeline import STAGES, run_named_stage
+from dainet.segmentation import evaluation
+from dainet.segmentation import stage as segmentation_stage
 from tests.helpers.samples import tiny_overrides
 
 
@@ -124,3 +129,24 @@ def test_the_command_prints_stage_and_key(h5_source, runs, monkeypatch, capsys):
     record = json.loads((runs / printed["stage"] / printed["key"] / "provenance.json").read_text())
     assert stopped.value.code == 0
     assert (record["settings"]["model"], record["settings"]["seed"]) == ("unet", 3)
+
+
+@pytest.mark.parametrize(
+    ("network", "opened"),
+    [
+        ("unet", ["prepared", "segmentation", "scores"]),
+        ("single", ["prepared", "prepared", "dino", "attention", "segmentation", "scores"]),  # also at the ViT's size
+    ],
+)
+def test_training_opens_each_of_its_inputs_once(tiny, monkeypatch, network, opened):
+    pipeline.train(tiny, network, seed=0)
+    stages = []
+
+    def counted(stage, *arguments, **options):
+        stages.append(stage)
+        return store.run_stage(stage, *arguments, **options)
+
+    for module in (prepared_store, dino_stage, attention_stage, segmentation_stage, evaluation):
+        monkeypatch.setattr(module, "run_stage", counted)
+    pipeline.train(tiny, network, seed=0)
+    assert stages == opened

@@ -77,7 +77,7 @@ def test_missing_maps_are_named(name):
     model = build(name, width=4)
     with pytest.raises(ValueError, match=r"none.*6.*head"):
         model(torch.rand(1, 1, 32, 32), None)
-    with pytest.raises(ValueError, match=r"4 maps.*6 heads"):
+    with pytest.raises(ValueError, match=r"4 maps.*6.*head"):
         model(torch.rand(1, 1, 32, 32), torch.rand(1, 4, 32, 32))
 
 

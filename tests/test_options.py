@@ -1,0 +1,90 @@
+"""How command lines end: one line for what the user can mend, a traceback for everything else; and how they start."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dainet.cache.store import run_stage
+from dainet.errors import DainetError, InputError, NonFiniteError
+from dainet.options import new_app, run_app
+from tests.helpers import REPOSITORY
+
+HEAVY = ("torch", "timm", "matplotlib", "papermill", "pandas", "nbformat")
+
+
+def end(monkeypatch: pytest.MonkeyPatch, error: BaseException, *arguments: str) -> str | int | None:
+    """What the process would end with, for a command that raises this error."""
+    app = new_app("A command line that fails.")
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        run_app(app)
+    return stopped.value.code
+
+
+@pytest.mark.parametrize(
+    "error", [DainetError("why"), InputError("why"), NonFiniteError("why"), FileNotFoundError("why")], ids=repr
+)
+def test_what_the_user_can_mend_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    assert end(monkeypatch, error) == "dainet: why"
+
+
+@pytest.mark.parametrize("error", [ValueError("shapes (3,) (4,)"), KeyError("x"), FloatingPointError("why")], ids=repr)
+def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        end(monkeypatch, error)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [InputError("why"), OSError("why")], ids=repr)
+def test_a_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        end(monkeypatch, error, "--traceback")
+
+
+def test_an_interrupt_ends_with_130_and_says_how_to_resume(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert end(monkeypatch, KeyboardInterrupt()) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["dainet", "study"])
+def test_help_names_the_option_for_tracebacks(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", command, "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert "--traceback" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["verify", "."]], ids=" ".join)
+def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    done = run_stage("phantoms", 1, {"patients": 2}, {}, lambda folder: (folder / "a.txt").write_text("a"))
+    program = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print('LOADED', *[name for name in {HEAVY} if name in sys.modules]))\n"
+        f"sys.argv = ['dainet', *{arguments}]\n"
+        "from dainet.__main__ import main\nmain()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=done.path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines()[-1] == "LOADED", said.stdout
+    assert len(said.stdout.splitlines()) > 1
+
+
+def test_the_cache_loads_no_torch() -> None:
+    names = sorted(f"dainet.cache.{path.stem}" for path in (REPOSITORY / "dainet/cache").glob("[a-z]*.py"))
+    assert names
+    program = f"import sys, {', '.join(names)}\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True)
