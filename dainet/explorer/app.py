@@ -1,4 +1,4 @@
-"""The explorer: asks the predictor for what the controls say and shows it, or says in place why it cannot."""
+"""The explorer: it shows what the predictor gives for the chosen controls, or says in place why it cannot."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from dainet.settings import Settings
 __all__ = ["Explorer"]
 
 _NOTES = {
-    False: "A network <b>trained</b> with exactly these skips: its weights had the chance to do without the others.",
-    True: "One network, trained with everything on. What you switch off enters as <b>zeros</b>, which it never saw: "
-    "this shows what it relies on, not what a network can do without.",
+    False: "This network was <b>trained</b> with exactly these skips, so its weights could adapt to the missing ones.",
+    True: "This network was trained with everything on. What you switch off enters as <b>zeros</b>, which it "
+    "never saw. This shows what it relies on, not what a network can do without.",
 }
 
 
 class Explorer:
-    """The screen is `view.screen`; what a control leads to is a method that can be called without a browser.
+    """Connects controls, predictor and screen; every reaction to a control is a method that works without a browser.
 
-    `scores` holds what the table shows: title -> DSC 0..1 per class (NaN where neither label nor prediction holds it),
-    None while the volume is not predicted yet.
+    The screen is `view.screen`. `scores` holds what the table shows: title -> DSC 0..1 per class (NaN where neither
+    label nor prediction holds it), None while the volume is not predicted yet.
 
     Args:
         datasets: name -> settings, see `explorable`. Finished networks are found by their settings; none is trained
@@ -58,17 +58,17 @@ class Explorer:
 
     @property
     def settings(self) -> Settings:
-        """Of the chosen data set."""
+        """Settings of the chosen data set."""
         return self.datasets[self.controls.dataset.value]
 
     @property
     def row(self) -> int:
-        """Row number of the chosen slice."""
+        """Row number of the chosen slice in the prepared data."""
         assert self.predictor is not None
         return int(self.predictor.rows(self.controls.phase.value)[self.controls.slice.value - 1])
 
     def open_dataset(self) -> None:
-        """Open what is prepared of the chosen data set and go to its first test patient."""
+        """Open the prepared data of the chosen data set and go to its first test patient."""
         self.predictor, self._now, self._before = None, None, None
         self.view.say("")
         self.view.place_switches(self._deep_first)
@@ -104,7 +104,7 @@ class Explorer:
         self.show()
 
     def show(self) -> None:
-        """Draw the chosen slice under the chosen setting with its scores; those of the volume follow."""
+        """Draw the chosen slice under the chosen setting with its scores; the scores of the volume follow."""
         self.view.say("")
         self.controls.settle()
         if self.predictor is None:
@@ -127,7 +127,7 @@ class Explorer:
             self._predict_volume(choice)
 
     def show_scores(self) -> None:
-        """The table: DSC of what has been predicted so far, and its change against the setting before."""
+        """Fill the table: DSC of what has been predicted so far, and its change from the previous setting."""
         rows = {"this slice": np.array([self.row]), "this volume": self._opened.rows(self.controls.phase.value)}
         self.scores = {title: self._dsc(self._now, part) for title, part in rows.items()}
         lines = {title: (self.scores[title], self._dsc(self._before, part)) for title, part in rows.items()}
@@ -182,14 +182,14 @@ class Explorer:
 
     @contextmanager
     def _messages(self) -> Iterator[None]:
-        """What cannot be done is said on the screen; errors of the code itself stay errors."""
+        """Show errors of the user's data and settings on the screen; errors of the code itself stay errors."""
         try:
             yield
         except StageMissingError:
             choice = self.controls.choice
             fed = f" and {choice.source} maps" if choice.source else ""
             what = f"{choice.network}{fed} on {self.settings.data.dataset} at the profile {self.settings.profile}"
-            self.view.say(f"Not computed yet: {what}. At the profile tour it takes a few minutes.", offer=True)
+            self.view.say(f"Not computed yet: {what}. At the profile tour, this takes a few minutes.", offer=True)
         except (DainetError, OSError) as error:
             self.view.say(str(error))
 
@@ -217,13 +217,13 @@ class Explorer:
             html.value = figure_html(pictures.get(title), title, f"{title}, slice {self.controls.slice.value}")
 
     def _maps(self) -> np.ndarray | None:
-        """Of the chosen source [h, S, S], also for the U-Net, which takes none; None where there are none yet."""
+        """Attention maps of the chosen source [h, S, S], shown for the U-Net, too; None before they exist."""
         with suppress(StageMissingError):
             return self._opened.maps(self.controls.source.value, self.row)
         return None
 
     def _fit_heads(self, count: int) -> None:
-        """Another transformer may have other than six heads."""
+        """Place a button per head: another transformer may not have six."""
         if count != len(self.controls.heads):
             self.controls.heads = head_toggles(count)
             self.view.place_heads(self.controls)
@@ -235,7 +235,7 @@ class Explorer:
             html.value = figure_html(picture, "", f"attention of head {number + 1}")
 
     def _predict_volume(self, choice: Choice) -> None:
-        """In a notebook slice by slice, so that a touched control is answered in between; else at once."""
+        """Predict the volume: in a notebook slice by slice, so that controls react in between; elsewhere at once."""
         steps, self._ticket = self._opened.volume_steps(choice, self.controls.phase.value), object()
         try:
             loop = asyncio.get_running_loop()

@@ -22,11 +22,11 @@ SWITCH_PLACES = tuple((_SWITCH_X, y) for y in _ROWS[:4])
 
 
 def network_drawing(choice: Choice, deep_first: bool) -> str:
-    """The network of a choice as SVG: what is on has color, what is off is dashed and pale.
+    """Draw the network of a choice as SVG: what is on has color, what is off is dashed and pale.
 
     Args:
         choice: see `Choice`.
-        deep_first: switch (1) is the skip at 1/8 resolution, else the one at full resolution.
+        deep_first: switch (1) is the skip at 1/8 resolution; otherwise it is the skip at full resolution.
     """
     dual, single = choice.model == "dual", choice.model == "single"
     skips = choice.skips_on[::-1] if deep_first else choice.skips_on  # full resolution first
@@ -65,11 +65,11 @@ def score_table(
     class_names: Sequence[str],
     colors: Sequence[str],
 ) -> str:
-    """DSC in percent per class and their mean, with the change against the setting before.
+    """Write an HTML table: DSC in percent per class and their mean, with the change from the previous setting.
 
     Args:
         rows: title -> (DSC 0..1 per class, the same before); NaN where neither label nor prediction holds the class,
-            None where it is not known (yet).
+            None where it has not been computed yet.
         class_names: of the columns.
         colors: their colors.
     """
@@ -79,7 +79,7 @@ def score_table(
         f'<tr><th scope="row">{escape(title)}</th>{_cells(now, before, len(class_names) + 1)}</tr>'
         for title, (now, before) in rows.items()
     ]
-    kind = "many" if len(class_names) > 5 else "few"  # decides whether changes fit beside the numbers
+    kind = "many" if len(class_names) > 5 else "few"  # decides whether changes fit next to the numbers
     return f'<table class="{kind}"><tr><th>DSC in %</th>{heads}<th>mean</th></tr>{"".join(lines)}</table>'
 
 

@@ -18,15 +18,15 @@ __all__ = ["serve", "without_lesson"]
 
 
 def serve(profile: str, overrides: Mapping[str, Any], port: int, open_browser: bool) -> None:
-    """Serve until interrupted, on localhost, to whoever has the printed address with its token.
+    """Serve the explorer on localhost, until interrupted, to everyone who has the printed address with its token.
 
-    Every visitor gets a kernel of their own, which could run anything; hence the token, for other people on the same
-    machine reach its localhost too.
+    Every visitor gets a kernel of their own, which can run any code. The token keeps out other people on the same
+    machine, who can reach its localhost too.
 
     Raises:
         InputError: an unknown setting.
     """
-    load_settings(profile, overrides)  # a mistake is said here, not on the page
+    load_settings(profile, overrides)  # reports a mistake here instead of on the page
     path, parameters = str(find_notebooks(["06"])[0]), {"PROFILE": profile, "OVERRIDES": dict(overrides)}
 
     def prepare(*_: Any, **__: Any) -> nbformat.NotebookNode:

@@ -19,7 +19,7 @@ from dainet.reporting.figures import gray, label_overlay
 
 __all__ = ["ERROR_COLORS", "color_blind_safe", "figure_html", "map_picture", "slice_pictures"]
 
-# Of Okabe and Ito's palette, which all kinds of color vision tell apart.
+# Okabe and Ito's palette, whose colors differ for all kinds of color vision.
 ERROR_COLORS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}
 _LEGENDS = {
     "Outlines": "Outlines (white: truth)",
@@ -32,7 +32,7 @@ _LINE = 2  # px
 def slice_pictures(
     image: np.ndarray, label: np.ndarray, prediction: np.ndarray | None, colors: Sequence[str], opacity: float
 ) -> dict[str, np.ndarray]:
-    """The same slice five times: alone, with its truth, with the prediction, with both outlines, with the errors.
+    """Draw the same slice five times: alone, with its truth, with the prediction, with both outlines, with the errors.
 
     Args:
         image: [H, W], any range.
@@ -57,14 +57,14 @@ def slice_pictures(
 
 
 def map_picture(attention: np.ndarray, color_map: str) -> np.ndarray:
-    """An attention map [H, W] on its own scale from lowest to highest, in one of matplotlib's color maps [H, W, 3]."""
+    """Color an attention map [H, W] from its lowest to its highest value, by a color map of matplotlib [H, W, 3]."""
     low, high = float(attention.min()), float(attention.max())
     scaled = (attention - low) / (high - low or 1.0)
     return matplotlib.colormaps[color_map](scaled)[..., :3]
 
 
 def figure_html(picture: np.ndarray | None, title: str, description: str) -> str:
-    """A picture as HTML, with words for those who do not see it.
+    """Embed a picture in HTML, with words for readers who do not see it.
 
     Args:
         picture: [H, W, 3] in [0, 1]; None = an empty frame.

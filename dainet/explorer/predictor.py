@@ -1,4 +1,4 @@
-"""What the explorer predicts with: finished networks of one data set, found without training anything."""
+"""Predictions of the explorer: finished networks of one data set are found, and nothing is trained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEPT_SLICES = 4096  # labels
 
 @dataclass(frozen=True)
 class Choice:
-    """What predicts: a network, how its switches come about, and whose attention it is fed.
+    """Names a network, the effect of its switches, and the source of its attention maps.
 
     `model` is "unet", "single" or "dual"; `cut` says whether switches act on the network trained with everything on
     (cut at inference) or name the network that was trained with them; `skips_on` are the switches (1) to (4) of Table
@@ -48,7 +48,7 @@ class Choice:
 
 
 def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings]:
-    """Title -> settings of what can be explored: the data set asked for and, of phantoms, the others that there are."""
+    """Map titles to settings of what can be explored: the chosen data set and, for phantoms, the other phantoms."""
     asked = load_settings(profile, overrides)
     if asked.data.source != "phantom":
         return {data_title(asked): asked}
@@ -58,10 +58,10 @@ def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings
 
 
 class Predictor:
-    """Predictions of one data set under any `Choice`; networks and the features of the latest slice stay in memory.
+    """Predicts one data set under any `Choice`; networks and the features of the latest slice stay in memory.
 
     Raises:
-        StageMissingError: here and in every method: what is asked for has not been computed yet; see `train`.
+        StageMissingError: here and in every method: the stage has not been computed yet; see `train`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -78,7 +78,7 @@ class Predictor:
         return self._data_of(source).heads
 
     def maps(self, source: str, row: int) -> np.ndarray:
-        """Attention maps of one slice as a network gets them [h, S, S]."""
+        """Attention maps of one slice as input of a network [h, S, S]."""
         _, maps = self._data_of(source).inputs(torch.tensor([row]))
         assert maps is not None  # there is a source
         return maps[0].cpu().numpy()
@@ -141,14 +141,14 @@ class Predictor:
 
 
 def train(settings: Settings, choice: Choice) -> None:
-    """Compute everything that `choice` needs and that is missing: data, transformer, maps, network, scores."""
+    """Compute what `choice` needs and what is missing: data, transformer, maps, network, scores."""
     pipeline.train(_settings_of(settings, choice), choice.network, settings.segmentation.seeds[0])
     if choice.source is not None:
         pipeline.attention(_with_source(settings, choice.source))
 
 
 def _settings_of(settings: Settings, choice: Choice) -> Settings:
-    """Of the network's training: a network that is cut keeps its own maps there, whatever it is fed here."""
+    """Settings of the network's training: a cut network was trained with its own maps, whatever it is fed here."""
     return settings if choice.cut else _with_source(settings, choice.source)
 
 

@@ -1,4 +1,4 @@
-"""The explorer's screen: everything that is shown, and where controls and pictures lie."""
+"""The explorer's screen: its outputs, and the layout of controls and pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TITLES = ("Slice", "Ground truth", "Prediction", "Outlines", "Errors")
 
 
 class View:
-    """Output widgets, and `screen`, which holds them and the controls."""
+    """Holds the output widgets, and `screen`, which arranges them with the controls."""
 
     def __init__(self, controls: Controls, deep_first: bool) -> None:
         self.pictures = [HTML() for _ in TITLES]
@@ -35,23 +35,23 @@ class View:
         self.place_heads(controls)
 
     def place_heads(self, controls: Controls) -> None:
-        """A panel for each head, with its button over the map."""
+        """Make a panel for each head, with its button over the map."""
         self.maps = [HTML() for _ in controls.heads]
         self._heads.children = [Box(pair) for pair in zip(self.maps, controls.heads, strict=True)]
 
     def place_switches(self, deep_first: bool) -> None:
-        """Lay the buttons (1) to (4) on the levels that they switch."""
+        """Place the buttons (1) to (4) on the levels that they switch."""
         css = files(__package__).joinpath("explorer.css").read_text(encoding="utf-8")
         self._style.value = f"<style>{css}{switch_style(deep_first)}</style>"
 
     def light_heads(self, on: Sequence[bool]) -> None:
-        """Dim the maps of heads that are off, and say so in the button's words."""
+        """Dim the maps of heads that are off, and say so on their buttons."""
         for number, (panel, lit) in enumerate(zip(self._heads.children, on, strict=True), start=1):
             (panel.remove_class if lit else panel.add_class)("dainet-off")
             panel.children[1].description = f"Head {number}" if lit else f"Head {number} off"
 
     def say(self, text: str, offer: bool = False) -> None:
-        """Show a message below the pictures, with the button to train on offer; no text hides both."""
+        """Show a message below the pictures, on offer with the button to train; an empty text hides both."""
         self.message.value = f'<div class="message" role="status">{escape(text)}</div>' if text else ""
         self.train.layout.display = "" if offer else "none"
 

@@ -1,4 +1,4 @@
-"""The explorer's controls: every widget that is touched, with its label, and what they choose together."""
+"""The explorer's controls: every input widget with its label, and the choice that they make together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLOR_MAPS = ("viridis", "cividis", "magma", "gray")
 
 
 class Controls:
-    """The widgets; `choice` is what they say about the network. None of them knows what is drawn."""
+    """Holds the widgets; `choice` is the network that they select. No control knows what is drawn."""
 
     def __init__(self, datasets: Sequence[str]) -> None:
         self.dataset = _dropdown("Data set", datasets)
@@ -38,7 +38,7 @@ class Controls:
 
     @property
     def choice(self) -> Choice:
-        """What predicts, with everything neutral that has no effect, so that equal networks are equal choices."""
+        """The chosen network; settings without effect are neutral, so that equal networks are equal choices."""
         model, cut = self.model.value, self.mode.value and self.model.value != "unet"
         skips = tuple(toggle.value or model != "dual" for toggle in self.skips)
         heads = tuple(toggle.value or not cut for toggle in self.heads)
@@ -55,12 +55,12 @@ class Controls:
 
 
 def head_toggles(count: int) -> list[ipywidgets.ToggleButton]:
-    """A button for each head."""
+    """Make a button for each head."""
     return [_toggle(f"Head {i + 1}", f"attention map of head {i + 1}") for i in range(count)]
 
 
 def switch_style(deep_first: bool) -> str:
-    """CSS that lays the buttons (1) to (4) on their lines of the drawing."""
+    """Write CSS that places the buttons (1) to (4) on their lines of the drawing."""
     places = SWITCH_PLACES[::-1] if deep_first else SWITCH_PLACES
     return "".join(f".dainet-skip-{i + 1} {{ left: {x}px; top: {y}px }}\n" for i, (x, y) in enumerate(places))
 

@@ -1,1 +1,1 @@
-"""What every notebook needs and no lesson is about: exercises, regeneration, headless runs."""
+"""Support for the notebooks: exercises, regeneration, headless runs and their index page."""

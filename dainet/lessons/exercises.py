@@ -1,4 +1,4 @@
-"""What a lesson needs to start, and to say whether an answer is right."""
+"""Start of a lesson, and checks of answers to its exercises."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _described_png(figure: Figure) -> tuple[str, dict[str, str]]:
 
 
 def check(answer: Any, right: Callable[[Any], bool], hint: str) -> None:
-    """Say whether the answer to an exercise is right, or give the hint; None counts as not answered yet."""
+    """Print whether the answer to an exercise is right, or the hint; None counts as not answered yet."""
     if answer is None:
         print("not answered yet")
     else:

@@ -60,7 +60,7 @@ def _described(name: str, caption: Mapping[str, str], data: str) -> dict[str, An
 
 
 def _table(path: Path) -> dict[str, Any]:
-    """Header, rows and notes of a table that `save_table` wrote; `path` is without ending."""
+    """Read header, rows and notes of a table that `save_table` wrote; `path` has no ending."""
     with Path(f"{path}.csv").open(encoding="utf-8", newline="") as handle:
         header, *rows = csv.reader(handle)
     lines = Path(f"{path}.md").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Executes the notebooks in place and normalizes them, so that they read well without running and diffs stay small."""
+"""Execution of the notebooks in place, normalized so that they read well without running and diffs stay small."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def regenerate(path: Path) -> None:
 
 
 def normalized(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images."""
+    """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images.
+
+    Alternative texts of images stay.
+    """
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -63,7 +66,7 @@ def _alternative_text(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _small_png(encoded: str) -> str:
-    """The same picture in 128 colors, chosen so that rare ones, such as thin outlines, keep theirs."""
+    """Reduce a picture to 128 colors, chosen so that rare colors, such as those of thin outlines, stay."""
     picture, buffer = Image.open(BytesIO(b64decode(encoded))), BytesIO()
     picture.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
     return b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Runs the notebooks in order with papermill."""
+"""Headless runs of the notebooks, in order, with papermill."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 class NotebookError(DainetError):
-    """A notebook stopped; the message names it, the cell and the error, and where the executed copy lies."""
+    """A notebook stopped; the message names the notebook, the cell, the error and the executed copy."""
 
 
 def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
-    """The lessons in order, or those whose two-digit numbers are asked for.
+    """Find the lessons in order, or only those with the given two-digit numbers.
 
     Raises:
-        InputError: a number fits no notebook.
+        InputError: no notebook has such a number.
     """
     found = {path.name[:2]: path for path in sorted((repository_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
     if not found:
@@ -63,7 +63,7 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Papermill only warns of an unknown parameter and then runs for hours with the default."""
+    """Refuse an unknown parameter; papermill only warns and then runs for hours with the default."""
     known = set(papermill.inspect_notebook(str(notebook)))
     missing = sorted(set(parameters) - known)
     if missing:

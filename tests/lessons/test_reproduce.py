@@ -96,12 +96,18 @@ def test_normalizing_joins_prints_and_shrinks_images():
 
 def test_normalizing_drops_what_changes_without_meaning():
     cell = nbformat.v4.new_code_cell("1", metadata={"execution": {"started": "now"}, "tags": ["keep"]})
-    cell.outputs = [nbformat.v4.new_output("display_data", {"text/plain": "x"}, metadata={"needs": "light"})]
+    cell.outputs = [
+        nbformat.v4.new_output(
+            "display_data",
+            {"text/plain": "x"},
+            metadata={"needs": "light", "image/png": {"alt": "a heart", "width": 3}},
+        )
+    ]
     notebook = normalized(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {"state": 1}}))
     assert notebook.cells[0].id == "cell-00"
     assert notebook.cells[0].metadata == {"tags": ["keep"]}
     assert "widgets" not in notebook.metadata
-    assert notebook.cells[0].outputs[0].metadata == {}
+    assert notebook.cells[0].outputs[0].metadata == {"image/png": {"alt": "a heart"}}
     nbformat.validate(notebook)
 
 
