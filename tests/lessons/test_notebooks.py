@@ -2,11 +2,9 @@
 
 import ast
 import re
-from html.parser import HTMLParser
 
 import nbformat
 import pytest
-from nbconvert import HTMLExporter
 
 from dainet.lessons.reproduce import find_notebooks
 from tests.helpers.notebooks import solutions
@@ -82,24 +80,3 @@ def test_training_cells_are_not_compared(notebook):
     for cell in code(notebook):
         if re.search(r"pipeline\.(train|finetune|attention|score_heads)\(", cell.source):
             assert "nbval-ignore-output" in cell.metadata.get("tags", []), cell.source
-
-
-class Images(HTMLParser):
-    """The attributes of every image of a page."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "img":
-            self.found.append(dict(attrs))
-
-
-def test_every_picture_has_alternative_text(notebook):
-    """`HTMLExporter` writes a sentence of its own where a picture has none."""
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    alts = [image.get("alt", "") for image in Images(page).found]
-    assert alts
-    assert [alt for alt in alts if not alt or alt.startswith("No description")] == []
