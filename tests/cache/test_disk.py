@@ -67,7 +67,8 @@ def test_a_full_and_a_read_only_disk_then_room_again(small: Path, tmp_path: Path
         mount("-o", f"remount,size={size}", str(small))
         status, lines = run(small, source)
         assert (status, len(lines)) == (1, 1), lines
-        assert "results cannot be written (No space left on device); free" in lines[0]
+        assert "No space left on device" in lines[0]
+        assert "free space" in lines[0]
         now = {name: value for name, value in files(small).items() if ".partial/" not in name}
         assert finished.items() <= now.items(), "something finished was damaged"
         finished = now
@@ -75,7 +76,7 @@ def test_a_full_and_a_read_only_disk_then_room_again(small: Path, tmp_path: Path
     mount("-o", "remount,ro", str(small))
     status, lines = run(small, source)
     assert (status, len(lines)) == (1, 1), lines
-    assert "(Read-only file system)" in lines[0]
+    assert "Read-only file system" in lines[0]
     mount("-o", "remount,rw,size=200m", str(small))
     assert run(small, source) == (0, [])
     (tmp_path / "roomy").mkdir()
