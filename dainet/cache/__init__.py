@@ -1,1 +1,1 @@
-"""The stage cache: keys, locks, complete files, what is in it, and whether it is still what its records say."""
+"""The stage cache: keys, locks, atomic files, listing, and verification against the records."""

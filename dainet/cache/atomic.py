@@ -1,4 +1,4 @@
-"""Files that are complete or not there; a full disk is an error and never the end of the process."""
+"""Files that are either complete or absent; a full disk raises an error instead of killing the process."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["growing_array", "write_complete", "write_tensors"]
 
 
 def write_complete(path: Path, content: bytes | memoryview | str) -> None:
-    """Write beside and rename, so that nobody ever sees half a file."""
-    beside = path.with_name(f"{path.name}.new")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(beside, path)
+    """Write a new file next to `path` and rename it, so that no process ever reads half a file."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(new, path)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors from any device as safetensors; other than its own writer, a full disk raises OSError."""
-    from safetensors.torch import save  # torch takes seconds to load, and whoever only lists the cache needs none
+    """Write tensors from any device as safetensors; unlike with its own writer, a full disk raises OSError."""
+    from safetensors.torch import save  # imports torch, which takes seconds and is not needed to list the cache
 
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_complete(path, save(on_cpu, dict(metadata) if metadata else None))
@@ -33,9 +33,10 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[s
 
 @contextmanager
 def growing_array(path: Path, row_shape: tuple[int, ...], dtype: type) -> Iterator[Callable[[np.ndarray], None]]:
-    """An .npy file whose number of rows is known at the end: NumPy leaves room for it in the header.
+    """Open an .npy file for a number of rows that is known only at the end; gives the function that appends rows.
 
-    Not a memory map, because a full disk then kills the process instead of raising an error.
+    NumPy leaves room for the number in the header. This is not a memory map, because a full disk would then kill the
+    process instead of raising an error.
     """
     rows = 0
     with path.open("wb") as handle:

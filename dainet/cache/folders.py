@@ -1,4 +1,4 @@
-"""Where results lie, and what is said when nothing can be written there."""
+"""Folders of results, and the error for a folder that cannot be written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StageError(DainetError):
 
 
 def repository_root() -> Path:
-    """The folder with pyproject.toml and notebooks/ above the working directory, else the working directory."""
+    """Return the folder with pyproject.toml and notebooks/ above the working directory, else the working directory."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
@@ -30,17 +30,19 @@ def repository_root() -> Path:
 
 
 def runs_folder() -> Path:
-    """Where finished stages live: the folder in DAINET_RUNS, else runs/ in the repository."""
+    """Return the folder of all stages: the one named by DAINET_RUNS, else runs/ in the repository."""
     return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
 
 
 @contextmanager
 def explained_disk(folder: Path, other: str) -> Iterator[None]:
-    """Inside, a full or protected disk is one line; errors that concern files elsewhere stay as they are.
+    """Turn the errors of a full or protected disk, within this context, into `StageError`.
+
+    Errors about files outside `folder` stay as they are.
 
     Args:
-        folder: what is written to.
-        other: what may be named instead.
+        folder: folder that is written to.
+        other: what the message says may be named instead.
 
     Raises:
         StageError: nothing more can be written to the folder.

@@ -1,4 +1,4 @@
-"""Locks between processes; the system takes them from a process that dies, so a leftover lock file means nothing."""
+"""Locks between processes; the system releases those of a dead process, so a leftover lock file means nothing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["named_lock", "try_lock"]
 
 
 def named_lock(name: str) -> FileLock:
-    """A lock between processes, not yet held."""
+    """Return a lock between processes that is not held yet."""
     locks = runs_folder() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / name)
 
 
 def try_lock(name: str) -> FileLock | None:
-    """The named lock, held by this process from now on, or None while another one holds it."""
+    """Acquire the named lock and return it, or return None while another process holds it."""
     lock = named_lock(name)
     try:
         lock.acquire(blocking=False)

@@ -19,8 +19,8 @@ __all__ = ["hash_file", "hash_files", "provenance", "write_record"]
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, code state, processor and device, without user names or paths."""
-    from dainet.device import hardware  # torch takes seconds to load, and whoever only waits for a stage needs none
+    """Collect versions, code state, processor and device, without user names or paths."""
+    from dainet.device import hardware  # imports torch, which takes seconds and is not needed to wait for a stage
 
     packages = ("torch", "timm", "numpy", "scipy", "medpy", "pandas")
     return {
@@ -35,16 +35,16 @@ def provenance() -> dict[str, Any]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal; read once per process unless size, time or file number change."""
+    """Compute the SHA-256 of a file, in hexadecimal; it is read once per process unless size, times or inode change."""
     status = path.stat()
     return _sha256(path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> str:
-    """One SHA-256 over the names below `root` and the contents of files, independent of their order."""
+    """Compute one SHA-256 over the names below `root` and the contents of files, independent of their order."""
     lines = sorted(f"{path.relative_to(root).as_posix()} {hash_file(path)}" for path in paths)
     text = "\n".join(lines)
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # file names may be no valid UTF-8
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # file names may not be UTF-8
 
 
 @functools.cache
@@ -54,12 +54,12 @@ def _sha256(path: Path, status: tuple[int, ...]) -> str:
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write what made something, together with `provenance`, as JSON."""
+    """Write `record` together with `provenance` as JSON."""
     write_complete(path, json.dumps({**record, **provenance()}, indent=1, sort_keys=True) + "\n")
 
 
 def _git_state() -> str:
-    """Commit of the package, "-dirty" where the package differs from it; figures in the making do not count."""
+    """Return the commit, with "-dirty" where the package differs from it; files outside the package do not count."""
     git = ["git", "-C", str(Path(dainet.__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)

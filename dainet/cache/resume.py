@@ -1,4 +1,4 @@
-"""What a training writes after every epoch, so that one that is killed goes on where it was."""
+"""States that a training writes after every epoch, so that a killed training resumes after its last epoch."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _KEPT = 2
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """The seed of an epoch, so that a resumed training draws the same random numbers as an undisturbed one."""
+    """Return the seed of an epoch, so that a resumed training draws the same random numbers as an uninterrupted one."""
     return seed * 100_003 + epoch
 
 
 def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
-    """Write the state after an epoch beside and rename it; the last two are kept.
+    """Write the state after an epoch in one step and keep the last two.
 
     Args:
         state: dictionaries, lists, numbers, texts and tensors.
-        folder: of the stage in the making; the states go into its part that is removed in the end.
+        folder: folder of the unfinished stage; states go into its subfolder `UNFINISHED`, removed at the end.
         epoch: counted from 1.
 
     Raises:
-        OSError: the disk is full or protected; the states before are as they were.
+        OSError: the disk is full or protected; earlier states are unchanged.
     """
-    import torch  # takes seconds to load, and whoever only lists the cache needs none
+    import torch  # takes seconds to load and is not needed to list the cache
 
     states = folder / UNFINISHED
     states.mkdir(exist_ok=True)
-    buffer = BytesIO()  # torch's own writer makes a full disk a RuntimeError about positions
+    buffer = BytesIO()  # on a full disk torch's own writer raises a RuntimeError about positions
     torch.save(dict(state), buffer)
     write_complete(states / f"epoch_{epoch:05d}.pt", buffer.getbuffer())
     for old in _states(folder)[_KEPT:]:
@@ -46,7 +46,7 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The newest undamaged state, or None; a damaged one is named in a warning and the one before is taken."""
+    """Load the newest undamaged state, or return None; a warning names a damaged one, and the one before is taken."""
     for path in _states(folder):
         try:
             return _read(path)
@@ -56,12 +56,12 @@ def load_state(folder: Path) -> dict[str, Any] | None:
 
 
 def _states(folder: Path) -> list[Path]:
-    """Newest first."""
+    """List the files of states, newest first."""
     return sorted((folder / UNFINISHED).glob("epoch_*.pt"), reverse=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """torch.save writes a zip archive with a checksum for each of its parts, which torch.load does not compare."""
+    """Load a state after checking the checksums of its zip archive, which torch.load does not do."""
     import torch
 
     with zipfile.ZipFile(path) as archive:

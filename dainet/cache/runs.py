@@ -1,4 +1,4 @@
-"""What is in the cache: list it, say what made a stage, and remove what no figure or table refers to."""
+"""Contents of the cache: list stages, say what made one, and remove those that no figure or table refers to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHORT = ("model", "seed", "epochs", "width", "image_size", "vit_size_px", "cont
 
 @dataclass(frozen=True)
 class Run:
-    """A stage in the cache; `record` says what made it, or is to make it."""
+    """A stage in the cache; `record` holds its settings and inputs, even while it is unfinished."""
 
     stage: str
     key: str
@@ -31,16 +31,16 @@ class Run:
 
 
 def find_runs() -> list[Run]:
-    """Every stage in the cache, complete or not, by stage and age."""
+    """List every stage in the cache, complete or not, sorted by name and age (oldest first)."""
     folders = [path for path in runs_folder().glob("*/*") if path.is_dir() and not path.parent.name.startswith(".")]
     return [_run(path) for path in sorted(folders, key=lambda path: (path.parent.name, path.stat().st_mtime))]
 
 
 def find_run(key: str) -> Run:
-    """The stage whose key begins so.
+    """Return the stage whose key begins with `key`.
 
     Raises:
-        InputError: none does, or several do.
+        InputError: no key does, or several do.
     """
     found = [run for run in find_runs() if run.key.startswith(key)]
     if len(found) != 1:
@@ -51,7 +51,7 @@ def find_run(key: str) -> Run:
 
 
 def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
-    """A line per run: stage, key, settings in short, size in MB, age, and whether it is complete."""
+    """Describe each run as text: stage, key, settings in short, size in MB, age, and whether it is complete."""
     return [
         {
             "stage": run.stage,
@@ -66,7 +66,7 @@ def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
 
 
 def lineage(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Stages and everything they were made from: key -> record, as far as it is in the cache."""
+    """Return key -> record of the stages and of everything they were made from, as far as the cache has them."""
     found: dict[str, dict[str, Any]] = {}
     left = [key for key in keys if key.isalnum()]
     while left:
@@ -79,7 +79,7 @@ def lineage(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def unreferenced(runs: list[Run], figures: Path) -> list[Run]:
-    """Those that no record of a figure or table below `figures` names, nor anything that it was made from."""
+    """Return the runs that no figure or table below `figures` was made from, directly or through other stages."""
     needed = lineage(key for path in figures.rglob("*.json") for key in _stage_keys(path))
     return [run for run in runs if run.key not in needed]
 

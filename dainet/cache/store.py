@@ -1,4 +1,4 @@
-"""The stage cache: settings and inputs give a key, a key gives a folder that is either finished or not there."""
+"""The stage cache: settings and inputs give a key, and the key names a folder that is either finished or absent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished
 
 log = logging.getLogger(__name__)
 RECORD = "provenance.json"
-UNFINISHED = "unfinished"  # part of a stage in the making that is removed when the stage is finished
+UNFINISHED = "unfinished"  # subfolder of an unfinished stage; removed when the stage is finished
 _may_build = ContextVar("_may_build", default=True)
 
 
@@ -41,7 +41,7 @@ class StageResult:
     path: Path
 
     def record(self) -> dict[str, Any]:
-        """What made it: settings, input keys, versions, code state."""
+        """Read what made the stage: settings, input keys, versions, code state."""
         return json.loads((self.path / RECORD).read_text(encoding="utf-8"))
 
 
@@ -64,12 +64,12 @@ def run_stage(
         settings: JSON-like settings of this stage, without paths.
         inputs: name -> key or hash of everything read.
         build: writes the files.
-        resumes: a build that failed goes on from what it left; otherwise nothing half-written stays. What only
-            matters until then belongs into the folder `UNFINISHED` below, which is removed at the end.
+        resumes: a failed build resumes from the files it has left; otherwise it leaves none. Files that matter only
+            until the stage is finished belong in the subfolder `UNFINISHED`, which is removed at the end.
 
     Raises:
         StageError: the folder of the runs is full or protected.
-        StageMissingError: it is not finished, inside `finished_only`.
+        StageMissingError: the stage is not finished, within `finished_only`.
     """
     key = _key(stage, version, settings, inputs)
     done = runs_folder() / stage / key
@@ -87,7 +87,7 @@ def run_stage(
 
 @contextmanager
 def finished_only() -> Iterator[None]:
-    """Inside, finished stages are opened as always, a missing one raises `StageMissingError` and is not built."""
+    """Open finished stages only, within this context; a missing one raises `StageMissingError` and is not built."""
     token = _may_build.set(False)
     try:
         yield
@@ -96,7 +96,7 @@ def finished_only() -> Iterator[None]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file that stays when the stage is finished, but for its record."""
+    """Compute the SHA-256 of every file that stays when the stage is finished, except its record."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     kept = {name: path for name, path in files.items() if name != RECORD and not name.startswith(f"{UNFINISHED}/")}
     return {name: hash_file(path) for name, path in kept.items()}
@@ -120,7 +120,7 @@ def _only_one(done: Path) -> Iterator[None]:
 def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:
     partial = done.with_name(f"{done.name}.partial")
     if not resumes:
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
     partial.mkdir(parents=True, exist_ok=True)
     try:
         write_complete(partial / RECORD, json.dumps(dict(record)))  # what it is to become

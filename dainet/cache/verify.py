@@ -1,4 +1,4 @@
-"""Whether files are still what the records beside them say."""
+"""Comparison of files with the hashes in their records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def verify_folder(folder: Path) -> tuple[int, list[str]]:
     """Recompute the SHA-256 of every file that a record below the folder lists.
 
     Returns:
-        The number of files compared; a line for each that is missing or differs, and each record without hashes.
+        The number of files compared; a line for each file that is missing or differs, and each record without hashes.
 
     Raises:
         InputError: there is no such folder, or it has no record.

@@ -1,1 +1,1 @@
-"""Several processes for one stage: how they are started, and what they do together."""
+"""Several processes for one stage: how they start, and how they work together."""

@@ -1,4 +1,4 @@
-"""What several processes on one training do together; on one process each of these does nothing."""
+"""Operations of several processes that share one training; a single process gets its own values back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes, and of the gradients too; torch deprecates its own without a public heir."""
+    """Sum over the processes, also of gradients; torch deprecates its own version without a public successor."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class _Sum(torch.autograd.Function):
 
 @contextmanager
 def process_group(device: Device) -> Iterator[None]:
-    """Inside, the processes that torchrun has started work together."""
+    """Connect the processes that torchrun has started, within this context."""
     bound = device.torch_device if device.collectives == "nccl" else None
     distributed.init_process_group(device.collectives, device_id=bound)
     try:
@@ -52,29 +52,29 @@ def process_group(device: Device) -> Iterator[None]:
 
 
 def process_count() -> int:
-    """Number of processes that work together; 1 without a process group."""
+    """Return the number of processes that work together; 1 without a process group."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process among them, from 0; only 0 writes files."""
+    """Return the number of this process among them, from 0; process 0 writes the results that all of them share."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def share(count: int) -> slice:
-    """The part of `count` rows that is this process's; the shares follow each other and are equal up to one row."""
+    """Return this process's part of `count` rows; the parts follow each other and differ by at most one row."""
     return slice(count * rank() // process_count(), count * (rank() + 1) // process_count())
 
 
 def parallel(model: nn.Module, device: Device) -> nn.Module:
-    """The model, with its gradients averaged over the processes in the backward pass; parameters are shared."""
+    """Wrap the model, keeping its parameters, so that the backward pass averages gradients over the processes."""
     if process_count() == 1:
         return model
     return DistributedDataParallel(model, device_ids=[device.torch_device] if device.collectives == "nccl" else None)
 
 
 def mean(tensor: Tensor) -> Tensor:
-    """The mean over the processes, without gradient."""
+    """Compute the mean over the processes, without gradient."""
     if process_count() == 1:
         return tensor
     total = tensor.detach().clone()
@@ -83,16 +83,16 @@ def mean(tensor: Tensor) -> Tensor:
 
 
 def summed(tensor: Tensor) -> Tensor:
-    """The sum over the processes, with gradient.
+    """Compute the sum over the processes, with gradient.
 
-    Every process then holds the same loss. Its backward pass gives each the gradient times the number of processes,
-    which `parallel` takes the mean of: together exactly the gradient of one process with the whole batch.
+    Every process then has the same loss. The backward pass gives each process its gradient times the number of
+    processes, and `parallel` averages these: together exactly the gradient of one process with the whole batch.
     """
     return tensor if process_count() == 1 else _Sum.apply(tensor)
 
 
 def weighted_mean(value: Tensor, weight: int) -> Tensor:
-    """The mean over the processes of a mean over `weight` elements each, with gradient (see `summed`)."""
+    """Compute the mean of all elements from each process's mean of `weight` elements, with gradient (see `summed`)."""
     if process_count() == 1:
         return value
     total = mean(torch.tensor(float(weight), device=value.device)) * process_count()
@@ -100,7 +100,7 @@ def weighted_mean(value: Tensor, weight: int) -> Tensor:
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """The tensors of all processes [n, ...] one after the other, in the order of their ranks; n may differ."""
+    """Concatenate the tensors [n, ...] of all processes in the order of their ranks, without gradient; n may differ."""
     if process_count() == 1:
         return tensor
     parts: list[Any] = [None] * process_count()

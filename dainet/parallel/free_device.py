@@ -17,7 +17,7 @@ __all__ = ["free_device"]
 
 @contextmanager
 def free_device(device: str) -> Iterator[str]:
-    """Inside, "auto" on a machine with several GPUs is one that no other job of this kind holds; waits for it.
+    """Hold a GPU that no other such job holds, within this context, where `device` is "auto"; wait while none is free.
 
     Other names, and "auto" where torch sees one GPU or none (as in a job of SLURM or Kubernetes), stay as they are.
     """
@@ -33,7 +33,7 @@ def free_device(device: str) -> Iterator[str]:
 
 
 def _first_free(names: list[str]) -> tuple[str, FileLock]:
-    """A device and its lock, which is now held."""
+    """Return the name of a free device and its lock, which this process now holds."""
     while True:
         for number, name in enumerate(names):
             lock = try_lock(f"gpu-{platform.node()}-{number}")

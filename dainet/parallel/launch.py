@@ -1,4 +1,4 @@
-"""Several processes for one stage, as torchrun starts them; also from a notebook."""
+"""Starting several processes for one stage, as torchrun does, also from a notebook."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def run_task(task: str, settings: Settings, folder: Path, alone: Callable[[], No
     Args:
         task: name in `dainet.worker.TASKS`.
         settings: the run's settings.
-        folder: of the stage in the making.
-        alone: what one process does.
-        arguments: of the task.
+        folder: folder of the unfinished stage.
+        alone: does the work where `n_processes` is 1.
+        arguments: arguments of the task.
 
     Raises:
         ProcessesError: one of several processes failed.
@@ -71,7 +71,7 @@ def _start_processes(task: str, settings: Settings, folder: Path, arguments: Map
 
 
 def end_with_parent() -> None:
-    """End this process within a second after its parent has ended, even where that was killed."""
+    """End this process within a second after its parent has ended, even if the parent was killed."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -83,7 +83,7 @@ def end_with_parent() -> None:
 
 
 def _watch(command: list[str], errors: Path) -> int:
-    """Log what a command says, line by line, and return its exit status; an interrupt ends it too."""
+    """Log what a command says, line by line, and return its exit status; an interrupt ends the command too."""
     environment = os.environ | {"DAINET_RUNS": str(runs_folder().resolve())}
     with (
         errors.open("w", encoding="utf-8") as handle,
@@ -95,13 +95,13 @@ def _watch(command: list[str], errors: Path) -> int:
             for line in process.stdout or ():
                 log.info("%s", line.rstrip())
         except BaseException:
-            process.terminate()  # the agent passes it on
+            process.terminate()  # the agent passes the signal on
             raise
     return process.returncode
 
 
 def _explained(place: Path, task: str, status: int) -> ProcessesError:
-    """The error for what the agent wrote down, or for the agent's own end; its note is the traceback of the process."""
+    """Return the error that the agent recorded, or that ended the agent; its note is the traceback of the process."""
     failure, errors = place / _FAILURE, (place / "stderr.txt").read_text(encoding="utf-8")
     last = (errors.splitlines() or [f"exit status {status}"])[-1]
     reason, traceback = json.loads(failure.read_text(encoding="utf-8")) if failure.is_file() else (last, errors)
@@ -137,13 +137,13 @@ def _agent(job: Path) -> None:
 
 
 def _cause(error: ChildFailedError) -> tuple[int, ProcessFailure]:
-    """A killed process comes first: the others then fail because they miss it."""
+    """Return number and failure of the process to blame: a killed one first, because the others fail without it."""
     killed = [item for item in error.failures.items() if item[1].exitcode == -signal.SIGKILL]
     return killed[0] if killed else error.get_first_failure()
 
 
 def _said(failure: ProcessFailure) -> tuple[str, str]:
-    """The error of a process and its traceback, which a killed one has not."""
+    """Return the error of a process and its traceback, which is empty for a killed process."""
     said: Any = failure.message
     return (said["message"], said["extraInfo"]["py_callstack"]) if isinstance(said, dict) else (said, "")
 
