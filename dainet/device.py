@@ -1,4 +1,4 @@
-"""The one place that asks torch what the hardware has."""
+"""The device and its capabilities; no other module asks torch what the hardware has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Device", "choose_device", "device_settings", "gpu_names", "hardware"
 
 @dataclass(frozen=True)
 class Device:
-    """Where tensors live and how they are computed with there."""
+    """Where tensors live, and how to compute there."""
 
     torch_device: torch.device
     autocast_dtype: torch.dtype | None  # None = plain float32
@@ -26,11 +26,11 @@ class Device:
 
     @property
     def collectives(self) -> str:
-        """The backend of torch.distributed that moves tensors between processes here."""
+        """Name of the torch.distributed backend that moves tensors between processes on this device."""
         return "nccl" if self.torch_device.type == "cuda" else "gloo"
 
     def autocast(self) -> AbstractContextManager:
-        """Mixed precision in the dtype that this hardware computes natively; does nothing where there is none."""
+        """Return a context with mixed precision in the dtype that is native here; it does nothing where none is."""
         enabled = self.autocast_dtype is not None
         return torch.autocast(self.torch_device.type, self.autocast_dtype or torch.bfloat16, enabled=enabled)
 
@@ -53,15 +53,15 @@ def choose_device(name: str = "auto") -> Device:
 
 
 def device_settings(device: torch.device, native_bf16: bool) -> Device:
-    """How to compute on a device, whether or not this machine has it.
+    """Choose how to compute on a device, whether or not this machine has it.
 
-    bfloat16 goes with channels_last: measured on a CPU with AVX-512 bf16, channels_last alone loses, both together
-    train the dual encoder 2.9 times faster than plain float32. There too a ViT in bfloat16 trains 1.7 times faster with
-    plain attention than with torch's fused kernel; in float32 the fused one wins (benchmarks/README.md).
+    bfloat16 is combined with channels_last. Measured on a CPU with AVX-512 bf16, channels_last alone is slower, and
+    both together train the dual encoder about twice as fast as plain float32 (benchmarks/results/rows.md). On the same
+    CPU a ViT in bfloat16 trains faster with plain attention than with torch's fused kernel, in float32 slower.
 
     Args:
-        device: of any kind that torch knows.
-        native_bf16: it multiplies in bfloat16 faster than in float32.
+        device: a device of any kind that torch knows.
+        native_bf16: whether it multiplies faster in bfloat16 than in float32.
     """
     return Device(
         torch_device=device,
@@ -69,24 +69,24 @@ def device_settings(device: torch.device, native_bf16: bool) -> Device:
         memory_format=torch.channels_last if native_bf16 else torch.contiguous_format,
         fused_adam=device.type in ("cpu", "cuda"),
         fused_attention=not (native_bf16 and device.type == "cpu"),
-        vit_batch=16 if device.type == "cpu" else 64,  # more leave a processor's cache: 1.3 times slower at 32
+        vit_batch=16 if device.type == "cpu" else 64,  # larger ones do not fit a CPU's cache (32: 1.3 times slower)
     )
 
 
 def gpu_names() -> list[str]:
-    """The CUDA devices of this machine, as `choose_device` takes them."""
+    """List the CUDA devices of this machine, as `choose_device` takes them."""
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def hardware() -> dict[str, str | int]:
-    """For records: the accelerator by name ("none" where there is just a processor), and the number of threads."""
+    """Return the name of the accelerator ("none" where there is only a CPU) and the number of threads, for records."""
     kind = _best_available()
     name = torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
     return {"accelerator": name, "threads": torch.get_num_threads()}
 
 
 def _own_gpu(device: torch.device) -> torch.device:
-    """Of several processes, which torchrun numbers, each takes the GPU of its number."""
+    """Return the GPU of this process: with several processes, that of the number which torchrun gave it."""
     local_rank, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
     if local_rank and device.index is not None:
         raise InputError(f"device {str(device)!r} cannot serve several processes; use --device cuda or n_processes=1")
@@ -94,7 +94,7 @@ def _own_gpu(device: torch.device) -> torch.device:
     if (own.index or 0) >= count:
         raise InputError(f"device {str(own)!r}: torch finds {count} CUDA devices; lower n_processes or choose another")
     if local_rank:
-        torch.cuda.set_device(own)  # collectives of Python objects go through the current one
+        torch.cuda.set_device(own)  # collectives of Python objects use the current device
     return own
 
 

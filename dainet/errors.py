@@ -25,7 +25,7 @@ class NonFiniteError(DainetError, FloatingPointError):
 
 
 def unknown(what: str, given: object, known: Iterable[object]) -> InputError:
-    """The error for a name that does not exist: it shows the name, the closest known one and all known ones."""
+    """Return the error for a name that does not exist: it shows the name, the closest known one and all known ones."""
     names = [str(name) for name in known]
     close = get_close_matches(str(given), names, n=1)
     guess = f", did you mean {close[0]}?" if close else ";"
@@ -35,7 +35,7 @@ def unknown(what: str, given: object, known: Iterable[object]) -> InputError:
 
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
-    """Inside, a library that cannot be imported is one line that names the extra to install.
+    """Turn a failed import, within this context, into one line that names the extra to install.
 
     Raises:
         InputError: a library is missing; modules of the kit itself keep their traceback.
@@ -50,12 +50,12 @@ def needs_extra(extra: str) -> Iterator[None]:
 
 
 def reason(error: Exception, path: Path) -> str:
-    """What a library says about a file, in one short line and without the folders it lies in."""
+    """Return what a library says about a file, in one short line and without the path of the file."""
     text = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
     return " ".join(text.replace(str(path), path.name).split())[:300]
 
 
 def why_unreadable(error: Exception, path: Path) -> str:
-    """The reason in brackets, and what to do."""
+    """Return the reason in brackets, and what to do."""
     advice = "allow reading it" if isinstance(error, PermissionError) else "fetch it again"
     return f"({reason(error, path)}); {advice}"

@@ -29,7 +29,7 @@ _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 def new_app(purpose: str | None) -> typer.Typer:
-    """A command line without commands yet, for `run_app`."""
+    """Create a command line without commands, for `run_app`."""
     return typer.Typer(
         add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=purpose, epilog=_EPILOG
     )
@@ -63,7 +63,7 @@ def overrides(
     device: str | None = None,
     items: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Settings by dotted name, of those options that were given; files that exist become absolute.
+    """Collect the given options as settings by dotted name; paths that exist become absolute.
 
     Notebooks run in their own folder, where a path relative to this one would not be found.
 

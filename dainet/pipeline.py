@@ -1,4 +1,4 @@
-"""The stages in their order, as notebooks and clusters call them, and one by name; a finished one returns at once."""
+"""The stages in their order, as notebooks and cluster jobs call them; a finished stage returns at once."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class Trained:
 
 
 def prepare(settings: Settings) -> Prepared:
-    """Slices at the networks' size, and the test volumes on their native grid.
+    """Prepare the slices at the networks' size, and the test volumes on their native grid.
 
     Raises:
-        InputError: see `monitored_volumes`; it is said here, hours before the networks are trained.
+        InputError: see `monitored_volumes`; raised here, hours before the networks are trained.
     """
     prepared = run_prepared(settings.data, settings.segmentation.image_size)
     monitored_volumes(settings.segmentation, prepared)
@@ -73,7 +73,7 @@ def prepare(settings: Settings) -> Prepared:
 
 
 def prepare_for_vit(settings: Settings) -> Prepared:
-    """The same slices, row for row, at the ViT's size and scaled to [0, 1], as its ImageNet statistics expect."""
+    """Prepare the same slices, row for row, at the ViT's size and in [0, 1], as its ImageNet statistics expect."""
     data = settings.data
     if data.normalisation == "zscore":
         data = data.model_copy(update={"normalisation": "auto"})
@@ -86,11 +86,11 @@ def finetune(settings: Settings, prepared_vit: Prepared | None = None) -> StageR
 
 
 def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None) -> tuple[DinoViT, dict[str, str]]:
-    """The transformer that makes the maps, and what identifies it in keys.
+    """Return the ViT that makes the maps, and what identifies it in stage keys.
 
     Args:
         settings: the run's settings.
-        kind: "finetuned" (teacher after DINO, as the paper), "pretrained" (as it came), or "random" (the control).
+        kind: "finetuned" (the teacher after DINO), "pretrained" (weights as loaded), or "random" (random weights).
         prepared_vit: as in `finetune`.
 
     Raises:
@@ -109,9 +109,9 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
 
 
 def attention(settings: Settings, kind: str | None = None) -> StageResult:
-    """The last-block CLS attention of every slice, or the control that the settings put in its place.
+    """Extract the last-block CLS attention of every slice, or the control that the settings put in its place.
 
-    `kind` as in `backbone`, default the setting attention.backbone.
+    `kind` is as in `backbone`; the default is the setting attention.backbone.
     """
     kind = kind or settings.attention.backbone
     prepared, control = prepare_for_vit(settings), settings.attention.control
@@ -121,7 +121,7 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
 
 
 def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:
-    """AUROC and IoU of every head against every class on the slices of a split (see `dainet.attention.head_scores`).
+    """Compute AUROC and IoU of every head for every class on a split's slices (see `dainet.attention.head_scores`).
 
     The maps are resized as for the networks, but not rescaled. No label is used to make or choose a map.
     """
@@ -136,7 +136,7 @@ def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFr
 
 
 def slice_data(settings: Settings, with_maps: bool) -> SliceData:
-    """All slices on the device, with attention maps on request."""
+    """Load all slices onto the device, with attention maps if `with_maps`."""
     prepared = prepare(settings)  # first: what it refuses should not wait for the maps
     maps = attention(settings) if with_maps else None
     return SliceData(prepared, maps, settings.attention, choose_device(settings.device))
@@ -157,17 +157,17 @@ def train(settings: Settings, name: str, seed: int) -> Trained:
 
 
 def scores(trained: Sequence[Trained]) -> pd.DataFrame:
-    """The per-case scores of several networks in one frame, with the columns model and seed."""
+    """Concatenate the per-case scores of several networks, with the columns model and seed."""
     return pd.concat([item.cases for item in trained], ignore_index=True)
 
 
 def network_data(settings: Settings, name: str) -> SliceData:
-    """What `slice_data` gives, with maps for every network but the U-Net, which sees none."""
+    """Return `slice_data` with maps for every network except the U-Net, which takes none."""
     return slice_data(settings, with_maps=name != "unet")
 
 
 def run_named_stage(settings: Settings, name: str, network: str | None, seed: int | None) -> list[StageResult]:
-    """Run a stage, or open it where it is finished; stages before it that are missing are run too.
+    """Run a stage, or open it where it is finished; missing stages before it are run too.
 
     Args:
         settings: the run's settings.
@@ -176,7 +176,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         seed: of the training; for "train" and "scores" only.
 
     Returns:
-        What the stage left in the cache; "data" leaves the slices twice, at the networks' and at the ViT's size.
+        What is now in the cache: one result, but two for "data", at the networks' and at the ViT's size.
 
     Raises:
         InputError: the name is unknown, or network and seed are missing or not needed.

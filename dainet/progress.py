@@ -1,4 +1,4 @@
-"""A progress bar where someone watches."""
+"""Progress of long computations: a bar at a terminal, or calls to a listener."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 __all__ = ["progress", "reported_to"]
 
 Item = TypeVar("Item")
-Report = Callable[[str, int, int], None]  # description, finished, of how many
+Report = Callable[[str, int, int], None]  # description, finished, total
 
 _report: ContextVar[Report | None] = ContextVar("_report", default=None)
 
@@ -21,8 +21,8 @@ _report: ContextVar[Report | None] = ContextVar("_report", default=None)
 def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
     """Iterate with a bar at a terminal, without one elsewhere.
 
-    A notebook kernel replaces sys.stderr and calls itself a terminal, also when nobody looks; there the log line of
-    each epoch is enough, unless the caller listens (`reported_to`).
+    A notebook kernel replaces sys.stderr and claims to be a terminal, even when it runs headless. There the log line of
+    each epoch is enough, and a caller can listen with `reported_to`.
     """
     watched = sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty()
     report = _report.get()
@@ -34,7 +34,7 @@ def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 @contextmanager
 def reported_to(report: Report) -> Iterator[None]:
-    """Inside, every step of a long computation calls `report(description, finished, total)`."""
+    """Let every step of a long computation, within this context, call `report(description, finished, total)`."""
     token = _report.set(report)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The settings of every stage: frozen, typed, and an error for every name that does not exist."""
+"""The settings of every stage, frozen and typed; a name that does not exist is an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Frozen(BaseModel):
 
 
 class DataSettings(_Frozen):
-    """Which scans, and how they become arrays (paper section 4.1; docs/protocol.md#2)."""
+    """Which scans are read, and how they become arrays (paper section 4.1; docs/protocol.md#2)."""
 
     dataset: Literal["acdc", "synapse", "custom"] = "acdc"
     source: str = "phantom"  # "phantom", or a folder in one of the formats of data/sources.py
@@ -44,7 +44,7 @@ class DataSettings(_Frozen):
     # peers do (docs/protocol.md#1.2, #5.12); not given in the paper.
     normalisation: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
     window_hu: tuple[float, float] = (-125, 275)  # TransUNet's, for soft tissue of the abdomen
-    # Of a copy of Synapse; docs/protocol.md#1.3.
+    # Order of the labels in a copy of Synapse (docs/protocol.md#1.3).
     label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"
 
 
@@ -56,16 +56,16 @@ class VitSettings(_Frozen):
 
 
 class DinoSettings(_Frozen):
-    """Fine-tuning without labels (paper section 3.2 and 4.2; silent points are DINO's own defaults)."""
+    """Fine-tuning without labels (paper sections 3.2 and 4.2; DINO's defaults where the paper gives no value)."""
 
     epochs: int = Field(800, ge=0)  # 0 keeps the pre-trained weights
     batch_size: int = Field(64, ge=2)
-    lr: float = Field(1e-4, gt=0)  # peak, as final value: DINO's batch/256 scaling is off (docs/protocol.md#5.15)
+    lr: float = Field(1e-4, gt=0)  # peak, without DINO's scaling by batch/256 (docs/protocol.md#5.15)
     min_lr: float = Field(1e-6, ge=0)
     warmup_epochs: int = Field(10, ge=0)
     weight_decay: float = Field(0.04, ge=0)
     weight_decay_end: float = Field(0.4, ge=0)  # cosine, weights only
-    clip_grad: float = Field(3.0, gt=0)  # norm of each parameter tensor, not of all
+    clip_grad: float = Field(3.0, gt=0)  # norm of each parameter tensor by itself
     freeze_last_layer_epochs: int = Field(1, ge=0)
     drop_path: float = Field(0.1, ge=0, lt=1)  # student only
     teacher_momentum: float = Field(0.996, ge=0, le=1)  # cosine to 1 (paper eq. 3)
@@ -92,7 +92,9 @@ class AttentionSettings(_Frozen):
     control: Literal["none", "constant", "other-patient"] = (
         "none"  # what replaces the maps; see dainet/attention/controls.py
     )
-    resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # x patch nearest, then bilinear
+    resize: Literal["nearest-bilinear", "bilinear"] = (
+        "nearest-bilinear"  # nearest to the ViT's input, then bilinear
+    )
     normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
     compile: bool = False  # torch.compile for the extraction (benchmarks/README.md)
 
@@ -102,7 +104,9 @@ class SegmentationSettings(_Frozen):
 
     image_size: int = Field(224, ge=16, le=4096)
     width: int = Field(64, ge=1)  # channels of the first level
-    switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # what switch (1) is; docs/protocol.md#5.21
+    switch_order: Literal["deep-first", "shallow-first"] = (
+        "deep-first"  # which skip is (1); docs/protocol.md#5.21
+    )
     epochs: int = Field(300, ge=1)
     patience: int = Field(50, ge=1)  # epochs without a better monitored DSC; not given in the paper
     batch_size: int = Field(16, ge=1)
@@ -111,7 +115,7 @@ class SegmentationSettings(_Frozen):
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
     augment: bool = True
     compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/README.md)
-    sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as on one; GPUs only
+    sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as with one process; GPUs only
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
 
@@ -121,7 +125,7 @@ class Settings(_Frozen):
 
     profile: str = "paper"
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
-    n_processes: int = Field(1, ge=1)  # that share one training or extraction; on GPUs one for each
+    n_processes: int = Field(1, ge=1)  # processes that share one training or extraction; on GPUs, one per GPU
     output: str = ""  # folder of figures and tables below the repository; empty = figures/<data>-<profile>
     data: DataSettings = DataSettings()
     vit: VitSettings = VitSettings()
@@ -131,12 +135,12 @@ class Settings(_Frozen):
 
 
 def profile_names() -> tuple[str, ...]:
-    """The profiles that are shipped, as YAML files, in dainet/profiles."""
+    """List the shipped profiles, which are YAML files in dainet/profiles."""
     return tuple(sorted(f.name.removesuffix(".yaml") for f in _profiles().iterdir() if f.name.endswith(".yaml")))
 
 
 def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of a profile with single values overridden by dotted name, such as {"segmentation.epochs": 5}.
+    """Load a profile, with single values overridden by dotted name, such as {"segmentation.epochs": 5}.
 
     Raises:
         InputError: the profile or a name is unknown, or a value has the wrong type or range; the message names it.
@@ -159,10 +163,10 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
 
 
 def parse_override(item: str) -> tuple[str, Any]:
-    """Name and value of `name=value`, the value written as YAML.
+    """Split `name=value` into the name and the value, which is written as YAML.
 
     Raises:
-        InputError: no equals sign, or a value that is not YAML; only plain values are ever made of it.
+        InputError: no equals sign, or a value that is not YAML; it can only become a plain value.
     """
     name, equals, value = item.partition("=")
     if not equals:
@@ -173,7 +177,7 @@ def parse_override(item: str) -> tuple[str, Any]:
 def _read_yaml(text: str | bytes, where: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except Exception as error:  # beside its own errors YAML lets those of its numbers, dates and nested lists through
+    except Exception as error:  # YAML also raises other errors, for numbers, dates and nested lists
         said = shorten(f"{type(error).__name__}: {error}", 200)
         raise InputError(f"{where}: not YAML ({said}); put quotes around text, or see dainet/profiles") from error
 
@@ -208,12 +212,12 @@ def _explain(error: ValidationError) -> str:
 def _shown(value: Any) -> str:
     try:
         return shorten(reprlib.repr(value), 100)
-    except ValueError:  # Python writes no whole number of more than 4300 digits
+    except ValueError:  # Python refuses to write whole numbers of more than 4300 digits
         return "a number of more than 4300 digits"
 
 
 def _known_names(name: str) -> list[str]:
-    """The dotted names of the section in which a setting is looked for."""
+    """Return the dotted names of all settings in the section of `name`."""
     section, _, _ = name.rpartition(".")
     model: Any = Settings.model_fields[section].annotation if section in Settings.model_fields else Settings
     return [f"{section}.{field}".lstrip(".") for field in getattr(model, "model_fields", {})]

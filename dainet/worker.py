@@ -1,4 +1,4 @@
-"""What each of several processes does: its share of one task (see `dainet.parallel.launch`)."""
+"""Entry point of each of several processes, which does its share of a task (see `dainet.parallel.launch`)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TASKS: dict[str, Callable[..., None]] = {"dino": _dino, "attention": _attention,
 
 @record  # writes an error down for the process that watches
 def main() -> None:
-    """Join the others and do this process's share of the job whose file is named."""
+    """Join the other processes and do this process's share of the job whose file is the argument."""
     end_with_parent()
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])

@@ -1,4 +1,4 @@
-"""Facts, no logic: splits, class names, colors and the published tables, each read from a file beside this one."""
+"""Facts without logic: class names, colors, and the splits and published tables in the files of this folder."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ CLASSES = {
 }
 
 # ACDC: the paper's 70/10/20 (section 4.1). Synapse: the paper's 18/12 with three of the 18 kept for validation, every
-# sixth of the sorted ids from the third on, because nobody published a validation list (docs/protocol.md#1.1, #5.5).
+# sixth of the sorted ids from the third on, because no validation list was published (docs/protocol.md#1.1, #5.5).
 DEFAULT_SPLIT = {"acdc": "mtunet", "synapse": "carved"}
 
-# The networks that stand side by side in the comparison (Tables 1 and 2, notebook 04) and in the ablation (Table 3,
-# notebook 05), in the order of their rows.
+# The networks of the comparison (Tables 1 and 2, notebook 04) and of the ablation (Table 3, notebook 05), in the order
+# of their rows.
 NETWORKS = {
     "comparison": ("unet", "single", "dual-1111"),
     "ablation": ("unet", "single", "dual-0000", "dual-0001", "dual-0111", "dual-1111"),
@@ -46,7 +46,7 @@ NETWORKS = {
 
 
 def split_names(dataset: str) -> tuple[str, ...]:
-    """Names of the splits of a data set that circulate."""
+    """Return the names of the splits of a data set that circulate."""
     return tuple(_read_csv(f"{dataset}_splits.csv").columns[1:])
 
 
@@ -69,7 +69,7 @@ def load_split(dataset: str, name: str) -> dict[str, str]:
 
 
 def published_table(dataset: str, name: str) -> pd.DataFrame:
-    """The paper's "table1" (Synapse), "table2" or "table3" (ACDC), every row as printed; else a table without rows.
+    """Read the paper's "table1" (Synapse), "table2" or "table3" (ACDC) as printed; else return a table without rows.
 
     Columns: method, model, marker, the classes in lower case and `dsc`, in percent; Table 1 also has `hd95` in voxels,
     whatever the paper calls it (docs/protocol.md#1.5), empty where not printed. `model` names the network of this kit
