@@ -81,7 +81,7 @@ def prepare_for_vit(settings: Settings) -> Prepared:
 
 
 def finetune(settings: Settings, prepared_vit: Prepared | None = None) -> StageResult:
-    """DINO without labels on the training slices (paper section 3.2), which a caller may have opened already."""
+    """Fine-tune the ViT with DINO on the training slices (paper section 3.2); a caller may pass them already open."""
     return run_dino(settings, prepared_vit or prepare_for_vit(settings), choose_device(settings.device))
 
 

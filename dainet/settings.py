@@ -89,12 +89,8 @@ class AttentionSettings(_Frozen):
     """From last-block attention to network input (section 4.2; docs/protocol.md#4.3, #5.17, #5.18, #5.19, #5.20)."""
 
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
-    control: Literal["none", "constant", "other-patient"] = (
-        "none"  # what replaces the maps; see dainet/attention/controls.py
-    )
-    resize: Literal["nearest-bilinear", "bilinear"] = (
-        "nearest-bilinear"  # nearest to the ViT's input, then bilinear
-    )
+    control: Literal["none", "constant", "other-patient"] = "none"  # what replaces the maps (attention/controls.py)
+    resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # nearest to the ViT's input, then bilinear
     normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
     compile: bool = False  # torch.compile for the extraction (benchmarks/README.md)
 
@@ -104,9 +100,7 @@ class SegmentationSettings(_Frozen):
 
     image_size: int = Field(224, ge=16, le=4096)
     width: int = Field(64, ge=1)  # channels of the first level
-    switch_order: Literal["deep-first", "shallow-first"] = (
-        "deep-first"  # which skip is (1); docs/protocol.md#5.21
-    )
+    switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # which skip is (1); docs/protocol.md#5.21
     epochs: int = Field(300, ge=1)
     patience: int = Field(50, ge=1)  # epochs without a better monitored DSC; not given in the paper
     batch_size: int = Field(16, ge=1)

@@ -1,4 +1,4 @@
-"""How often the rule for a verdict errs where there is nothing to find."""
+"""Error rates of the rule for verdicts, on simulated networks that do not differ."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _CLAIM = {"claim": "none", "better": "first", "worse": "second", "class": "mean"
 def error_rates(strict: pd.DataFrame, seed_std: float, rounds: int = 200) -> dict[str, float]:
     """Simulate pairs of equal networks and judge each pair.
 
-    Both networks have the U-Net's mean per patient. Every seed shifts all patients by a draw of standard deviation
-    `seed_std` (points of DSC), and every patient by one of the size seen among the U-Net's seeds.
+    Both networks have the U-Net's mean per patient. Every seed shifts all patients by one draw of standard deviation
+    `seed_std` (points of DSC), and each patient by a draw of the spread seen among the U-Net's seeds.
 
     Args:
-        strict: per case, of which the U-Net's trainings are used; see `study.verdicts.judge`.
-        seed_std: how much trainings differ.
-        rounds: pairs.
+        strict: scores per case, strict policy, of which the U-Net's are used; see `study.verdicts.judge`.
+        seed_std: standard deviation between trainings, in points of DSC.
+        rounds: number of pairs.
 
     Returns:
         Shares of pairs: "patients", whose interval over patients alone excludes zero, and "verdict", for which the rule
-        says supports or contradicts.
+        says "supports" or "contradicts".
     """
     random, unet = np.random.default_rng(0), patient_means(strict[strict["train_patients"] == PATIENTS], "unet")
     residuals = unet - unet.mean()

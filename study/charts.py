@@ -16,14 +16,14 @@ from dainet.reporting.charts import WIDTH, label_axes, new_figure
 
 __all__ = ["forest_plot", "learning_curves", "regime_plot"]
 
-_ACROSS = 6  # networks side by side
+_ACROSS = 6  # networks per row
 VERDICT_COLORS = {"supports": "#009e73", "contradicts": "#d55e00", "cannot tell": "#555555"}
 
 
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Training loss and validation DSC over the epochs, two panels per network, the first network in gray behind it.
+    """Plot training loss and validation DSC over the epochs: two panels per network, the first network behind in gray.
 
-    A line is the mean over seeds, its band goes from the lowest to the highest.
+    A line is the mean over seeds, and its band goes from the lowest to the highest.
 
     Args:
         histories: model -> one table per seed with the columns epoch, loss and dsc (0..1).
@@ -54,12 +54,12 @@ def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, color: str) -> None:
 
 
 def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
-    """Every difference in DSC with its two intervals, colored by verdict; the paper's own difference as a diamond.
+    """Draw every difference in DSC with its two intervals, colored by verdict; a diamond is the paper's difference.
 
-    Thick: resampling patients; thin: patients and seeds.
+    The thick interval resamples patients, the thin one patients and seeds.
 
     Args:
-        families: title -> lines of `study.verdicts.judge`; those that have not run, or are no DSC, are left out.
+        families: title -> lines of `study.verdicts.judge`; claims that have not run or are not about DSC are left out.
     """
     tables = {title: _drawable(table) for title, table in families.items()}
     tables = {title: table for title, table in tables.items() if len(table)}
@@ -89,11 +89,11 @@ def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-1111")) -> Figure:
-    """Mean test DSC over the number of training patients: a mark per seed, a line through their means.
+    """Plot mean test DSC over the number of training patients: a mark per seed, a line through their means.
 
     Args:
         scores: per case, strict policy, with the columns model, seed, train_patients and dsc (0..1).
-        models: which networks.
+        models: names of the networks.
     """
     figure = new_figure(7, 4)
     panel = figure.subplots()

@@ -31,13 +31,13 @@ _KINDS = {"random": "random weights", "pretrained": "pre-trained", "finetuned": 
 
 
 def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) -> None:
-    """Draw what the finished stages allow: figure1_KIND, figure3_qualitative, and `heads.csv`; nothing is trained.
+    """Write figure1_KIND, figure3_qualitative and `heads.csv` as far as finished stages allow; nothing is trained.
 
-    What they do not allow stays as it is.
+    Files whose stages are missing stay as they are.
 
     Args:
         where: data, weights and device, by dotted name.
-        scores: per case, strict policy; they choose the cases of Figure 3.
+        scores: scores per case, strict policy, by which the cases of Figure 3 are chosen.
         folder: see `study.queue.study_folder`.
     """
     output = {"output": folder.relative_to(repository_root()).as_posix()}
@@ -62,14 +62,14 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
 
 
 def extreme_cases(scores: pd.DataFrame, model: str) -> dict[str, str]:
-    """The best, median and worst test case of a network by DSC, mean over classes and seeds: title -> case id."""
+    """Choose the best, median and worst test case of a network by its mean DSC over seeds: title -> case id."""
     chosen = scores[(scores["model"] == model) & (scores["train_patients"] == PATIENTS)]
     means = chosen.groupby("case_id")["dsc"].mean().sort_values(ascending=False)
     return {"best": means.index[0], "median": means.index[len(means) // 2], "worst": means.index[-1]}
 
 
 def _stored_heads(folder: Path) -> dict[str, pd.DataFrame]:
-    """The scores of heads that an earlier call left: kind of weights -> lines."""
+    """Read the scores of heads that an earlier call left: kind of weights -> rows."""
     path = folder / "heads.csv"
     return dict(iter(pd.read_csv(path).groupby("weights"))) if path.is_file() else {}
 
@@ -86,7 +86,7 @@ def _attention_figure(settings: Settings, prepared: Prepared, kind: str) -> None
 
 
 def _qualitative_figure(settings: Mapping[str, Settings], scores: pd.DataFrame) -> None:
-    """The fullest slice of each case, predicted by every network's first seed; the DSC is that of the whole volume."""
+    """Draw the fullest slice of each case, predicted by every network's first seed, with the volume's DSC."""
     chosen, prepared = extreme_cases(scores, "dual-1111"), pipeline.prepare(settings["unet"])
     volumes = prepared.volumes("test")
     rows = np.array([volumes[case][fullest_slice(prepared.labels[volumes[case]])] for case in chosen.values()])

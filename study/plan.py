@@ -1,4 +1,4 @@
-"""What the study trains: the plan beside this file as a list of trainings with their settings."""
+"""The trainings of the study with their settings, as plan.yaml lists them."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Training:
         return f"{self.model}_{self.patients}patients_seed{self.seed}"
 
     def settings(self, where: Mapping[str, Any]) -> Settings:
-        """Its settings; `where` says which data, weights and device, by dotted name."""
+        """Return its settings; `where` says which data, weights and device, by dotted name."""
         return load_settings(self.profile, {**self.overrides, **where})
 
 
 def load_plan(text: str | None = None) -> list[Training]:
-    """The trainings of plan.yaml, or of a plan in the same form, in the order in which they are to run."""
+    """Read the trainings of plan.yaml, or of a plan in the same form, in the order in which they are to run."""
     plan = _read(text)
     return [
         Training(row["model"], row["network"], patients, seed, plan["profile"], _overrides(plan, row, patients))
@@ -53,12 +53,12 @@ def load_plan(text: str | None = None) -> list[Training]:
 
 
 def first_trainings() -> dict[str, Training]:
-    """The training of every network of the plan with `PATIENTS` training patients and its first seed, by model."""
+    """Return, by model, each network's training with `PATIENTS` training patients and its first seed."""
     return {training.model: training for training in reversed(load_plan()) if training.patients == PATIENTS}
 
 
 def load_more_seeds() -> list[Training]:
-    """The later trainings of plan.yaml: some of its networks with fresh seeds, seed by seed."""
+    """Read the later trainings of plan.yaml: some of its networks with fresh seeds, seed by seed."""
     later, first = _read()["more_seeds"], first_trainings()
     return [replace(first[model], seed=seed) for seed in later["seeds"] for model in later["models"]]
 

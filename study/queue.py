@@ -1,4 +1,4 @@
-"""Trains what the plan asks for and what is not there yet; any number of these processes may run at once."""
+"""A queue that runs the trainings whose scores are missing; any number of such processes may run at once."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _COLUMNS = [
 
 
 def study_folder() -> Path:
-    """Where scores, tables and figures of the study are kept."""
+    """Return the folder of the study's scores, tables and figures."""
     return repository_root() / "figures" / "acdc-study"
 
 
 def run_queue(trainings: Sequence[Training], where: Mapping[str, Any], folder: Path) -> int:
-    """Run every training whose scores are not in `folder`; returns how many were run here.
+    """Run every training whose scores are not in `folder`; return how many ran here.
 
     Each leaves `scores/NAME.csv` (per test case), `histories/NAME.csv` (per epoch) and `records/NAME.json` (what made
-    them); the scores are written last, in one step, so what is there is complete. A training that another process
-    holds is left to it.
+    them); the scores are written last, in one step, so a file that exists is complete. A training that another process
+    holds is left to that process.
 
     Args:
         trainings: see `study.plan.load_plan`.
@@ -52,7 +52,7 @@ def run_queue(trainings: Sequence[Training], where: Mapping[str, Any], folder: P
 
 
 def _run_if_free(training: Training, where: Mapping[str, Any], folder: Path) -> bool:
-    """Run a training that is missing and that no other process holds; whether it was run here."""
+    """Run a training that is missing and that no other process holds; return whether it ran here."""
     lock = try_lock(f"study-{training.name}")
     if lock is None:
         return False

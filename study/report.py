@@ -1,4 +1,4 @@
-"""Every table and chart of the study from its committed scores and histories, and the tables inside its report."""
+"""All tables and charts of the study, from its committed scores and histories, and the tables in its report."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_report(folder: Path) -> Path:
 
 
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of the study as text, by name: one per family of claims, models, regimes, and heads if scored."""
+    """Return the study's tables as text, by name: one per family of claims, models, regimes, and heads if scored."""
     scores = read_scores(folder, load_plan())
     return _tables(scores, _judged(scores, folder), folder)
 
@@ -66,7 +66,7 @@ def _tables(scores: pd.DataFrame, families: Mapping[str, pd.DataFrame], folder: 
 
 
 def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
-    """The per-case scores of the plan's finished trainings, in its order; see `study.queue`."""
+    """Read the per-case scores of the plan's finished trainings, in the plan's order (see `study.queue`)."""
     parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
     tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
     if not tables:
@@ -75,7 +75,7 @@ def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
 
 
 def _judged(scores: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
-    """Every family of claims with verdicts: `scores` are those of the plan, more_seeds has its own."""
+    """Judge every family of claims: `scores` are those of the plan, and more_seeds has its own."""
     later = load_more_seeds()
     own = {"more_seeds": read_scores(folder, later) if _finished(folder, later) else scores[:0]}
     parts = {name: own.get(name, scores).query("policy == 'strict'") for name in load_claims()}
@@ -83,13 +83,13 @@ def _judged(scores: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _claims_table(family: pd.DataFrame) -> pd.DataFrame:
-    """A family of claims with verdicts as text; rows that have not run keep their claim."""
+    """Format a family of claims with verdicts as text; rows that have not run keep their claim."""
     table = pd.DataFrame([_claim_row(line) for line in family.to_dict("records")]).fillna("")
     return table[[name for name in table if name != "Verdict"] + ["Verdict"]]
 
 
 def _models_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every network with 40 training patients beside the paper's row: DSC (%), HD95 (voxels), parameters."""
+    """Compare every network with 40 training patients with the paper's row: DSC (%), HD95 (voxels), parameters."""
     published = pd.concat([published_table("acdc", "table2"), published_table("acdc", "table3")])
     published = published[published["model"] != ""].drop_duplicates("model")
     table = compare(published, scores[scores["train_patients"] == PATIENTS], _CLASSES, "strict")
@@ -99,7 +99,7 @@ def _models_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _regimes_table(strict: pd.DataFrame) -> pd.DataFrame:
-    """Number of training patients, both networks, and their difference with its interval."""
+    """Format the regimes: number of training patients, both networks, and their difference with its interval."""
     table = regimes(strict)
     rows = [
         {
@@ -196,7 +196,7 @@ def _calibration_table(strict: pd.DataFrame) -> pd.DataFrame:
 
 
 def _heads_table(heads: pd.DataFrame) -> pd.DataFrame:
-    """AUROC and IoU of the best head, and the AUROC of the mean head, for all classes together and for each."""
+    """Format AUROC and IoU of the best head and the mean AUROC of all heads, for all classes together and for each."""
     groups = heads.groupby(["weights", "class"], sort=False)
     table = groups.agg(best=("auroc", "max"), mean=("auroc", "mean"), iou=("iou", "max"), slices=("slices", "first"))
     titles = {"weights": "Weights", "class": "Class", "best": "AUROC, best head", "mean": "AUROC, mean of heads"}
@@ -231,7 +231,7 @@ def _cost_row() -> pd.DataFrame:
 
 
 def _parameters(method: str) -> str:
-    """Of our rows, at the width at which they were trained."""
+    """Return the parameters (M) of a network of the plan, at the width of its trainings; empty for other rows."""
     trained = first_trainings()
     if method not in trained:
         return ""

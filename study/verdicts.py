@@ -1,4 +1,4 @@
-"""The comparisons of claims.yaml, judged by the rule that docs/claims.md fixed beforehand."""
+"""The comparisons of claims.yaml, judged by the rule that docs/claims.md fixed before the first training."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SIDE = {"dsc": 1, "hd95_vox": -1}  # which sign of better - worse is as claimed
 
 
 def load_claims() -> dict[str, list[dict[str, Any]]]:
-    """The families paper, controls and more_seeds: lists of comparisons as in claims.yaml, always with `measure`."""
+    """Read the families paper, controls and more_seeds of claims.yaml: lists of comparisons, all with `measure`."""
     text = Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8")
     return {name: [{"measure": "dsc"} | claim for claim in family] for name, family in yaml.safe_load(text).items()}
 
 
 def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
-    """One line per claim of a family, with a verdict.
+    """Judge the claims of a family: one row per claim, with a verdict.
 
     Args:
         scores: per case, strict policy, with the column train_patients; see `study.queue`.
@@ -37,7 +37,7 @@ def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
         The claim's own columns, and of its comparison: better_mean, better_std, worse_mean, worse_std (over seeds),
         difference = better - worse (points of DSC, or voxels), low and high (95 %, patients), low_seeds and high_seeds
         (patients and seeds), p, d (Cohen), agreeing (patients whose sign is as claimed), patients, verdict. Without
-        three seeds of both networks only the verdict "not run".
+        three seeds of both networks, the verdict is "not run" and the rest is missing.
     """
     usable = scores[scores["train_patients"] == PATIENTS]
     table = pd.DataFrame([claim | _compared(usable, claim) for claim in claims])
@@ -49,7 +49,7 @@ def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def cost_verdict(costs: pd.DataFrame, network: str, hybrid: str) -> str:
-    """Claim 6: fewer parameters and operations support "much fewer computation costs", more of both contradict it.
+    """Judge claim 6, "much fewer computation costs": fewer parameters and operations support it, more contradict it.
 
     Args:
         costs: benchmarks/results/networks.csv, indexed by network.
@@ -62,7 +62,7 @@ def cost_verdict(costs: pd.DataFrame, network: str, hybrid: str) -> str:
 
 
 def regimes(scores: pd.DataFrame, first: str = "dual-1111", second: str = "unet") -> pd.DataFrame:
-    """Where, if anywhere, the maps help: two networks over the numbers of training patients for which both have run.
+    """Compare two networks at every number of training patients for which both have run.
 
     Returns:
         train_patients, seeds (of the network with fewer), first_mean, first_std, second_mean, second_std (DSC in %),

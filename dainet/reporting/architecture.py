@@ -1,4 +1,4 @@
-"""Figure 2 of the paper, drawn from a network: every block, channel number and switch is read off its layers."""
+"""Figure 2 of the paper, drawn from a network: every block, channel number and switch is read from its layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class _Block:
-    """Where slabs stand side by side: edges, middle line, height; `level` counts the poolings before."""
+    """Place of adjacent slabs: edges, middle line and height; `level` counts the poolings before."""
 
     left: float
     right: float
@@ -43,7 +43,7 @@ class _Block:
 
 
 def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") -> Figure:
-    """Figure 2 of the paper for this network: encoders at the left, decoder at the right, skips and switches between.
+    """Draw Figure 2 of the paper for a network: encoders left, decoder right, skips and switches between them.
 
     Args:
         model: its channels, levels, heads, classes and switches are drawn as built.
@@ -114,7 +114,7 @@ def _draw_single(ax: Axes, model: UNet) -> None:
 
 
 def _draw_encoder(ax: Axes, encoder: Encoder, middle: float, color: str, label_side: int) -> list[_Block]:
-    """Blocks from full resolution down, pooling between them; resolutions written below (-1) or above (1)."""
+    """Draw blocks from full resolution down, with pooling between; resolutions stand below (-1) or above (1)."""
     blocks: list[_Block] = []
     for level, layers in enumerate(encoder.blocks):
         left = blocks[-1].right + _GAPS[0] if blocks else _START
@@ -125,7 +125,7 @@ def _draw_encoder(ax: Axes, encoder: Encoder, middle: float, color: str, label_s
 
 
 def _draw_bottleneck(ax: Axes, image: _Block, maps: _Block, middle: float) -> _Block:
-    """The last features of both encoders side by side (section 3.3: "concatenated at the bottleneck")."""
+    """Draw the last features of both encoders next to each other (section 3.3: "concatenated at the bottleneck")."""
     left = image.right + _GAPS[1]
     for i, (block, color) in enumerate(((image, _IMAGE), (maps, _MAPS))):
         x = left + (i + 0.5) * _SLAB
@@ -138,7 +138,7 @@ def _draw_bottleneck(ax: Axes, image: _Block, maps: _Block, middle: float) -> _B
 def _draw_decoder(
     ax: Axes, model: UNet | DAINet, below: _Block, encoders: Sequence[list[_Block]], states: Sequence[Sequence[bool]]
 ) -> list[list[_Point]]:
-    """Upsampled slab, one slab per skip and convolutions at every level, deepest first; then the output.
+    """Draw upsampled slab, one slab per skip and convolutions of every level, deepest first, then the output.
 
     `states` says per level which encoder's skip is on. Returns per level where each encoder's skip ends: the first
     comes from above, the second from below.
@@ -163,7 +163,7 @@ def _draw_decoder(
 def _draw_block(
     ax: Axes, layers: nn.Module, left: float, middle: float, level: int, color: str, label_side: int
 ) -> _Block:
-    """One slab per convolution, and the resolution at one side."""
+    """Draw one slab per convolution, and the resolution at one side."""
     channels = [layer.out_channels for layer in _convolutions(layers)]
     height, right = _height(level), left + len(channels) * _SLAB
     for i, number in enumerate(channels):
@@ -175,7 +175,7 @@ def _draw_block(
 def _draw_slab(
     ax: Axes, left: float, middle: float, height: float, color: str, channels: int, copied: bool = False
 ) -> None:
-    """A tensor and its channels: outlined after a convolution, pale if copied, an empty dashed place without any."""
+    """Draw a tensor with its channels: outlined after a convolution, pale if copied, dashed and empty without any."""
     fill: dict[str, Any] = {"facecolor": color, "edgecolor": _JOIN, "linewidth": 0.8}
     if copied:
         fill = {"facecolor": (color, 0.45), "edgecolor": "white", "linewidth": 0.8}
@@ -187,14 +187,14 @@ def _draw_slab(
 
 
 def _draw_input(ax: Axes, middle: float, sheets: Sequence[str], text: str) -> None:
-    """One sheet per input channel, text below, and the way into the first block."""
+    """Draw one sheet per input channel, text below, and the line to the first block."""
     right = _draw_sheets(ax, 0.26, middle, sheets)
     ax.plot([right, _START], [middle, middle], color=_JOIN, linewidth=0.8)
     _text(ax, 0.55, middle - 0.36, text, va="top")
 
 
 def _draw_output(ax: Axes, classes: int, last: _Block) -> None:
-    """The 1 x 1 convolution, the softmax and one sheet per class."""
+    """Draw the 1 x 1 convolution, the softmax and one sheet per class."""
     left, middle = last.right + _GAPS[0] / 2, last.middle
     _draw_slab(ax, left, middle, last.height, _HEAD, classes)
     _text(ax, left + _SLAB / 2 + 0.08, middle - last.height / 2 - 0.1, "1 × 1")
@@ -204,7 +204,7 @@ def _draw_output(ax: Axes, classes: int, last: _Block) -> None:
 
 
 def _draw_sheets(ax: Axes, left: float, middle: float, colors: Sequence[str]) -> float:
-    """Squares behind each other, the last color in front; returns the right edge."""
+    """Draw squares behind each other, the last color in front; return the right edge."""
     step = min(0.04, 0.16 / max(1, len(colors) - 1))
     reach = step * (len(colors) - 1)
     for i, color in enumerate(colors):
@@ -214,7 +214,7 @@ def _draw_sheets(ax: Axes, left: float, middle: float, colors: Sequence[str]) ->
 
 
 def _draw_skip(ax: Axes, source: _Block, lane: float, end: _Point, on: bool) -> None:
-    """From the block to the lane, along it, and to the slab in the decoder."""
+    """Draw a skip from the block to its lane, along it, and to the slab in the decoder."""
     x = (source.left + source.right) / 2
     edge = source.middle + (source.height / 2 if lane > source.middle else -source.height / 2)
     _arrow(ax, [(x, edge), (x, lane), (end[0], lane), end], _JOIN if on else _OFF, "-" if on else "--")
@@ -227,7 +227,7 @@ def _draw_switch(ax: Axes, x: float, y: float, number: int, on: bool) -> None:
 
 
 def _draw_legend(figure: Figure, dual: bool) -> None:
-    """The paper's legend, and the look of an open switch."""
+    """Draw the paper's legend, with an entry for an open switch."""
     blocks = tuple(Patch(facecolor=c, edgecolor=_JOIN) for c in ((_IMAGE, _MAPS) if dual else (_IMAGE,)) + (_DECODER,))
     entries: dict[str, Any] = {"Convolution, ReLU + Batch Norm": blocks}
     arrows = {"Max. Pooling": _POOL, "Transposed Convolution": _UP, "Concatenation": _JOIN, "Softmax": _SOFTMAX}

@@ -24,7 +24,7 @@ __all__ = ["data_title", "output_folder", "public_settings", "save_figure", "sav
 
 
 def data_title(settings: Settings) -> str:
-    """Name the data of a run as people do: "ACDC", "Synapse phantoms", "own data"."""
+    """Return the title of a run's data: "ACDC", "Synapse phantoms", "own data"."""
     name = _DATA_TITLES[settings.data.dataset]
     return f"{name} phantoms" if settings.data.source == "phantom" else name
 
@@ -39,12 +39,12 @@ def output_folder(settings: Settings) -> Path:
 
 
 def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[str, str]) -> Path:
-    """Write `name.png`, `name.pdf` and the record `name.json`; returns the PNG.
+    """Write `name.png`, `name.pdf` and the record `name.json`; return the path of the PNG.
 
     Args:
         figure: what to save; its label goes into the record as alternative text.
         name: file name without ending.
-        settings: of the run.
+        settings: settings of the run.
         stages: names and keys of the finished stages that the figure shows.
     """
     path = output_folder(settings) / f"{name}.png"
@@ -56,14 +56,14 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
 
 
 def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping[str, str], notes: list[str]) -> Path:
-    """Write `name.csv`, `.md` and `.tex` with the notes beneath, and the record `name.json`; returns the Markdown.
+    """Write `name.csv`, `.md` and `.tex` with the notes, and the record `name.json`; return the path of `name.md`.
 
     Args:
         table: as it should be printed; numbers already rounded.
         name: file name without ending.
-        settings: of the run.
+        settings: settings of the run.
         stages: names and keys of the finished stages behind the numbers.
-        notes: the protocol in words; a number without it means little. What went wrong in the stages is added.
+        notes: the protocol in words; a number without it means little. Collapsed DINO trainings are added.
     """
     notes = [*notes, *_collapsed(stages)]
     path = output_folder(settings) / f"{name}.md"
@@ -79,7 +79,7 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
 
 
 def public_settings(settings: Settings) -> dict[str, Any]:
-    """The settings as they may be published: files and folders by name, without the path to them."""
+    """Return the settings as they may be published: files and folders by name, without their paths."""
     values = settings.model_dump(mode="json", exclude={"output"})
     for section, name in (("data", "source"), ("data", "split"), ("vit", "weights")):
         values[section][name] = PureWindowsPath(values[section][name]).name  # splits at / and at \\
@@ -99,7 +99,7 @@ def _write_record(path: Path, settings: Settings, stages: Mapping[str, str], alt
 
 
 def _collapsed(stages: Mapping[str, str]) -> list[str]:
-    """A sentence for each DINO training behind these stages whose output said nothing."""
+    """Return a sentence for each DINO training behind these stages whose output collapsed."""
     dino = [key for key, record in lineage(stages.values()).items() if record["stage"] == "dino"]
     verdicts = {key: json.loads((runs_folder() / "dino" / key / "training.json").read_text()) for key in dino}
     return [

@@ -1,4 +1,4 @@
-"""Charts of numbers: training curves, head scores, distributions; a Figure out, nothing is saved or shown."""
+"""Charts of numbers: training curves, head scores, distributions. Each function returns a Figure and saves nothing."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow pan
 
 
 def new_figure(width: float, height: float, alt: str = "", layout: str | None = "constrained") -> Figure:
-    """Create an empty white figure of `width` x `height` inches at 100 dpi, outside pyplot's bookkeeping.
+    """Create an empty white figure of `width` x `height` inches at 100 dpi, which pyplot does not manage.
 
-    `alt`, words for readers who do not see the picture, becomes the figure's label.
+    `alt`, the alternative text, becomes the figure's label.
     """
     figure = Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)  # type: ignore[arg-type]
     figure.set_label(alt)
@@ -46,7 +46,7 @@ def new_figure(width: float, height: float, alt: str = "", layout: str | None = 
 
 
 def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure:
-    """Training loss and monitored DSC over the epochs, one color per model and one line per seed.
+    """Plot training loss and monitored DSC over the epochs, one color per model and one line per seed.
 
     Args:
         histories: (model name, seed) -> columns epoch, loss and dsc (0..1) as in a training's `history.csv`.
@@ -66,7 +66,7 @@ def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure
 
 
 def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
-    """DINO's loss, its two entropies and its schedules over the epochs, with ln K as the mark of a flat output.
+    """Plot DINO's loss, its two entropies and its schedules over the epochs; ln K marks a uniform output.
 
     Args:
         history: columns epoch, loss, teacher_entropy and batch_entropy (nats), lr and momentum.
@@ -99,7 +99,7 @@ def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
 
 
 def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc") -> Figure:
-    """How well every attention head finds every class: one heat map per ViT, all on one color scale.
+    """Draw how well every attention head finds every class: one heat map per ViT, all on one color scale.
 
     Args:
         scores: name of the ViT -> columns head (from 0), class and `metric`; see `dainet.attention.head_scores`.
@@ -129,9 +129,9 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
 
 
 def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Figure:
-    """What each head is worth to a network, and whether that is what its map alone promises.
+    """Draw what each head contributes to a network, and whether its map alone predicts that.
 
-    Left: DSC lost when a head is cut. Right: the same against the head's AUROC for all classes together, with
+    Left: DSC lost when a head is cut. Right: the same over the head's AUROC for all classes together, with
     Spearman's rank correlation.
 
     Args:
@@ -157,7 +157,7 @@ def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Fi
 
 
 def score_distribution(cases: pd.DataFrame) -> Figure:
-    """DSC of every case as a point over a box per class and model.
+    """Draw the DSC of every case as a point over a box per class and model.
 
     Args:
         cases: columns model, class and dsc (0..1), one line per case; of one empty-mask policy only.
@@ -174,7 +174,7 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     panel = figure.subplots()
     what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": "colorblind", "ax": panel}
     sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
-    # No jitter: it is drawn anew each time, and the same scores should give the same picture.
+    # No jitter: it is random, and the same scores should give the same picture.
     sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
     label_axes(panel, "", "DSC per case")
     panel.grid(False, axis="x")
@@ -185,12 +185,12 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
 
 
 def _points(history: pd.DataFrame) -> dict[str, object]:
-    """Marks on short histories, so that a single epoch is visible too."""
+    """Return the style of a line, with markers for a short history, so that a single epoch is visible too."""
     return {"linewidth": 1.4, "marker": "o" if len(history) <= 30 else "", "markersize": 3.5}
 
 
 def label_axes(panel: Axes, x: str, y: str) -> None:
-    """Axis titles, ticks and grid as every chart of the kit has them; the axis "Epoch" has whole numbers."""
+    """Set axis titles, ticks and grid as in every chart of the kit; an axis "Epoch" has whole numbers."""
     panel.set_xlabel(x, fontsize=10)
     panel.set_ylabel(y, fontsize=10)
     panel.tick_params(labelsize=9)

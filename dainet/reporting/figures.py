@@ -1,4 +1,4 @@
-"""Figures with images in them, Figures 1 and 3 of the paper among them; a Figure out, nothing is saved or shown."""
+"""Figures that show images, such as Figures 1 and 3 of the paper. Each function returns a Figure and saves nothing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _OPACITY = 0.55  # of a label's color over the image
 
 
 def label_overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[str], opacity: float = _OPACITY) -> np.ndarray:
-    """The image in gray with every class's color over it; background stays gray.
+    """Blend every class's color over the image in gray; background stays gray.
 
     Args:
         image: [H, W], any range; its 0.5 and 99.5 percentiles become black and white.
         label: [H, W] whole numbers, 0 = background.
-        colors: of the labels 1, 2, 3 ...
-        opacity: of the colors, 0..1.
+        colors: colors of the labels 1, 2, 3 ...
+        opacity: opacity of the colors, 0..1.
 
     Returns:
         [H, W, 3] in [0, 1].
@@ -55,7 +55,7 @@ def attention_figure(
     colors: Sequence[str],
     sample_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Figure 1 of the paper: image, ground truth and the attention map of every head, one row per sample.
+    """Draw Figure 1 of the paper: image, ground truth and the attention map of every head, one row per sample.
 
     Args:
         images: [n, H, W].
@@ -90,12 +90,12 @@ def qualitative_figure(
     sample_names: Sequence[str],
     scores: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
-    """Figure 3 of the paper: image, ground truth and the prediction of every model, one row per sample.
+    """Draw Figure 3 of the paper: image, ground truth and the prediction of every model, one row per sample.
 
     Args:
-        images: n of [H, W]; sides may differ from sample to sample.
-        labels: n of [H, W], 0 = background.
-        predictions: model name -> n of [H, W].
+        images: n images [H, W]; sides may differ from sample to sample.
+        labels: n labels [H, W], 0 = background.
+        predictions: model name -> n predicted labels [H, W].
         class_names: names of the labels 1, 2, 3 ...
         colors: their colors.
         sample_names: names of the rows.
@@ -131,7 +131,7 @@ def slice_montage(
     titles: Sequence[str],
     columns: int = 6,
 ) -> Figure:
-    """Slices side by side with the outlines of their labels.
+    """Draw slices next to each other with the outlines of their labels.
 
     Args:
         images: [n, H, W].
@@ -165,7 +165,7 @@ def slice_montage(
 
 
 def gray(image: np.ndarray) -> np.ndarray:
-    """[H, W] -> [0, 1], black and white at the 0.5 and 99.5 percentiles; one value everywhere gives black."""
+    """Scale [H, W] to [0, 1], black and white at the 0.5 and 99.5 percentiles; one value everywhere gives black."""
     image = np.asarray(image, np.float64)
     low, high = np.percentile(image, (0.5, 99.5))
     return np.clip((image - low) / max(high - low, np.finfo(float).tiny), 0, 1)
@@ -186,7 +186,7 @@ def _check_colors(label: np.ndarray, colors: Sequence[str]) -> None:
 def _panels(
     names: Sequence[str], titles: Sequence[str], images: Sequence[np.ndarray] | np.ndarray, gap: float = 0.1
 ) -> tuple[Figure, np.ndarray]:
-    """Empty panels [rows, columns] for images, titles on top, names at the left, `gap` inches below each row."""
+    """Create empty panels [rows, columns]: titles on top, names at the left, `gap` inches below each row."""
     side = min(1.9, (WIDTH - 0.4) / len(titles))
     ratios = [image.shape[0] / image.shape[1] for image in images]
     alt = f"Rows: {', '.join(names)}; columns: {', '.join(titles)}"

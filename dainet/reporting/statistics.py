@@ -1,4 +1,4 @@
-"""Means, spreads and differences, with the patient and the seed as the units that they are."""
+"""Means, spreads and differences, with patients and seeds as the statistical units."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _RESAMPLES = 10_000
 
 
 def summarize(scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean and spread over seeds of every network, class and policy.
+    """Compute mean and spread over seeds of every network, class and policy.
 
     Within a seed: mean over cases per class, then the mean over classes as class "mean" (docs/protocol.md#1.5).
 
     Args:
-        scores: per case: model, seed, case_id, class, policy, dsc (0..1), hd95_vox, hd95_mm.
+        scores: rows per case: model, seed, case_id, class, policy, dsc (0..1), hd95_vox, hd95_mm.
 
     Returns:
         One row per model, policy and class: `seeds`, and mean and standard deviation over seeds (NaN for a single seed)
@@ -41,11 +41,11 @@ def summarize(scores: pd.DataFrame) -> pd.DataFrame:
 def patient_means(
     scores: pd.DataFrame, model: str, measure: Literal["dsc", "hd95_vox"] = "dsc", class_name: str = "mean"
 ) -> pd.DataFrame:
-    """A network's score of every test patient, one line per seed and one column per patient.
+    """Compute a network's mean score of every test patient: one row per seed and one column per patient.
 
     Args:
         scores: per case, of one policy, with the columns model, seed, patient, class and the measure.
-        model: network.
+        model: name of the network.
         measure: "dsc" is returned in percent.
         class_name: one class, or "mean" over all.
     """
@@ -62,15 +62,15 @@ def paired_differences(
     measure: Literal["dsc", "hd95_vox"] = "dsc",
     class_name: str = "mean",
 ) -> dict[str, str | int | float]:
-    """Mean score of one network minus another's over the same test patients, with a 95 % bootstrap interval.
+    """Compute the mean score of one network minus that of another, paired by test patient, with a 95 % interval.
 
-    A patient's value is the mean over phases, classes and seeds, so the interval is about other patients, not about
-    other seeds; for both see `seeded_interval`.
+    A patient's value is the mean over phases, classes and seeds. The bootstrap therefore resamples patients, but not
+    seeds; `seeded_interval` resamples both.
 
     Args:
         scores, measure, class_name: as for `patient_means`.
-        first: network.
-        second: network that is subtracted.
+        first: name of a network.
+        second: name of the network that is subtracted.
 
     Returns:
         comparison, patients, difference, low and high (points of DSC in percent, or voxels), and the two-sided p of
@@ -99,9 +99,9 @@ def paired_differences(
 
 
 def seeded_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """95 % percentile bootstrap of the mean difference, over patients and, for each network by itself, its seeds.
+    """Compute a 95 % percentile-bootstrap interval of the mean difference over patients and each network's seeds.
 
-    With few seeds it is too narrow: the spread of n seeds is underestimated by sqrt((n - 1) / n).
+    With few seeds the interval is too narrow: the spread of n seeds is underestimated by the factor sqrt((n - 1) / n).
 
     Args:
         first: scores [seeds, patients], as `patient_means` gives.
@@ -110,7 +110,7 @@ def seeded_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float
     random = np.random.default_rng(0)
 
     def weights(count: int) -> np.ndarray:
-        """How often each of `count` is drawn, as a share [resamples, count]."""
+        """Draw how often each of `count` units is in a resample, as shares [resamples, count]."""
         return random.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES) / count
 
     patients = weights(first.shape[1])

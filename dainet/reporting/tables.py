@@ -1,4 +1,4 @@
-"""Tables 1 to 3: what the paper printed, compared with what came out here."""
+"""Tables 1 to 3: the numbers that the paper printed, compared with those of this kit."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def compare(
         scores: see `dainet.reporting.statistics.summarize`.
         class_names: the columns, in the paper's order.
         policy: which empty-mask policy counts (see `dainet.segmentation.metrics`).
-        phantoms: our scores are of synthetic images, so By says who was scored, and no difference is computed.
+        phantoms: our scores are of synthetic images, so By names them, and no difference is computed.
 
     Returns:
         Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and, unless our scores
-        are of phantoms, Difference from the paper's DSC; texts, empty where there is no number.
+        are of phantoms, Difference from the paper's DSC; all are texts, empty without a number.
     """
     ours = summarize(scores)
     ours = ours[ours["policy"] == policy].set_index(["model", "class"])
@@ -115,7 +115,7 @@ def _our_row(model: str, ours: pd.DataFrame, class_names: Sequence[str], paper: 
 
 
 def spread(mean: float, deviation: float) -> str:
-    """Mean ± deviation as text; without a deviation (one seed) the mean alone, without a mean nothing."""
+    """Format mean ± deviation; without a deviation (one seed) the mean alone, without a mean an empty text."""
     if pd.isna(mean):
         return ""
     return f"{mean:.2f}" if pd.isna(deviation) else f"{mean:.2f} ± {deviation:.2f}"
