@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ class HybridUNet(nn.Module):
             x = block(x)
         return self.head(x)
 
-    def _keep(self, name: str):
+    def _keep(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             self.features[name] = output
 

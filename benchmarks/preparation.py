@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -44,7 +45,7 @@ def _resizing(settings: DataSettings, rounds: int) -> Comparison:
     volume = source.read(source.cases[0])
     image = normalize(volume.image, "window" if source.is_ct else "minmax")
 
-    def work(resize) -> list[np.ndarray]:
+    def work(resize: Any) -> list[np.ndarray]:
         pairs = ((image, 3), (volume.label, 0))
         return [resize(array, (_SIZE_PX, _SIZE_PX), order) for array, order in pairs]
 

@@ -56,18 +56,18 @@ def of_lessons(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
-def test_a_module_imports_what_its_installation_brings(path):
+def test_a_module_imports_what_its_installation_brings(path: Path) -> None:
     allowed = names(PROJECT["dependencies"]) | (names(EXTRAS["lessons"]) if of_lessons(path) else set())
     assert distributions(path) <= allowed
 
 
-def test_every_plain_dependency_has_a_user():
+def test_every_plain_dependency_has_a_user() -> None:
     used = {name for path in MODULES for name in distributions(path)}
     assert names(PROJECT["dependencies"]) <= used | CALLED_BY_PANDAS
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
-def test_the_method_needs_no_lesson(path):
+def test_the_method_needs_no_lesson(path: Path) -> None:
     """Outside lessons/ and explorer/ no module imports these rooms when it is imported itself."""
     if of_lessons(path):
         return
@@ -76,11 +76,11 @@ def test_the_method_needs_no_lesson(path):
     assert not [name for name in imported if name.split(".")[:2] in [["dainet", room] for room in ROOMS_OF_LESSONS]]
 
 
-def test_tests_install_the_lessons():
+def test_tests_install_the_lessons() -> None:
     assert any(requirement.startswith("dainet[") and "lessons" in requirement for requirement in EXTRAS["test"])
 
 
-def test_every_requirement_has_an_exact_version_behind_the_reference_results():
+def test_every_requirement_has_an_exact_version_behind_the_reference_results() -> None:
     lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
     exact = {name_of(line) for line in lines if "==" in line}
     wanted = names(PROJECT["dependencies"]).union(*map(names, EXTRAS.values())) - {"dainet"}

@@ -14,11 +14,11 @@ PACKAGE = Path(dainet.__file__).parent
 
 
 @pytest.fixture
-def two_gpus(monkeypatch):
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    current = []
+    current: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     return current
 
@@ -33,7 +33,9 @@ def two_gpus(monkeypatch):
         ("cpu", "1", "cpu"),
     ],
 )
-def test_each_process_takes_its_own_gpu(two_gpus, monkeypatch, name, local_rank, expected):
+def test_each_process_takes_its_own_gpu(
+    two_gpus: list[torch.device], monkeypatch: pytest.MonkeyPatch, name: str, local_rank: str | None, expected: str
+) -> None:
     if local_rank:
         monkeypatch.setenv("LOCAL_RANK", local_rank)
     device = choose_device(name)
@@ -50,20 +52,22 @@ def test_each_process_takes_its_own_gpu(two_gpus, monkeypatch, name, local_rank,
         ("cuda:1", "1", "cuda:1.*processes.*--device cuda"),
     ],
 )
-def test_gpus_that_are_not_there_are_refused(two_gpus, monkeypatch, name, local_rank, message):
+def test_gpus_that_are_not_there_are_refused(
+    two_gpus: list[torch.device], monkeypatch: pytest.MonkeyPatch, name: str, local_rank: str | None, message: str
+) -> None:
     if local_rank:
         monkeypatch.setenv("LOCAL_RANK", local_rank)
     with pytest.raises(ValueError, match=message):
         choose_device(name)
 
 
-def test_without_cuda_it_is_said(monkeypatch):
+def test_without_cuda_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"CUDA.*--device cpu"):
         choose_device("cuda")
 
 
-def test_settings_of_a_device_follow_from_its_kind():
+def test_settings_of_a_device_follow_from_its_kind() -> None:
     new, old = (device_settings(torch.device("cuda"), native_bf16=native) for native in (True, False))
     assert (new.autocast_dtype, new.memory_format) == (torch.bfloat16, torch.channels_last)
     assert (old.autocast_dtype, old.memory_format) == (None, torch.contiguous_format)
@@ -101,7 +105,7 @@ def _names_device(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_one_module_knows_devices_by_name(path):
+def test_one_module_knows_devices_by_name(path: Path) -> None:
     lines = device_names(path.read_text(encoding="utf-8"))
     assert bool(lines) == (path.name == "device.py"), lines
 
@@ -110,6 +114,6 @@ def test_one_module_knows_devices_by_name(path):
     "line",
     ['x.to("cuda")', "x.cuda()", 'f"mps:{1}"', "torch.cuda.synchronize()", "torch.device(name)", "torch.device('cpu')"],
 )
-def test_the_search_finds_a_device(line):
+def test_the_search_finds_a_device(line: str) -> None:
     assert device_names(f'"""On cuda."""\n{line}\n') == [2]
     assert device_names('def f():\n    """On cuda."""\n    with torch.device("meta"):\n        pass\n') == []

@@ -127,7 +127,7 @@ def dino_views(device: Device) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-0110", "dual-1111"])
-def test_networks_run_on_cuda_in_bfloat16(slices, name):
+def test_networks_run_on_cuda_in_bfloat16(slices: Callable[[], SliceData], name: str) -> None:
     with pretended_gpu() as rules:
         data = slices(CUDA)
         model, rows = network(name, data), torch.arange(4, device="cuda")
@@ -141,7 +141,7 @@ def test_networks_run_on_cuda_in_bfloat16(slices, name):
     assert rules.waits == []
 
 
-def test_predictions_and_scores_run_on_cuda_in_bfloat16(slices):
+def test_predictions_and_scores_run_on_cuda_in_bfloat16(slices: Callable[[], SliceData]) -> None:
     with pretended_gpu() as rules:
         data, volumes = slices(CUDA), {"a": np.arange(6), "b": np.arange(6, 10)}
         model = CutNetwork(network("dual-1111", data))
@@ -151,7 +151,7 @@ def test_predictions_and_scores_run_on_cuda_in_bfloat16(slices):
     assert "number" not in rules.waits
 
 
-def test_attention_maps_run_on_cuda_in_bfloat16():
+def test_attention_maps_run_on_cuda_in_bfloat16() -> None:
     with unset_fake_temporarily():
         vit = load_vit("tour")
     with pretended_gpu() as rules:
@@ -167,7 +167,7 @@ def test_attention_maps_run_on_cuda_in_bfloat16():
     assert rules.waits == []
 
 
-def test_dino_runs_forward_on_cuda_in_bfloat16():
+def test_dino_runs_forward_on_cuda_in_bfloat16() -> None:
     with pretended_gpu() as rules:
         state = dino_state(CUDA)
         rules.waits.clear()
@@ -186,7 +186,7 @@ def test_dino_runs_forward_on_cuda_in_bfloat16():
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-1111"])
-def test_an_epoch_of_training_reads_one_number(slices, name):
+def test_an_epoch_of_training_reads_one_number(slices: Callable[[], SliceData], name: str) -> None:
     data, settings = slices(CPU), SegmentationSettings(batch_size=4, width=4)
     model = network(name, data)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=CPU.fused_adam)
@@ -197,7 +197,7 @@ def test_an_epoch_of_training_reads_one_number(slices, name):
 
 
 @pytest.mark.parametrize("epoch", [0, 1])  # with the last layer frozen, and without
-def test_a_step_of_dino_reads_no_number(epoch):
+def test_a_step_of_dino_reads_no_number(epoch: int) -> None:
     state, views = dino_state(CPU), dino_views(CPU)
     with GpuRules() as rules:
         train_step(state, DINO, views, CPU, epoch, {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996})
@@ -207,7 +207,7 @@ def test_a_step_of_dino_reads_no_number(epoch):
 # ---- the rules themselves
 
 
-def test_a_tensor_left_on_the_cpu_is_caught(slices):
+def test_a_tensor_left_on_the_cpu_is_caught(slices: Callable[[], SliceData]) -> None:
     with pretended_gpu():
         data = slices(CUDA)
         model = network("dual-1111", data)
@@ -220,7 +220,7 @@ def test_a_tensor_left_on_the_cpu_is_caught(slices):
             build("unet")(image)  # a network that nobody moved
 
 
-def test_a_generator_of_the_cpu_a_mask_and_a_number_are_caught():
+def test_a_generator_of_the_cpu_a_mask_and_a_number_are_caught() -> None:
     with pretended_gpu():
         with pytest.raises(RuntimeError, match="generator"):
             torch.rand(3, device="cuda", generator=torch.Generator())
@@ -231,7 +231,7 @@ def test_a_generator_of_the_cpu_a_mask_and_a_number_are_caught():
             numbers.sum().item()
 
 
-def test_copies_that_wait_are_listed():
+def test_copies_that_wait_are_listed() -> None:
     with pretended_gpu() as rules:
         there = torch.rand(3).to("cuda", non_blocking=True)
         assert rules.waits == []
@@ -241,7 +241,7 @@ def test_copies_that_wait_are_listed():
 
 
 @pytest.mark.parametrize("read", [torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.numpy, bool, float, int, range])
-def test_every_way_to_read_a_number_is_listed(read):
+def test_every_way_to_read_a_number_is_listed(read: Callable[[torch.Tensor], object]) -> None:
     with GpuRules() as rules:
         read(torch.tensor(1))
     assert set(rules.waits) == {"number"}

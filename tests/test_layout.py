@@ -41,13 +41,13 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def test_every_room_has_a_floor():
+def test_every_room_has_a_floor() -> None:
     rooms = {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
     assert rooms == set(ORDER)
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_imports_lead_down(path):
+def test_imports_lead_down(path: Path) -> None:
     own = room_of(path)
     if own == "__init__":
         return  # the public names, loaded when they are asked for
@@ -56,7 +56,7 @@ def test_imports_lead_down(path):
     assert set(rooms_imported(path)) <= allowed
 
 
-def test_nothing_in_the_package_sees_what_stands_beside_it():
+def test_nothing_in_the_package_sees_what_stands_beside_it() -> None:
     beside = {"study", "benchmarks", "tests", "book", "teaching"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

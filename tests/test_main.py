@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +8,7 @@ from dainet.errors import needs_extra
 from dainet.lessons import reproduce
 
 
-def run(monkeypatch, *arguments):
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
     with pytest.raises(SystemExit) as stopped:
         command_line.main()
@@ -31,14 +32,14 @@ def run(monkeypatch, *arguments):
         (["--source", "~nobody-of-this-name", "--set", "data.phantom_patients=0"], "data.phantom_patients"),
     ],
 )
-def test_mistakes_are_one_line_and_a_failure(monkeypatch, arguments, words):
+def test_mistakes_are_one_line_and_a_failure(monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str) -> None:
     message = run(monkeypatch, "reproduce", *arguments)
     assert message.startswith("dainet: ")
     assert words in message
     assert "\n" not in message
 
 
-def test_options_become_overrides(monkeypatch, tmp_path):
+def test_options_become_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     called = []
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans").mkdir()
@@ -58,7 +59,9 @@ def test_options_become_overrides(monkeypatch, tmp_path):
         ("notebooks", "dainet.lessons.regenerate", "nbclient"),
     ],
 )
-def test_without_the_lessons_extra_one_line_says_what_to_install(monkeypatch, command, module, library):
+def test_without_the_lessons_extra_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, command: str, module: str, library: str
+) -> None:
     monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     message = run(monkeypatch, command)
@@ -67,6 +70,6 @@ def test_without_the_lessons_extra_one_line_says_what_to_install(monkeypatch, co
     assert "\n" not in message
 
 
-def test_a_fault_of_the_kit_is_not_taken_for_a_missing_library():
+def test_a_fault_of_the_kit_is_not_taken_for_a_missing_library() -> None:
     with pytest.raises(ImportError, match="no_such_name"), needs_extra("lessons"):
         from dainet.errors import no_such_name  # noqa: F401

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +19,11 @@ from dainet.dino import stage as dino_stage
 from dainet.pipeline import STAGES, run_named_stage
 from dainet.segmentation import evaluation
 from dainet.segmentation import stage as segmentation_stage
+from dainet.settings import Settings
 from tests.helpers.samples import tiny_overrides
 
 
-def test_from_scans_to_scores_and_back_from_the_cache(tiny, runs):
+def test_from_scans_to_scores_and_back_from_the_cache(tiny: Settings, runs: Path) -> None:
     trained = pipeline.train(tiny, "dual-0101", seed=0)
     scores = pipeline.scores([trained, pipeline.train(tiny, "unet", seed=1)])
     assert set(scores["model"]) == {"dual-0101", "unet"}
@@ -33,19 +36,19 @@ def test_from_scans_to_scores_and_back_from_the_cache(tiny, runs):
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
 
 
-def test_the_three_kinds_of_backbone_give_different_maps_of_the_same_rows(tiny):
+def test_the_three_kinds_of_backbone_give_different_maps_of_the_same_rows(tiny: Settings) -> None:
     maps = {kind: open_attention(pipeline.attention(tiny, kind))[0] for kind in ("finetuned", "pretrained", "random")}
     assert {array.shape for array in maps.values()} == {(36, 6, 4, 4)}
     assert not np.array_equal(maps["pretrained"], maps["random"])
     assert not np.array_equal(maps["pretrained"], maps["finetuned"])
 
 
-def test_an_unknown_kind_is_named(tiny):
+def test_an_unknown_kind_is_named(tiny: Settings) -> None:
     with pytest.raises(ValueError, match=r"finetuned.*pretrained.*random"):
         pipeline.backbone(tiny, "magic")
 
 
-def test_head_scores_of_the_test_slices(tiny):
+def test_head_scores_of_the_test_slices(tiny: Settings) -> None:
     scores = pipeline.score_heads(tiny, "pretrained")
     assert len(scores) == 6 * 4
     assert set(scores["class"]) == {"RV", "Myo", "LV", "any"}
@@ -53,7 +56,9 @@ def test_head_scores_of_the_test_slices(tiny):
     assert scores["auroc"].between(0, 1).all()
 
 
-def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_trained(tiny, tmp_path):
+def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_trained(
+    tiny: Settings, tmp_path: Path
+) -> None:
     split = tmp_path / "split.csv"
     split.write_text(
         "patient,split\n" + "".join(f"patient{n:03d},train\n" for n in (1, 2, 4, 5, 19)) + "patient090,test\n"
@@ -65,7 +70,7 @@ def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_train
     pipeline.prepare(settings.model_copy(update={"segmentation": last}))
 
 
-def test_looking_for_what_is_finished_computes_nothing(tiny, runs):
+def test_looking_for_what_is_finished_computes_nothing(tiny: Settings, runs: Path) -> None:
     with store.finished_only(), pytest.raises(store.StageMissingError, match="prepared"):
         pipeline.train(tiny, "unet", seed=0)
     assert not runs.exists()
@@ -81,7 +86,7 @@ def test_looking_for_what_is_finished_computes_nothing(tiny, runs):
 # One stage by name: the same entries of the cache as the functions of the pipeline.
 
 
-def test_every_stage_is_found_by_the_pipeline(tiny):
+def test_every_stage_is_found_by_the_pipeline(tiny: Settings) -> None:
     by_name = {}
     for name in STAGES:
         network, seed = ("single", 1) if name in ("train", "scores") else (None, None)
@@ -98,7 +103,7 @@ def test_every_stage_is_found_by_the_pipeline(tiny):
     assert by_name == expected
 
 
-def test_training_leaves_the_scores_to_their_own_stage(tiny, runs):
+def test_training_leaves_the_scores_to_their_own_stage(tiny: Settings, runs: Path) -> None:
     run_named_stage(tiny, "train", "unet", 0)
     assert (runs / "segmentation").exists()
     assert not (runs / "scores").exists()
@@ -114,13 +119,17 @@ def test_training_leaves_the_scores_to_their_own_stage(tiny, runs):
         ("data", None, 0, "--network.*--seed.*train.*scores"),
     ],
 )
-def test_mistakes_are_said_before_anything_runs(tiny, runs, name, network, seed, words):
+def test_mistakes_are_said_before_anything_runs(
+    tiny: Settings, runs: Path, name: str, network: str | None, seed: int | None, words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         run_named_stage(tiny, name, network, seed)
     assert not runs.exists()
 
 
-def test_the_command_prints_stage_and_key(h5_source, runs, monkeypatch, capsys):
+def test_the_command_prints_stage_and_key(
+    h5_source: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     items = [word for item in tiny_overrides(h5_source).items() for word in ("--set", "{}={}".format(*item))]
     monkeypatch.setattr(sys, "argv", ["dainet", "stage", "train", "--network", "unet", "--seed", "3", *items])
     with pytest.raises(SystemExit) as stopped:
@@ -138,11 +147,13 @@ def test_the_command_prints_stage_and_key(h5_source, runs, monkeypatch, capsys):
         ("single", ["prepared", "prepared", "dino", "attention", "segmentation", "scores"]),  # also at the ViT's size
     ],
 )
-def test_training_opens_each_of_its_inputs_once(tiny, monkeypatch, network, opened):
+def test_training_opens_each_of_its_inputs_once(
+    tiny: Settings, monkeypatch: pytest.MonkeyPatch, network: str, opened: list[str]
+) -> None:
     pipeline.train(tiny, network, seed=0)
     stages = []
 
-    def counted(stage, *arguments, **options):
+    def counted(stage: str, *arguments: Any, **options: Any) -> store.StageResult:
         stages.append(stage)
         return store.run_stage(stage, *arguments, **options)
 

@@ -49,11 +49,11 @@ def names(path: Path) -> Iterator[str]:
             yield f"{VIT}.{node.name}"
 
 
-def test_no_other_private_name_is_used():
+def test_no_other_private_name_is_used() -> None:
     paths = [path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*.py")]
     assert {name for path in paths for name in names(path) if is_private(name)} == PRIVATE
 
 
 @pytest.mark.parametrize("name", sorted(PRIVATE | UNPROMISED))
-def test_the_name_still_exists(name):
+def test_the_name_still_exists(name: str) -> None:
     assert callable(resolve_name(name))

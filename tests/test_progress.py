@@ -1,14 +1,16 @@
 """Who watches a long computation."""
 
+import pytest
+
 from dainet.progress import progress, reported_to
 
 
-def test_nobody_listens_by_default(capsys):
+def test_nobody_listens_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress([1, 2], "counting")) == [1, 2]
     assert capsys.readouterr().err == ""
 
 
-def test_a_listener_hears_every_step_and_only_inside():
+def test_a_listener_hears_every_step_and_only_inside() -> None:
     heard = []
     with reported_to(lambda *step: heard.append(step)):
         assert list(progress("ab", "letters")) == ["a", "b"]

@@ -29,7 +29,7 @@ def committed() -> list[str]:
 
 
 @pytest.mark.parametrize("path", ADDRESSED, ids=lambda path: path.name)
-def test_every_target_named_exists(path):
+def test_every_target_named_exists(path: Path) -> None:
     text = re.sub(r"\$\{\{.*?\}\}", "VALUE", path.read_text(encoding="utf-8"))
     lines = re.findall(r"(?:^|`|run: | {4})make((?: -\S+| [A-Z]+=\S+| [a-z][a-z-]*)+)", text, flags=re.MULTILINE)
     named = {word for line in lines for word in line.split() if word[0].islower()}
@@ -38,7 +38,7 @@ def test_every_target_named_exists(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_workflows_listen_to_main_or_the_clock_and_call_the_makefile(path):
+def test_workflows_listen_to_main_or_the_clock_and_call_the_makefile(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     triggers = workflow[True]  # YAML reads the key `on` so
     assert "schedule" in triggers or triggers["push"]["branches"] == ["main"]
@@ -48,7 +48,7 @@ def test_workflows_listen_to_main_or_the_clock_and_call_the_makefile(path):
         assert re.search(r"^make |\.ci/run\b", commands[0])
 
 
-def test_make_help_comes_first_and_lists_what_is_described():
+def test_make_help_comes_first_and_lists_what_is_described() -> None:
     assert re.search(r"^[a-z][a-z-]*(?=:)", MAKEFILE, flags=re.MULTILINE)[0] == "help"
     said = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in said.splitlines()} == set(
@@ -56,7 +56,7 @@ def test_make_help_comes_first_and_lists_what_is_described():
     )
 
 
-def test_make_clean_keeps_data_figures_and_the_environment(tmp_path):
+def test_make_clean_keeps_data_figures_and_the_environment(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
     kept = ["data/scan.nii.gz", "figures/run/table.csv", ".venv/bin/python", "dainet/device.py"]
     gone = ["runs/dino/key/student.safetensors", "build/lib/x.py", "dainet/__pycache__/x.pyc", ".ruff_cache/x"]
@@ -69,14 +69,14 @@ def test_make_clean_keeps_data_figures_and_the_environment(tmp_path):
     assert [name for name in kept + gone if (tmp_path / name).exists()] == kept
 
 
-def test_hooks_use_the_versions_of_the_reference_results():
+def test_hooks_use_the_versions_of_the_reference_results() -> None:
     hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
     pinned = {pin for hook in hooks for pin in hook["additional_dependencies"]}
     assert {"ruff", "codespell"} <= {pin.split("==")[0] for pin in pinned}
     assert {pin for pin in pinned if not pin.startswith("pre-commit-hooks==")} <= set(CONSTRAINTS)
 
 
-def test_the_oldest_versions_are_the_lower_bounds():
+def test_the_oldest_versions_are_the_lower_bounds() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = chain(project["dependencies"], *project["optional-dependencies"].values())
     bounds = {f"{match[1]}=={match[2]}" for item in requirements if (match := re.match(r"([\w.-]+)>=([\w.]+)", item))}
@@ -84,7 +84,7 @@ def test_the_oldest_versions_are_the_lower_bounds():
     assert {line for line in lines if line and not line.startswith("#")} == bounds
 
 
-def test_every_picture_and_weight_has_one_license():
+def test_every_picture_and_weight_has_one_license() -> None:
     notice = (REPOSITORY / "NOTICE.md").read_text(encoding="utf-8")
     patterns = re.findall(r"^\| `([^`]+)` \|", notice, flags=re.MULTILINE)
     for name in committed():
@@ -92,7 +92,7 @@ def test_every_picture_and_weight_has_one_license():
             assert sum(fnmatch(name, pattern) for pattern in patterns) == 1, name
 
 
-def test_the_changelog_has_this_version_and_the_kinds_of_change():
+def test_the_changelog_has_this_version_and_the_kinds_of_change() -> None:
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     project = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
     version = yaml.safe_load(project)["version"]

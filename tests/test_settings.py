@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -5,13 +7,13 @@ from dainet.protocol import CLASSES, published_table
 from dainet.settings import load_settings, profile_names
 
 
-def test_the_three_profiles_load():
+def test_the_three_profiles_load() -> None:
     assert set(profile_names()) == {"tour", "laptop", "paper"}
     for name in profile_names():
         assert load_settings(name).profile == name
 
 
-def test_paper_profile_is_section_4_2():
+def test_paper_profile_is_section_4_2() -> None:
     settings = load_settings("paper")
     segmentation, dino = settings.segmentation, settings.dino
     assert (segmentation.lr, segmentation.weight_decay, segmentation.batch_size) == (1e-4, 1e-4, 16)
@@ -20,11 +22,11 @@ def test_paper_profile_is_section_4_2():
     assert settings.vit.image_size == 256
 
 
-def test_override_by_dotted_name():
+def test_override_by_dotted_name() -> None:
     assert load_settings("tour", {"segmentation.epochs": 5}).segmentation.epochs == 5
 
 
-def test_a_profile_may_differ_by_data_set():
+def test_a_profile_may_differ_by_data_set() -> None:
     assert load_settings("tour", {"data.dataset": "synapse"}).segmentation.epochs == 20
     assert load_settings("tour", {"data.dataset": "synapse", "segmentation.epochs": 3}).segmentation.epochs == 3
     assert load_settings("tour", {"data.dataset": "acdc"}) == load_settings("tour")
@@ -40,23 +42,23 @@ def test_a_profile_may_differ_by_data_set():
         ({"attention.backbone": "magic"}, "attention.backbone.*finetuned"),
     ],
 )
-def test_wrong_overrides_name_the_setting(overrides, words):
+def test_wrong_overrides_name_the_setting(overrides: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         load_settings("tour", overrides)
 
 
-def test_unknown_profile_lists_the_known():
+def test_unknown_profile_lists_the_known() -> None:
     with pytest.raises(ValueError, match="laptop, paper, tour"):
         load_settings("gpu")
 
 
-def test_settings_are_frozen():
+def test_settings_are_frozen() -> None:
     settings = load_settings("tour")
     with pytest.raises(ValidationError, match="frozen"):
         settings.segmentation.epochs = 7
 
 
-def test_published_means_are_consistent_with_their_rows():
+def test_published_means_are_consistent_with_their_rows() -> None:
     # docs/protocol.md#5.26 and #5.32: the printed means agree to rounding, but for the known slips of one row.
     for dataset, name in (("synapse", "table1"), ("acdc", "table2"), ("acdc", "table3")):
         table = published_table(dataset, name)

@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pandas import DataFrame
 
 from dainet import pipeline
 from dainet.attention.controls import donor_rows
 from dainet.attention.stage import open_attention
+from dainet.settings import Settings
 
 
-def cases(volumes):
+def cases(volumes: list[tuple[str, str, str, int]]) -> DataFrame:
     """One line per slice of (patient, phase, split, slices)."""
     lines = [
         {"patient": patient, "phase": phase, "split": split, "slice": i}
@@ -19,7 +21,7 @@ def cases(volumes):
     return pd.DataFrame(lines)
 
 
-def test_donors_are_another_patient_of_the_same_split_and_phase_at_the_same_depth():
+def test_donors_are_another_patient_of_the_same_split_and_phase_at_the_same_depth() -> None:
     table = cases(
         [
             *[("a", "ED", "train", 3), ("a", "ES", "train", 3), ("b", "ED", "test", 2), ("b", "ES", "test", 2)],
@@ -33,23 +35,23 @@ def test_donors_are_another_patient_of_the_same_split_and_phase_at_the_same_dept
     assert list(given.loc[table["patient"] == "c", "slice"][:5]) == [0, 0, 1, 2, 2]
 
 
-def test_patients_left_out_keep_their_own_and_give_to_nobody():
+def test_patients_left_out_keep_their_own_and_give_to_nobody() -> None:
     table = cases([("a", "", "train", 2), ("b", "", "train", 2), ("x", "", "left out", 2)])
     donors = donor_rows(table)
     assert list(donors) == [2, 3, 0, 1, 4, 5]
 
 
-def test_a_donor_without_the_phase_gives_what_it_has():
+def test_a_donor_without_the_phase_gives_what_it_has() -> None:
     table = cases([("a", "ED", "train", 2), ("a", "ES", "train", 2), ("b", "ED", "train", 2)])
     assert list(donor_rows(table)) == [4, 5, 4, 5, 0, 1]
 
 
-def test_a_lone_patient_has_nobody_to_borrow_from():
+def test_a_lone_patient_has_nobody_to_borrow_from() -> None:
     with pytest.raises(ValueError, match=r"valid.*b\b"):
         donor_rows(cases([("a", "", "train", 1), ("c", "", "train", 1), ("b", "", "valid", 1)]))
 
 
-def test_the_setting_replaces_the_maps_under_a_key_of_their_own(tiny):
+def test_the_setting_replaces_the_maps_under_a_key_of_their_own(tiny: Settings) -> None:
     maps = {}
     for control in ("none", "constant"):
         attention = tiny.attention.model_copy(update={"control": control, "backbone": "pretrained"})

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say: the peers compute the same, and the arithmetic of the table is right."""
 
+from pathlib import Path
 from time import sleep
 
 import numpy as np
@@ -19,7 +20,7 @@ from dainet.segmentation.networks import build
 from dainet.vit.model import DinoViT
 
 
-def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch):
+def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"ours": iter([1.0, 2.0, 4.0]), "peer": iter([3.0, 8.0, 8.0]), "limit": iter([0.1, 0.1, 0.1])}
     monkeypatch.setattr(timing, "seconds", lambda work: next(clock[work()]))
     works = [lambda name=name: name for name in clock]
@@ -28,13 +29,13 @@ def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch):
     assert row.limit == pytest.approx(0.5)
 
 
-def test_operations_count_a_multiply_add_twice():
+def test_operations_count_a_multiply_add_twice() -> None:
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     assert timing.count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0110", "dual-1111"])
-def test_operations_of_a_network_are_those_of_its_convolutions(name):
+def test_operations_of_a_network_are_those_of_its_convolutions(name: str) -> None:
     """2 * kernel * in * out * pixels for each convolution; a transposed one visits the pixels of its input."""
     expected = []
 
@@ -50,7 +51,7 @@ def test_operations_of_a_network_are_those_of_its_convolutions(name):
     assert timing.count_flops(lambda: network(image, maps)) == sum(expected)
 
 
-def test_peak_memory_sees_what_was_there_only_for_a_while():
+def test_peak_memory_sees_what_was_there_only_for_a_while() -> None:
     with timing.PeakMemory() as peak:
         block = np.ones(25 * 2**20)  # 200 MiB
         sleep(0.1)
@@ -58,12 +59,12 @@ def test_peak_memory_sees_what_was_there_only_for_a_while():
     assert 190 < peak.mib < 260
 
 
-def test_limits_say_how_much_of_them_the_work_is():
+def test_limits_say_how_much_of_them_the_work_is() -> None:
     assert timing.product_limit(flops=2 * 2048**3 * 7, dtype=None)[1] == 7
     assert timing.copy_limit(2**30)[1] == 2  # of 256 MiB, read and written
 
 
-def test_the_explicit_peer_makes_the_same_maps():
+def test_the_explicit_peer_makes_the_same_maps() -> None:
     torch.manual_seed(0)
     vit = DinoViT(img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3).eval()
     images = torch.randn(2, 3, 48, 48)
@@ -71,7 +72,7 @@ def test_the_explicit_peer_makes_the_same_maps():
         torch.testing.assert_close(ExplicitAttention(vit)(images), token_maps(vit, images), atol=1e-6, rtol=1e-5)
 
 
-def test_the_loader_peer_makes_batches_of_the_same_shape(tmp_path):
+def test_the_loader_peer_makes_batches_of_the_same_shape(tmp_path: Path) -> None:
     images, labels = transunet_batch(write_slices(tmp_path, 3), np.random.default_rng(0))
     assert images.shape == (3, 1, 224, 224)
     assert labels.shape == (3, 224, 224)
@@ -79,17 +80,17 @@ def test_the_loader_peer_makes_batches_of_the_same_shape(tmp_path):
     assert set(labels.unique().tolist()) == {0, 1}
 
 
-def test_the_resizing_peer_gives_the_same_slices():
+def test_the_resizing_peer_gives_the_same_slices() -> None:
     volume = np.random.default_rng(0).random((2, 40, 30)).astype(np.float32)
     np.testing.assert_allclose(resize_slices(volume, (24, 24), 3), by_scipy(volume, (24, 24), 3), atol=3e-6)
 
 
-def test_every_organ_of_the_ct_volume_is_there():
+def test_every_organ_of_the_ct_volume_is_there() -> None:
     assert set(np.unique(ct_volume(shift=0))) == set(range(len(ORGANS) + 1))
 
 
 @pytest.mark.slow
-def test_the_hybrid_keeps_the_size():
+def test_the_hybrid_keeps_the_size() -> None:
     network = HybridUNet(classes=9).eval()
     with torch.inference_mode():
         assert network(torch.zeros(1, 1, 224, 224)).shape == (1, 9, 224, 224)

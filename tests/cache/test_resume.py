@@ -1,21 +1,25 @@
 """States between epochs: the last two, whole or not taken."""
 
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
 from dainet.cache.resume import load_state, save_state
 from dainet.cache.store import UNFINISHED
+from dainet.data.prepared import Prepared
+from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
+from dainet.settings import Settings
 from tests.helpers.training import equal, small_network, train_until, trained_weights
 
 
-def names(folder):
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / UNFINISHED).iterdir())
 
 
-def test_the_last_two_are_kept(tmp_path):
+def test_the_last_two_are_kept(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
         save_state({"weight": torch.full((3,), epoch), "history": [epoch]}, tmp_path, epoch)
     assert names(tmp_path) == ["epoch_00002.pt", "epoch_00003.pt"]
@@ -24,7 +28,9 @@ def test_the_last_two_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
-def test_a_damaged_one_is_recognized_and_the_one_before_is_used(tmp_path, caplog, damage):
+def test_a_damaged_one_is_recognized_and_the_one_before_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
     for epoch in (1, 2):
         save_state({"weight": torch.arange(1000.0) * epoch}, tmp_path, epoch)
     path = tmp_path / UNFINISHED / "epoch_00002.pt"
@@ -39,7 +45,9 @@ def test_a_damaged_one_is_recognized_and_the_one_before_is_used(tmp_path, caplog
     assert "BadZipFile" in message
 
 
-def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(tiny, prepared, data, tmp_path):
+def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
     folders = [tmp_path / name for name in ("straight", "damaged")]
     for folder in folders:
         folder.mkdir()

@@ -13,22 +13,24 @@ from dainet import pipeline
 from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
 from dainet.cache.store import UNFINISHED, run_stage
 from dainet.cache.verify import verify_folder
+from dainet.pipeline import Trained
 from dainet.reporting.artifacts import save_figure, save_table
+from dainet.settings import Settings
 
 
 @pytest.fixture
-def trained(tiny):
+def trained(tiny: Settings) -> Trained:
     return pipeline.train(tiny, "unet", seed=0)
 
 
-def command(monkeypatch, capsys, *arguments):
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
     with pytest.raises(SystemExit) as stopped:
         command_line.main()
     return stopped.value.code, capsys.readouterr().out
 
 
-def test_the_list_has_finished_and_unfinished_stages(trained, runs):
+def test_the_list_has_finished_and_unfinished_stages(trained: Trained, runs: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), resumes=True)
     table = {line["stage"]: line for line in runs_table(find_runs())}
@@ -40,24 +42,26 @@ def test_the_list_has_finished_and_unfinished_stages(trained, runs):
 
 
 @pytest.mark.parametrize("patients", [2, {"patient001": "train", "patient002": "test"}])
-def test_the_list_counts_patients_given_as_a_number_or_as_a_split(patients, runs):
+def test_the_list_counts_patients_given_as_a_number_or_as_a_split(patients: int | dict[str, int], runs: Path) -> None:
     run_stage("phantoms", 1, {"dataset": "acdc", "patients": patients}, {}, lambda folder: None)
     assert runs_table(find_runs())[0]["settings"] == "dataset acdc, patients 2"
 
 
-def test_why_follows_the_inputs_down_to_the_data(trained):
+def test_why_follows_the_inputs_down_to_the_data(trained: Trained) -> None:
     found = lineage([trained.segmentation.key])
     assert [record["stage"] for record in found.values()] == ["segmentation", "prepared"]
     assert len(found[trained.segmentation.record()["inputs"]["prepared"]]["inputs"]["data"]) == 64
 
 
-def test_a_key_may_be_shortened_but_not_be_unclear(trained):
+def test_a_key_may_be_shortened_but_not_be_unclear(trained: Trained) -> None:
     assert find_run(trained.segmentation.key[:8]).key == trained.segmentation.key
     with pytest.raises(ValueError, match=r"3 stages.*key"):
         find_run("")
 
 
-def test_pruning_keeps_what_figures_refer_to_and_what_that_was_made_from(tiny, trained, tmp_path):
+def test_pruning_keeps_what_figures_refer_to_and_what_that_was_made_from(
+    tiny: Settings, trained: Trained, tmp_path: Path
+) -> None:
     other = pipeline.train(tiny, "unet", seed=1)
     settings = tiny.model_copy(update={"output": str(tmp_path / "figures" / "mine")})
     save_figure(Figure(), "curves", settings, {"segmentation": trained.segmentation.key})
@@ -71,7 +75,9 @@ def test_pruning_keeps_what_figures_refer_to_and_what_that_was_made_from(tiny, t
     assert not other.segmentation.path.exists()
 
 
-def test_the_commands(trained, monkeypatch, capsys, tmp_path):
+def test_the_commands(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert "segmentation" in command(monkeypatch, capsys, "runs")[1]
     status, text = command(monkeypatch, capsys, "runs", "--why", trained.segmentation.key[:6])
@@ -87,7 +93,9 @@ def test_the_commands(trained, monkeypatch, capsys, tmp_path):
     assert "no stages" in command(monkeypatch, capsys, "runs")[1]
 
 
-def test_a_finished_stage_verifies_and_a_changed_byte_does_not(trained, monkeypatch, capsys):
+def test_a_finished_stage_verifies_and_a_changed_byte_does_not(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = trained.segmentation.path
     assert not (folder / UNFINISHED).exists()
     assert verify_folder(folder) == (3, [])
@@ -101,7 +109,7 @@ def test_a_finished_stage_verifies_and_a_changed_byte_does_not(trained, monkeypa
     assert "safetensors: differs" in text
 
 
-def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):
+def test_figures_and_tables_verify_and_name_their_data(tiny: Settings, trained: Trained, tmp_path: Path) -> None:
     settings = tiny.model_copy(update={"output": str(tmp_path / "out")})
     stages = {"segmentation": trained.segmentation.key}
     save_figure(Figure(), "curves", settings, stages)
@@ -114,13 +122,15 @@ def test_figures_and_tables_verify_and_name_their_data(tiny, trained, tmp_path):
     assert verify_folder(tmp_path / "out")[1] == [f"{path}: differs from its record"]
 
 
-def test_a_folder_without_records_is_no_success(tmp_path):
+def test_a_folder_without_records_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="records"):
         verify_folder(Path(tmp_path))
 
 
 @pytest.mark.parametrize("verdict", ["none", "uniform"])
-def test_a_collapsed_dino_is_in_the_footnote_of_every_table_that_rests_on_it(tiny, tmp_path, verdict):
+def test_a_collapsed_dino_is_in_the_footnote_of_every_table_that_rests_on_it(
+    tiny: Settings, tmp_path: Path, verdict: str
+) -> None:
     trained = pipeline.train(tiny, "single", seed=0)
     record = pipeline.finetune(tiny).path / "training.json"
     record.write_text(json.dumps({"collapse": verdict, "epochs": 1}))

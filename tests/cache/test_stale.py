@@ -96,7 +96,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 
 @pytest.fixture(autouse=True)
-def runs(finished, monkeypatch):
+def runs(finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Here all tests share one folder."""
     monkeypatch.setenv("DAINET_RUNS", str(finished[0] / "runs"))
 
@@ -123,16 +123,16 @@ def names(settings: Settings) -> set[str]:
     }
 
 
-def test_the_table_names_every_setting():
+def test_the_table_names_every_setting() -> None:
     assert set(CHANGES) == names(Settings())
 
 
-def test_nothing_changed_nothing_computed(finished):
+def test_nothing_changed_nothing_computed(finished: tuple[Path, dict[str, Any]]) -> None:
     assert first_missing(load_settings("tour", finished[1])) is None
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_setting_recomputes_from_its_stage_on(finished, name):
+def test_a_changed_setting_recomputes_from_its_stage_on(finished: tuple[Path, dict[str, Any]], name: str) -> None:
     value, stage = CHANGES[name]
     folder, overrides = finished
     if name == "data.source":
@@ -151,7 +151,7 @@ def test_a_changed_setting_recomputes_from_its_stage_on(finished, name):
     assert first_missing(settings) == stage
 
 
-def test_one_changed_voxel_is_noticed_and_a_touched_file_is_not(finished):
+def test_one_changed_voxel_is_noticed_and_a_touched_file_is_not(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, overrides = finished
     path = folder / "h5" / "patient002_frame09.h5"
     before = path.read_bytes()
@@ -166,12 +166,14 @@ def test_one_changed_voxel_is_noticed_and_a_touched_file_is_not(finished):
 
 
 @pytest.mark.parametrize("module", VERSIONS)
-def test_a_raised_version_recomputes_its_stage(finished, monkeypatch, module):
+def test_a_raised_version_recomputes_its_stage(
+    finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
     monkeypatch.setattr(importlib.import_module(module), "_VERSION", 999)
     assert first_missing(load_settings("tour", finished[1])) == VERSIONS[module]
 
 
-def test_every_stage_has_the_one_before_among_its_inputs(finished):
+def test_every_stage_has_the_one_before_among_its_inputs(finished: tuple[Path, dict[str, Any]]) -> None:
     settings = load_settings("tour", finished[1])
     prepared, for_vit = pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result
     dino, attention = pipeline.finetune(settings), pipeline.attention(settings)

@@ -1,6 +1,8 @@
 import errno
 import os
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,11 +11,11 @@ from dainet.cache.records import hash_files
 from dainet.cache.store import run_stage
 
 
-def build(folder):
+def build(folder: Path) -> None:
     (folder / "number.txt").write_text("7")
 
 
-def test_a_finished_stage_is_not_built_again(runs):
+def test_a_finished_stage_is_not_built_again(runs: Path) -> None:
     calls = []
     results = [run_stage("s", 1, {"a": 1}, {"data": "x"}, lambda f: (calls.append(f), build(f))) for _ in range(2)]
     assert len(calls) == 1
@@ -23,13 +25,13 @@ def test_a_finished_stage_is_not_built_again(runs):
 
 
 @pytest.mark.parametrize("change", [{"stage": "t"}, {"version": 2}, {"settings": {"a": 2}}, {"inputs": {"data": "y"}}])
-def test_every_part_of_the_key_matters(change):
+def test_every_part_of_the_key_matters(change: dict[str, Any]) -> None:
     base = {"stage": "s", "version": 1, "settings": {"a": 1}, "inputs": {"data": "x"}}
     assert run_stage(**base, build=build).path != run_stage(**(base | change), build=build).path
 
 
-def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs):
-    def fail(folder):
+def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs: Path) -> None:
+    def fail(folder: Path) -> None:
         build(folder)
         raise OSError("disk")
 
@@ -41,8 +43,8 @@ def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs):
     )  # resumes there
 
 
-def test_an_interrupted_one_says_how_to_go_on(caplog):
-    def interrupt(folder):
+def test_an_interrupted_one_says_how_to_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    def interrupt(folder: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -50,7 +52,7 @@ def test_an_interrupted_one_says_how_to_go_on(caplog):
     assert re.search(r"dino: interrupted.*run the same", caplog.text)
 
 
-def test_what_a_killed_process_left_of_a_stage_that_does_not_resume_is_no_part_of_it(runs):
+def test_what_a_killed_process_left_of_a_stage_that_does_not_resume_is_no_part_of_it(runs: Path) -> None:
     key = run_stage("s", 1, {}, {}, build).key
     (runs / "s" / key).rename(runs / "s" / f"{key}.partial")
     (runs / "s" / f"{key}.partial" / "half.txt").touch()
@@ -58,8 +60,8 @@ def test_what_a_killed_process_left_of_a_stage_that_does_not_resume_is_no_part_o
     assert sorted(path.name for path in done.iterdir()) == ["number.txt", "provenance.json"]
 
 
-def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
-    def full(*_):
+def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("dainet.cache.records.provenance", full)  # at the very end, when the record is written
@@ -68,15 +70,15 @@ def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs, monkeypatch):
     assert not list((runs / "s").iterdir())
 
 
-def test_a_runs_folder_that_is_none_is_named(tmp_path, monkeypatch):
+def test_a_runs_folder_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "file"))
     with pytest.raises(StageError, match=r"file.*DAINET_RUNS"):
         run_stage("s", 1, {}, {}, build)
 
 
-def test_errors_that_are_not_the_disks_stay_what_they_are(runs):
-    def offline(_):
+def test_errors_that_are_not_the_disks_stay_what_they_are(runs: Path) -> None:
+    def offline(_: Any) -> None:
         raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
     with pytest.raises(ConnectionRefusedError):
@@ -85,14 +87,14 @@ def test_errors_that_are_not_the_disks_stay_what_they_are(runs):
         run_stage("s", 1, {}, {}, lambda _: (_ for _ in ()).throw(PermissionError(errno.EACCES, "no", "/weights")))
 
 
-def test_provenance_holds_no_path_or_user(runs):
+def test_provenance_holds_no_path_or_user(runs: Path) -> None:
     result = run_stage("s", 1, {}, {}, build)
     text = (result.path / "provenance.json").read_text()
     assert str(runs) not in text
     assert "/home" not in text
 
 
-def test_hash_of_files_follows_names_and_contents(tmp_path):
+def test_hash_of_files_follows_names_and_contents(tmp_path: Path) -> None:
     for name, text in (("a", "1"), ("b", "2"), ("c", "1")):
         (tmp_path / name).write_text(text)
     a, b, c = (tmp_path / name for name in "abc")
@@ -103,7 +105,7 @@ def test_hash_of_files_follows_names_and_contents(tmp_path):
     assert hash_files([a], tmp_path) != before
 
 
-def test_file_names_need_not_be_utf_8(tmp_path):
+def test_file_names_need_not_be_utf_8(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"J\xfcrgen")
     path.write_text("1")
     assert len(hash_files([path], tmp_path)) == 64

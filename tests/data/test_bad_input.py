@@ -73,7 +73,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("patient002", 0o444, r"patient002: Info.cfg .*Permission denied.*allow"),
     ],
 )
-def test_what_may_not_be_read(public, name, mode, words):
+def test_what_may_not_be_read(public: Path, name: str, mode: int, words: str) -> None:
     raw_acdc(public / "data")
     (public / "data" / name).chmod(mode)
     with as_nobody():
@@ -81,7 +81,7 @@ def test_what_may_not_be_read(public, name, mode, words):
     assert {"patient001_ED", "patient001_ES"} <= set(report.cases["case_id"])
 
 
-def test_a_source_that_may_not_be_read(public):
+def test_a_source_that_may_not_be_read(public: Path) -> None:
     raw_acdc(public / "data")
     (public / "data").chmod(0)
     with as_nobody(), pytest.raises(DataError, match=r"data.*acdc.*Permission denied"):
@@ -90,7 +90,7 @@ def test_a_source_that_may_not_be_read(public):
         check_source(settings(public / "data" / "patient001"))
 
 
-def test_a_full_disk(tmp_path, runs):
+def test_a_full_disk(tmp_path: Path, runs: Path) -> None:
     """The system refuses to write more, at several places; once there is room, the same call succeeds."""
     raw_acdc(tmp_path / "data")
     script = """
@@ -116,7 +116,7 @@ for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
     assert lines[-2] == "12", done.stdout
 
 
-def test_loops_of_links_end(h5_source):
+def test_loops_of_links_end(h5_source: Path) -> None:
     (h5_source / "self").symlink_to("self")
     (h5_source / "loop").symlink_to(h5_source)
     (h5_source / "a").mkdir()
@@ -128,7 +128,7 @@ def test_loops_of_links_end(h5_source):
     assert not data.problems
 
 
-def test_linked_folders_are_followed(tmp_path):
+def test_linked_folders_are_followed(tmp_path: Path) -> None:
     raw_acdc(tmp_path / "elsewhere")
     (tmp_path / "data" / "a").mkdir(parents=True)
     (tmp_path / "data" / "a" / "link").symlink_to(tmp_path / "data" / "z" / "patient001")
@@ -140,7 +140,7 @@ def test_linked_folders_are_followed(tmp_path):
     assert len(run_prepared(settings(tmp_path / "data"), 32).images) == 12
 
 
-def test_names_with_spaces_and_other_letters(tmp_path):
+def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
     folder = tmp_path / "Daten für Ärzte" / "心 데이터"
     folder.mkdir(parents=True)
     nnunet(folder, names=("leber ä", "心 b", "žluč c"))
@@ -156,13 +156,13 @@ def test_names_with_spaces_and_other_letters(tmp_path):
 # Windows
 
 
-def test_a_windows_path_elsewhere_is_no_folder(tmp_path, monkeypatch):
+def test_a_windows_path_elsewhere_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"^data.source.*C:\\data\\ACDC.*folder"):
         check_source(settings(Path("C:\\data\\ACDC")))
 
 
-def test_a_split_file_from_windows(tmp_path, monkeypatch):
+def test_a_split_file_from_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw_acdc(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     name = "C:\\Users\\Ada\\mine.csv"  # elsewhere a valid file name
@@ -173,7 +173,7 @@ def test_a_split_file_from_windows(tmp_path, monkeypatch):
     assert splits.to_dict() == {"patient001": "test", "patient002": "train"}
 
 
-def test_a_patient_in_two_splits(tmp_path, runs):
+def test_a_patient_in_two_splits(tmp_path: Path, runs: Path) -> None:
     raw_acdc(tmp_path / "data")
     split = tmp_path / "mine.csv"
     split.write_text("patient,split\npatient001,train\npatient002,test\npatient001,test\n")
@@ -182,7 +182,7 @@ def test_a_patient_in_two_splits(tmp_path, runs):
     assert left_in(runs) == []
 
 
-def test_no_path_leaks_into_records_and_a_moved_source_is_recognized(tmp_path):
+def test_no_path_leaks_into_records_and_a_moved_source_is_recognized(tmp_path: Path) -> None:
     raw_acdc(tmp_path / "data")
     first = run_prepared(settings(tmp_path / "data"), 32).result
     records = [path.read_bytes() for path in first.path.rglob("*") if path.is_file()]
@@ -196,7 +196,7 @@ def test_no_path_leaks_into_records_and_a_moved_source_is_recognized(tmp_path):
 
 
 @pytest.mark.parametrize("outcome", ["bad", "nowhere"])
-def test_the_command_line(outcome, tmp_path):
+def test_the_command_line(outcome: str, tmp_path: Path) -> None:
     if outcome == "bad":
         raw_acdc(tmp_path / "bad").image.write_bytes(b"")
     command = [sys.executable, str(PREPARE), "check", "--dataset", "acdc", "--source", str(tmp_path / outcome)]

@@ -50,7 +50,7 @@ def save_custom(folder: Path, cases: dict[str, np.ndarray], labels: dict[str, np
         save_nifti(folder / "labelsTr" / f"{name}.nii.gz", labels[name], **options)
 
 
-def test_cardiac_phantoms(hearts):
+def test_cardiac_phantoms(hearts: Path) -> None:
     report = check(hearts)
     assert report.format.startswith("raw ACDC")
     assert report.split == "mtunet"
@@ -65,7 +65,7 @@ def test_cardiac_phantoms(hearts):
     assert [picture.case_id for picture in report.pictures] == list(report.cases["case_id"])
 
 
-def test_a_line_says_what_the_file_holds(hearts):
+def test_a_line_says_what_the_file_holds(hearts: Path) -> None:
     path = next(hearts.rglob("patient001_frame01_gt.nii.gz"))
     label, line = nibabel.load(path), check(hearts).cases.iloc[0]
     width, height, slices = label.shape
@@ -74,7 +74,7 @@ def test_a_line_says_what_the_file_holds(hearts):
     assert [line[name] for name in ("RV", "Myo", "LV")] == np.bincount(np.asarray(label.dataobj).ravel())[1:].tolist()
 
 
-def test_pictures_show_the_slice_with_most_foreground(hearts):
+def test_pictures_show_the_slice_with_most_foreground(hearts: Path) -> None:
     picture = check(hearts).pictures[0]
     label = np.asarray(nibabel.load(next(hearts.rglob("patient001_frame01_gt.nii.gz"))).dataobj).T
     fullest = max(plane.astype(bool).mean() for plane in label)
@@ -84,7 +84,7 @@ def test_pictures_show_the_slice_with_most_foreground(hearts):
     assert picture.image.max() <= 1
 
 
-def test_one_single_case(cardiac):
+def test_one_single_case(cardiac: Path) -> None:
     for patient in ("patient002", "patient003"):
         shutil.rmtree(cardiac / patient)
     for path in cardiac.rglob("*frame01*"):
@@ -98,7 +98,7 @@ def test_one_single_case(cardiac):
     assert len(report.missing["test"]) == 20
 
 
-def test_nothing_readable(cardiac):
+def test_nothing_readable(cardiac: Path) -> None:
     for path in cardiac.rglob("*.nii.gz"):
         path.write_bytes(b"")
     report = check(cardiac)
@@ -108,7 +108,7 @@ def test_nothing_readable(cardiac):
     assert "split mtunet: 0 volumes readable" in report_text(report)
 
 
-def test_a_copy_of_transunet(tmp_path):
+def test_a_copy_of_transunet(tmp_path: Path) -> None:
     transunet(tmp_path)
     report = check(tmp_path, "synapse")
     assert list(report.cases["case_id"]) == ["case0001", "case0005"]
@@ -127,7 +127,7 @@ def test_a_copy_of_transunet(tmp_path):
     assert "labels: liver" in report_text(report).lower()
 
 
-def test_a_label_order_that_does_not_fit_is_the_only_problem(tmp_path):
+def test_a_label_order_that_does_not_fit_is_the_only_problem(tmp_path: Path) -> None:
     transunet(tmp_path)
     report = check(tmp_path, "synapse", label_order="samed")
     assert len(report.problems) == 1
@@ -135,7 +135,7 @@ def test_a_label_order_that_does_not_fit_is_the_only_problem(tmp_path):
     assert len(report.cases) == 0  # every organ would be counted under a wrong name
 
 
-def test_custom_data(tmp_path):
+def test_custom_data(tmp_path: Path) -> None:
     nnunet(tmp_path, names=("a", "b", "c"))
     report = check(tmp_path, "custom")
     assert list(report.cases) == [*FACTS, "core", "ring", "rim"]
@@ -146,7 +146,7 @@ def test_custom_data(tmp_path):
     assert "train: 2 volumes, no patient absent" in report_text(report)
 
 
-def test_cases_outside_the_split_are_read_too(tmp_path):
+def test_cases_outside_the_split_are_read_too(tmp_path: Path) -> None:
     nnunet(tmp_path / "data", names=("a", "b", "c"))
     (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\nz,test\n")
     report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
@@ -197,7 +197,7 @@ def windowed_ct(folder: Path) -> None:
         (windowed_ct, "a: .*-200 HU"),
     ],
 )
-def test_suspicions(make: Callable[[Path], None], words: str, tmp_path):
+def test_suspicions(make: Callable[[Path], None], words: str, tmp_path: Path) -> None:
     make(tmp_path / "data")
     split = tmp_path / "mine.csv"
     report = check(tmp_path / "data", "custom", split=str(split) if split.exists() else "")
@@ -207,7 +207,7 @@ def test_suspicions(make: Callable[[Path], None], words: str, tmp_path):
     assert f"suspicious: {suspicion}" in report_text(report)
 
 
-def test_an_outlier_in_size_needs_five_cases(tmp_path):
+def test_an_outlier_in_size_needs_five_cases(tmp_path: Path) -> None:
     size_outlier(tmp_path)
     suspicions = check(tmp_path, "custom").suspicions
     assert len(suspicions) == 1
@@ -218,7 +218,7 @@ def test_an_outlier_in_size_needs_five_cases(tmp_path):
     assert check(tmp_path, "custom").suspicions == ()
 
 
-def test_a_windowed_btcv_volume(tmp_path):
+def test_a_windowed_btcv_volume(tmp_path: Path) -> None:
     write_abdomen_phantoms(tmp_path, 1, size=48)
     assert check(tmp_path, "synapse").suspicions == ()
     path = next(tmp_path.rglob("img0001.nii.gz"))
@@ -231,7 +231,7 @@ def test_a_windowed_btcv_volume(tmp_path):
 # Problems: would spoil a run
 
 
-def test_the_same_image_in_two_splits(cardiac):
+def test_the_same_image_in_two_splits(cardiac: Path) -> None:
     for name in ("frame01.nii.gz", "frame01_gt.nii.gz"):
         shutil.copy(cardiac / "patient001" / f"patient001_{name}", cardiac / "patient002" / f"patient002_{name}")
     report = check(cardiac)
@@ -240,7 +240,7 @@ def test_the_same_image_in_two_splits(cardiac):
     assert report.suspicions == ()
 
 
-def test_the_same_image_outside_the_split_is_only_odd(tmp_path):
+def test_the_same_image_outside_the_split_is_only_odd(tmp_path: Path) -> None:
     two_names(tmp_path / "data")
     (tmp_path / "mine.csv").write_text("patient,split\na,train\n")
     report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
@@ -249,7 +249,7 @@ def test_the_same_image_outside_the_split_is_only_odd(tmp_path):
     assert re.match("a and b .*same image", suspicion)
 
 
-def test_swapped_ventricles(cardiac):
+def test_swapped_ventricles(cardiac: Path) -> None:
     for path in cardiac.rglob("*_gt.nii.gz"):
         nifti = nibabel.load(path)
         swapped = np.array([0, 3, 2, 1], np.uint8)[np.asarray(nifti.dataobj)]
@@ -261,7 +261,7 @@ def test_swapped_ventricles(cardiac):
     assert report_text(report).endswith("1 problem(s) that would spoil a run, 0 suspicion(s)")
 
 
-def test_the_text_mentions_everything(cardiac):
+def test_the_text_mentions_everything(cardiac: Path) -> None:
     (cardiac / "patient003" / "Info.cfg").unlink()
     path = next(cardiac.rglob("patient002_frame01_gt.nii.gz"))
     nifti = nibabel.load(path)
@@ -282,7 +282,9 @@ def test_the_text_mentions_everything(cardiac):
         assert words in text, words
 
 
-def test_prepare_check_writes_the_table_and_the_pictures(hearts, tmp_path, monkeypatch, capsys):
+def test_prepare_check_writes_the_table_and_the_pictures(
+    hearts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["prepare.py", "check", "--dataset", "acdc", "--source", str(hearts), "--output", str(tmp_path / "out")]
     monkeypatch.setattr("sys.argv", command)
     with pytest.raises(SystemExit) as ended:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers.fuzz_kinds import Kind
+
 resource = pytest.importorskip("resource", reason="limits of time and memory need POSIX")
 
 from dainet.data.check import check_source  # noqa: E402
@@ -26,14 +28,14 @@ COUNT = int(os.environ.get("DAINET_FUZZ", "156"))
 
 
 @pytest.mark.parametrize("kind", fuzz_kinds.KINDS.values(), ids=list(fuzz_kinds.KINDS))
-def test_undamaged_files_work(kind, tmp_path):
+def test_undamaged_files_work(kind: Kind, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     for path in kind.write(folder):
         assert not kind.read(folder, path)
 
 
-def test_damaged_files_work_or_are_refused():
+def test_damaged_files_work_or_are_refused() -> None:
     before = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes = list(fuzzing.run(fuzzing.plan(COUNT)))
     assert [(one.kind, one.seed, one.finding) for one in outcomes if one.finding] == []
@@ -43,7 +45,7 @@ def test_damaged_files_work_or_are_refused():
 
 
 @pytest.mark.parametrize(("evil", "words"), [("raise", "KeyError"), ("loop", "no end"), ("leave", "exit code 3")])
-def test_a_reader_that_fails_is_found(evil, words, monkeypatch):
+def test_a_reader_that_fails_is_found(evil: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(folder: Path, path: Path) -> tuple[str, ...]:
         {"raise": lambda: {}[0], "loop": lambda: [None for _ in iter(int, 1)], "leave": lambda: os._exit(3)}[evil]()
         return ()
@@ -91,20 +93,20 @@ CHECKPOINTS = {
 
 @pytest.mark.filterwarnings("ignore")  # torch's, about what is refused
 @pytest.mark.parametrize("evil", CHECKPOINTS)
-def test_a_damaged_checkpoint(evil, tmp_path):
+def test_a_damaged_checkpoint(evil: str, tmp_path: Path) -> None:
     (tmp_path / "damaged.pth").write_bytes(CHECKPOINTS[evil])
     with pytest.raises(ValueError, match=r"^damaged.pth: [^\n]*refused[^\n]*fetch it again[^\n]*$"):
         load_vit(str(tmp_path / "damaged.pth"))
 
 
-def test_a_damaged_name_of_a_tensor_is_said_in_one_line(tmp_path):
+def test_a_damaged_name_of_a_tensor_is_said_in_one_line(tmp_path: Path) -> None:
     (path,) = fuzz_kinds.write_safetensors(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"attn.proj.weight", b"a&tn.proj.weight", 1))
     with pytest.raises(ValueError, match=r"^vit.safetensors: [^\n]*attn.proj.weight[^\n]*$"):
         load_vit(str(path))
 
 
-def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path):
+def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path: Path) -> None:
     (path,) = fuzz_kinds.write_npz(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[:26] + b"\xff\xff" + content[28:])  # the length of the first name, so that data follow it
@@ -127,7 +129,7 @@ PROFILES = {
 
 
 @pytest.mark.parametrize("evil", PROFILES)
-def test_a_damaged_profile(evil, tmp_path, monkeypatch):
+def test_a_damaged_profile(evil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content, words = PROFILES[evil]
     (tmp_path / "tour.yaml").write_bytes(content)
     monkeypatch.setattr("dainet.settings._profiles", lambda: tmp_path)
@@ -144,7 +146,7 @@ DESCRIPTIONS = {
 
 
 @pytest.mark.parametrize("evil", DESCRIPTIONS)
-def test_a_damaged_description(evil, tmp_path):
+def test_a_damaged_description(evil: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_bytes(DESCRIPTIONS[evil])
     with pytest.raises(ValueError, match=r"^dataset.json: [^\n]{10,500}$"):
         read_description(tmp_path / "dataset.json")

@@ -81,7 +81,9 @@ def bomb_in_namespace(bomb: Bomb, path: Path) -> None:
 @pytest.mark.parametrize("plant", [zip_bomb, old_bomb, bare_bomb, bomb_in_namespace])
 @pytest.mark.parametrize("read", [load_vit, load_dino_center, lambda name: load_dino_head(name, "teacher")])
 @pytest.mark.parametrize("ending", ["pth", "pt"])
-def test_a_checkpoint_runs_nothing(plant, read, ending, marker, tmp_path):
+def test_a_checkpoint_runs_nothing(
+    plant: Callable[[Bomb, Path], None], read: Callable[[str], object], ending: str, marker: Path, tmp_path: Path
+) -> None:
     path = tmp_path / f"evil.{ending}"
     plant(Bomb(marker), path)
     with pytest.raises(ValueError, match=f"^evil.{ending}: .*refused.*tensors.*fetch it again") as caught:
@@ -91,7 +93,7 @@ def test_a_checkpoint_runs_nothing(plant, read, ending, marker, tmp_path):
     assert "weights_only" not in str(caught.value)
 
 
-def test_a_namespace_is_all_that_dinos_checkpoints_may_hold(tmp_path):
+def test_a_namespace_is_all_that_dinos_checkpoints_may_hold(tmp_path: Path) -> None:
     torch.save({"args": argparse.Namespace(lr=1e-4)}, tmp_path / "plain.pth")
     with pytest.raises(ValueError, match=r"^plain.pth: .*args.*Namespace.*tensors"):
         load_vit(str(tmp_path / "plain.pth"))
@@ -100,7 +102,7 @@ def test_a_namespace_is_all_that_dinos_checkpoints_may_hold(tmp_path):
         load_vit(str(tmp_path / "path.pth"))
 
 
-def test_the_state_of_a_killed_training_runs_nothing(marker, tmp_path):
+def test_the_state_of_a_killed_training_runs_nothing(marker: Path, tmp_path: Path) -> None:
     save_state({"history": []}, tmp_path, epoch=1)
     (path,) = tmp_path.rglob("epoch_*.pt")
     torch.save({"history": Bomb(marker)}, path)
@@ -138,7 +140,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.filterwarnings("ignore")  # torch's, about sparse tensors
 @pytest.mark.parametrize("evil", CHECKPOINTS)
-def test_a_checkpoint_that_claims_what_it_has_not(evil, tmp_path):
+def test_a_checkpoint_that_claims_what_it_has_not(evil: str, tmp_path: Path) -> None:
     change, words = CHECKPOINTS[evil]
     state: dict[str, Any] = tiny_state()
     change(state)
@@ -149,7 +151,7 @@ def test_a_checkpoint_that_claims_what_it_has_not(evil, tmp_path):
 
 
 @pytest.mark.parametrize("heads", ["many", "0", "-1", "99999", "1\n"])
-def test_heads_in_the_metadata_of_safetensors(heads, tmp_path):
+def test_heads_in_the_metadata_of_safetensors(heads: str, tmp_path: Path) -> None:
     save_file(tiny_state(), tmp_path / "evil.safetensors", {"heads": heads})
     with pytest.raises(ValueError, match=r'^evil.safetensors: .*"heads".*metadata'):
         load_vit(str(tmp_path / "evil.safetensors"))
@@ -188,7 +190,7 @@ def external_storage(file: h5py.File, secret: Path) -> None:
 
 
 @pytest.mark.parametrize("leave", [external_link, soft_link, virtual_dataset, external_storage])
-def test_an_h5_file_cannot_have_another_file_read(leave, tmp_path):
+def test_an_h5_file_cannot_have_another_file_read(leave: Callable[[h5py.File, Path], None], tmp_path: Path) -> None:
     secret = ssl4mis(tmp_path / "secret")
     path = ssl4mis(tmp_path / "data")
     with h5py.File(path, "w") as file:
@@ -219,14 +221,14 @@ def claiming(path: Path, shape: tuple[int, ...]) -> None:
             file.writestr(name, member.getvalue() + bytes(1000))
 
 
-def test_an_npz_that_claims_terabytes_is_refused_before_memory_is_taken(tmp_path):
+def test_an_npz_that_claims_terabytes_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     claiming(mtunet_case(tmp_path / "data"), (30000, 30000, 30000))
     (problem,) = check_source(DataSettings(source=str(tmp_path / "data"))).problems
     assert "case_002_volume_ED.npz" in problem
     assert "1.08e+05 GB of voxels" in problem
 
 
-def test_objects_in_an_npz_are_not_unpickled_and_nobody_is_told_to(marker, tmp_path):
+def test_objects_in_an_npz_are_not_unpickled_and_nobody_is_told_to(marker: Path, tmp_path: Path) -> None:
     path = mtunet_case(tmp_path / "data")
     np.savez(path, img=np.array([Bomb(marker)], object), label=np.zeros(1))
     (problem,) = check_source(DataSettings(source=str(tmp_path / "data"))).problems
@@ -238,7 +240,7 @@ def test_objects_in_an_npz_are_not_unpickled_and_nobody_is_told_to(marker, tmp_p
 # Settings
 
 
-def test_yaml_makes_plain_values_only(marker):
+def test_yaml_makes_plain_values_only(marker: Path) -> None:
     tags = ("object/apply:pathlib.Path.touch", "object/new:pathlib.Path", "name:os.system", "module:os")
     for tag in tags:
         with pytest.raises(ValueError, match=r"^--set dino.epochs: .*constructor"):
@@ -270,7 +272,7 @@ OVERRIDES = {
 
 
 @pytest.mark.parametrize("evil", OVERRIDES)
-def test_a_setting_is_refused_in_one_short_line(evil):
+def test_a_setting_is_refused_in_one_short_line(evil: str) -> None:
     item, words = OVERRIDES[evil]
     with pytest.raises(ValueError, match=f"^{words}") as caught:
         load_settings("tour", dict([parse_override(item)]))
@@ -278,24 +280,24 @@ def test_a_setting_is_refused_in_one_short_line(evil):
     assert len(str(caught.value)) <= 1000
 
 
-def test_a_group_that_is_none():
+def test_a_group_that_is_none() -> None:
     with pytest.raises(ValueError, match=r"^setting data: .*5.*name: value$"):
         load_settings("tour", {"data": 5, "data.dataset": "acdc"})
 
 
-def test_a_device_that_torch_does_not_know():
+def test_a_device_that_torch_does_not_know() -> None:
     with pytest.raises(ValueError, match=r"toaster.*auto, cpu"):
         choose_device("toaster")
 
 
 @pytest.mark.parametrize("text", ["{word},split\np1,train\n", "patient,split\np1,{word}\n", 2 * "\n{word},train"])
-def test_a_split_file_of_very_long_words(text, tmp_path):
+def test_a_split_file_of_very_long_words(text: str, tmp_path: Path) -> None:
     (tmp_path / "split.csv").write_text("patient,split" * text.startswith("\n") + text.format(word=10**5 * "x"))
     with pytest.raises(ValueError, match=r"^split.csv: [^\n]{10,300}$"):
         load_split("custom", str(tmp_path / "split.csv"))
 
 
-def test_a_split_is_text_whatever_its_name(tmp_path):
+def test_a_split_is_text_whatever_its_name(tmp_path: Path) -> None:
     path = tmp_path / "split.csv.zip"
     path.write_text("patient,split\np1,train\n")
     assert load_split("custom", str(path)) == {"p1": "train"}
@@ -315,7 +317,7 @@ def calls(name: str) -> list[ast.Call]:
     return [call for call in all_calls() if ast.unparse(call.func) == name]
 
 
-def test_every_torch_load_is_of_weights_only():
+def test_every_torch_load_is_of_weights_only() -> None:
     found = [ast.unparse(call) for call in calls("torch.load")]
     assert found
     assert all("weights_only=True" in call for call in found)
@@ -324,18 +326,18 @@ def test_every_torch_load_is_of_weights_only():
 @pytest.mark.parametrize(
     "name", ["pickle.load", "pickle.loads", "pd.read_pickle", "yaml.load", "yaml.unsafe_load", "eval", "exec"]
 )
-def test_nothing_reads_pickles_or_runs_text(name):
+def test_nothing_reads_pickles_or_runs_text(name: str) -> None:
     assert not calls(name)
 
 
-def test_numpy_never_unpickles():
+def test_numpy_never_unpickles() -> None:
     assert all("allow_pickle=True" not in ast.unparse(call) for call in calls("np.load"))
 
 
 # Pages
 
 
-def test_the_index_escapes_what_others_have_named(tmp_path, monkeypatch):
+def test_the_index_escapes_what_others_have_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     settings = load_settings("tour", {"output": "out", "data.source": SCRIPT})
@@ -359,7 +361,7 @@ def test_the_index_escapes_what_others_have_named(tmp_path, monkeypatch):
     assert 'href="javascript:' not in text
 
 
-def test_the_explorer_escapes_names():
+def test_the_explorer_escapes_names() -> None:
     table = score_table({SCRIPT: (None, None)}, [SCRIPT], ["#ffffff"])
     figure = figure_html(None, SCRIPT, SCRIPT)
     assert "<script" not in table + figure
@@ -369,7 +371,7 @@ def test_the_explorer_escapes_names():
 # Servers
 
 
-def test_the_page_is_served_on_localhost_to_who_has_the_token(monkeypatch):
+def test_the_page_is_served_on_localhost_to_who_has_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     launched = []
     monkeypatch.setattr(page.Voila, "launch_instance", lambda **values: launched.append(values["config"].Voila))
     page.serve("tour", {}, 8866, False)
@@ -379,13 +381,13 @@ def test_the_page_is_served_on_localhost_to_who_has_the_token(monkeypatch):
     assert page.Voila(config=page.Config({"Voila": dict(launched[0])})).ip == "localhost"
 
 
-def test_jupyter_listens_on_localhost_and_makes_a_token(monkeypatch):
+def test_jupyter_listens_on_localhost_and_makes_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JUPYTER_TOKEN", raising=False)
     assert ServerApp().ip == "localhost"
     assert len(IdentityProvider().token) >= 32
 
 
-def test_nothing_in_the_repository_opens_a_server_to_others():
+def test_nothing_in_the_repository_opens_a_server_to_others() -> None:
     root = Path(dainet.__file__).parents[1]
     files = [root / "Makefile", root / "README.md", *(root / ".ci").iterdir(), *root.glob("docs/*.md")]
     for path in files:
@@ -393,6 +395,6 @@ def test_nothing_in_the_repository_opens_a_server_to_others():
         assert not [opening for opening in ("0.0.0.0", "token=''", 'token=""') if opening in text], path.name
 
 
-def test_served_notebooks_hold_no_token():
+def test_served_notebooks_hold_no_token() -> None:
     for path in (Path(dainet.__file__).parents[1] / "notebooks").glob("*.ipynb"):
         assert "token=" not in nbformat.writes(nbformat.read(path, as_version=4))

@@ -1,5 +1,7 @@
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,7 +20,7 @@ from tests.helpers.formats import source
 from tests.helpers.samples import discs
 
 
-def test_prepared_store(h5_source):
+def test_prepared_store(h5_source: Path) -> None:
     prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
     assert prepared.images.shape == prepared.labels.shape == (36, 32, 32)
     assert prepared.cases.groupby("split")["patient"].nunique().to_dict() == {"test": 1, "train": 4, "valid": 1}
@@ -32,7 +34,7 @@ def test_prepared_store(h5_source):
     np.testing.assert_array_equal(prepared.labels[row], resize_slices(discs(201)[1], (32, 32), order=0)[0])
 
 
-def test_the_store_says_what_was_read(h5_source):
+def test_the_store_says_what_was_read(h5_source: Path) -> None:
     prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
     assert prepared.classes.names == ("RV", "Myo", "LV")
     about = prepared.about
@@ -42,8 +44,8 @@ def test_the_store_says_what_was_read(h5_source):
     assert about["listed"] == {"train": 70, "valid": 10, "test": 20}
 
 
-def test_the_prepared_key_follows_a_files_content(h5_source):
-    def prepare():
+def test_the_prepared_key_follows_a_files_content(h5_source: Path) -> None:
+    def prepare() -> Any:
         return run_prepared(DataSettings(source=str(h5_source)), 32).result.key
 
     before = prepare()
@@ -53,14 +55,14 @@ def test_the_prepared_key_follows_a_files_content(h5_source):
     assert prepare() != before
 
 
-def test_source_folders_are_looked_up(tmp_path):
+def test_source_folders_are_looked_up(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere.*folder"):
         source_folder(DataSettings(source=str(tmp_path / "nowhere")))
     with pytest.raises(DataError, match=r"data.source.*nnU-Net"):
         source_folder(DataSettings(dataset="custom"))
 
 
-def test_train_patients_spread_or_named():
+def test_train_patients_spread_or_named() -> None:
     split = {f"p{i:02d}": "train" for i in range(10)} | {"t": "test"}
     assert [p for p in choose_patients(split, set(split), 3) if p != "t"] == ["p00", "p04", "p09"]
     assert set(choose_patients(split, set(split), ("p03",))) == {"p03", "t"}
@@ -70,19 +72,19 @@ def test_train_patients_spread_or_named():
         choose_patients(split, set(split), ("p77",))
 
 
-def test_a_split_without_test_patients_is_refused():
+def test_a_split_without_test_patients_is_refused() -> None:
     with pytest.raises(DataError, match=r"test .*1 patients"):
         choose_patients({"a": "train", "b": "test"}, {"a"}, None)
 
 
-def test_data_without_a_split_are_spread_70_10_20():
+def test_data_without_a_split_are_spread_70_10_20() -> None:
     counts = pd.Series(spread([f"case{i:03d}" for i in range(50)])).value_counts()
     assert counts.to_dict() == {"train": 35, "test": 10, "valid": 5}
     assert set(spread(["a", "b", "c"]).values()) == {"train", "test"}
 
 
 @pytest.mark.parametrize("mode", ["minmax", "percentile", "zscore"])
-def test_normalizations(mode):
+def test_normalizations(mode: str) -> None:
     image = np.random.default_rng(0).gamma(2, 50, (4, 20, 20))
     scaled = normalize(image, mode)
     if mode == "zscore":
@@ -93,17 +95,17 @@ def test_normalizations(mode):
         assert (scaled == 1).sum() == pytest.approx(0.005 * image.size, abs=2)
 
 
-def test_the_window_is_transunets():
+def test_the_window_is_transunets() -> None:
     hounsfield = np.array([-1000.0, -125, 75, 275, 3000])
     np.testing.assert_allclose(normalize(hounsfield, "window"), (np.clip(hounsfield, -125, 275) + 125) / 400)
 
 
-def test_a_window_needs_hounsfield_units(h5_source):
+def test_a_window_needs_hounsfield_units(h5_source: Path) -> None:
     with pytest.raises(DataError, match="Hounsfield"):
         run_prepared(DataSettings(source=str(h5_source), normalisation="window"), 32)
 
 
-def test_the_same_scan_in_two_splits_is_refused(h5_source, runs):
+def test_the_same_scan_in_two_splits_is_refused(h5_source: Path, runs: Path) -> None:
     copy = (h5_source / "patient001_frame01.h5").read_bytes()
     (h5_source / "patient002_frame01.h5").write_bytes(copy)  # 1 trains, 2 tests
     with pytest.raises(DataError, match=r"patient001_ED \(train\).*patient002_ED \(test\)"):
@@ -111,7 +113,9 @@ def test_the_same_scan_in_two_splits_is_refused(h5_source, runs):
     assert not list((runs / "prepared").iterdir())
 
 
-def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(h5_source, caplog):
+def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(
+    h5_source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """In the paper's split patient074 trains and patient076 validates; their labels differ, so the files do, too."""
     for frame in ("01", "12"):
         shutil.copy(h5_source / "patient001_frame01.h5", h5_source / f"patient074_frame{frame}.h5")
@@ -132,7 +136,7 @@ def test_the_scan_that_acdc_holds_twice_is_left_out_of_training(h5_source, caplo
     assert "patient074" in report.suspicions[0]
 
 
-def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
+def test_problems_are_reported_together_and_nothing_is_left(h5_source: Path, runs: Path) -> None:
     (h5_source / "patient001_frame01.h5").write_bytes(b"no h5")
     (h5_source / "patient005_frame09.h5").unlink()
     with h5py.File(h5_source / "patient019_frame09.h5", "a") as file:
@@ -151,7 +155,7 @@ def test_problems_are_reported_together_and_nothing_is_left(h5_source, runs):
     assert not list((runs / "prepared").iterdir())
 
 
-def test_problems_of_patients_outside_the_split_do_not_stop_a_run(h5_source, tmp_path):
+def test_problems_of_patients_outside_the_split_do_not_stop_a_run(h5_source: Path, tmp_path: Path) -> None:
     (h5_source / "patient005_frame09.h5").unlink()
     split = tmp_path / "mine.csv"
     split.write_text("patient,split\npatient001,train\npatient002,test\npatient019,valid\n")
@@ -160,13 +164,13 @@ def test_problems_of_patients_outside_the_split_do_not_stop_a_run(h5_source, tmp
     assert prepared.cases["patient"].nunique() == 3
 
 
-def test_phantoms_of_both_kinds_are_sources():
+def test_phantoms_of_both_kinds_are_sources() -> None:
     for dataset, patients in (("acdc", 2), ("synapse", 2)):
         folder = source_folder(DataSettings(dataset=dataset, phantom_patients=patients))
         assert len({case.patient for case in source(folder, dataset).cases}) == patients
 
 
-def test_the_fullest_slice_has_most_classes_then_most_foreground():
+def test_the_fullest_slice_has_most_classes_then_most_foreground() -> None:
     label = np.zeros((4, 8, 8), np.uint8)
     label[0, :6] = 1  # much of one class
     label[1, 0, :3], label[2, 0, :5], label[2, 1, 0] = (1, 2, 2), 1, 2  # two classes, little of both

@@ -18,13 +18,13 @@ SIZES = [
 ]
 
 
-def by_scipy(volume, size, order):
+def by_scipy(volume: np.ndarray, size: int, order: int) -> np.ndarray:
     factors = [size / side for side in volume.shape[1:]]
     return np.stack([ndimage.zoom(image, factors, order=order) for image in volume])
 
 
 @pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_images_are_those_of_scipys_cubic_zoom(shape, size):
+def test_images_are_those_of_scipys_cubic_zoom(shape: tuple[int, int], size: int) -> None:
     volume = np.random.default_rng(0).random((2, *shape)).astype(np.float32)
     found = resize_slices(volume, (size, size), order=3)
     assert found.dtype == np.float32
@@ -32,12 +32,12 @@ def test_images_are_those_of_scipys_cubic_zoom(shape, size):
 
 
 @pytest.mark.parametrize(("shape", "size"), SIZES)
-def test_labels_are_those_of_scipys_nearest_zoom(shape, size):
+def test_labels_are_those_of_scipys_nearest_zoom(shape: tuple[int, int], size: int) -> None:
     volume = np.random.default_rng(1).integers(0, 14, (2, *shape)).astype(np.uint8)
     found = resize_slices(volume, (size, size), order=0)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, by_scipy(volume, size, order=0))
 
 
-def test_the_shape_may_change_its_ratio():
+def test_the_shape_may_change_its_ratio() -> None:
     assert resize_slices(np.ones((3, 20, 30)), (16, 48), order=3).shape == (3, 16, 48)

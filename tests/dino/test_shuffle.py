@@ -13,16 +13,16 @@ def order(count: int, seed: int = 0, block: int = 4, window: int = 16) -> list[i
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 32, 99, 1000])
-def test_every_row_once(count):
+def test_every_row_once(count: int) -> None:
     assert sorted(order(count)) == list(range(count))
 
 
-def test_what_fits_into_the_window_is_in_any_order():
+def test_what_fits_into_the_window_is_in_any_order() -> None:
     expected = torch.randperm(16, generator=torch.Generator().manual_seed(3)).tolist()
     assert order(16, seed=3) == expected
 
 
-def test_a_window_holds_whole_blocks_and_mixes_them():
+def test_a_window_holds_whole_blocks_and_mixes_them() -> None:
     rows = order(1000)
     for start in range(0, 1000 - 16, 16):
         window = rows[start : start + 16]
@@ -30,13 +30,13 @@ def test_a_window_holds_whole_blocks_and_mixes_them():
         assert window != sorted(window)
 
 
-def test_epochs_differ_in_blocks_and_rows():
+def test_epochs_differ_in_blocks_and_rows() -> None:
     first, second = order(1000, seed=1), order(1000, seed=2)
     assert first == order(1000, seed=1)
     assert first != second
     assert {row // 4 for row in first[:16]} != {row // 4 for row in second[:16]}
 
 
-def test_neighbors_are_rarely_read_one_after_the_other():
+def test_neighbors_are_rarely_read_one_after_the_other() -> None:
     rows = order(10_000, block=256, window=1024)
     assert sum(later - earlier == 1 for earlier, later in pairwise(rows)) < 50

@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import nbformat
 import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from dainet.explorer import Explorer, explorable
 from dainet.lessons.reproduce import find_notebooks
@@ -41,9 +43,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -51,7 +51,7 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, request):
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     page = browser.new_page(viewport=SIZE)
     page.set_default_timeout(PATIENCE)
     yield page
@@ -60,20 +60,20 @@ def page(browser, request):
 
 
 @pytest.fixture
-def explorer(trained_runs, monkeypatch) -> Explorer:
+def explorer(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Explorer:
     """The same explorer in this process: what the browser must show."""
     monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
     return Explorer(explorable("tour", trained_runs[1]))
 
 
 @pytest.fixture
-def runs_copy(trained_runs, tmp_path) -> Path:
+def runs_copy(trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
     """What the servers see, so that a training in the browser leaves the others' networks alone."""
     return shutil.copytree(trained_runs[0], tmp_path / "runs")
 
 
 @pytest.fixture
-def lab(runs_copy, trained_runs, tmp_path) -> Iterator[str]:
+def lab(runs_copy: Path, trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[str]:
     """Address of notebook 06 in JupyterLab, with the settings of the tiny data."""
     folder = tmp_path / "lab"
     folder.mkdir()
@@ -96,7 +96,7 @@ def lab(runs_copy, trained_runs, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-def voila(runs_copy, trained_runs) -> Iterator[str]:
+def voila(runs_copy: Path, trained_runs: tuple[Path, dict[str, Any]]) -> Iterator[str]:
     """Address of the page that `make explorer` serves, with the settings of the tiny data."""
     port = free_port()
     items = [part for name, value in trained_runs[1].items() for part in ("--set", f"{name}={value}")]
@@ -105,7 +105,7 @@ def voila(runs_copy, trained_runs) -> Iterator[str]:
         yield wait_for(lambda: re.search(rf"http://localhost:{port}/\S*token=\S+", log.read_text()))[0]
 
 
-def test_every_control_in_jupyterlab(page, lab, explorer):
+def test_every_control_in_jupyterlab(page: Page, lab: str, explorer: Explorer) -> None:
     open_notebook(page, lab)
     run_all(page)
     assert (
@@ -118,7 +118,7 @@ def test_every_control_in_jupyterlab(page, lab, explorer):
     drive(page, explorer)
 
 
-def test_dark_theme_in_jupyterlab(page, lab):
+def test_dark_theme_in_jupyterlab(page: Page, lab: str) -> None:
     open_notebook(page, lab)
     page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     page.wait_for_selector("[data-jp-theme-light=false]", state="attached")
@@ -130,20 +130,20 @@ def test_dark_theme_in_jupyterlab(page, lab):
             assert ratio > 4.5, f"{what}: contrast {ratio:.1f}; WCAG asks for 4.5"
 
 
-def test_every_control_on_the_page(page, voila, explorer):
+def test_every_control_on_the_page(page: Page, voila: str, explorer: Explorer) -> None:
     page.goto(voila)
     assert_fits(page)
     assert page.locator("h1").inner_text().startswith("6.")
     drive(page, explorer)
 
 
-def test_a_stranger_gets_no_page(page, voila):
+def test_a_stranger_gets_no_page(page: Page, voila: str) -> None:
     page.goto(voila.split("?")[0])
     assert page.locator(".dainet").count() == 0
     assert "token" in page.content().lower()
 
 
-def drive(page, explorer: Explorer) -> None:
+def drive(page: Page, explorer: Explorer) -> None:
     """Touch every control with mouse or keyboard, do the same in this process, and compare what is to be read."""
     controls = explorer.controls
     assert_same(page, explorer)
@@ -181,7 +181,7 @@ def drive(page, explorer: Explorer) -> None:
     train_in_place(page)
 
 
-def train_in_place(page) -> None:
+def train_in_place(page: Page) -> None:
     """All skips are off by now; with (4) alone, in the other mode, that names a network nobody has trained."""
     page.locator(".dainet-network button").nth(3).click()
     page.get_by_role("button", name="Trained with this setting").click()
@@ -191,7 +191,7 @@ def train_in_place(page) -> None:
     wait_for(lambda: re.match(r"\d+\.\d", read(page)[-1]))
 
 
-def assert_same(page, explorer: Explorer) -> None:
+def assert_same(page: Page, explorer: Explorer) -> None:
     """Wait until the browser shows what this process shows: the table, the drawing, and every picture."""
     drawing = re.search('aria-label="([^"]*)"', explorer.view.network.value)[1]
     wait_for(lambda: page.locator(".dainet svg").get_attribute("aria-label") == drawing, drawing)
@@ -204,7 +204,7 @@ def assert_same(page, explorer: Explorer) -> None:
     wait_for(lambda: pictures(page) == expected, "pictures differ")
 
 
-def read(page) -> list[str]:
+def read(page: Page) -> list[str]:
     return [" ".join(text.split()) for text in page.locator(".dainet td").all_inner_texts()]
 
 
@@ -212,7 +212,7 @@ def table(explorer: Explorer) -> list[str]:
     return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", explorer.view.scores.value)]
 
 
-def pictures(page) -> list[str]:
+def pictures(page: Page) -> list[str]:
     return page.evaluate("[...document.querySelectorAll('.dainet figure img')].map(image => image.src)")
 
 
@@ -220,7 +220,7 @@ def picture(html: str) -> str:
     return re.search('src="([^"]*)"', html)[1]
 
 
-def assert_fits(page) -> None:
+def assert_fits(page: Page) -> None:
     """Everything in one look: nothing of the explorer is wider or higher than what is free at 1200 x 800."""
     page.wait_for_selector(".dainet td:has-text('.')")
     wait_for(lambda: "…" not in read(page))
@@ -237,14 +237,14 @@ def assert_fits(page) -> None:
             assert part["y"] + part["height"] <= box["y"] + box["height"] + 1, inner
 
 
-def open_notebook(page, address: str) -> None:
+def open_notebook(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_selector(".jp-Notebook")
     wait_for(lambda: page.evaluate(CONNECTED))  # what is run before that may wait for ever
     page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
 
 
-def run_all(page) -> None:
+def run_all(page: Page) -> None:
     """Run all cells and wait until the last has run."""
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_selector(".dainet table", state="attached")
@@ -283,7 +283,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for(state: Callable, what: str | Callable = "state not reached"):
+def wait_for(state: Callable[[], Any], what: str | Callable[[], str] = "state not reached") -> Any:
     """Ask until the answer is true; the patience is for a busy machine, not part of the test."""
     end = monotonic() + PATIENCE / 1000
     while not (answer := state()):
@@ -292,7 +292,7 @@ def wait_for(state: Callable, what: str | Callable = "state not reached"):
     return answer
 
 
-def save_screenshot(page, name: str) -> None:
+def save_screenshot(page: Page, name: str) -> None:
     if folder := os.environ.get("DAINET_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png")
 

@@ -1,5 +1,7 @@
 """All notebooks, headless, on the data sets that the stored outputs do not show: no cell may know ACDC's classes."""
 
+from pathlib import Path
+
 import nbformat
 import pandas as pd
 import pytest
@@ -28,7 +30,9 @@ QUICK = {
     ("dataset", "table", "first", "published"),
     [("synapse", "table1", "Aorta", 15), ("custom", "table_own_data", "core", 0)],
 )
-def test_the_notebooks_run_on(dataset, table, first, published, tmp_path, monkeypatch):
+def test_the_notebooks_run_on(
+    dataset: str, table: str, first: str, published: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
     source = "phantom"
     if dataset == "custom":
@@ -47,7 +51,7 @@ def test_the_notebooks_run_on(dataset, table, first, published, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_the_solutions_are_right(tmp_path, monkeypatch):
+def test_the_solutions_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every notebook with its answers filled in: the checking cells say so, three times each.
 
     With the settings and in the cache of `make test-notebooks`, so that whichever comes first trains for both.

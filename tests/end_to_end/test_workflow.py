@@ -77,7 +77,9 @@ def counted(log: Path) -> dict[str, int]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.missing()), reason=f"SLURM: {slurm.missing()}")
-def test_trainings_cancelled_on_slurm_leave_the_tables_of_a_sequential_run(tmp_path, monkeypatch) -> None:
+def test_trainings_cancelled_on_slurm_leave_the_tables_of_a_sequential_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "split.csv").write_text(SPLIT)
     overrides = tiny_overrides(write_h5_source(tmp_path / "h5")) | {
         "data.split": str(tmp_path / "split.csv"),

@@ -2,39 +2,52 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from _pytest.approx import ApproxSequenceLike
 from medpy.metric.binary import dc
+from numpy import float64
 
 from dainet import pipeline
 from dainet.explorer import Explorer, explorable
 from dainet.explorer.predictor import Predictor
 from dainet.segmentation.cuts import CutNetwork
-from dainet.settings import load_settings
+from dainet.segmentation.slices import SliceData
+from dainet.settings import Settings, load_settings
 from dainet.vit.model import DinoViT, save_vit
 
 
 @pytest.fixture(autouse=True)
-def runs(trained_runs, monkeypatch):
+def runs(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests look at the same finished networks; those that train write elsewhere."""
     monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
 
 
 @pytest.fixture
-def settings(trained_runs):
+def settings(trained_runs: tuple[Path, dict[str, Any]]) -> Settings:
     return load_settings("tour", trained_runs[1])
 
 
 @pytest.fixture
-def explorer(settings):
+def explorer(settings: Settings) -> Explorer:
     explorer = Explorer({"discs": settings})
     explorer.controls.slice.value = 1  # the phantom's slices are all equally full
     return explorer
 
 
-def expected(settings, name, row, volume, change=lambda cut: None, source="finetuned"):
+def expected(
+    settings: Settings,
+    name: str,
+    row: int,
+    volume: np.ndarray,
+    change: Callable[[CutNetwork], None] = lambda cut: None,
+    source: str = "finetuned",
+) -> dict[str, ApproxSequenceLike]:
     """DSC of slice and volume by medpy, from the trained network and its own loader."""
     maps = settings.model_copy(update={"attention": settings.attention.model_copy(update={"backbone": source})})
     data = pipeline.slice_data(maps, with_maps=name != "unet")
@@ -46,19 +59,19 @@ def expected(settings, name, row, volume, change=lambda cut: None, source="finet
     }
 
 
-def dsc(data, network, rows):
+def dsc(data: SliceData, network: CutNetwork, rows: list[int] | np.ndarray) -> list[float64]:
     """One slice at a time, as the explorer does: in bfloat16 the size of a batch can turn a pixel."""
     predicted = np.concatenate([data.predict(network, np.array([row])).numpy() for row in rows])
     label = data.labels[torch.tensor(rows)].numpy()
     return [dc(predicted == number, label == number) for number in (1, 2, 3)]
 
 
-def shown(explorer):
+def shown(explorer: Explorer) -> list[str]:
     """Numbers and changes of the table, as one reads them."""
     return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", explorer.view.scores.value)]
 
 
-def test_it_opens_at_a_test_patient_with_everything_on(explorer, settings):
+def test_it_opens_at_a_test_patient_with_everything_on(explorer: Explorer, settings: Settings) -> None:
     controls = explorer.controls
     assert controls.patient.value == "patient002"
     assert controls.slice.max == 3
@@ -71,17 +84,19 @@ def test_it_opens_at_a_test_patient_with_everything_on(explorer, settings):
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_skip_cut_at_inference(explorer, settings, number):
+def test_a_skip_cut_at_inference(explorer: Explorer, settings: Settings, number: int) -> None:
     explorer.controls.skips[number].value = False
     volume = explorer.predictor.rows(explorer.controls.phase.value)
 
-    def cut(network):
+    def cut(network: CutNetwork) -> None:
         network.skips_on = tuple(i != number for i in range(4))  # (1) is the deepest
 
     assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume, cut)
 
 
-def test_switch_1_is_full_resolution_where_the_settings_say_so(settings, tmp_path, monkeypatch):
+def test_switch_1_is_full_resolution_where_the_settings_say_so(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
     shallow = settings.segmentation.model_copy(update={"switch_order": "shallow-first", "epochs": 1})
     settings = settings.model_copy(update={"segmentation": shallow})
@@ -90,33 +105,33 @@ def test_switch_1_is_full_resolution_where_the_settings_say_so(settings, tmp_pat
     explorer.controls.skips[0].value = False
     volume = explorer.predictor.rows(explorer.controls.phase.value)
 
-    def cut(network):
+    def cut(network: CutNetwork) -> None:
         network.skips_on = (True, True, True, False)
 
     assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume, cut)
 
 
 @pytest.mark.parametrize(("title", "name"), [("Single encoder", "single"), ("Dual encoder", "dual-1111")])
-def test_a_head_cut_at_inference(explorer, settings, title, name):
+def test_a_head_cut_at_inference(explorer: Explorer, settings: Settings, title: str, name: str) -> None:
     explorer.controls.model.label = title
     explorer.controls.heads[2].value = False
     volume = explorer.predictor.rows(explorer.controls.phase.value)
 
-    def cut(network):
+    def cut(network: CutNetwork) -> None:
         network.heads_on = tuple(i != 2 for i in range(6))
 
     assert explorer.scores == expected(settings, name, explorer.row, volume, cut)
     assert explorer.controls.heads[2].description == "Head 3 off"
 
 
-def test_maps_of_another_source_go_into_the_same_network(explorer, settings):
+def test_maps_of_another_source_go_into_the_same_network(explorer: Explorer, settings: Settings) -> None:
     before = explorer.scores
     explorer.controls.source.label = "random weights"
     volume = explorer.predictor.rows(explorer.controls.phase.value)
     assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume, source="random") != before
 
 
-def test_the_unet_has_nothing_to_switch(explorer, settings):
+def test_the_unet_has_nothing_to_switch(explorer: Explorer, settings: Settings) -> None:
     explorer.controls.model.label = "U-Net"
     volume = explorer.predictor.rows(explorer.controls.phase.value)
     assert explorer.scores == expected(settings, "unet", explorer.row, volume)
@@ -126,7 +141,7 @@ def test_the_unet_has_nothing_to_switch(explorer, settings):
     assert not any(toggle.disabled for toggle in explorer.controls.heads)
 
 
-def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer):
+def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer: Explorer) -> None:
     explorer.controls.heads[0].value = False
     explorer.controls.mode.label = "Trained with this setting"
     assert all(explorer.controls.choice.heads_on)
@@ -134,7 +149,7 @@ def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer):
     assert explorer.controls.heads[0].description == "Head 1"  # shown as what is computed
 
 
-def test_the_table_tells_the_change_against_the_setting_before(explorer):
+def test_the_table_tells_the_change_against_the_setting_before(explorer: Explorer) -> None:
     assert not any("▲" in cell or "▼" in cell or "=" in cell for cell in shown(explorer))
     before = explorer.scores["this volume"]
     explorer.controls.heads[0].value = False
@@ -145,7 +160,7 @@ def test_the_table_tells_the_change_against_the_setting_before(explorer):
     assert all(" " in cell for cell in shown(explorer)[:3])
 
 
-def test_a_network_that_was_not_trained_is_offered_in_place(explorer):
+def test_a_network_that_was_not_trained_is_offered_in_place(explorer: Explorer) -> None:
     explorer.controls.mode.label = "Trained with this setting"
     explorer.controls.skips[0].value = False
     assert "Not computed yet: dual-0111" in explorer.view.message.value
@@ -158,7 +173,9 @@ def test_a_network_that_was_not_trained_is_offered_in_place(explorer):
     assert "…" not in shown(explorer)
 
 
-def test_the_button_trains_what_is_missing_and_reports(settings, tmp_path, monkeypatch):
+def test_the_button_trains_what_is_missing_and_reports(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
     explorer = Explorer({"discs": settings})
     assert "Not computed yet" in explorer.view.message.value
@@ -177,7 +194,7 @@ def test_the_button_trains_what_is_missing_and_reports(settings, tmp_path, monke
     assert explorer.controls.patient.value == "patient002"
 
 
-def test_data_that_cannot_be_read_is_said_in_place(settings, tmp_path):
+def test_data_that_cannot_be_read_is_said_in_place(settings: Settings, tmp_path: Path) -> None:
     data = settings.data.model_copy(update={"source": str(tmp_path / "nowhere")})
     explorer = Explorer({"good": settings, "bad": settings.model_copy(update={"data": data})})
     explorer.controls.dataset.value = "bad"
@@ -189,8 +206,8 @@ def test_data_that_cannot_be_read_is_said_in_place(settings, tmp_path):
     assert "<img" in explorer.view.pictures[2].value
 
 
-def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settings):
-    async def touch():
+def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settings: Settings) -> None:
+    async def touch() -> None:
         explorer = Explorer({"discs": settings})
         first = explorer.scores["this volume"]
         explorer.controls.heads[0].value = False
@@ -211,7 +228,7 @@ def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settin
     )  # abandoned
 
 
-def test_a_transformer_with_other_heads_gets_as_many_buttons(settings, tmp_path):
+def test_a_transformer_with_other_heads_gets_as_many_buttons(settings: Settings, tmp_path: Path) -> None:
     torch.manual_seed(0)
     vit = DinoViT(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=3)
     save_vit(vit, tmp_path / "three.safetensors")
@@ -225,7 +242,7 @@ def test_a_transformer_with_other_heads_gets_as_many_buttons(settings, tmp_path)
     assert "of 3 maps" in explorer.view.network.value
 
 
-def test_looks_change_pictures_and_nothing_else(explorer):
+def test_looks_change_pictures_and_nothing_else(explorer: Explorer) -> None:
     scores, pictures = explorer.scores, [html.value for html in explorer.view.pictures]
     explorer.controls.palette.value = "color-blind safe"
     assert [a == b.value for a, b in zip(pictures, explorer.view.pictures, strict=True)] == [True, *[False] * 3, True]
@@ -237,7 +254,7 @@ def test_looks_change_pictures_and_nothing_else(explorer):
     assert explorer.scores == scores
 
 
-def test_networks_in_memory_are_few(explorer, settings):
+def test_networks_in_memory_are_few(explorer: Explorer, settings: Settings) -> None:
     predictor = Predictor(settings)
     for model in ("U-Net", "Single encoder", "Dual encoder"):
         explorer.controls.model.label = model
@@ -254,7 +271,7 @@ def test_networks_in_memory_are_few(explorer, settings):
         ({"data.dataset": "custom", "data.source": "folder"}, ["own data"]),
     ],
 )
-def test_what_can_be_explored(overrides, titles):
+def test_what_can_be_explored(overrides: dict[str, Any], titles: list[str]) -> None:
     found = explorable("tour", overrides)
     assert list(found) == titles
     assert found[titles[0]] == load_settings("tour", overrides)

@@ -1,6 +1,7 @@
 """The explorer as a web page: what of notebook 06 is served, and with which settings."""
 
 import nbformat
+import pytest
 from typer.testing import CliRunner
 
 from dainet.__main__ import app
@@ -8,7 +9,7 @@ from dainet.explorer import page
 from dainet.lessons.reproduce import find_notebooks
 
 
-def test_the_page_keeps_the_explorer_and_nothing_that_trains():
+def test_the_page_keeps_the_explorer_and_nothing_that_trains() -> None:
     notebook = page.without_lesson(nbformat.read(find_notebooks(["06"])[0], as_version=4))
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert "Explorer(explorable(PROFILE, OVERRIDES))" in code
@@ -17,7 +18,7 @@ def test_the_page_keeps_the_explorer_and_nothing_that_trains():
     assert "check(" not in code
 
 
-def test_the_command_line_gives_settings_and_port(monkeypatch):
+def test_the_command_line_gives_settings_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
     served = []
     monkeypatch.setattr(page, "serve", lambda *arguments: served.append(arguments))
     CliRunner().invoke(

@@ -19,7 +19,7 @@ COLORS = ["red", "blue"]
 
 
 @pytest.fixture
-def arrays():
+def arrays() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A square of class 1 whose prediction lacks a column, has one too many and takes a pixel for class 2."""
     image = np.linspace(0, 1, 48 * 48).reshape(48, 48).astype(np.float16)
     label, prediction = np.zeros((2, 48, 48), np.uint8)
@@ -29,7 +29,7 @@ def arrays():
     return image, label, prediction
 
 
-def test_five_pictures_of_one_slice(arrays):
+def test_five_pictures_of_one_slice(arrays: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     pictures = slice_pictures(*arrays, COLORS, opacity=1.0)
     assert list(pictures) == ["Slice", "Ground truth", "Prediction", "Outlines", "Errors"]
     factor = 6  # 48 px become 288
@@ -41,17 +41,17 @@ def test_five_pictures_of_one_slice(arrays):
     assert tuple(predicted[20 * factor, 20 * factor]) == BLUE
 
 
-def test_without_prediction_only_slice_and_truth(arrays):
+def test_without_prediction_only_slice_and_truth(arrays: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     assert list(slice_pictures(arrays[0], arrays[1], None, COLORS, 0.5)) == ["Slice", "Ground truth"]
 
 
-def test_no_opacity_shows_the_slice(arrays):
+def test_no_opacity_shows_the_slice(arrays: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     pictures = slice_pictures(*arrays, COLORS, opacity=0.0)
     assert np.array_equal(pictures["Slice"], pictures["Prediction"])
 
 
 @pytest.mark.parametrize(("where", "kind"), [((15, 10), "missed"), ((15, 30), "added"), ((20, 20), "other")])
-def test_errors_by_kind(arrays, where, kind):
+def test_errors_by_kind(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], where: tuple[int, int], kind: str) -> None:
     pictures = slice_pictures(*arrays, COLORS, opacity=0.5)
     row, column = (6 * i + 3 for i in where)
     expected = 0.8 * np.array(to_rgb(ERROR_COLORS[kind])) + 0.2 * pictures["Slice"][row, column]
@@ -60,7 +60,7 @@ def test_errors_by_kind(arrays, where, kind):
     assert right.all(axis=-1).sum() == (48 * 48 - 41) * 36  # 20 missed, 20 added, 1 other
 
 
-def test_outlines_are_edges_of_both(arrays):
+def test_outlines_are_edges_of_both(arrays: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     outlines = slice_pictures(*arrays, COLORS, opacity=0.5)["Outlines"]
     row = outlines[15 * 6]
     assert (row[60] == 1).all()
@@ -70,19 +70,19 @@ def test_outlines_are_edges_of_both(arrays):
     )  # inside: neither
 
 
-def test_a_map_without_contrast_is_one_color():
+def test_a_map_without_contrast_is_one_color() -> None:
     picture = map_picture(np.full((4, 4), 0.3, np.float32), "viridis")
     assert picture.shape == (4, 4, 3)
     assert np.ptp(picture.reshape(-1, 3), axis=0).max() == 0
 
 
-def test_a_map_goes_from_the_darkest_to_the_brightest():
+def test_a_map_goes_from_the_darkest_to_the_brightest() -> None:
     picture = map_picture(np.array([[0.2, 0.7]], np.float32), "gray")
     assert tuple(picture[0, 0]) == (0, 0, 0)
     assert tuple(picture[0, 1]) == (1, 1, 1)
 
 
-def test_pictures_survive_the_way_into_html_and_have_words():
+def test_pictures_survive_the_way_into_html_and_have_words() -> None:
     picture = np.random.default_rng(0).random((5, 7, 3))
     html = figure_html(picture, "<b>", 'say "this"')
     png = b64decode(re.search(r"base64,([^\"]+)", html)[1])
@@ -93,7 +93,7 @@ def test_pictures_survive_the_way_into_html_and_have_words():
     assert "<img" not in figure_html(None, "", "nothing yet")
 
 
-def test_eight_organs_get_eight_colors_and_none_of_them_gray():
+def test_eight_organs_get_eight_colors_and_none_of_them_gray() -> None:
     colors = color_blind_safe(8)
     assert len(set(colors)) == 8
     assert all(len(set(to_rgb(color))) > 1 for color in colors)
@@ -103,12 +103,12 @@ def test_eight_organs_get_eight_colors_and_none_of_them_gray():
 ON, HEADS = (True,) * 4, (True,) * 6
 
 
-def lines(choice, deep_first=True):
+def lines(choice: Choice, deep_first: bool = True) -> list[str]:
     """State of the attention skips, full resolution first."""
     return re.findall(r'class="(on|off) switched"', network_drawing(choice, deep_first))
 
 
-def test_the_drawing_lights_what_is_on():
+def test_the_drawing_lights_what_is_on() -> None:
     choice = Choice("dual", True, (False, True, True, True), HEADS, "finetuned")
     assert lines(choice) == ["on", "on", "on", "off"]  # (1) is the deepest
     assert lines(choice, deep_first=False) == ["off", "on", "on", "on"]
@@ -117,20 +117,20 @@ def test_the_drawing_lights_what_is_on():
 
 
 @pytest.mark.parametrize("model", ["unet", "single"])
-def test_without_attention_encoder_no_attention_skip_is_lit(model):
+def test_without_attention_encoder_no_attention_skip_is_lit(model: str) -> None:
     choice = Choice(model, False, ON, HEADS, None if model == "unet" else "finetuned")
     assert lines(choice) == ["off"] * 4
     assert ("slice + 6 of 6 maps" in network_drawing(choice, True)) == (model == "single")
 
 
-def test_the_table_of_scores():
+def test_the_table_of_scores() -> None:
     table = score_table({"now": ([0.5, math.nan, 1.0], [0.75, 0.5, 1.0]), "later": (None, None)}, "ABC", ["red"] * 3)
     cells = [re.sub(r"<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", table)]
     assert cells == ["50.0 ▼25.0", "–", "100.0 =", "75.0 =", *["…"] * 4]  # means of 50, 100 and of 75, 50, 100
     assert "neither in the ground truth nor in the prediction" in table
 
 
-def test_a_first_table_has_no_changes_and_an_empty_one_no_mean():
+def test_a_first_table_has_no_changes_and_an_empty_one_no_mean() -> None:
     assert "▲" not in (table := score_table({"now": ([0.5], None)}, "A", ["red"]))
     assert "=" not in table.split("now")[1]
     assert score_table({"now": ([math.nan], None)}, "A", ["red"]).count("–") == 2

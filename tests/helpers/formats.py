@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -21,7 +22,9 @@ def source(folder: Path, dataset: str = "acdc", **values: object) -> Source:
     return open_source(DataSettings(dataset=dataset, source=str(folder), **values))
 
 
-def save_nifti(path: Path, array: np.ndarray, spacing=(10.0, 1.4, 1.5), axes: str = "RAS") -> None:
+def save_nifti(
+    path: Path, array: np.ndarray, spacing: tuple[float, float, float] = (10.0, 1.4, 1.5), axes: str = "RAS"
+) -> None:
     """Write [D, H, W] with its spacing (z, y, x); the file's axes x, y, z are those of the array, reversed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     signs = [1 if letter in "RAS" else -1 for letter in axes]
@@ -29,7 +32,7 @@ def save_nifti(path: Path, array: np.ndarray, spacing=(10.0, 1.4, 1.5), axes: st
     nibabel.Nifti1Image(array.T, affine).to_filename(path)
 
 
-def acdc_patient(folder: Path, ed: int = 1, es: int = 9, stored=(0, 1, 2, 3), seed: int = 0) -> Path:
+def acdc_patient(folder: Path, ed: int = 1, es: int = 9, stored: Sequence[int] = (0, 1, 2, 3), seed: int = 0) -> Path:
     """One patient of raw ACDC, with the 4-D film that nobody should read."""
     folder.mkdir(parents=True)
     (folder / "Info.cfg").write_text(f"ED: {ed}\nES: {es}\nGroup: DCM\nNbFrame: 30\n")
@@ -60,7 +63,7 @@ def mtunet(folder: Path) -> None:
         save_npz(folder / "test" / f"case_002_volume_{phase}.npz", img=scaled[::-1], label=label[::-1])
 
 
-def transunet(folder: Path, order: str = "transunet", numbers=(5, 1), size: int = 48) -> None:
+def transunet(folder: Path, order: str = "transunet", numbers: Sequence[int] = (5, 1), size: int = 48) -> None:
     """TransUNet's Synapse: the first case as slices in train_npz, the others as volumes in test_vol_h5."""
     stored_as = {value: stored for stored, value in label_map(order).items() if value}
     table = np.array([stored_as.get(value, 0) for value in range(9)], np.uint8)
@@ -76,7 +79,7 @@ def transunet(folder: Path, order: str = "transunet", numbers=(5, 1), size: int 
                 file["image"], file["label"] = window, stored
 
 
-def nnunet(folder: Path, names=("a", "b", "c"), axes: str = "RAS", **changes: object) -> None:
+def nnunet(folder: Path, names: Sequence[str] = ("a", "b", "c"), axes: str = "RAS", **changes: object) -> None:
     """nnU-Net's raw layout with the classes core, ring and rim."""
     content = {"channel_names": {"0": "MRI"}, "file_ending": ".nii.gz", "numTraining": len(names)}
     content["labels"] = {"background": 0, "core": 1, "ring": 2, "rim": 3}

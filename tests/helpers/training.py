@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -35,7 +36,7 @@ def train_until(epoch: int, settings: SegmentationSettings, prepared: Prepared, 
     """Train, interrupted while the volumes of this epoch are scored: the state of the epoch before is the last."""
     calls = []
 
-    def interrupt(*args):
+    def interrupt(*args: Any) -> Any:
         calls.append(1)
         if len(calls) == epoch:
             raise KeyboardInterrupt

@@ -2,9 +2,11 @@
 
 import ast
 import re
+from collections.abc import Iterator
 
 import nbformat
 import pytest
+from nbformat.notebooknode import NotebookNode
 
 from dainet.lessons.reproduce import find_notebooks
 from tests.helpers.notebooks import solutions
@@ -13,25 +15,25 @@ NOTEBOOKS = find_notebooks()
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
-def notebook(request):
+def notebook(request: pytest.FixtureRequest) -> NotebookNode:
     return nbformat.read(request.param, as_version=4)
 
 
-def code(notebook):
+def code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def outputs(notebook):
+def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
     for cell in code(notebook):
         for output in cell.outputs:
             yield output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
 
 
-def test_all_six_lessons_are_there():
+def test_all_six_lessons_are_there() -> None:
     assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
-def test_one_title_and_the_fixed_order(notebook):
+def test_one_title_and_the_fixed_order(notebook: NotebookNode) -> None:
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert len(re.findall(r"^# ", prose, flags=re.M)) == 1
     assert re.match(r"# \d\. \w", notebook.cells[0].source)
@@ -39,7 +41,7 @@ def test_one_title_and_the_fixed_order(notebook):
     assert [prose.index(word) for word in order] == sorted(prose.index(word) for word in order)
 
 
-def test_one_parameters_cell_of_commented_literals(notebook):
+def test_one_parameters_cell_of_commented_literals(notebook: NotebookNode) -> None:
     tagged = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     assert tagged[0] is code(notebook)[0]
@@ -48,26 +50,26 @@ def test_one_parameters_cell_of_commented_literals(notebook):
     assert all("  # " in line for line in tagged[0].source.splitlines())
 
 
-def test_cells_are_short(notebook):
+def test_cells_are_short(notebook: NotebookNode) -> None:
     assert max(len(cell.source.splitlines()) for cell in code(notebook)) <= 20
 
 
-def test_exercises_have_a_checking_cell(notebook):
+def test_exercises_have_a_checking_cell(notebook: NotebookNode) -> None:
     checks = [cell for cell in code(notebook) if re.search(r"^check\(", cell.source, flags=re.M)]
     assert len(checks) == 3
 
 
-def test_every_exercise_has_a_collapsed_solution(notebook):
+def test_every_exercise_has_a_collapsed_solution(notebook: NotebookNode) -> None:
     """That they are right is shown by `test_every_dataset.test_the_solutions_are_right`."""
     assert len(solutions(notebook)) == 3
 
 
-def test_stored_executed_at_the_tour_profile(notebook):
+def test_stored_executed_at_the_tour_profile(notebook: NotebookNode) -> None:
     counts = [cell.execution_count for cell in code(notebook)]
     assert counts == list(range(1, len(counts) + 1)), "run `make notebooks`: nbval compares only executed cells"
 
 
-def test_outputs_hold_no_paths_warnings_or_errors(notebook):
+def test_outputs_hold_no_paths_warnings_or_errors(notebook: NotebookNode) -> None:
     for cell in code(notebook):
         assert all(output.output_type != "error" for output in cell.outputs)
         assert all(output.get("name") != "stderr" for output in cell.outputs), cell.source
@@ -75,7 +77,7 @@ def test_outputs_hold_no_paths_warnings_or_errors(notebook):
         assert not re.search(r"/home/|/root/|/tmp/|/Users/|[A-Z]:\\", text), text
 
 
-def test_training_cells_are_not_compared(notebook):
+def test_training_cells_are_not_compared(notebook: NotebookNode) -> None:
     """What a network computed depends on the machine, so nbval must not compare it."""
     for cell in code(notebook):
         if re.search(r"pipeline\.(train|finetune|attention|score_heads)\(", cell.source):

@@ -1,5 +1,6 @@
 from base64 import b64decode, b64encode
 from io import BytesIO
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -14,7 +15,7 @@ PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
 
 
 @pytest.fixture
-def repository(tmp_path, monkeypatch):
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with notebooks of one cell each."""
     root = tmp_path / "repository"
     (root / "notebooks").mkdir(parents=True)
@@ -23,7 +24,7 @@ def repository(tmp_path, monkeypatch):
     return root
 
 
-def write(root, name, source, parameters=PARAMETERS):
+def write(root: Path, name: str, source: str, parameters: str = PARAMETERS) -> None:
     cells = [
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(source),
@@ -39,7 +40,7 @@ save_figure(Figure(), "figure<b>", start(PROFILE, OVERRIDES), {})
 """
 
 
-def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
+def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository: Path) -> None:
     write(repository, "01_first.ipynb", SAVES)
     write(repository, "02_second.ipynb", "assert OVERRIDES == {'dino.epochs': 2}")
     index = reproduce("tour", {"dino.epochs": 2}, find_notebooks())
@@ -50,7 +51,7 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository):
     assert (index.parent / "notebooks" / "02_second.ipynb").is_file()
 
 
-def test_a_failing_cell_is_named_and_its_copy_kept(repository):
+def test_a_failing_cell_is_named_and_its_copy_kept(repository: Path) -> None:
     write(repository, "01_first.ipynb", "raise OSError('no disk')")
     write(repository, "02_second.ipynb", "1")
     with pytest.raises(NotebookError, match=r"01_first.ipynb.*cell \d.*OSError: no disk"):
@@ -60,7 +61,7 @@ def test_a_failing_cell_is_named_and_its_copy_kept(repository):
     assert "no disk" in copies[0].read_text()
 
 
-def test_unknown_settings_and_parameters_stop_before_anything_runs(repository):
+def test_unknown_settings_and_parameters_stop_before_anything_runs(repository: Path) -> None:
     write(repository, "01_first.ipynb", "raise SystemExit")
     write(repository, "02_second.ipynb", "1", parameters='PROFILE = "tour"')
     with pytest.raises(ValueError, match=r"segmentation.epocs"):
@@ -70,7 +71,7 @@ def test_unknown_settings_and_parameters_stop_before_anything_runs(repository):
     assert not (repository / "figures").exists()
 
 
-def test_choosing_notebooks(repository):
+def test_choosing_notebooks(repository: Path) -> None:
     for name in ("01_a.ipynb", "02_b.ipynb"):
         write(repository, name, "1")
     assert [path.name for path in find_notebooks(["02", "01"])] == ["02_b.ipynb", "01_a.ipynb"]
@@ -78,7 +79,7 @@ def test_choosing_notebooks(repository):
         find_notebooks(["07"])
 
 
-def test_normalizing_joins_prints_and_shrinks_images():
+def test_normalizing_joins_prints_and_shrinks_images() -> None:
     buffer = BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 1), np.uint8)
     Image.fromarray(np.repeat(noise, 3, axis=2)).save(buffer, "PNG")
@@ -94,7 +95,7 @@ def test_normalizing_joins_prints_and_shrinks_images():
     assert np.abs(pixels.astype(int) - noise[..., 0]).max() <= 8
 
 
-def test_normalizing_drops_what_changes_without_meaning():
+def test_normalizing_drops_what_changes_without_meaning() -> None:
     cell = nbformat.v4.new_code_cell("1", metadata={"execution": {"started": "now"}, "tags": ["keep"]})
     cell.outputs = [
         nbformat.v4.new_output(
@@ -112,6 +113,6 @@ def test_normalizing_drops_what_changes_without_meaning():
 
 
 @pytest.mark.parametrize(("answer", "words"), [(None, "not answered"), (3, "right"), (4, "not yet: count again")])
-def test_checking_an_answer(capsys, answer, words):
+def test_checking_an_answer(capsys: pytest.CaptureFixture[str], answer: int | None, words: str) -> None:
     check(answer, lambda value: value == 3, "count again")
     assert words in capsys.readouterr().out

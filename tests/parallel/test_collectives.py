@@ -1,6 +1,8 @@
 """Two processes on one training compute what one does."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from dainet.attention import stage as attention
+from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.dino import formulas as dino
 from dainet.dino.training import finetune, starting_state, train_step
@@ -17,7 +20,8 @@ from dainet.parallel import collectives
 from dainet.segmentation import training
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build
-from dainet.settings import DinoSettings
+from dainet.segmentation.slices import SliceData
+from dainet.settings import DinoSettings, Settings
 from dainet.vit.model import DinoViT, save_vit
 from tests.helpers.processes import together
 
@@ -38,14 +42,14 @@ def without_batch_norm(name: str) -> nn.Module:
 
 
 @pytest.fixture
-def weights(tmp_path, monkeypatch):
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(dino, "_HIDDEN", 32)
     torch.manual_seed(0)
     save_vit(DinoViT(img_size=16, patch_size=8, embed_dim=32, depth=1, num_heads=2), tmp_path / "vit.safetensors")
     return str(tmp_path / "vit.safetensors")
 
 
-def test_one_process_does_nothing():
+def test_one_process_does_nothing() -> None:
     value = torch.rand(3)
     assert collectives.process_count() == 1
     assert collectives.rank() == 0
@@ -57,15 +61,15 @@ def test_one_process_does_nothing():
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_shares_follow_each_other_and_nothing_is_lost(tmp_path, count):
+def test_shares_follow_each_other_and_nothing_is_lost(tmp_path: Path, count: int) -> None:
     shares = together(tmp_path, lambda: [list(range(rows))[collectives.share(rows)] for rows in (0, 2, 7)], count)
     for rows, parts in zip((0, 2, 7), zip(*shares, strict=True), strict=True):
         assert [row for part in parts for row in part] == list(range(rows))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_what_is_shared(tmp_path):
-    def work():
+def test_what_is_shared(tmp_path: Path) -> None:
+    def work() -> Any:
         rank = collectives.rank()
         rows = torch.arange(3 * rank, 3 * rank + 2 + rank)  # [0, 1] and [3, 4, 5]
         total = collectives.weighted_mean(rows.float().mean(), len(rows))
@@ -83,10 +87,10 @@ def test_what_is_shared(tmp_path):
 
 @pytest.mark.parametrize("dice", ["squared", "eq5"])
 @pytest.mark.parametrize("name", ["unet", "dual-0101"])
-def test_gradients_are_those_of_the_whole_batch(data, tmp_path, name, dice):
+def test_gradients_are_those_of_the_whole_batch(data: SliceData, tmp_path: Path, name: str, dice: str) -> None:
     rows = torch.arange(5)  # shares of two and three
 
-    def gradients():
+    def gradients() -> Any:
         model = without_batch_norm(name)
         image, maps, label = training.augmented_batch(data, rows[collectives.share(5)], None)
         parallel = collectives.parallel(model, FLOAT32)
@@ -101,11 +105,11 @@ def test_gradients_are_those_of_the_whole_batch(data, tmp_path, name, dice):
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_an_epoch_sees_the_same_batches(tiny, data, tmp_path):
+def test_an_epoch_sees_the_same_batches(tiny: Settings, data: SliceData, tmp_path: Path) -> None:
     data.device = FLOAT32
     settings = tiny.segmentation.model_copy(update={"batch_size": 5})
 
-    def epoch():
+    def epoch() -> Any:
         model = without_batch_norm("dual-1111")
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
@@ -119,15 +123,17 @@ def test_an_epoch_sees_the_same_batches(tiny, data, tmp_path):
         torch.testing.assert_close(shared, parameters, rtol=1e-4, atol=1e-5)
 
 
-def test_every_volume_is_scored_once(prepared, data, tmp_path, monkeypatch):
+def test_every_volume_is_scored_once(
+    prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     volumes = prepared.volumes("train")
     assert len(volumes) > 2
     model = build("dual-1111", heads=3, width=4)
 
-    def work():
+    def work() -> Any:
         scored, volume_dsc = [], training.volume_dsc
 
-        def watched(model, data, mine):
+        def watched(model: Any, data: SliceData, mine: Any) -> Any:
             scored.extend(mine)
             return volume_dsc(model, data, mine)
 
@@ -142,18 +148,18 @@ def test_every_volume_is_scored_once(prepared, data, tmp_path, monkeypatch):
     assert first_dsc == second_dsc == pytest.approx(work()[0], abs=1e-6)
 
 
-def test_more_processes_than_volumes(prepared, data, tmp_path):
+def test_more_processes_than_volumes(prepared: Prepared, data: SliceData, tmp_path: Path) -> None:
     one = dict(list(prepared.volumes("valid").items())[:1])
     model = build("unet", heads=0, width=4)
     found = together(tmp_path, lambda: training.mean_volume_dsc(model, data, one))
     assert found[0] == found[1] == pytest.approx(training.mean_volume_dsc(model, data, one), abs=1e-6)
 
 
-def test_dino_step_is_that_of_the_whole_batch(weights, tmp_path):
+def test_dino_step_is_that_of_the_whole_batch(weights: str, tmp_path: Path) -> None:
     images = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     now = {"lr": 1e-3, "weight_decay": 0.04, "momentum": 0.9}
 
-    def step():
+    def step() -> Any:
         state = starting_state(DINO, weights, FLOAT32)
         views = multi_crop(images, DINO, torch.Generator().manual_seed(1), collectives.share(4))
         numbers = train_step(state, DINO, [view.expand(-1, 3, -1, -1) for view in views], FLOAT32, 1, now)
@@ -168,10 +174,10 @@ def test_dino_step_is_that_of_the_whole_batch(weights, tmp_path):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_dino_history_and_schedules_are_the_same(weights, tmp_path):
+def test_dino_history_and_schedules_are_the_same(weights: str, tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((9, 16, 16)).astype(np.float16)
 
-    def run(folder):
+    def run(folder: Path) -> Any:
         folder.mkdir(exist_ok=True)
         finetune(DINO, weights, images, np.arange(1, 9), FLOAT32, folder)
         return pd.read_csv(folder / "history.csv")
@@ -184,7 +190,7 @@ def test_dino_history_and_schedules_are_the_same(weights, tmp_path):
     np.testing.assert_allclose(shared.to_numpy(), alone.to_numpy(), rtol=1e-4)
 
 
-def test_maps_are_the_same_to_the_bit(tiny, weights, tmp_path):
+def test_maps_are_the_same_to_the_bit(tiny: Settings, weights: str, tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((50, 16, 16)).astype(np.float16)
     vit = DinoViT(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2).eval()
     (tmp_path / "alone").mkdir()
@@ -195,7 +201,9 @@ def test_maps_are_the_same_to_the_bit(tiny, weights, tmp_path):
     np.testing.assert_array_equal(np.concatenate(parts), np.load(tmp_path / "alone" / "attention-0.npy"))
 
 
-def test_what_processes_cannot_share_is_refused(tiny, prepared, data, weights, tmp_path, monkeypatch):
+def test_what_processes_cannot_share_is_refused(
+    tiny: Settings, prepared: Prepared, data: SliceData, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collectives, "process_count", lambda: 3)
     monkeypatch.setattr(collectives, "parallel", lambda model, device: model)
     images = np.zeros((9, 16, 16), np.float16)

@@ -7,6 +7,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from safetensors.torch import load_file
 from dainet import pipeline
 from dainet.attention.stage import open_attention
 from dainet.parallel.launch import ProcessesError
-from dainet.settings import load_settings
+from dainet.settings import Settings, load_settings
 from tests.helpers.processes import running
 from tests.helpers.samples import tiny_overrides
 
@@ -24,21 +27,23 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def shared(h5_source, tmp_path, monkeypatch):
+def shared(h5_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings for two processes, whose jobs are written below the test's own folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     overrides = tiny_overrides(h5_source) | {"segmentation.sync_batch_norm": False, "attention.backbone": "pretrained"}
     return load_settings("tour", overrides | {"n_processes": 2, "vit.weights": "tour"})
 
 
-def wait_for(condition) -> None:
+def wait_for(condition: Any) -> None:
     end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
 
 
-def test_two_processes_extract_fine_tune_and_train(shared, monkeypatch, tmp_path):
+def test_two_processes_extract_fine_tune_and_train(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     alone = shared.model_copy(update={"n_processes": 1})
     maps, tuned = pipeline.attention(alone), pipeline.finetune(alone)
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "others"))
@@ -52,7 +57,9 @@ def test_two_processes_extract_fine_tune_and_train(shared, monkeypatch, tmp_path
     assert all(result.record()["settings"]["n_processes"] == 2 for result in (shared_tuned, trained.segmentation))
 
 
-def test_a_killed_process_stops_all_and_the_next_run_goes_on(shared, runs, monkeypatch, tmp_path):
+def test_a_killed_process_stops_all_and_the_next_run_goes_on(
+    shared: Settings, runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     longer = shared.segmentation.model_copy(update={"epochs": 60, "patience": 60})
     settings = shared.model_copy(update={"segmentation": longer})
     prepared = pipeline.prepare(settings)
@@ -76,13 +83,13 @@ def test_a_killed_process_stops_all_and_the_next_run_goes_on(shared, runs, monke
     assert resumed.cases.equals(undisturbed.cases)
 
 
-def test_an_error_in_a_process_is_told(shared):
+def test_an_error_in_a_process_is_told(shared: Settings) -> None:
     on_cpu = shared.segmentation.model_copy(update={"sync_batch_norm": True})
     with pytest.raises(ProcessesError, match=r"segmentation.sync_batch_norm.*GPU"):
         pipeline.train(shared.model_copy(update={"segmentation": on_cpu}), "unet", seed=0)
 
 
-def test_no_process_survives_its_parent(shared, runs, tmp_path):
+def test_no_process_survives_its_parent(shared: Settings, runs: Path, tmp_path: Path) -> None:
     endless = shared.model_copy(update={"dino": shared.dino.model_copy(update={"epochs": 9999})})
     program = "import sys; from dainet import pipeline; from dainet.settings import Settings; "
     program += "pipeline.finetune(Settings.model_validate_json(sys.argv[1]))"
@@ -96,14 +103,14 @@ def test_no_process_survives_its_parent(shared, runs, tmp_path):
 
 
 @pytest.fixture
-def interruptible():
+def interruptible() -> Iterator[None]:
     """Where the tests run in the background of a shell, Python is started deaf to Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_stops_all(shared, runs, tmp_path, interruptible):
+def test_an_interrupt_stops_all(shared: Settings, runs: Path, tmp_path: Path, interruptible: None) -> None:
     long = shared.model_copy(update={"dino": shared.dino.model_copy(update={"epochs": 500})})
 
     def interrupt() -> None:

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -6,11 +7,11 @@ from dainet.protocol import CLASSES, load_split, published_table, split_names
 
 
 @pytest.mark.parametrize("name", split_names("acdc"))
-def test_every_shipped_split_is_70_10_20(name):
+def test_every_shipped_split_is_70_10_20(name: str) -> None:
     assert Counter(load_split("acdc", name).values()) == {"train": 70, "valid": 10, "test": 20}
 
 
-def test_synapse_is_18_and_12_with_three_of_the_18_for_validation():
+def test_synapse_is_18_and_12_with_three_of_the_18_for_validation() -> None:
     carved, transunet = load_split("synapse", "carved"), load_split("synapse", "transunet")
     # TransUNet's lists (docs/protocol.md#1.1).
     test = ["0008", "0022", "0038", "0036", "0032", "0002", "0029", "0003", "0001", "0004", "0025", "0035"]
@@ -24,7 +25,7 @@ def test_synapse_is_18_and_12_with_three_of_the_18_for_validation():
     assert [patient for patient in train if carved[patient] == "valid"] == train[2::6]
 
 
-def test_table_1_has_fifteen_rows_and_eight_organs():
+def test_table_1_has_fifteen_rows_and_eight_organs() -> None:
     table = published_table("synapse", "table1")
     assert len(table) == 15
     assert set(table["model"]) == {"", "unet", "dual-1111"}
@@ -35,12 +36,12 @@ def test_table_1_has_fifteen_rows_and_eight_organs():
 
 
 @pytest.mark.parametrize("dataset", CLASSES)
-def test_every_class_has_a_color_of_its_own(dataset):
+def test_every_class_has_a_color_of_its_own(dataset: str) -> None:
     classes = CLASSES[dataset]
     assert len(set(classes.colors)) == len(classes.names)
 
 
-def test_the_papers_test_patients():
+def test_the_papers_test_patients() -> None:
     # MT-UNet's lists (docs/protocol.md#2.1), which are also nnFormer's test patients.
     numbers = [2, 3, 8, 9, 12, 14, 17, 24, 42, 48, 49, 53, 55, 64, 67, 79, 81, 88, 92, 95]
     for name in ("mtunet", "nnformer"):
@@ -48,7 +49,7 @@ def test_the_papers_test_patients():
         assert test == {f"patient{number:03d}" for number in numbers}
 
 
-def test_own_split_file(tmp_path):
+def test_own_split_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("patient,split\npatient001,train\npatient002,test\n")
     assert load_split("acdc", str(path)) == {"patient001": "train", "patient002": "test"}
@@ -68,19 +69,19 @@ def test_own_split_file(tmp_path):
         ("patient,split\np1,train\n".encode("utf-16"), "CSV.*utf-8"),
     ],
 )
-def test_wrong_split_files(tmp_path, text, words):
+def test_wrong_split_files(tmp_path: Path, text: str | bytes, words: str) -> None:
     path = tmp_path / "mine.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=rf"^mine.csv: .*{words}[^\n]*$"):
         load_split("acdc", str(path))
 
 
-def test_a_split_file_from_a_spreadsheet(tmp_path):
+def test_a_split_file_from_a_spreadsheet(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("patient,split\r\n001,train\r\nNA,test\r\n", encoding="utf-8-sig")
     assert load_split("acdc", str(path)) == {"001": "train", "NA": "test"}
 
 
-def test_unknown_split_lists_the_known():
+def test_unknown_split_lists_the_known() -> None:
     with pytest.raises(ValueError, match="mtunet, nnformer"):
         load_split("acdc", "best")

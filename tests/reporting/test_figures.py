@@ -1,4 +1,6 @@
 import math
+from collections.abc import Callable
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -6,6 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from pandas import DataFrame
 
 from dainet.protocol import CLASSES
 from dainet.reporting import charts, figures
@@ -14,29 +18,29 @@ NAMES, PALETTE = CLASSES["acdc"].names, CLASSES["acdc"].colors
 random = np.random.default_rng(0)
 
 
-def samples(count, shape=(20, 24)):
+def samples(count: int, shape: tuple[int, int] = (20, 24)) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels; a square of each class."""
     label = np.zeros(shape, np.uint8)
     label[2:6, 2:6], label[8:12, 8:12], label[14:18, 14:18] = 1, 2, 3
     return random.random((count, *shape)).astype(np.float16), np.stack([label] * count)
 
 
-def draw(figure):
+def draw(figure: Figure) -> Figure:
     """Draw once, as a notebook would, and look at the size."""
     FigureCanvasAgg(figure).draw()
     assert figure.get_figwidth() <= 12
     return figure
 
 
-def titles(figure):
+def titles(figure: Figure) -> list[str]:
     return [panel.get_title() for panel in figure.axes if panel.get_title()]
 
 
-def legend(figure):
+def legend(figure: Figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def test_overlay_at_known_pixels():
+def test_overlay_at_known_pixels() -> None:
     image = np.zeros((4, 6))
     image[:, 3:] = 1
     label = np.zeros((4, 6), int)
@@ -51,13 +55,13 @@ def test_overlay_at_known_pixels():
     assert overlay[0, 5] == pytest.approx(0.45 + 0.55 * np.array(to_rgb(PALETTE[2])))
 
 
-def test_overlay_of_a_constant_image_is_finite():
+def test_overlay_of_a_constant_image_is_finite() -> None:
     assert np.array_equal(
         figures.label_overlay(np.full((2, 2), 7.0), np.zeros((2, 2), int), PALETTE), np.zeros((2, 2, 3))
     )
 
 
-def test_attention_figure_has_a_row_per_sample_and_a_panel_per_head():
+def test_attention_figure_has_a_row_per_sample_and_a_panel_per_head() -> None:
     images, labels = samples(2)
     maps = random.random((2, 3, 20, 24)).astype(np.float16)
     figure = draw(figures.attention_figure(images, labels, maps, NAMES, PALETTE))
@@ -70,7 +74,7 @@ def test_attention_figure_has_a_row_per_sample_and_a_panel_per_head():
     assert panel.get_clim() == pytest.approx((maps[0, 0].min(), maps[0, 0].max()))
 
 
-def test_qualitative_figure_with_different_sides_and_scores():
+def test_qualitative_figure_with_different_sides_and_scores() -> None:
     images, labels = zip(*((i[0], la[0]) for i, la in (samples(1), samples(1, (40, 22)))), strict=True)
     predictions = {"U-Net": labels, "DAINet": labels}
     scores = {"U-Net": [0.5, math.nan], "DAINet": [0.75, 1.0]}
@@ -81,12 +85,16 @@ def test_qualitative_figure_with_different_sides_and_scores():
     assert not any(panel.get_xlabel() for panel in draw(bare(images, labels, predictions)).axes)
 
 
-def bare(images, labels, predictions):
+def bare(
+    images: tuple[np.ndarray, np.ndarray],
+    labels: tuple[np.ndarray, np.ndarray],
+    predictions: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> Figure:
     return figures.qualitative_figure(images, labels, predictions, NAMES, PALETTE, ["a", "b"])
 
 
 @pytest.mark.parametrize(("count", "panels"), [(1, 1), (3, 3), (8, 12)])
-def test_montage(count, panels):
+def test_montage(count: int, panels: int) -> None:
     images, labels = samples(count)
     names = [f"slice {i}" for i in range(count)]
     figure = draw(figures.slice_montage(images, labels, NAMES, PALETTE, names))
@@ -99,12 +107,12 @@ def test_montage(count, panels):
     assert not plain.legends
 
 
-def history(epochs):
+def history(epochs: int) -> DataFrame:
     epoch = np.arange(1, epochs + 1)
     return pd.DataFrame({"epoch": epoch, "loss": 1 / epoch, "dsc": 1 - 1 / epoch})
 
 
-def test_training_curves_give_a_model_one_color():
+def test_training_curves_give_a_model_one_color() -> None:
     histories = {("unet", 0): history(40), ("unet", 1): history(40), ("dual-1111", 0): history(3)}
     figure = draw(charts.training_curves(histories))
     assert [panel.get_ylabel() for panel in figure.axes] == ["Training loss", "Monitored DSC"]
@@ -114,7 +122,7 @@ def test_training_curves_give_a_model_one_color():
     assert legend(figure) == ["unet (2 seeds)", "dual-1111"]
 
 
-def test_dino_curves_mark_a_flat_output():
+def test_dino_curves_mark_a_flat_output() -> None:
     columns = ["loss", "teacher_entropy", "batch_entropy", "center_norm", "lr", "momentum"]
     table = pd.DataFrame(random.random((3, 6)), columns=columns).assign(epoch=[1, 2, 3])
     figure = draw(charts.dino_curves(table, out_dim=4096))
@@ -128,13 +136,13 @@ def test_dino_curves_mark_a_flat_output():
     assert figure.axes[0].lines[0].get_marker() == "o"
 
 
-def head_scores(missing=()):
+def head_scores(missing: list[str] = ()) -> DataFrame:
     rows = [(head, name, 0.1 * head + 0.2) for name in ("RV", "LV", "any") for head in range(4) if name not in missing]
     return pd.DataFrame(rows, columns=["head", "class", "auroc"]).assign(iou=lambda t: t["auroc"] / 2, slices=9)
 
 
 @pytest.mark.parametrize(("metric", "limits", "first"), [("auroc", (0, 1), "0.20"), ("iou", (0, 0.25), "0.10")])
-def test_head_scores_share_one_color_scale(metric, limits, first):
+def test_head_scores_share_one_color_scale(metric: str, limits: tuple[Any, ...], first: str) -> None:
     figure = draw(charts.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
     assert titles(figure) == ["random", "tuned"]
     left, right, _ = figure.axes
@@ -145,7 +153,7 @@ def test_head_scores_share_one_color_scale(metric, limits, first):
     assert left.texts[0].get_text() == first
 
 
-def cases(policies=("peer",)):
+def cases(policies: tuple[str, str] = ("peer",)) -> DataFrame:
     rows = [
         (model, name, policy, random.random())
         for model in ("unet", "single")
@@ -156,7 +164,7 @@ def cases(policies=("peer",)):
     return pd.DataFrame(rows, columns=["model", "class", "policy", "dsc"])
 
 
-def test_head_importance_names_every_head_and_shows_the_rank_correlation():
+def test_head_importance_names_every_head_and_shows_the_rank_correlation() -> None:
     heads = ["Head 1", "Head 2", "Head 3"]
     importance = pd.DataFrame({"head": [*heads, "all heads"], "class": "mean", "lost": [3.0, 1.0, 2.0, 9.0]})
     scores = pd.DataFrame({"head": [0, 1, 2], "class": "any", "auroc": [0.9, 0.5, 0.6], "iou": 0.1, "slices": 4})
@@ -169,7 +177,7 @@ def test_head_importance_names_every_head_and_shows_the_rank_correlation():
     assert points.collections[0].get_offsets().tolist() == [[0.9, 3], [0.5, 1], [0.6, 2]]
 
 
-def test_score_distribution_shows_every_case():
+def test_score_distribution_shows_every_case() -> None:
     figure = draw(charts.score_distribution(cases()))
     (panel,) = figure.axes
     assert [text.get_text() for text in panel.get_xticklabels()] == list(NAMES)
@@ -201,12 +209,12 @@ ONE = {"unet": LABELS[:1]}
         (lambda: charts.score_distribution(cases(("peer", "strict"))), "count twice"),
     ],
 )
-def test_what_does_not_fit_is_refused(call, message):
+def test_what_does_not_fit_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
 
 
-def test_global_settings_stay_as_they_are():
+def test_global_settings_stay_as_they_are() -> None:
     before = dict(mpl.rcParams)
     draw(charts.training_curves({("unet", 0): history(2)}))
     draw(charts.score_distribution(cases()))

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -7,14 +8,14 @@ from dainet.data.prepared import run_prepared
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import output_folder, public_settings, save_table
 from dainet.reporting.tables import compare, policies, protocol_notes
-from dainet.settings import load_settings
+from dainet.settings import Settings, load_settings
 from tests.helpers.samples import scores
 
 ACDC = CLASSES["acdc"].names
 
 
 @pytest.mark.parametrize(("name", "rows"), [("table2", 10), ("table3", 5)])
-def test_ours_stands_below_the_published_row_it_reproduces(name, rows):
+def test_ours_stands_below_the_published_row_it_reproduces(name: str, rows: int) -> None:
     result = compare(published_table("acdc", name), scores("dual-1111", (0, 1)), ACDC, "strict")
     assert list(result["By"]) == ["paper"] * rows + ["here"]  # the paper's own row is the last one
     paper, ours = result.iloc[-2], result.iloc[-1]
@@ -23,7 +24,7 @@ def test_ours_stands_below_the_published_row_it_reproduces(name, rows):
     assert (ours["RV"], ours["HD95 (voxels)"]) == ("84.00 ± 1.41", "4.00 ± 0.00")
 
 
-def test_table_1_has_all_rows_distances_and_organs():
+def test_table_1_has_all_rows_distances_and_organs() -> None:
     names = CLASSES["synapse"].names
     found = pd.concat([scores("unet", classes=names), scores("single", classes=names)])
     result = compare(published_table("synapse", "table1"), found, names, "strict")
@@ -36,19 +37,19 @@ def test_table_1_has_all_rows_distances_and_organs():
     assert list(result["By"]).index("here") == list(result["Method"]).index("U-Net†") + 1
 
 
-def test_data_the_paper_does_not_know_have_our_rows_only():
+def test_data_the_paper_does_not_know_have_our_rows_only() -> None:
     result = compare(published_table("custom", "table2"), scores("unet"), ACDC, "strict")
     assert list(result["By"]) == ["here"]
     assert result["Difference"].item() == ""
 
 
-def test_phantoms_are_not_subtracted_from_patients():
+def test_phantoms_are_not_subtracted_from_patients() -> None:
     result = compare(published_table("acdc", "table2"), scores("dual-1111"), ACDC, "strict", phantoms=True)
     assert "Difference" not in result
     assert list(result["By"]) == ["paper (patients)"] * 10 + ["here (phantoms)"]
 
 
-def test_policies_stand_side_by_side():
+def test_policies_stand_side_by_side() -> None:
     both = pd.concat([scores(seeds=(0, 1)), scores(seeds=(0, 1)).assign(policy="peer", hd95_vox=0.0)])
     table = policies(both).set_index("Policy")
     assert table.loc["strict", "HD95 (voxels)"] == "4.00 ± 0.00"
@@ -57,12 +58,12 @@ def test_policies_stand_side_by_side():
     assert (table["DSC (%)"] == "74.00 ± 1.41").all()
 
 
-def test_another_policy_is_not_mixed_in():
+def test_another_policy_is_not_mixed_in() -> None:
     result = compare(published_table("acdc", "table2"), scores(), ACDC, "peer")
     assert (result["By"] == "paper").all()
 
 
-def test_notes_count_patients_and_name_the_rule(tiny):
+def test_notes_count_patients_and_name_the_rule(tiny: Settings) -> None:
     prepared = run_prepared(tiny.data, 32)
     notes = " ".join(protocol_notes(tiny, prepared, "strict", scores()))
     assert "4 of 70 train, 1 of 10 valid, 1 of 20 test patients of the split mtunet" in notes
@@ -71,7 +72,7 @@ def test_notes_count_patients_and_name_the_rule(tiny):
     assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict", scores()))
 
 
-def test_a_class_that_is_never_found_is_said(tiny):
+def test_a_class_that_is_never_found_is_said(tiny: Settings) -> None:
     failed = scores("single")
     failed.loc[failed["class"] == "Myo", "dsc"] = 0.0
     notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)
@@ -79,7 +80,7 @@ def test_a_class_that_is_never_found_is_said(tiny):
     assert [name for name in ACDC if name in notes[-1]] == ["Myo"]
 
 
-def test_saved_tables_have_three_forms_and_a_record(tmp_path):
+def test_saved_tables_have_three_forms_and_a_record(tmp_path: Path) -> None:
     settings = load_settings("tour", {"output": str(tmp_path / "out"), "data.source": "/secret/place/scans"})
     table = compare(published_table("acdc", "table2"), scores(), ACDC, "strict")
     path = save_table(table, "table2", settings, {"scores": "abc"}, ["a note with 5 % in it"])
@@ -95,14 +96,14 @@ def test_saved_tables_have_three_forms_and_a_record(tmp_path):
     assert "secret" not in path.with_suffix(".json").read_text()
 
 
-def test_output_folder_is_named_after_data_and_profile(tmp_path, monkeypatch):
+def test_output_folder_is_named_after_data_and_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert output_folder(load_settings("tour")).relative_to(tmp_path).as_posix() == "figures/phantom-acdc-tour"
     real = load_settings("laptop", {"data.source": "x"})
     assert output_folder(real).relative_to(tmp_path).as_posix() == "figures/acdc-laptop"
 
 
-def test_public_settings_hold_no_folders():
+def test_public_settings_hold_no_folders() -> None:
     settings = load_settings("tour", {"data.source": "/a/b/c", "vit.weights": "/a/b/w.pth", "data.split": "/a/s.csv"})
     public = public_settings(settings)
     assert (public["data"]["source"], public["data"]["split"], public["vit"]["weights"]) == ("c", "s.csv", "w.pth")

@@ -8,21 +8,21 @@ from scipy import ndimage
 from dainet.segmentation.augment import augment, random_transforms, transform
 
 
-def rotation(degrees):
+def rotation(degrees: int) -> torch.Tensor:
     angle = math.radians(degrees)
     return torch.tensor([[[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]])
 
 
 @pytest.mark.parametrize("size", [8, 15, 96])
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_quarter_turns_are_exact(size, turns):
+def test_quarter_turns_are_exact(size: int, turns: int) -> None:
     image = torch.rand(1, 1, size, size)
     expected = [torch.rot90(image, sign * turns, (2, 3)) for sign in (1, -1)]
     found = transform(image, rotation(90 * turns))
     assert any(torch.equal(found, candidate) for candidate in expected)
 
 
-def test_every_flip_and_turn_of_the_peers_occurs_and_nothing_else():
+def test_every_flip_and_turn_of_the_peers_occurs_and_nothing_else() -> None:
     """Half of the draws: rot90 k in 0..3, then always a flip (TransUNet dataset_synapse.py:11-18)."""
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
     flipped = {
@@ -37,7 +37,7 @@ def test_every_flip_and_turn_of_the_peers_occurs_and_nothing_else():
     assert 0.2 < unchanged < 0.31  # a quarter of the draws, and the rotations by 0 degrees
 
 
-def test_rotation_agrees_with_scipy_inside():
+def test_rotation_agrees_with_scipy_inside() -> None:
     image = np.kron(np.eye(4), np.ones((8, 8)))  # blocks, so that half a pixel does not matter in most places
     found = transform(torch.tensor(image)[None, None], rotation(15)).numpy()[0, 0]
     agreement = [(found == ndimage.rotate(image, angle, order=0, reshape=False)).mean() for angle in (15, -15)]
@@ -45,7 +45,7 @@ def test_rotation_agrees_with_scipy_inside():
     assert found[0, -1] == 0
 
 
-def test_image_label_and_maps_move_together():
+def test_image_label_and_maps_move_together() -> None:
     base = torch.randint(0, 4, (16, 1, 12, 12), dtype=torch.uint8)
     image, label, maps = augment(
         [base.float(), base, base.float().expand(-1, 6, -1, -1)],
@@ -57,7 +57,7 @@ def test_image_label_and_maps_move_together():
     assert not torch.equal(label, base)
 
 
-def test_the_same_generator_gives_the_same_batch():
+def test_the_same_generator_gives_the_same_batch() -> None:
     image = torch.rand(8, 1, 16, 16)
     first, second, third = (
         augment([image], random_transforms(8, torch.Generator().manual_seed(s)))[0] for s in (3, 3, 4)

@@ -1,33 +1,35 @@
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from dainet.data.prepared import Prepared
 from dainet.segmentation.cuts import CutNetwork, head_importance
-from dainet.segmentation.networks import build
+from dainet.segmentation.networks import DAINet, UNet, build
+from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc
 
 HEADS = 3
 
 
-def network(name, seed=0):
+def network(name: str, seed: int = 0) -> UNet | DAINet:
     torch.manual_seed(seed)
     return build(name, heads=HEADS, width=4).eval()
 
 
 @pytest.fixture
-def inputs():
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
     return torch.rand(2, 1, 32, 32), torch.rand(2, HEADS, 32, 32)
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-0110", "dual-1111"])
-def test_nothing_cut_is_the_network_itself(name, inputs):
+def test_nothing_cut_is_the_network_itself(name: str, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     model = network(name)
     assert torch.equal(CutNetwork(model)(*inputs), model(*inputs))
 
 
 @pytest.mark.parametrize("name", ["single", "dual-0110", "dual-1111"])
-def test_a_head_that_is_off_is_a_map_of_zeros(name, inputs):
+def test_a_head_that_is_off_is_a_map_of_zeros(name: str, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     model, (image, maps) = network(name), inputs
     cut = CutNetwork(model)
     cut(image, maps)  # what is kept of this call must not leak into the next
@@ -39,7 +41,9 @@ def test_a_head_that_is_off_is_a_map_of_zeros(name, inputs):
 
 
 @pytest.mark.parametrize("level", range(4))
-def test_a_skip_that_is_off_reaches_no_weight_of_the_decoder(level, inputs):
+def test_a_skip_that_is_off_reaches_no_weight_of_the_decoder(
+    level: int, inputs: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     """Zeros in, or zero weights behind them: the same, and the weights say which level it was."""
     model, twin = network("dual-1111"), network("dual-1111")
     cut = CutNetwork(model)
@@ -52,14 +56,14 @@ def test_a_skip_that_is_off_reaches_no_weight_of_the_decoder(level, inputs):
         assert not torch.equal(cut(*inputs), model(*inputs))
 
 
-def test_a_skip_that_the_network_does_not_have_cannot_be_cut(inputs):
+def test_a_skip_that_the_network_does_not_have_cannot_be_cut(inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     cut = CutNetwork(network("dual-0000"))
     whole = cut(*inputs)
     cut.skips_on = (False,) * 4
     assert torch.equal(cut(*inputs), whole)
 
 
-def test_encoders_run_only_when_what_they_see_changes(inputs):
+def test_encoders_run_only_when_what_they_see_changes(inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
     model, calls = network("dual-1111"), []
     for encoder in (model.image_encoder, model.attention_encoder):
         encoder.register_forward_hook(lambda module, *_: calls.append(module))
@@ -81,13 +85,13 @@ class SeesOneHead(nn.Module):
 
     heads = HEADS
 
-    def forward(self, image, maps):
+    def forward(self, image: Tensor, maps: Tensor | None) -> Tensor:
         logits = torch.zeros(len(image), 4, *image.shape[-2:])
         logits[:, 1] = (maps[:, 1] > 0) * 2.0 - 1
         return logits
 
 
-def test_the_head_that_matters_loses_its_dsc(prepared, data):
+def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData) -> None:
     data.maps[:, 1] = (data.labels == 1)[:, ::8, ::8] + 0.0
     volumes = prepared.volumes("valid")
     lost = head_importance(SeesOneHead(), data, volumes).set_index(["head", "class"])["lost"]
@@ -98,7 +102,7 @@ def test_the_head_that_matters_loses_its_dsc(prepared, data):
     assert len(lost) == 4 * 4
 
 
-def test_head_importance_needs_heads_and_volumes(prepared, data):
+def test_head_importance_needs_heads_and_volumes(prepared: Prepared, data: SliceData) -> None:
     with pytest.raises(ValueError, match="attention maps"):
         head_importance(network("unet"), data, prepared.volumes("valid"))
     with pytest.raises(ValueError, match=r"3 heads.*0 volumes"):

@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from dainet.cache.store import run_stage
-from dainet.data.prepared import run_prepared
+from dainet.data.prepared import Prepared, run_prepared
 from dainet.data.preprocessing import resize_slices
 from dainet.device import choose_device
 from dainet.segmentation.evaluation import predict_native, read_scores, run_scores
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
-from dainet.settings import AttentionSettings
+from dainet.settings import AttentionSettings, Settings
 
 CLASSES = ("RV", "Myo", "LV")
 
@@ -17,23 +18,23 @@ CLASSES = ("RV", "Myo", "LV")
 class Thresholds(torch.nn.Module):
     """Reads the class off the gray value, as the fixture's images allow."""
 
-    def forward(self, image, maps):
+    def forward(self, image: Tensor, maps: Tensor | None) -> Tensor:
         edges = torch.tensor([0.15, 0.4, 0.65])
         label = (image[:, 0, ..., None].float() > edges).sum(-1)
         return torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
 
 
 @pytest.fixture
-def prepared(tiny):
+def prepared(tiny: Settings) -> Prepared:
     return run_prepared(tiny.data, tiny.segmentation.image_size)
 
 
 @pytest.fixture
-def data(prepared):
+def data(prepared: Prepared) -> SliceData:
     return SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
 
 
-def test_predictions_return_to_the_native_grid(prepared, data):
+def test_predictions_return_to_the_native_grid(prepared: Prepared, data: SliceData) -> None:
     case_id, rows = next(iter(prepared.volumes("test").items()))
     label, _ = prepared.native_label(case_id)
     found = predict_native(Thresholds(), data, rows, label.shape)
@@ -41,7 +42,7 @@ def test_predictions_return_to_the_native_grid(prepared, data):
     np.testing.assert_array_equal(found, resize_slices(np.stack(small), label.shape[1:], order=0))
 
 
-def test_scores_are_those_of_each_volume_on_its_own(prepared, data):
+def test_scores_are_those_of_each_volume_on_its_own(prepared: Prepared, data: SliceData) -> None:
     segmentation = run_stage("segmentation", 1, {}, {}, lambda folder: None)
     frame = read_scores(run_scores(Thresholds(), segmentation, prepared, data))
     assert len(frame) == 2 * 3 * 2  # volumes, classes, policies
@@ -55,6 +56,6 @@ def test_scores_are_those_of_each_volume_on_its_own(prepared, data):
     assert (frame["dsc"] > 0.1).all()
 
 
-def test_predicting_in_batches_changes_nothing(prepared, data):
+def test_predicting_in_batches_changes_nothing(prepared: Prepared, data: SliceData) -> None:
     rows = prepared.rows("train")
     assert torch.equal(data.predict(Thresholds(), rows, 3), data.predict(Thresholds(), rows, 100))

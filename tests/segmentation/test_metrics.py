@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,18 +10,18 @@ from monai.metrics import DiceMetric
 from dainet.segmentation.metrics import dice, hd95, score_volume
 
 
-def sphere(center, radius=6, shape=(20, 40, 40)):
+def sphere(center: tuple[int, int, int], radius: int = 6, shape: tuple[int, int, int] = (20, 40, 40)) -> np.ndarray:
     grid = np.stack(np.mgrid[tuple(slice(n) for n in shape)])
     return ((grid - np.array(center).reshape(3, 1, 1, 1)) ** 2).sum(0) <= radius**2
 
 
-def by_class(records, policy):
+def by_class(records: list[dict[str, Any]], policy: str) -> dict[str, Any]:
     return next(record for record in records if record["policy"] == policy)
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("spacing", [None, (10.0, 1.4, 1.6)])
-def test_cropped_hd95_is_medpys_to_the_last_bit(seed, spacing):
+def test_cropped_hd95_is_medpys_to_the_last_bit(seed: int, spacing: tuple[float, float, float] | None) -> None:
     random = np.random.default_rng(seed)
     a, b = random.random((2, 9, 30, 28)) > 0.97
     a[0, 0, 0] = b[-1, -1, -1] = True  # surfaces that touch the border
@@ -29,20 +30,20 @@ def test_cropped_hd95_is_medpys_to_the_last_bit(seed, spacing):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_dice_against_monai(seed):
+def test_dice_against_monai(seed: int) -> None:
     a, b = np.random.default_rng(seed).random((2, 6, 10, 10)) > 0.5
     found = DiceMetric()(torch.tensor(a)[None, None].float(), torch.tensor(b)[None, None].float())
     assert dice(a, b) == pytest.approx(found.item(), abs=1e-6)
 
 
-def test_shifted_spheres_stay_within_their_shift():
+def test_shifted_spheres_stay_within_their_shift() -> None:
     a, b = sphere((10, 20, 16)), sphere((10, 20, 19))
     assert hd95(a, a) == 0
     assert 2 <= hd95(a, b) <= 3  # no surface point is farther than the shift of 3 voxels along x
     assert 4 <= hd95(a, b, (1, 1, 2)) <= 6
 
 
-def test_spacing_stretches_the_slice_direction():
+def test_spacing_stretches_the_slice_direction() -> None:
     a, b = np.zeros((2, 5, 8, 8), bool)
     a[1, 2:6, 2:6] = b[3, 2:6, 2:6] = True  # the same square two slices apart: every distance is that
     assert hd95(a, b) == 2
@@ -58,7 +59,9 @@ def test_spacing_stretches_the_slice_direction():
         (1, 1, (1.0, 0.0), (1.0, 0.0)),
     ],
 )
-def test_empty_masks_under_both_policies(prediction, label, strict, peer):
+def test_empty_masks_under_both_policies(
+    prediction: int, label: int, strict: tuple[float, float], peer: tuple[float, float]
+) -> None:
     volume = np.zeros((2, 4, 5, 5), np.uint8)
     volume[0, 1:3, 2:4, 2:4], volume[1, 1:3, 2:4, 2:4] = prediction, label
     records = score_volume(volume[0], volume[1], ["organ"], None)
@@ -68,19 +71,19 @@ def test_empty_masks_under_both_policies(prediction, label, strict, peer):
         assert math.isnan(found["hd95_mm"])  # never guessed without a spacing
 
 
-def test_a_missed_organ_is_penalized_in_millimeters_too():
+def test_a_missed_organ_is_penalized_in_millimeters_too() -> None:
     label = np.ones((3, 4, 4), np.uint8)
     found = by_class(score_volume(np.zeros_like(label), label, ["organ"], (10, 2, 2)), "strict")
     assert found["hd95_mm"] == pytest.approx(math.sqrt(20**2 + 6**2 + 6**2))
 
 
-def test_hd95_of_an_empty_mask_is_refused():
+def test_hd95_of_an_empty_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         hd95(np.zeros((2, 2, 2), bool), np.ones((2, 2, 2), bool))
 
 
 @pytest.mark.parametrize("spacing", [None, (5.0, 0.8, 0.7)])
-def test_every_class_of_a_volume_is_scored_as_medpy_scores_it_alone(spacing):
+def test_every_class_of_a_volume_is_scored_as_medpy_scores_it_alone(spacing: tuple[float, float, float] | None) -> None:
     random = np.random.default_rng(0)
     label, prediction = random.choice(4, (2, 7, 24, 20), p=[0.94, 0.02, 0.02, 0.02]).astype(np.uint8)
     for record in score_volume(prediction, label, ["one", "two", "three"], spacing):

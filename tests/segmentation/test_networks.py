@@ -21,12 +21,12 @@ NAMES = ["unet", "single", *(f"dual-{digits}" for digits in SWITCHES)]
         ("dual-1111", 32, 13.79),
     ],
 )
-def test_parameter_counts(name, width, millions):
+def test_parameter_counts(name: str, width: int, millions: float) -> None:
     assert parameter_count(build(name, classes=9, width=width)) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_logits_have_the_images_size_and_every_parameter_gets_a_gradient(name):
+def test_logits_have_the_images_size_and_every_parameter_gets_a_gradient(name: str) -> None:
     model = build(name, in_channels=1, heads=3, classes=5, width=4)
     logits = model(torch.rand(2, 1, 32, 48), torch.rand(2, 3, 32, 48))
     assert logits.shape == (2, 5, 32, 48)
@@ -36,7 +36,7 @@ def test_logits_have_the_images_size_and_every_parameter_gets_a_gradient(name):
 
 
 @pytest.mark.parametrize("digits", SWITCHES)
-def test_a_skip_that_is_off_has_no_weights_in_the_decoder(digits):
+def test_a_skip_that_is_off_has_no_weights_in_the_decoder(digits: str) -> None:
     width = 4
     model = build(f"dual-{digits}", heads=3, width=width)
     for switch, block, level in zip(digits, model.decoder.blocks, (3, 2, 1, 0), strict=True):
@@ -44,12 +44,12 @@ def test_a_skip_that_is_off_has_no_weights_in_the_decoder(digits):
         assert block[0].in_channels == channels * (3 if switch == "1" else 2)  # upsampled, image skip, attention skip
 
 
-def test_switch_1_is_the_deepest_unless_told_otherwise():
+def test_switch_1_is_the_deepest_unless_told_otherwise() -> None:
     assert build("dual-1000", width=4).skips_on == (True, False, False, False)
     assert build("dual-1000", width=4, switch_order="shallow-first").skips_on == (False, False, False, True)
 
 
-def test_a_switched_off_skip_carries_nothing():
+def test_a_switched_off_skip_carries_nothing() -> None:
     """With 0000 the attention reaches the logits through the bottleneck alone; zero its weights and it is gone."""
     torch.manual_seed(0)
     model = build("dual-0000", heads=3, width=4).eval()
@@ -60,20 +60,20 @@ def test_a_switched_off_skip_carries_nothing():
     assert torch.equal(model(image, first), model(image, second))
 
 
-def test_unet_ignores_attention():
+def test_unet_ignores_attention() -> None:
     model = build("unet", width=4).eval()
     image = torch.rand(1, 1, 32, 32)
     assert torch.equal(model(image), model(image, torch.rand(1, 6, 32, 32)))
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-1111"])
-def test_odd_sizes_name_the_next_valid_one(name):
+def test_odd_sizes_name_the_next_valid_one(name: str) -> None:
     with pytest.raises(ValueError, match=r"30 x 33 px.*multiples of 16.*\(32, 48\)"):
         build(name, width=4)(torch.rand(1, 1, 30, 33), torch.rand(1, 6, 30, 33))
 
 
 @pytest.mark.parametrize("name", ["single", "dual-1111"])
-def test_missing_maps_are_named(name):
+def test_missing_maps_are_named(name: str) -> None:
     model = build(name, width=4)
     with pytest.raises(ValueError, match=r"none.*6.*head"):
         model(torch.rand(1, 1, 32, 32), None)
@@ -82,11 +82,11 @@ def test_missing_maps_are_named(name):
 
 
 @pytest.mark.parametrize("name", ["u-net", "dual", "dual-11", "dual-1112", "Single"])
-def test_unknown_names(name):
+def test_unknown_names(name: str) -> None:
     with pytest.raises(ValueError, match=r"unet.*single.*dual-"):
         build(name)
 
 
-def test_unknown_switch_order():
+def test_unknown_switch_order() -> None:
     with pytest.raises(ValueError, match=r"deep-first.*shallow-first"):
         build("dual-1111", switch_order="random")

@@ -1,28 +1,31 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
+from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import run_segmentation
 from dainet.segmentation.training import mean_volume_dsc, poly_factor, train
-from dainet.settings import AttentionSettings
+from dainet.settings import AttentionSettings, Settings
 from tests.helpers.training import equal, small_network, train_until, trained_weights
 
 
 @pytest.fixture
-def plain(prepared):
+def plain(prepared: Prepared) -> SliceData:
     return SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
 
 
-def test_poly_decay_is_the_peers_formula():
+def test_poly_decay_is_the_peers_formula() -> None:
     assert [poly_factor(step, 10) for step in (0, 5, 10)] == [1, 0.5**0.9, 0]
 
 
-def test_inputs_are_what_the_network_takes(data):
+def test_inputs_are_what_the_network_takes(data: SliceData) -> None:
     image, maps = data.inputs(torch.tensor([0, 5]))
     assert image.shape == (2, 1, 32, 32)
     assert maps.shape == (2, 3, 32, 32)
@@ -30,13 +33,15 @@ def test_inputs_are_what_the_network_takes(data):
     assert maps.amax() == 1
 
 
-def test_maps_of_other_data_are_refused(prepared, data):
+def test_maps_of_other_data_are_refused(prepared: Prepared, data: SliceData) -> None:
     shorter = replace(prepared, images=prepared.images[:-1], labels=prepared.labels[:-1])
     with pytest.raises(ValueError, match=r"36 .*maps.*35 slices"):
         SliceData(shorter, data.attention, AttentionSettings(), data.device)
 
 
-def test_training_learns_and_leaves_its_record(tiny, prepared, data, tmp_path):
+def test_training_learns_and_leaves_its_record(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
     settings = tiny.segmentation.model_copy(update={"epochs": 20, "patience": 20, "lr": 0.03, "augment": False})
     train(small_network(), settings, 0, prepared, data, tmp_path)
     history = pd.read_csv(tmp_path / "history.csv")
@@ -46,7 +51,9 @@ def test_training_learns_and_leaves_its_record(tiny, prepared, data, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} >= {"model.safetensors", "selection.json", "history.csv"}
 
 
-def test_the_same_seed_gives_the_same_network(tiny, prepared, data, tmp_path):
+def test_the_same_seed_gives_the_same_network(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
     folders = [tmp_path / name for name in "abc"]
     for folder, seed in zip(folders, (0, 0, 1), strict=True):
         folder.mkdir()
@@ -55,7 +62,9 @@ def test_the_same_seed_gives_the_same_network(tiny, prepared, data, tmp_path):
     assert not equal(trained_weights(folders[0]), trained_weights(folders[2]))
 
 
-def test_an_interrupted_training_ends_like_an_undisturbed_one(tiny, prepared, data, tmp_path):
+def test_an_interrupted_training_ends_like_an_undisturbed_one(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
     straight.mkdir(), resumed.mkdir()
     train(small_network(), tiny.segmentation, 0, prepared, data, straight)
@@ -65,7 +74,7 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(tiny, prepared, da
     assert (straight / "history.csv").read_text() == (resumed / "history.csv").read_text()
 
 
-def fake_scores(monkeypatch, values):
+def fake_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
     scores = iter(values)
     monkeypatch.setattr("dainet.segmentation.training.mean_volume_dsc", lambda *args: next(scores))
 
@@ -74,7 +83,17 @@ def fake_scores(monkeypatch, values):
     ("selection", "patience", "chosen", "run"),
     [("validation", 10, 2, 5), ("validation", 2, 2, 4), ("last", 1, 5, 5), ("peer-on-test", 10, 2, 5)],
 )
-def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatch, selection, patience, chosen, run):
+def test_selection_and_early_stopping(
+    tiny: Settings,
+    prepared: Prepared,
+    data: SliceData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    selection: str,
+    patience: int,
+    chosen: int,
+    run: int,
+) -> None:
     fake_scores(monkeypatch, [0.1, 0.5, 0.4, 0.5, 0.3])
     settings = tiny.segmentation.model_copy(update={"selection": selection, "patience": patience, "epochs": 5})
     train(small_network(), settings, 0, prepared, data, tmp_path)
@@ -83,14 +102,18 @@ def test_selection_and_early_stopping(tiny, prepared, data, tmp_path, monkeypatc
     assert record["split"] == ("test" if selection == "peer-on-test" else "valid")
 
 
-def test_selecting_without_validation_volumes_is_refused(tiny, prepared, data, tmp_path):
+def test_selecting_without_validation_volumes_is_refused(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
     cases = prepared.cases.replace({"split": {"valid": "train"}})
     without = replace(prepared, cases=cases)
     with pytest.raises(ValueError, match=r"segmentation.selection=last"):
         train(small_network(), tiny.segmentation, 0, without, data, tmp_path)
 
 
-def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
+def test_an_infinite_loss_stops_with_advice(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
     model = small_network()
     with torch.no_grad():
         model.head.bias[0] = float("nan")
@@ -98,20 +121,22 @@ def test_an_infinite_loss_stops_with_advice(tiny, prepared, data, tmp_path):
         train(model, tiny.segmentation, 0, prepared, data, tmp_path)
 
 
-def test_a_unets_key_does_not_depend_on_maps(tiny, prepared, plain, data):
+def test_a_unets_key_does_not_depend_on_maps(
+    tiny: Settings, prepared: Prepared, plain: SliceData, data: SliceData
+) -> None:
     unet = run_segmentation(tiny, "unet", 0, plain)
     assert "attention" not in unet.record()["inputs"]
     single = run_segmentation(tiny, "single", 0, data)
     assert single.record()["inputs"]["attention"] == data.attention.key
 
 
-def test_mean_volume_dsc_by_hand(prepared, plain):
+def test_mean_volume_dsc_by_hand(prepared: Prepared, plain: SliceData) -> None:
     class Constant(torch.nn.Module):
         """Predicts class 1 everywhere."""
 
         head = torch.nn.Conv2d(1, 4, 1)
 
-        def forward(self, image, maps):
+        def forward(self, image: Tensor, maps: Tensor | None) -> Tensor:
             logits = torch.zeros(len(image), 4, *image.shape[-2:])
             logits[:, 1] = 1
             return logits
@@ -124,7 +149,9 @@ def test_mean_volume_dsc_by_hand(prepared, plain):
     assert np.isnan(mean_volume_dsc(Constant(), plain, {}))
 
 
-def test_compiling_is_asked_for_by_a_setting(tiny, prepared, data, tmp_path, monkeypatch):
+def test_compiling_is_asked_for_by_a_setting(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """torch's compiler takes a minute; what it is handed must train as before."""
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda model: compiled.append(model))

@@ -1,6 +1,8 @@
 """Pictures of the study from finished stages only."""
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,12 +14,12 @@ from tests.helpers.samples import tiny_overrides
 
 
 @pytest.fixture
-def where(h5_source):
+def where(h5_source: Path) -> dict[str, Any]:
     return tiny_overrides(h5_source) | {"data.train_patients": None, "vit.weights": "tour", "segmentation.epochs": 1}
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The study's folder in a repository of its own."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "pyproject.toml").touch()
@@ -25,7 +27,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "figures" / "acdc-study"
 
 
-def test_what_is_finished_is_drawn_and_the_rest_is_named(where, folder, caplog):
+def test_what_is_finished_is_drawn_and_the_rest_is_named(
+    where: dict[str, Any], folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plan = first_trainings()
     trained = pipeline.train(plan["dual-1111"].settings(where), "dual-1111", seed=0)
     scores = trained.cases.query("policy == 'strict'").assign(model="dual-1111", train_patients=PATIENTS)
@@ -45,7 +49,9 @@ def test_what_is_finished_is_drawn_and_the_rest_is_named(where, folder, caplog):
     assert list(pd.read_csv(folder / "heads.csv")["weights"].unique()) == ["pre-trained", "fine-tuned"]
 
 
-def test_an_empty_cache_draws_nothing_and_loses_nothing(where, folder, monkeypatch, tmp_path):
+def test_an_empty_cache_draws_nothing_and_loses_nothing(
+    where: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     folder.mkdir(parents=True)
     (folder / "heads.csv").write_text("weights,auroc\nfine-tuned,0.5\n")
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "empty"))

@@ -4,6 +4,8 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,13 +28,13 @@ trainings:
 
 
 @pytest.fixture
-def where(h5_source):
+def where(h5_source: Path) -> dict[str, Any]:
     values = tiny_overrides(h5_source)
     del values["segmentation.epochs"]  # the plan says how many
     return values
 
 
-def test_the_plan_names_every_training_once_with_valid_settings():
+def test_the_plan_names_every_training_once_with_valid_settings() -> None:
     plan = load_plan()
     assert len({training.name for training in plan}) == len(plan)
     for training in plan:
@@ -45,13 +47,13 @@ def test_the_plan_names_every_training_once_with_valid_settings():
     assert finetuned == ["finetuned"] * 3
 
 
-def test_the_wide_unet_is_the_width_nearest_to_the_parameters_of_the_dual_encoder():
+def test_the_wide_unet_is_the_width_nearest_to_the_parameters_of_the_dual_encoder() -> None:
     wide = next(t for t in load_plan() if t.model == "unet-wide").settings({}).segmentation.width
     target = parameter_count(build("dual-1111", width=16))
     assert wide == min(range(16, 32), key=lambda width: abs(parameter_count(build("unet", width=width)) - target))
 
 
-def test_more_seeds_differ_from_the_plan_in_nothing_but_the_seed():
+def test_more_seeds_differ_from_the_plan_in_nothing_but_the_seed() -> None:
     plan, later = load_plan(), load_more_seeds()
     assert not {training.seed for training in plan} & {training.seed for training in later}
     assert [training.seed for training in later] == sorted(training.seed for training in later), "seed by seed"
@@ -59,7 +61,9 @@ def test_more_seeds_differ_from_the_plan_in_nothing_but_the_seed():
     assert all(replace(training, seed=0) == first[training.model, 40] for training in later)
 
 
-def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(where, tmp_path):
+def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(
+    where: dict[str, Any], tmp_path: Path
+) -> None:
     plan, folder = load_plan(PLAN), tmp_path / "study"
     assert run_queue(plan[:3], where, folder) == 3
     assert run_queue(plan, where, folder) == 1
@@ -78,7 +82,7 @@ def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(
     assert verify_folder(folder) == (8, [])
 
 
-def test_two_queues_share_the_work(where, tmp_path):
+def test_two_queues_share_the_work(where: dict[str, Any], tmp_path: Path) -> None:
     plan, folder = load_plan(PLAN), tmp_path / "study"
     with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
         counts = list(pool.map(run_queue, [plan] * 2, [where] * 2, [folder] * 2))

@@ -1,8 +1,11 @@
 """The study's verdicts against their formulas, and its committed tables against its committed scores."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from pandas import DataFrame, Series
 from scipy import stats
 
 from dainet.cache.folders import repository_root
@@ -16,7 +19,9 @@ FOLDER = repository_root() / "figures" / "acdc-study"
 CLAIM = {"claim": "b above a", "better": "b", "worse": "a", "class": "mean", "measure": "dsc", "paper": 1.0}
 
 
-def network(model, means, spread=0.01, patients=20, train_patients=40):
+def network(
+    model: str, means: list[float], spread: float = 0.01, patients: int = 20, train_patients: int = 40
+) -> DataFrame:
     """One line per seed and patient: DSC around `means[seed]`, HD95 falling with it."""
     random = np.random.default_rng(sum(map(ord, model)))
     lines = []
@@ -29,24 +34,24 @@ def network(model, means, spread=0.01, patients=20, train_patients=40):
     return pd.DataFrame(lines)
 
 
-def verdict(better, worse, **claim):
+def verdict(better: list[float], worse: list[float], **claim: Any) -> Series:
     scores = pd.concat([network("a", worse), network("b", better)])
     return verdicts.judge(scores, [CLAIM | claim]).iloc[0]
 
 
-def test_a_clear_difference_supports_or_contradicts():
+def test_a_clear_difference_supports_or_contradicts() -> None:
     assert verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79])["verdict"] == "supports"
     assert verdict([0.80, 0.81, 0.79], [0.90, 0.91, 0.89])["verdict"] == "contradicts"
 
 
-def test_distances_are_better_where_they_are_smaller():
+def test_distances_are_better_where_they_are_smaller() -> None:
     line = verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79], measure="hd95_vox")
     assert line["verdict"] == "supports"
     assert line["difference"] < 0
     assert line["agreeing"] == 20
 
 
-def test_seeds_that_differ_as_much_as_the_networks_cannot_tell_although_every_patient_agrees():
+def test_seeds_that_differ_as_much_as_the_networks_cannot_tell_although_every_patient_agrees() -> None:
     line = verdict([0.84, 0.81, 0.87], [0.82, 0.85, 0.79])
     assert line["low"] > 0, "over patients alone it would be significant"
     assert line["p"] < 0.05, "over patients alone it would be significant"
@@ -54,11 +59,11 @@ def test_seeds_that_differ_as_much_as_the_networks_cannot_tell_although_every_pa
     assert line["verdict"] == "cannot tell"
 
 
-def test_two_seeds_are_not_judged():
+def test_two_seeds_are_not_judged() -> None:
     assert verdict([0.9, 0.9], [0.8, 0.8, 0.8])["verdict"] == "not run"
 
 
-def test_p_is_wilcoxons_with_holms_correction():
+def test_p_is_wilcoxons_with_holms_correction() -> None:
     scores = pd.concat([network("a", [0.80] * 3), network("b", [0.802] * 3), network("c", [0.81] * 3)])
     claims = [CLAIM, CLAIM | {"better": "c"}, CLAIM | {"better": "missing"}]
     table = verdicts.judge(scores, claims)
@@ -70,7 +75,7 @@ def test_p_is_wilcoxons_with_holms_correction():
     assert table["verdict"].iloc[2] == "not run"
 
 
-def test_cohens_d_and_agreeing_patients():
+def test_cohens_d_and_agreeing_patients() -> None:
     line = verdict([0.82] * 3, [0.80] * 3)
     scores = pd.concat([network("a", [0.80] * 3), network("b", [0.82] * 3)])
     wide = 100 * scores.groupby(["patient", "model"])["dsc"].mean().unstack()
@@ -80,7 +85,7 @@ def test_cohens_d_and_agreeing_patients():
     assert line["difference"] == pytest.approx(difference.mean())
 
 
-def test_the_interval_over_patients_and_seeds_holds_the_truth_about_as_often_as_it_says():
+def test_the_interval_over_patients_and_seeds_holds_the_truth_about_as_often_as_it_says() -> None:
     random, held = np.random.default_rng(0), 0
     for _ in range(50):
         first, second = (random.normal(0, 1, (8, 1)) + random.normal(0, 1, (8, 20)) for _ in range(2))
@@ -89,7 +94,7 @@ def test_the_interval_over_patients_and_seeds_holds_the_truth_about_as_often_as_
     assert 43 <= held <= 50
 
 
-def test_seeds_alone_widen_the_interval():
+def test_seeds_alone_widen_the_interval() -> None:
     patients = np.random.default_rng(0).normal(80, 5, (1, 20))
     low, high = seeded_interval(np.repeat(patients + 1, 3, axis=0), np.repeat(patients, 3, axis=0))
     assert low == pytest.approx(1)
@@ -99,19 +104,19 @@ def test_seeds_alone_widen_the_interval():
     assert high > 1.5
 
 
-def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_without_zero():
+def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_without_zero() -> None:
     rates = error_rates(network("unet", [0.82, 0.83, 0.84]), seed_std=1.0, rounds=40)
     assert rates["verdict"] <= 0.25 < rates["patients"]
     assert error_rates(network("unet", [0.83] * 3), seed_std=0.0, rounds=20)["patients"] <= 0.25
 
 
-def test_cost_claim_needs_both_counts():
+def test_cost_claim_needs_both_counts() -> None:
     table = pd.DataFrame({"Parameters (M)": [1, 2, 2], "GFLOP per image": [1, 2, 0.5]}, index=["a", "b", "c"])
     found = [verdicts.cost_verdict(table, *pair) for pair in (("a", "b"), ("b", "a"), ("a", "c"))]
     assert found == ["supports", "contradicts", "cannot tell"]
 
 
-def test_regimes_compare_where_both_ran():
+def test_regimes_compare_where_both_ran() -> None:
     parts = [network("unet", [0.8] * 3, train_patients=n) for n in (5, 10)] + [
         network("dual-1111", [0.9] * 3, train_patients=5)
     ]
@@ -120,7 +125,7 @@ def test_regimes_compare_where_both_ran():
     assert table["difference"].item() == pytest.approx(10, abs=1)
 
 
-def test_a_single_seed_has_no_deviation_in_the_table():
+def test_a_single_seed_has_no_deviation_in_the_table() -> None:
     parts = pd.concat([network(name, [0.8]) for name in ("unet", "dual-1111")])
     row = report._regimes_table(parts).iloc[0]
     assert row["Seeds"] == "1"
@@ -128,12 +133,12 @@ def test_a_single_seed_has_no_deviation_in_the_table():
     assert "nan" not in "".join(row)
 
 
-def test_extreme_cases_are_chosen_by_score():
+def test_extreme_cases_are_chosen_by_score() -> None:
     scores = network("dual-1111", [0.8] * 3).assign(dsc=lambda t: t["patient"].str[1:].astype(int) / 20)
     assert extreme_cases(scores, "dual-1111") == {"best": "p19_ED", "median": "p09_ED", "worst": "p00_ED"}
 
 
-def test_tables_go_between_their_marks_and_nowhere_else():
+def test_tables_go_between_their_marks_and_nowhere_else() -> None:
     text = "before\n<!-- t -->\nold\n<!-- /t -->\nafter\n"
     filled = report.fill_tables(text, {"t": pd.DataFrame({"A": ["1"]})})
     assert filled == "before\n<!-- t -->\n| A   |\n|:----|\n| 1   |\n<!-- /t -->\nafter\n"
@@ -142,14 +147,14 @@ def test_tables_go_between_their_marks_and_nowhere_else():
         report.fill_tables(text, {"other": pd.DataFrame()})
 
 
-def test_every_claim_compares_trainings_of_the_plan():
+def test_every_claim_compares_trainings_of_the_plan() -> None:
     models = {training.model for training in load_plan() if training.patients == PATIENTS}
     for family in verdicts.load_claims().values():
         for claim in family:
             assert {claim["better"], claim["worse"]} <= models
 
 
-def test_charts_draw_what_has_run():
+def test_charts_draw_what_has_run() -> None:
     scores = pd.concat([network("a", [0.80, 0.81, 0.79]), network("b", [0.9] * 3)])
     families = {"claims": verdicts.judge(scores, [CLAIM, CLAIM | {"better": "missing"}])}
     panels = charts.forest_plot(families).axes
@@ -158,7 +163,7 @@ def test_charts_draw_what_has_run():
     assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
 
 
-def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_first_network():
+def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_first_network() -> None:
     history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "dsc": [0.1, 0.2]})
     better = [history.assign(dsc=values) for values in ([0.3, 0.4], [0.5, 0.8], [0.4, 0.9])]
     panels = charts.learning_curves({"unet": [history], "dual": better}).axes
@@ -170,7 +175,7 @@ def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_
     assert {(x, round(y, 6)) for x, y in band} == {(1, 0.3), (1, 0.5), (2, 0.4), (2, 0.9)}
 
 
-def test_the_committed_tables_are_those_of_the_committed_scores():
+def test_the_committed_tables_are_those_of_the_committed_scores() -> None:
     text = (repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8")
     tables = report.study_tables(FOLDER)
     assert report.fill_tables(text, tables) == text, "run `make results` and commit"
@@ -179,7 +184,7 @@ def test_the_committed_tables_are_those_of_the_committed_scores():
         pd.testing.assert_frame_equal(stored, table.fillna("").reset_index(drop=True))
 
 
-def test_every_committed_training_is_of_the_plan_with_all_its_test_patients_and_a_record():
+def test_every_committed_training_is_of_the_plan_with_all_its_test_patients_and_a_record() -> None:
     names = {training.name: training for training in load_plan() + load_more_seeds()}
     found = [path.stem for path in (FOLDER / "scores").glob("*.csv")]
     assert set(found) <= set(names)

@@ -26,7 +26,7 @@ def refused(tmp_path: Path, content: bytes, message: str) -> None:
     assert not list((tmp_path / "target").iterdir())
 
 
-def test_archives_are_unpacked(tmp_path):
+def test_archives_are_unpacked(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(zip_of({"Training/": b"", "Training/img/a.nii.gz": b"x" * 5, "b.txt": b""}))
     target = tmp_path / "target"
     (target / ".partial-a.zip").mkdir(parents=True)
@@ -40,14 +40,14 @@ def test_archives_are_unpacked(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "../../../x", "C:/x", "..\\x", "a/..\\..\\x"])
-def test_no_member_leaves_the_target(tmp_path, name):
+def test_no_member_leaves_the_target(tmp_path: Path, name: str) -> None:
     (tmp_path / "evil.zip").write_bytes(zip_of({"good.txt": b"", name: b"x"}))
     files = unpack(tmp_path / "evil.zip", tmp_path / "a" / "target")
     assert {file.relative_to(tmp_path).as_posix() for file in files} | {"evil.zip"} == tree(tmp_path)
     assert all(file.resolve().is_relative_to(tmp_path / "a" / "target") for file in files)
 
 
-def test_a_link_is_written_as_a_plain_file(tmp_path):
+def test_a_link_is_written_as_a_plain_file(tmp_path: Path) -> None:
     info = zipfile.ZipInfo("link")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
     buffer = io.BytesIO()
@@ -60,7 +60,7 @@ def test_a_link_is_written_as_a_plain_file(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["half", "no end", "one bit", "empty"])
-def test_damaged_archives_are_refused(tmp_path, damage):
+def test_damaged_archives_are_refused(tmp_path: Path, damage: str) -> None:
     content = zip_of({"a": b"xxxxx", "b": b"x" * 2000})
     flipped = bytearray(content)
     flipped[36] ^= 1  # content of a
@@ -68,6 +68,6 @@ def test_damaged_archives_are_refused(tmp_path, damage):
     refused(tmp_path, versions[damage], "unpacked")
 
 
-def test_an_archive_that_does_not_fit_is_refused(tmp_path, monkeypatch):
+def test_an_archive_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     refused(tmp_path, zip_of({"a": bytes(10**6)}), "make room")

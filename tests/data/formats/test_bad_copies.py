@@ -95,7 +95,7 @@ def synapse_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("damage", DAMAGED_COPY)
-def test_damaged_copies(damage, tmp_path, runs, request):
+def test_damaged_copies(damage: str, tmp_path: Path, runs: Path, request: pytest.FixtureRequest) -> None:
     name, spoil, words = DAMAGED_COPY[damage]
     folder, dataset = tmp_path / "copy", "acdc"
     if name == H5:
@@ -129,7 +129,9 @@ def test_damaged_copies(damage, tmp_path, runs, request):
         ("test_vol_h5/case0001.npy.h5", "synapse", "case0001: .*case0001.npy.h5 .*again.*test_vol_h5"),
     ],
 )
-def test_a_case_in_two_folders(name, dataset, words, tmp_path, runs, request):
+def test_a_case_in_two_folders(
+    name: str, dataset: str, words: str, tmp_path: Path, runs: Path, request: pytest.FixtureRequest
+) -> None:
     folder = tmp_path / "copy"
     if name.endswith(".npz"):
         mtunet(folder)
@@ -141,7 +143,7 @@ def test_a_case_in_two_folders(name, dataset, words, tmp_path, runs, request):
     refused(folder, runs, words, dataset)
 
 
-def test_a_copy_of_which_nothing_can_be_read_says_why(tmp_path, synapse_copy, runs):
+def test_a_copy_of_which_nothing_can_be_read_says_why(tmp_path: Path, synapse_copy: Path, runs: Path) -> None:
     (tmp_path / "test_vol_h5").mkdir()
     (tmp_path / "test_vol_h5" / "case0001.npy.h5").write_bytes(b"")
     words = "case0001.npy.h5 .*image and label"

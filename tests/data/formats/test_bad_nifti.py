@@ -141,7 +141,9 @@ EVERYWHERE = (
     [(raw_acdc, damage) for damage in DAMAGED_NIFTI]
     + [(data, damage) for data in (raw_btcv, raw_nnunet) for damage in EVERYWHERE],
 )
-def test_damaged_nifti(data, damage, tmp_path, runs, request):
+def test_damaged_nifti(
+    data: Callable[[Path], Pair], damage: str, tmp_path: Path, runs: Path, request: pytest.FixtureRequest
+) -> None:
     if data is raw_btcv:
         shutil.copytree(request.getfixturevalue("abdomens"), tmp_path / "data")
     pair, (spoil, words) = data(tmp_path / "data"), DAMAGED_NIFTI[damage]
@@ -154,7 +156,7 @@ def test_damaged_nifti(data, damage, tmp_path, runs, request):
     assert set(report.cases["case_id"]) == good
 
 
-def test_a_run_reports_all_bad_cases_in_one_go(tmp_path, runs):
+def test_a_run_reports_all_bad_cases_in_one_go(tmp_path: Path, runs: Path) -> None:
     for number in range(1, 7):
         acdc_patient(tmp_path / f"patient{number:03d}", seed=100 * number)
     rewritten(tmp_path / "patient002" / "patient002_frame01.nii.gz", one_voxel(np.nan))
@@ -203,7 +205,7 @@ DAMAGED_FOLDER = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED_FOLDER)
-def test_damaged_acdc_folders(damage, tmp_path, runs):
+def test_damaged_acdc_folders(damage: str, tmp_path: Path, runs: Path) -> None:
     raw_acdc(tmp_path)
     spoil, words = DAMAGED_FOLDER[damage]
     spoil(tmp_path / "patient002")
@@ -218,7 +220,7 @@ def test_damaged_acdc_folders(damage, tmp_path, runs):
 
 
 @pytest.mark.parametrize("text", [b"\xef\xbb\xbfED: 1\r\nES: 9\r\n", b"ES:9\rED:1\r", b"Group: DCM\nED : 01\nES: 9"])
-def test_info_cfg_as_other_editors_write_it(tmp_path, text):
+def test_info_cfg_as_other_editors_write_it(tmp_path: Path, text: bytes) -> None:
     folder = acdc_patient(tmp_path / "patient001")
     (folder / "Info.cfg").write_bytes(text)
     data = source(tmp_path)
@@ -226,7 +228,7 @@ def test_info_cfg_as_other_editors_write_it(tmp_path, text):
     assert not data.problems
 
 
-def test_ed_after_es_works(tmp_path):
+def test_ed_after_es_works(tmp_path: Path) -> None:
     acdc_patient(tmp_path / "patient090", ed=11, es=4)  # trains
     acdc_patient(tmp_path / "patient002", seed=7)
     prepared = run_prepared(settings(tmp_path), 32)
@@ -235,7 +237,7 @@ def test_ed_after_es_works(tmp_path):
     assert files["patient090_ES"] == "patient090_frame04.nii.gz"
 
 
-def test_a_btcv_image_in_two_folders(tmp_path, abdomens, runs):
+def test_a_btcv_image_in_two_folders(tmp_path: Path, abdomens: Path, runs: Path) -> None:
     shutil.copytree(abdomens, tmp_path / "data")
     image = next((tmp_path / "data").rglob("img0001.nii.gz"))
     (tmp_path / "data" / "copy").mkdir()
@@ -243,7 +245,7 @@ def test_a_btcv_image_in_two_folders(tmp_path, abdomens, runs):
     refused(tmp_path / "data", runs, "case0001: .*copy/img0001.nii.gz.*img/img0001.nii.gz", "synapse")
 
 
-def test_two_nnunet_data_sets_are_refused(tmp_path, runs):
+def test_two_nnunet_data_sets_are_refused(tmp_path: Path, runs: Path) -> None:
     for name in ("Dataset001_A", "Dataset002_B"):
         nnunet(tmp_path / name)
     words = r"2 data sets.*Dataset001_A, Dataset002_B.*data.source"

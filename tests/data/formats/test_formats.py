@@ -1,5 +1,8 @@
 """Every circulating form of the data gives back what was written into it."""
 
+from pathlib import Path
+from typing import Any
+
 import h5py
 import nibabel
 import numpy as np
@@ -7,17 +10,18 @@ import pytest
 
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.prepared import run_prepared
+from dainet.data.sources import Source
 from dainet.data.volume import DataError
 from dainet.settings import DataSettings
 from tests.helpers.formats import abdomen, acdc_patient, mtunet, nnunet, save_nifti, source, ssl4mis_slices, transunet
 from tests.helpers.samples import discs
 
 
-def ids(data):
+def ids(data: Source) -> list[str]:
     return [case.case_id for case in data.cases]
 
 
-def test_raw_acdc(tmp_path):
+def test_raw_acdc(tmp_path: Path) -> None:
     acdc_patient(tmp_path / "training" / "patient001")
     acdc_patient(tmp_path / "testing" / "patient101")
     data = source(tmp_path)
@@ -32,23 +36,23 @@ def test_raw_acdc(tmp_path):
     assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))  # z, y, x
 
 
-def test_frames_come_from_info_cfg_even_when_ed_is_later(tmp_path):
+def test_frames_come_from_info_cfg_even_when_ed_is_later(tmp_path: Path) -> None:
     acdc_patient(tmp_path / "patient090", ed=11, es=4)
     assert [case.files[0].name[11:18] for case in source(tmp_path).cases] == ["frame11", "frame04"]
 
 
-def test_ssl4mis_frames_in_order_but_for_patient090(h5_source):
+def test_ssl4mis_frames_in_order_but_for_patient090(h5_source: Path) -> None:
     frames = {case.case_id: case.files[0].stem[-2:] for case in source(h5_source).cases}
     assert (frames["patient001_ED"], frames["patient001_ES"]) == ("01", "09")
     assert (frames["patient090_ED"], frames["patient090_ES"]) == ("09", "01")
 
 
-def test_ssl4mis_volumes_have_no_spacing(h5_source):
+def test_ssl4mis_volumes_have_no_spacing(h5_source: Path) -> None:
     data = source(h5_source)
     assert data.read(data.cases[0]).spacing_mm is None
 
 
-def test_ssl4mis_slices_are_stacked_by_number(tmp_path):
+def test_ssl4mis_slices_are_stacked_by_number(tmp_path: Path) -> None:
     ssl4mis_slices(tmp_path, 1)
     data = source(tmp_path)
     volume = data.read(data.cases[0])
@@ -57,14 +61,14 @@ def test_ssl4mis_slices_are_stacked_by_number(tmp_path):
     np.testing.assert_array_equal(volume.label, label)
 
 
-def test_ssl4mis_volumes_win_over_the_same_slices(h5_source):
+def test_ssl4mis_volumes_win_over_the_same_slices(h5_source: Path) -> None:
     ssl4mis_slices(h5_source / "slices", 1)
     data = source(h5_source)
     assert data.format.name.startswith("SSL4MIS volumes")
     assert len(data.cases) == 12
 
 
-def test_mtunet(tmp_path):
+def test_mtunet(tmp_path: Path) -> None:
     mtunet(tmp_path)
     data = source(tmp_path)
     assert ids(data) == ["patient001_ED", "patient001_ES", "patient002_ED", "patient002_ES"]
@@ -76,7 +80,7 @@ def test_mtunet(tmp_path):
     assert prepared.images.max() < 1.2
 
 
-def test_raw_btcv(tmp_path):
+def test_raw_btcv(tmp_path: Path) -> None:
     write_abdomen_phantoms(tmp_path, 3, size=48)
     data = source(tmp_path, "synapse")
     assert ids(data) == ["case0001", "case0002", "case0003"]
@@ -89,7 +93,7 @@ def test_raw_btcv(tmp_path):
 
 
 @pytest.mark.parametrize("axes", ["RAS", "LAS", "LPS", "RPI"])
-def test_nifti_is_turned_upright_by_its_affine(tmp_path, axes):
+def test_nifti_is_turned_upright_by_its_affine(tmp_path: Path, axes: str) -> None:
     nnunet(tmp_path, axes=axes)
     data = source(tmp_path, "custom")
     volume = data.read(data.cases[0])
@@ -99,7 +103,7 @@ def test_nifti_is_turned_upright_by_its_affine(tmp_path, axes):
     assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
 
 
-def test_swapped_axes_are_turned_too(tmp_path):
+def test_swapped_axes_are_turned_too(tmp_path: Path) -> None:
     nnunet(tmp_path)
     image, label = discs(5)
     affine = np.array([[0, 0, -1.5, 0], [-1.4, 0, 0, 0], [0, 10.0, 0, 0], [0, 0, 0, 1]])  # x is P, y is S, z is L
@@ -111,7 +115,7 @@ def test_swapped_axes_are_turned_too(tmp_path):
     assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
 
 
-def test_transunet_is_read_back_to_hounsfield_units(tmp_path):
+def test_transunet_is_read_back_to_hounsfield_units(tmp_path: Path) -> None:
     transunet(tmp_path)
     data = source(tmp_path, "synapse")
     assert ids(data) == ["case0001", "case0005"]
@@ -123,21 +127,21 @@ def test_transunet_is_read_back_to_hounsfield_units(tmp_path):
 
 
 @pytest.mark.parametrize("order", ["transunet", "cascade", "samed", "btcv"])
-def test_the_label_order_of_a_copy_is_detected(tmp_path, order):
+def test_the_label_order_of_a_copy_is_detected(tmp_path: Path, order: str) -> None:
     transunet(tmp_path, order)
     data = source(tmp_path, "synapse")
     assert data.label_evidence[0] == order
     np.testing.assert_array_equal(data.read(data.cases[0]).label, abdomen(1)[1])
 
 
-def test_a_contradicting_label_order_is_an_error_with_evidence(tmp_path):
+def test_a_contradicting_label_order_is_an_error_with_evidence(tmp_path: Path) -> None:
     transunet(tmp_path, "transunet")
     data = source(tmp_path, "synapse", label_order="cascade")
     with pytest.raises(DataError, match=r"(?i)liver"):
         data.read(data.cases[0])
 
 
-def test_wrongly_scaled_copies_are_refused(tmp_path):
+def test_wrongly_scaled_copies_are_refused(tmp_path: Path) -> None:
     transunet(tmp_path)
     with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "a") as file:
         file["image"][...] *= 255
@@ -146,7 +150,7 @@ def test_wrongly_scaled_copies_are_refused(tmp_path):
         data.read(data.cases[0])
 
 
-def test_nnunet_brings_its_own_classes(tmp_path):
+def test_nnunet_brings_its_own_classes(tmp_path: Path) -> None:
     nnunet(tmp_path, colors={"ring": "#00ff00"})
     data = source(tmp_path, "custom")
     assert ids(data) == ["a", "b", "c"]
@@ -156,7 +160,7 @@ def test_nnunet_brings_its_own_classes(tmp_path):
     assert not data.is_ct
 
 
-def test_nnunet_of_the_first_version(tmp_path):
+def test_nnunet_of_the_first_version(tmp_path: Path) -> None:
     nnunet(tmp_path, labels={"0": "background", "1": "liver", "2": "tumour"}, channel_names={}, modality={"0": "CT"})
     data = source(tmp_path, "custom")
     assert data.classes.names == ("liver", "tumour")
@@ -173,25 +177,25 @@ def test_nnunet_of_the_first_version(tmp_path):
         ({"labels": 3}, "dataset.json"),
     ],
 )
-def test_wrong_descriptions(tmp_path, changes, words):
+def test_wrong_descriptions(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     nnunet(tmp_path, **changes)
     with pytest.raises(DataError, match=words):
         source(tmp_path, "custom")
 
 
-def test_a_folder_of_another_data_set_says_which(tmp_path):
+def test_a_folder_of_another_data_set_says_which(tmp_path: Path) -> None:
     transunet(tmp_path, numbers=(5,))
     with pytest.raises(DataError, match=r"acdc.*TransUNet.*data.dataset.*synapse"):
         source(tmp_path)
 
 
-def test_two_forms_of_one_data_set_are_refused(h5_source):
+def test_two_forms_of_one_data_set_are_refused(h5_source: Path) -> None:
     acdc_patient(h5_source / "training" / "patient001")
     with pytest.raises(DataError, match=r"raw ACDC.*SSL4MIS.*data.source"):
         source(h5_source)
 
 
-def test_btcvs_unlabeled_test_images_are_left_alone(tmp_path):
+def test_btcvs_unlabeled_test_images_are_left_alone(tmp_path: Path) -> None:
     write_abdomen_phantoms(tmp_path, 1, size=48)
     save_nifti(tmp_path / "img" / "img0061.nii.gz", discs(0)[0])
     assert ids(source(tmp_path, "synapse")) == ["case0001"]

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Collection, Sequence
 from functools import cache
 
 import numpy as np
@@ -47,7 +48,7 @@ TURNS = {
 
 
 @cache
-def ellipsoids(seed):
+def ellipsoids(seed: int) -> dict[int, np.ndarray]:
     """{BTCV label: mask} with radii off by up to 10 % on a grid of 5 x 4 x 4 mm."""
     random = np.random.default_rng(seed)
     axes = [edge * np.arange(n) for edge, n in zip((5, 4, 4), (48, 70, 80), strict=True)]
@@ -59,7 +60,9 @@ def ellipsoids(seed):
     return masks
 
 
-def abdomen(order="btcv", seed=0, without=(), only=None):
+def abdomen(
+    order: str = "btcv", seed: int = 0, without: Sequence[int] = (), only: Collection[int] | None = None
+) -> np.ndarray:
     """Label volume in one of the orders; organs that it lacks, or that are to be missing, are background."""
     label = np.zeros((48, 70, 80), np.uint8)
     stored = {btcv: number for number, btcv in SCHEMES[order].items()}
@@ -69,11 +72,11 @@ def abdomen(order="btcv", seed=0, without=(), only=None):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_label_map_is_the_protocols_table(order):
+def test_label_map_is_the_protocols_table(order: str) -> None:
     assert label_map(order) == {0: 0} | {label: CLASS_OF_BTCV.get(btcv, 0) for label, btcv in SCHEMES[order].items()}
 
 
-def test_measure_counts_voxels_slices_and_centroids():
+def test_measure_counts_voxels_slices_and_centroids() -> None:
     label = np.zeros((4, 5, 6), np.float32)
     label[1:3, 1:4, 2] = 7
     label[3, 4, 5] = 2
@@ -85,14 +88,14 @@ def test_measure_counts_voxels_slices_and_centroids():
 
 
 @pytest.mark.parametrize("label", [np.zeros((3, 3)), np.full((1, 2, 2), 0.5), np.full((1, 2, 2), -1), [[[np.nan]]]])
-def test_measure_refuses_what_is_no_label_volume(label):
+def test_measure_refuses_what_is_no_label_volume(label: np.ndarray | list[list[list[float]]]) -> None:
     with pytest.raises(DataError, match="label"):
         measure(np.asarray(label))
 
 
 @pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_order_is_found_however_the_volume_lies(order, turn):
+def test_every_order_is_found_however_the_volume_lies(order: str, turn: str) -> None:
     found, evidence = detect_order([measure(TURNS[turn](abdomen(order)))])
     assert found == order
     assert any(re.match(r"liver \(label \d\) is the largest organ: 1\d \d{3} voxels", text) for text in evidence)
@@ -101,7 +104,7 @@ def test_every_order_is_found_however_the_volume_lies(order, turn):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("missing", sorted(CLASS_OF_BTCV))
-def test_one_organ_may_be_missing(order, missing):
+def test_one_organ_may_be_missing(order: str, missing: int) -> None:
     measurements = [measure(abdomen(order, without=[missing]))]
     if (order, missing) != ("cascade", PANCREAS):
         assert detect_order(measurements)[0] == order
@@ -111,20 +114,20 @@ def test_one_organ_may_be_missing(order, missing):
     check_order(order, measurements)
 
 
-def test_btcv_reduced_to_the_eight_organs_is_still_btcv():
+def test_btcv_reduced_to_the_eight_organs_is_still_btcv() -> None:
     label = abdomen("btcv", only=CLASS_OF_BTCV)
     assert set(np.unique(label)) == {0, 1, 2, 3, 4, 6, 7, 8, 11}
     assert detect_order([measure(label)])[0] == "btcv"
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_lower_half_suffices(order):
+def test_the_lower_half_suffices(order: str) -> None:
     assert detect_order([measure(abdomen(order)[6:30])])[0] == order
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("first", range(0, 41, 5))
-def test_a_few_slices_may_be_ambiguous_but_never_mislead(order, first):
+def test_a_few_slices_may_be_ambiguous_but_never_mislead(order: str, first: int) -> None:
     measurements = [measure(abdomen(order)[first : first + 8])]
     try:
         assert detect_order(measurements)[0] == order
@@ -134,7 +137,7 @@ def test_a_few_slices_may_be_ambiguous_but_never_mislead(order, first):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_majority_of_three_volumes_decides(order):
+def test_the_majority_of_three_volumes_decides(order: str) -> None:
     volumes = [abdomen(order, seed) for seed in range(3)]
     liver = next(label for label, btcv in SCHEMES[order].items() if btcv == LIVER)
     volumes[1][20:][volumes[1][20:] == liver] = 0  # only the tip of this one
@@ -144,13 +147,13 @@ def test_the_majority_of_three_volumes_decides(order):
 
 
 @pytest.mark.parametrize(("only", "fitting"), [([LIVER], "transunet, cascade, samed"), ([], ", ".join(ORDERS))])
-def test_too_few_organs_are_ambiguous(only, fitting):
+def test_too_few_organs_are_ambiguous(only: list[int], fitting: str) -> None:
     with pytest.raises(DataError, match=rf"orders \({fitting}\)") as error:
         detect_order([measure(abdomen("samed", only=only))])
     assert "data.label_order=transunet|cascade|samed|btcv" in str(error.value)
 
 
-def test_labels_of_another_data_set_fit_no_order():
+def test_labels_of_another_data_set_fit_no_order() -> None:
     label = abdomen("cascade")
     swapped = np.array([0, 6, 2, 3, 4, 5, 1, 7, 8], np.uint8)[label]  # liver and spleen exchanged
     with pytest.raises(DataError, match="none") as error:
@@ -161,7 +164,7 @@ def test_labels_of_another_data_set_fit_no_order():
 
 @pytest.mark.parametrize("named", ORDERS)
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_wrong_name_is_contradicted_with_evidence(order, named):
+def test_a_wrong_name_is_contradicted_with_evidence(order: str, named: str) -> None:
     measurements = [measure(abdomen(order))]
     if named == order:
         assert len(check_order(named, measurements)) >= 10
@@ -170,17 +173,17 @@ def test_a_wrong_name_is_contradicted_with_evidence(order, named):
         check_order(named, measurements)
 
 
-def test_the_contradiction_shows_organs_labels_and_numbers():
+def test_the_contradiction_shows_organs_labels_and_numbers() -> None:
     with pytest.raises(DataError, match=r"label_order=samed .*right kidney \(label 2\).*gallbladder \(label 4\): \d"):
         check_order("samed", [measure(abdomen("transunet"))])
 
 
-def test_an_undecidable_volume_is_accepted_under_a_name_that_fits():
+def test_an_undecidable_volume_is_accepted_under_a_name_that_fits() -> None:
     only_liver = [measure(abdomen("samed", only=[LIVER]))]
     assert check_order("samed", only_liver) == check_order("transunet", only_liver) == []
 
 
-def test_an_unusual_patient_is_accepted_under_the_right_name_only():
+def test_an_unusual_patient_is_accepted_under_the_right_name_only() -> None:
     label = abdomen("samed")
     label[5:35, 5:25, 30:44] = 4  # a gallbladder far larger than the kidneys
     measurements = [measure(label)]
@@ -191,7 +194,7 @@ def test_an_unusual_patient_is_accepted_under_the_right_name_only():
         check_order("transunet", measurements)
 
 
-def test_unknown_orders_and_labels_are_named():
+def test_unknown_orders_and_labels_are_named() -> None:
     with pytest.raises(InputError, match=r"data.label_order.*nnformer.*transunet"):
         label_map("nnformer")
     label = abdomen("btcv")
