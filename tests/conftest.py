@@ -1,4 +1,4 @@
-"""Shared fixtures: a small prepared data set with its own runs folder, never the repository's."""
+"""Shared fixtures; every test writes to a runs folder of its own, never to that of the repository."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from dainet.segmentation.slices import SliceData
 from dainet.settings import AttentionSettings, Settings, load_settings
 from tests.helpers.samples import tiny_overrides, write_h5_source
 
-# Tiny tensors gain nothing from threads, and threads that wait for a busy core make them 100 times slower.
+# Tiny tensors gain nothing from threads, and waiting for a busy core makes them 100 times slower.
 torch.set_num_threads(1)
-# torch looks for devices in its first backward pass: it must not find those that some tests pretend to have, for which
-# it would start threads, and then no forked process may use its gradients.
+# torch looks for devices in its first backward pass. It must not find those that some tests only pretend to have: it
+# would start threads for them, and forked processes could not compute gradients any more.
 torch.zeros(1, requires_grad=True).sum().backward()
 
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test writes its stages to a folder of its own."""
+    """Give every test a folder of its own for its stages."""
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
 
@@ -39,13 +39,13 @@ def h5_source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tiny(h5_source: Path) -> Settings:
-    """Settings with which everything takes a second."""
+    """Return settings with which every stage takes about a second."""
     return load_settings("tour", tiny_overrides(h5_source))
 
 
 @pytest.fixture(scope="session")
 def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A runs folder in which U-Net, single and full dual encoder are trained on tiny data, and their overrides."""
+    """Train U-Net, single and full dual encoder on tiny data; return the runs folder and the overrides."""
     folder = tmp_path_factory.mktemp("trained")
     overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 30, "segmentation.lr": 0.01}
     settings = load_settings("tour", overrides)
@@ -64,7 +64,7 @@ def prepared(tiny: Settings) -> Prepared:
 
 @pytest.fixture
 def data(prepared: Prepared) -> SliceData:
-    """Slices with three random maps each."""
+    """Return slices with three random maps each."""
     maps = np.random.default_rng(0).random((len(prepared.images), 3, 4, 4)).astype(np.float16)
 
     def write(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What must be installed for what: pyproject.toml against the imports of every module."""
+"""The dependencies and extras of pyproject.toml, compared with the imports of every module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which device is chosen, on machines that this one is not; and that one module knows the names of devices."""
+"""The choice of a device, also on machines other than this one; only one module knows the names of devices."""
 
 import ast
 import re
@@ -81,7 +81,7 @@ def device_names(source: str) -> list[int]:
     """Lines of a module that know a device by name: "cuda" or "mps" in a text, as an attribute, or `torch.device()`.
 
     Docstrings and the help of the command line, which is read before torch is loaded, may name what can be asked for.
-    `torch.device("meta")` is no hardware: it builds networks without memory.
+    `torch.device("meta")` is not hardware; it builds networks without memory.
     """
     nodes = list(ast.walk(ast.parse(source)))
     bodies = [node.body for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]

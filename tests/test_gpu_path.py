@@ -1,4 +1,4 @@
-"""What a GPU would refuse in a forward pass, found without one, and what would make the processor wait for a GPU.
+"""Forward passes that a GPU would refuse, and code that makes the CPU wait for a GPU, found without a GPU.
 
 Tensors on "cuda" have a shape here but no data: one on the wrong device raises as it does on a GPU. Backward passes
 need a real GPU, because torch's autograd refuses CUDA tensors where there is none.
@@ -217,7 +217,7 @@ def test_a_tensor_left_on_the_cpu_is_caught(slices: Callable[[], SliceData]) -> 
         with pytest.raises(RuntimeError, match="same device"):
             segmentation_loss(torch.rand(4, 4, 32, 32, device="cuda"), data.labels[:4].long().cpu())
         with pytest.raises(RuntimeError, match="same device"):
-            build("unet")(image)  # a network that nobody moved
+            build("unet")(image)  # a network that was not moved
 
 
 def test_a_generator_of_the_cpu_a_mask_and_a_number_are_caught() -> None:

@@ -1,4 +1,4 @@
-"""The layout of the package: what stands on a floor knows only the floors below (docs/architecture.md)."""
+"""The layout of the package: a room imports only rooms of the floors below (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKAGE = REPOSITORY / "dainet"
 
 
 def rooms_imported(path: Path) -> Iterator[str]:
-    """Rooms of the package that a module imports, also inside functions."""
+    """Return the rooms of the package that a module imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "dainet":
             yield from (alias.name for alias in node.names)
@@ -56,10 +56,10 @@ def test_imports_lead_down(path: Path) -> None:
     assert set(rooms_imported(path)) <= allowed
 
 
-def test_nothing_in_the_package_sees_what_stands_beside_it() -> None:
-    beside = {"study", "benchmarks", "tests", "book", "teaching"}
+def test_no_module_of_the_package_imports_a_folder_next_to_it() -> None:
+    neighbors = {"study", "benchmarks", "tests", "book", "teaching"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-            assert not beside & {name.split(".")[0] for name in names}, path
+            assert not neighbors & {name.split(".")[0] for name in names}, path

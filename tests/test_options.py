@@ -1,4 +1,4 @@
-"""How command lines end: one line for what the user can mend, a traceback for everything else; and how they start."""
+"""Command lines: one line for errors that the user can mend, a traceback for all others, and a quick start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private names of torch and timm that are used here: why pyproject.toml has ceilings for their versions."""
+"""Private names of torch and timm that the kit uses, for which pyproject.toml limits their versions."""
 
 from __future__ import annotations
 

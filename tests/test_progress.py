@@ -1,4 +1,4 @@
-"""Who watches a long computation."""
+"""Listeners of a long computation."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a stranger imports: names that are loaded when they are asked for."""
+"""The public names of the package, which are loaded on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around the code: Makefile, workflows, hooks, the oldest versions and licenses fit each other."""
+"""Makefile, workflows, hooks, oldest versions and licenses are consistent with each other."""
 
 from __future__ import annotations
 

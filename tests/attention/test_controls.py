@@ -1,4 +1,4 @@
-"""Maps that say nothing about their slice, for telling attention from capacity."""
+"""Control maps, which say nothing about their slice."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from dainet.settings import Settings
 
 
 def cases(volumes: list[tuple[str, str, str, int]]) -> DataFrame:
-    """One line per slice of (patient, phase, split, slices)."""
+    """Build one row per slice from tuples (patient, phase, split, number of slices)."""
     lines = [
         {"patient": patient, "phase": phase, "split": split, "slice": i}
         for patient, phase, split, slices in volumes

@@ -1,4 +1,4 @@
-"""CLS attention against the explicit softmax, and the way from tokens to network input."""
+"""CLS attention against the explicit softmax, and the steps from tokens to network input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True,
 
 
 def tiny_vit(**changes: Any) -> DinoViT:
-    """Weights and tokens large enough that attention is far from uniform."""
+    """Build a ViT whose weights and tokens are so large that attention is far from uniform."""
     base = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 3}
     vit = randomized(DinoViT(**(base | changes)), seed=0)
     with torch.no_grad():
@@ -40,7 +40,7 @@ def tiny_vit(**changes: Any) -> DinoViT:
 
 @pytest.fixture
 def explicit_softmax() -> Iterator[None]:
-    """timm's unfused attention, for networks built inside the test."""
+    """Compute timm's unfused attention, for networks built inside the test."""
     before = use_fused_attn()
     set_fused_attn(False)
     yield
@@ -191,7 +191,7 @@ def test_backbone_is_left_as_it_is(settings: Settings) -> None:
 
 
 def test_compiled_extraction_is_asked_for_by_a_setting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's compiler takes a minute; what it is handed must make the same maps."""
+    """torch's compiler takes a minute, so it is replaced; the function that it gets must make the same maps."""
     handed = []
     monkeypatch.setattr(torch, "compile", lambda function: handed.append(function) or function)
     compiled = settings.model_copy(update={"attention": AttentionSettings(compile=True)})

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say: the peers compute the same, and the arithmetic of the table is right."""
+"""The benchmarks: the peers compute the same results, and the arithmetic of the table is right."""
 
 from pathlib import Path
 from time import sleep

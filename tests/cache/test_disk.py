@@ -1,4 +1,4 @@
-"""A full, read-only or forbidden disk: one line, a failure, nothing finished damaged, and afterwards it resumes."""
+"""A full or protected disk gives one line and a failure; finished stages stay intact, and the run can be resumed."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tests.helpers import REPOSITORY
 from tests.helpers.killing import fingerprint
 from tests.helpers.samples import tiny_overrides, write_h5_source
 
-# The kit's own command line with a command that runs every stage without a notebook's ten seconds.
+# The kit's own command line with a command that runs every stage without the ten seconds of a notebook.
 SCRIPT = """
 import json, sys
 from dainet import __main__ as command_line
@@ -31,7 +31,7 @@ command_line.main()
 
 
 def run(folder: Path, source: Path) -> tuple[int, list[str]]:
-    """Exit status, and the lines on stderr that are not progress."""
+    """Run the command; return its exit status and the lines on stderr that are not progress."""
     overrides = tiny_overrides(source) | {"output": str(folder / "out")}
     command = [sys.executable, "-c", SCRIPT, str(REPOSITORY), json.dumps(overrides)]
     environment = {"DAINET_RUNS": str(folder / "runs"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
@@ -51,7 +51,7 @@ def mount(*arguments: str) -> None:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """An empty file system of 64 KiB in memory."""
+    """Mount an empty file system of 64 KiB in memory."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))

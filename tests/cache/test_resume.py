@@ -1,4 +1,4 @@
-"""States between epochs: the last two, whole or not taken."""
+"""States between epochs: the last two are kept, and a damaged one is not used."""
 
 import logging
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_a_damaged_one_is_recognized_and_the_one_before_is_used(
     path = tmp_path / UNFINISHED / "epoch_00002.pt"
     content = bytearray(path.read_bytes())
     position = content.find(torch.arange(1000.0).mul(2).numpy().tobytes()) + 100
-    content[position] ^= 1  # one bit of a weight, which torch.load would hand out without a word
+    content[position] ^= 1  # one bit of a weight, which torch.load would not notice
     path.write_bytes({"flipped": content, "cut": content[: len(content) // 2], "emptied": b""}[damage])
     with caplog.at_level(logging.WARNING, "dainet"):
         assert torch.equal(load_state(tmp_path)["weight"], torch.arange(1000.0))

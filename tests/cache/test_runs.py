@@ -1,4 +1,4 @@
-"""The cache listed, explained, pruned and verified."""
+"""Commands that list, explain, prune and verify the cache."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Stale results are impossible: a changed setting, file or version is computed anew from its stage on, and no more."""
+"""Stale results are impossible: a changed setting, file or version recomputes its stage and those after, no others."""
 
 import importlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from dainet.data.volume import DataError
 from dainet.settings import Settings, load_settings
 from tests.helpers.samples import tiny_overrides, write_h5_source
 
-# The first stage, in the order of the pipeline, that must be computed anew when the setting gets this value; None where
+# The first stage in the order of the pipeline that must be computed again when the setting gets this value; None where
 # the setting changes nothing. Every later stage has the key of the one before among its inputs.
 CHANGES: dict[str, tuple[Any, str | None]] = {
     "profile": ("laptop", None),
@@ -22,7 +22,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "n_processes": (2, "dino"),
     "data.dataset": ("custom", "refused"),
     "data.source": ("OTHER", "prepared"),
-    "data.phantom_patients": (7, None),  # the source is no phantom
+    "data.phantom_patients": (7, None),  # the source is not "phantom"
     "data.split": ("nnformer", "prepared"),
     "data.train_patients": (3, "prepared"),
     "data.normalisation": ("percentile", "prepared"),
@@ -86,7 +86,7 @@ VERSIONS = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A folder in which everything of the tiny settings is finished."""
+    """Run all stages of the tiny settings, in a folder that the tests of this module share."""
     folder = tmp_path_factory.mktemp("stale")
     overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 1}
     with pytest.MonkeyPatch.context() as patch:
@@ -97,12 +97,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
 
 @pytest.fixture(autouse=True)
 def runs(finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here all tests share one folder."""
+    """Let all tests of this module share one folder."""
     monkeypatch.setenv("DAINET_RUNS", str(finished[0] / "runs"))
 
 
 def first_missing(settings: Settings) -> str | None:
-    """The stage that would be computed now."""
+    """Return the stage that would be computed now."""
     with finished_only():
         for name, step in (("", pipeline.prepare), (" for the ViT", pipeline.prepare_for_vit)):
             try:

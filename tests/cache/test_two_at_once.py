@@ -1,4 +1,4 @@
-"""Processes that want the same stage: one computes it, the others wait and take it."""
+"""Processes that need the same stage: one computes it, and the others wait and read it."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def request(logs: Path, computes_until: Callable[[], object]) -> None:
-    """Ask for the stage; who computes it writes its process id into twenty files and then waits for the condition."""
+    """Ask for the stage; the process that computes it writes its id into twenty files and waits for the condition."""
 
     def build(folder: Path) -> None:
         (logs / f"{os.getpid()}.builder").touch()
@@ -33,19 +33,19 @@ def request(logs: Path, computes_until: Callable[[], object]) -> None:
 
 
 def start(logs: Path, computes_until: Callable[[], object]) -> BaseProcess:
-    """The request in a process of its own; forked, so that nothing has to be imported again."""
+    """Send the request from a process of its own, forked so that nothing is imported again."""
     process = get_context("fork").Process(target=request, args=(logs, computes_until))
     process.start()
     return process
 
 
 def waiting(logs: Path) -> int:
-    """How many processes have said that they wait for another one."""
+    """Count the processes that have logged that they wait for another one."""
     return sum("waiting" in log.read_text() for log in logs.glob("*.log"))
 
 
 def authors(runs: Path) -> set[str]:
-    """Process ids in the files of the only finished stage."""
+    """Return the process ids in the files of the only finished stage."""
     (done,) = (runs / "stage").iterdir()
     return {path.read_text() for path in done.glob("*.txt")}
 

@@ -1,7 +1,8 @@
-"""Bad input: one clear line that names case and file, the other cases are still checked, nothing half-written is left.
+"""Bad input gives one line that names case and file; other cases are still checked, and no partial files are left.
 
-Here permissions, disks, links, names and the command line; damaged files in test_bad_nifti.py and test_bad_copies.py,
-a test case in DINO's training set in test_dino_training.py, a patient in two splits also in test_protocol.py.
+This file covers permissions, disks, links, names and the command line. Damaged files are in formats/test_bad_nifti.py
+and formats/test_bad_copies.py, a test case in DINO's training set in tests/dino/test_training.py, and a patient in two
+splits also in tests/protocol/test_protocol.py.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ NOBODY = 65534
 @contextmanager
 def as_nobody() -> Iterator[None]:
     """Root may read everything, so tests of permissions give its rights up."""
-    codecs.lookup("utf-8-sig")  # nobody may be unable to read Python's own files, too
+    codecs.lookup("utf-8-sig")  # the user "nobody" may not be able to read Python's own files
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(NOBODY)

@@ -1,4 +1,4 @@
-"""The report of `prepare.py check`: what is there, what is missing, what would spoil a run, what is odd."""
+"""The report of `prepare.py check`: what was found, what is missing, problems that stop a run, and suspicions."""
 
 from __future__ import annotations
 

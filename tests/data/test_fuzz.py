@@ -1,4 +1,4 @@
-"""Damaged files of every kind work or are refused by the kit's own error; see fuzzing.py.
+"""Damaged files of every kind work or are refused by the kit's own error; see tests/helpers/fuzzing.py.
 
 The number of files is set by DAINET_FUZZ; `python -m tests.helpers.fuzzing --count 2000` prints a table.
 """

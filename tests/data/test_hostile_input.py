@@ -1,8 +1,8 @@
-"""Files made to do harm: nothing in them is run, no other file is read or written, no memory is taken on their word.
+"""Malicious files: none of their code runs, no other file is read or written, and sizes they claim are not allocated.
 
-Elsewhere: archives that leave their folder in test_archive.py; a pickle as npz, and headers of NIfTI and h5 that
-claim terabytes, in test_bad_nifti.py and test_bad_copies.py; strangers without the token, in a browser, in
-test_explorer_browser.py.
+Other files cover archives that leave their folder (download/test_archive.py), a pickle as npz, headers of NIfTI and h5
+that claim terabytes (formats/test_bad_nifti.py, formats/test_bad_copies.py), and requests without the token in a
+browser (tests/end_to_end/test_browser.py).
 """
 
 from __future__ import annotations

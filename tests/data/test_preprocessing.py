@@ -1,4 +1,4 @@
-"""Resizing by matrices against scipy's zoom, slice by slice."""
+"""Resizing by matrices compared with scipy's zoom, slice by slice."""
 
 import numpy as np
 import pytest

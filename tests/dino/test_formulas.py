@@ -1,4 +1,4 @@
-"""DINO's formulas against the authors' code, written again here, and against lightly."""
+"""DINO's formulas compared with the authors' code, rewritten here, and with lightly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which more slices than fit into memory are read."""
+"""The order in which slices are read that do not fit into memory."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The fine-tuning loop on a ViT of one block: what it leaves, what it repeats, what it refuses."""
+"""The fine-tuning loop on a ViT of one block: its files, its repeatability and its errors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A narrow head, which takes nearly all time otherwise, and one thread: for tensors this small more only wait."""
+    """Use a narrow head, which otherwise takes nearly all the time, and one thread, because the tensors are tiny."""
     monkeypatch.setattr(formulas, "_HIDDEN", 32)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Multi-crop views: every operation against torchvision, and what the batch as a whole must hold."""
+"""Multi-crop views: every operation compared with torchvision, and properties of the whole batch."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""README and docs against what they speak of."""
+"""Tests of README and docs against the code, the settings and the scores that they describe."""

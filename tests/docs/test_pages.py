@@ -1,4 +1,4 @@
-"""Every page that people read: its links, and the settings that it names."""
+"""All Markdown pages: their links, and the settings and files that they name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README.md: its size, its Python, and its findings against the committed scores."""
+"""README.md: its length, its Python, and its findings compared with the committed scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explorer where people use it: headless Chromium against a real JupyterLab and against Voila.
+"""The explorer in headless Chromium, served by a real JupyterLab and by Voila.
 
 Screenshots go to the folder named in DAINET_SCREENSHOTS, if there is one.
 """
@@ -61,14 +61,14 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 @pytest.fixture
 def explorer(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Explorer:
-    """The same explorer in this process: what the browser must show."""
+    """Build the same explorer in this process; it shows what the browser must show."""
     monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
     return Explorer(explorable("tour", trained_runs[1]))
 
 
 @pytest.fixture
 def runs_copy(trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
-    """What the servers see, so that a training in the browser leaves the others' networks alone."""
+    """Copy the runs for the servers, so that a training in the browser does not change those of other tests."""
     return shutil.copytree(trained_runs[0], tmp_path / "runs")
 
 
@@ -182,7 +182,7 @@ def drive(page: Page, explorer: Explorer) -> None:
 
 
 def train_in_place(page: Page) -> None:
-    """All skips are off by now; with (4) alone, in the other mode, that names a network nobody has trained."""
+    """Switch on (4) alone, choose the mode of trained networks, and train the network that this asks for."""
     page.locator(".dainet-network button").nth(3).click()
     page.get_by_role("button", name="Trained with this setting").click()
     page.wait_for_selector(".dainet .message:has-text('Not computed yet: dual-0001')")
@@ -221,7 +221,7 @@ def picture(html: str) -> str:
 
 
 def assert_fits(page: Page) -> None:
-    """Everything in one look: nothing of the explorer is wider or higher than what is free at 1200 x 800."""
+    """Assert that the whole explorer fits into what is free at 1200 x 800."""
     page.wait_for_selector(".dainet td:has-text('.')")
     wait_for(lambda: "…" not in read(page))
     page.locator(".dainet").evaluate("element => element.scrollIntoView({block: 'start'})")
@@ -240,7 +240,7 @@ def assert_fits(page: Page) -> None:
 def open_notebook(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_selector(".jp-Notebook")
-    wait_for(lambda: page.evaluate(CONNECTED))  # what is run before that may wait for ever
+    wait_for(lambda: page.evaluate(CONNECTED))  # a cell that is run earlier may wait forever
     page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
 
 

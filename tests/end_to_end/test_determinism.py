@@ -1,4 +1,4 @@
-"""Same machine, same settings: the same bits from every stage, with one thread and with two."""
+"""On one machine, the same settings give the same bits in every stage, with one thread and with two."""
 
 import os
 import subprocess

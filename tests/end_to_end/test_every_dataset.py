@@ -1,4 +1,4 @@
-"""All notebooks, headless, on the data sets that the stored outputs do not show: no cell may know ACDC's classes."""
+"""All notebooks run headless on the data sets that their stored outputs do not show; no cell assumes ACDC's classes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: a reproduction stops within seconds, keeps what is finished and says how to go on."""
+"""Ctrl-C: a reproduction stops within seconds, keeps what is finished and says how to resume."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Killed at any moment, a reproduction goes on and ends with the same bits."""
+"""A reproduction that is killed at any moment resumes and ends with the same bits."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Snakefile: its plan, and twelve trainings as jobs of SLURM, two of them cancelled, beside a sequential run."""
+"""The Snakefile: its plan, and twelve trainings as SLURM jobs, two of them canceled, compared with a sequential run."""
 
 import json
 import os
@@ -37,7 +37,7 @@ KEEP_LOGS = ["--slurm-init-seconds-before-status-checks=2", "--slurm-keep-succes
 
 @contextmanager
 def snakemake(log: Path, *arguments: str, users: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
-    """Started in the repository; says what it does in the log."""
+    """Start Snakemake in the repository; its steps go to the log."""
     root = repository_root()
     command = [sys.executable, "-m", "snakemake", *arguments]
     environment = os.environ | {"PYTHONPATH": str(root)} | (users or {})
@@ -71,13 +71,13 @@ def test_every_profile_gives_a_training_a_gpu(profile: str, tmp_path: Path) -> N
 
 
 def counted(log: Path) -> dict[str, int]:
-    """Jobs by rule in the plan that Snakemake prints."""
+    """Count the jobs by rule in the plan that Snakemake prints."""
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", log.read_text(), flags=re.M)}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(slurm.missing()), reason=f"SLURM: {slurm.missing()}")
-def test_trainings_cancelled_on_slurm_leave_the_tables_of_a_sequential_run(
+def test_trainings_canceled_on_slurm_leave_the_tables_of_a_sequential_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "split.csv").write_text(SPLIT)
@@ -94,7 +94,7 @@ def test_trainings_cancelled_on_slurm_leave_the_tables_of_a_sequential_run(
         assert 0 < epochs[training] < EPOCHS, training
         assert any(f"after epoch {epochs[training]}\n" in log for log in logs), training
     settings = load_settings("tour", overrides | {"segmentation.seeds": SEEDS})
-    with finished_only():  # whoever opens a notebook now waits for nothing
+    with finished_only():  # a notebook that is opened now waits for nothing
         by_jobs = trainings(settings)
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "sequential"))
     in_a_row = trainings(settings)
@@ -107,7 +107,7 @@ def test_trainings_cancelled_on_slurm_leave_the_tables_of_a_sequential_run(
 
 
 def run_on_slurm(overrides: dict[str, Any], folder: Path) -> dict[tuple[str, int], int]:
-    """Tables 2 and 3 by jobs; how many epochs the cancelled trainings had behind them."""
+    """Make Tables 2 and 3 by jobs; return how many epochs each canceled training had finished."""
     items = [f"{name}={value}" for name, value in overrides.items()]
     config = ["--config", f"seeds={SEEDS}", f"settings={items}"]
     profile = ["--workflow-profile=workflow/profiles/slurm", *NO_ACCOUNTING, *NO_GPU, *KEEP_LOGS, str(folder / "logs")]
@@ -121,7 +121,7 @@ def run_on_slurm(overrides: dict[str, Any], folder: Path) -> dict[tuple[str, int
 
 
 def cancel(network: str, seed: int, running: subprocess.Popen, users: dict[str, str]) -> int:
-    """Cancel the job of a training once it has an epoch behind it; returns the epochs when it is gone."""
+    """Cancel the job of a training after its first epoch; return its number of epochs when the job is gone."""
     while running.poll() is None:
         folder = in_the_making(network, seed)
         if folder and (job := job_of(network, seed)) and states(folder):
@@ -147,7 +147,7 @@ def states(folder: Path) -> list[Path]:
 
 
 def job_of(network: str, seed: int) -> str:
-    """SLURM's number of the job whose process trains this; empty where none does."""
+    """Return SLURM's number of the job that trains this network; empty where none does."""
     command = b"\0".join([b"stage", b"train", b"--network", network.encode(), b"--seed", b"%d" % seed])
     for process in Path("/proc").glob("[0-9]*"):
         try:

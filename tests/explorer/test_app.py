@@ -1,4 +1,4 @@
-"""The explorer without a browser: what every control leads to."""
+"""The explorer without a browser: the effect of every control."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The explorer as a web page: what of notebook 06 is served, and with which settings."""
+"""The explorer as a web page: the cells of notebook 06 that are served, and their settings."""
 
 import nbformat
 import pytest

@@ -1,4 +1,4 @@
-"""What the explorer draws, from arrays and choices made by hand."""
+"""The pictures of the explorer, drawn from arrays and choices made by hand."""
 
 import math
 import re

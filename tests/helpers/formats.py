@@ -1,4 +1,4 @@
-"""Small data sets in every form that the kit reads, written by hand as their authors do."""
+"""Small data sets in every format that the kit reads, written as their authors do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def save_nifti(
 
 
 def acdc_patient(folder: Path, ed: int = 1, es: int = 9, stored: Sequence[int] = (0, 1, 2, 3), seed: int = 0) -> Path:
-    """One patient of raw ACDC, with the 4-D film that nobody should read."""
+    """Write one patient of raw ACDC, with the 4-D image that must not be read."""
     folder.mkdir(parents=True)
     (folder / "Info.cfg").write_text(f"ED: {ed}\nES: {es}\nGroup: DCM\nNbFrame: 30\n")
     (folder / f"{folder.name}_4d.nii.gz").write_bytes(b"never opened")

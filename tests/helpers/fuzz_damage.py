@@ -1,4 +1,4 @@
-"""Random damage to the content of a file, the same for the same seed; see fuzzing.py."""
+"""Random damage to the content of a file, reproducible by its seed; see fuzzing.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 
-# What tends to upset readers of text, of pickles and of numbers.
+# Content that readers of text, pickles and numbers often cannot handle.
 WORDS = (
     *(b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n", b'"', b"'", b",", b":", b"=", b"-1", b"0", b"1e999", b"nan"),
     *(

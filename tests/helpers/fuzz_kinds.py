@@ -1,4 +1,4 @@
-"""The kinds of files that the kit reads: how a small one is written, and how it is read; see fuzzing.py."""
+"""The kinds of files that the kit reads: how a small one is written and read; see fuzzing.py."""
 
 from __future__ import annotations
 

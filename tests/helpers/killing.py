@@ -1,4 +1,4 @@
-"""Kills a reproduction at random moments until it is done, and compares what it leaves with an undisturbed one.
+"""Kill a reproduction at random moments until it is done, and compare its results with an undisturbed one.
 
 `python -m tests.helpers.killing --profile tour --kills 50` does it at a profile's real size, the test in miniature.
 """
@@ -72,7 +72,7 @@ def killed_after(work: Callable[[], None], seconds: float) -> bool:
 def survive(work: Callable[[], None], kills: int, longest: float, seed: int) -> Counter[str]:
     """Kill the work at random moments, start it again, and let it end after so many kills; where they hit, by stage.
 
-    A run that ends before is begun anew from nothing, so that the number of kills is reached.
+    A run that ends before the last kill starts again from nothing, so that the number of kills is reached.
     """
     moments, hit, begun = random.Random(seed), Counter[str](), runs_folder()
     while sum(hit.values()) < kills:

@@ -1,4 +1,4 @@
-"""The exercises of a notebook: where the answers go, and the solutions that are folded away below them."""
+"""The exercises of a notebook: the cells for answers, and the solutions folded below them."""
 
 import re
 

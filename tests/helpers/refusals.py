@@ -1,4 +1,4 @@
-"""What tests of bad input share: raw ACDC to be damaged, a pickle that does harm, and what a refusal must look like."""
+"""Helpers for tests of bad input: raw ACDC to damage, a harmful pickle, and the check of an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def left_in(runs: Path) -> list[Path]:
 
 
 def refused(folder: Path, runs: Path, words: str, dataset: str = "acdc") -> Report:
-    """A check reports one line with these words, a run raises it and leaves nothing."""
+    """Assert that a check reports one line with these words, and that a run raises it and leaves nothing."""
     report = check_source(settings(folder, dataset))
     assert len(report.problems) == 1, report.problems
     assert re.fullmatch(f".*{words}.*", report.problems[0]), report.problems

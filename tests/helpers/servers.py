@@ -1,4 +1,4 @@
-"""Servers on this machine that answer as Girder and Synapse do, for tests of downloads."""
+"""Servers on this machine that answer like Girder and Synapse, for tests of downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A SLURM cluster of one node with two cores, in a folder of its own, for as long as a test needs it."""
+"""A SLURM cluster of one node with two cores, in a folder of its own, for the duration of a test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def missing() -> str:
-    """Why no cluster can be started here; empty where it can."""
+    """Say why no cluster can be started here; empty where it can."""
     programs = [name for name in ("munged", "slurmctld", "slurmd", "squeue") if not shutil.which(name)]
     if programs:
         return f"needs {', '.join(programs)}: Debian's packages slurm-wlm and munge"
@@ -47,7 +47,7 @@ def missing() -> str:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """Inside, the cluster accepts jobs; yields the environment variables of its users."""
+    """Run the cluster within this context; yields the environment variables of its users."""
     for name in ("state", "spool", "bin"):
         (folder / name).mkdir(parents=True)
     key, socket_file = folder / "munge.key", folder / "munge.socket"

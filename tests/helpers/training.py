@@ -1,4 +1,4 @@
-"""A network that trains in a second, and what a training leaves."""
+"""A network that trains in a second, and an interrupted training."""
 
 from __future__ import annotations
 

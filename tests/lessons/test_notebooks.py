@@ -1,4 +1,4 @@
-"""The notebooks as texts: skeleton, size of cells, and stored outputs that say nothing about the machine."""
+"""The notebooks as texts: structure, size of cells, and stored outputs without traces of the machine."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Two processes on one training compute what one does."""
+"""Two processes that share one training compute the same as one process."""
 
 from dataclasses import replace
 from pathlib import Path

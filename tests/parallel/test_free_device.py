@@ -1,4 +1,4 @@
-"""A GPU of its own for each of several jobs on one machine."""
+"""Several jobs on one machine get a GPU each."""
 
 import threading
 

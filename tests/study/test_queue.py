@@ -1,4 +1,4 @@
-"""The study's plan, and the queue that works through it."""
+"""The study's plan, and the queue that runs it."""
 
 import json
 from concurrent.futures import ProcessPoolExecutor

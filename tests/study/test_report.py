@@ -1,4 +1,4 @@
-"""The study's verdicts against their formulas, and its committed tables against its committed scores."""
+"""The study's verdicts compared with their formulas, and its committed tables with its committed scores."""
 
 from typing import Any
 

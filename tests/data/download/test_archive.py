@@ -1,4 +1,4 @@
-"""Archives are unpacked inside their target, whole or not at all."""
+"""Archives are unpacked inside their target, completely or not at all."""
 
 from __future__ import annotations
 

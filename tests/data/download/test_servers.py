@@ -1,4 +1,4 @@
-"""The real client libraries against small servers on this machine; nothing leaves it."""
+"""The real client libraries with small servers on this machine; nothing is sent to others."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_synapse_goes_on_where_a_killed_run_stopped(synapse: Synapse, tmp_path: 
     from synapseclient.core.utils import temp_download_filename
 
     content = synapse.server.files["77"]
-    synapse.handle["contentSize"] = 1 << 24  # from 8 MiB on, synapseclient would use several threads and start anew
+    synapse.handle["contentSize"] = 1 << 24  # from 8 MiB on, synapseclient uses threads and starts from nothing
     Path(temp_download_filename(str(tmp_path / "RawData.zip"), "77")).write_bytes(content[:1000])
     download_synapse("syn1", tmp_path, SECRET)
     assert synapse.server.fetched == [("77", "bytes=1000-")]

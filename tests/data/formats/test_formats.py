@@ -1,4 +1,4 @@
-"""Every circulating form of the data gives back what was written into it."""
+"""Every circulating format of the data is read back as it was written."""
 
 from pathlib import Path
 from typing import Any

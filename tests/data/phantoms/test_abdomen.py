@@ -1,4 +1,4 @@
-"""The abdominal phantom: layout, determinism, and that organs have the place, size and gray level of their name."""
+"""The abdominal phantom: layout, determinism, and place, size and gray level of its organs."""
 
 from __future__ import annotations
 

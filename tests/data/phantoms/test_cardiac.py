@@ -1,4 +1,4 @@
-"""The phantom data set: layout, determinism, and that the hearts are what their group says."""
+"""The phantom data set: layout, determinism, and hearts that show the pathology of their group."""
 
 from __future__ import annotations
 
