@@ -75,8 +75,8 @@ def prepare(settings: Settings) -> Prepared:
 def prepare_for_vit(settings: Settings) -> Prepared:
     """Prepare the same slices, row for row, at the ViT's size and in [0, 1], as its ImageNet statistics expect."""
     data = settings.data
-    if data.normalisation == "zscore":
-        data = data.model_copy(update={"normalisation": "auto"})
+    if data.normalization == "zscore":
+        data = data.model_copy(update={"normalization": "auto"})
     return run_prepared(data, settings.vit.image_size, keep_native=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import warnings
 from collections.abc import Mapping
 from importlib.resources import files
 from textwrap import shorten
@@ -25,6 +26,13 @@ __all__ = [
     "profile_names",
 ]
 
+# Old names of settings, still taken: -> today's.
+_RENAMED = {
+    "attention.normalisation": "attention.normalization",
+    "data.normalisation": "data.normalization",
+    "dino.centring": "dino.centering",
+}
+
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -42,7 +50,7 @@ class DataSettings(_Frozen):
     train_patients: int | tuple[str, ...] | None = None  # a number, spread evenly, or ids; None = all
     # "window" is for Hounsfield units, the others are per volume; "auto": window for CT, minmax for the rest, as the
     # peers do (docs/protocol.md#1.2, #5.12); not given in the paper.
-    normalisation: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
+    normalization: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
     window_hu: tuple[float, float] = (-125, 275)  # TransUNet's, for soft tissue of the abdomen
     # Order of the labels in a copy of Synapse (docs/protocol.md#1.3).
     label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"
@@ -73,7 +81,7 @@ class DinoSettings(_Frozen):
     teacher_temperature: float = Field(0.04, gt=0)
     warmup_teacher_temperature: float = Field(0.04, gt=0)
     warmup_teacher_temperature_epochs: int = Field(0, ge=0)
-    centring: bool = True  # False with local_crops=0 is eq. 2 of the paper
+    centering: bool = True  # False with local_crops=0 is eq. 2 of the paper
     center_momentum: float = Field(0.9, ge=0, le=1)
     out_dim: int = Field(65536, ge=2)  # K of eq. 1
     norm_last_layer: bool = True
@@ -91,7 +99,7 @@ class AttentionSettings(_Frozen):
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
     control: Literal["none", "constant", "other-patient"] = "none"  # what replaces the maps (attention/controls.py)
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # nearest to the ViT's input, then bilinear
-    normalisation: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
+    normalization: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
     compile: bool = False  # torch.compile for the extraction (benchmarks/README.md)
 
 
@@ -187,6 +195,10 @@ def _profiles() -> Any:
 
 
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
+    if name in _RENAMED:
+        message = f"setting {name} is called {_RENAMED[name]} now; use that name, the old one will go"
+        warnings.warn(message, FutureWarning, stacklevel=3)
+        name = _RENAMED[name]
     section, _, field = name.rpartition(".")
     target = _group(values.setdefault(section, {}), f"setting {section}") if section else values
     target[field] = value

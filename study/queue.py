@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 _COLUMNS = [
     *("model", "train_patients", "seed", "patient", "phase", "case_id", "class", "policy"),
-    *("dsc", "hd95_vox", "hd95_mm"),
+    *("dsc", "hd95_vox", "hd95_mm", "assd_mm", "predicted_voxels", "labeled_voxels"),
+    *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm"),
 ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from dainet.cache.folders import repository_root
 from dainet.errors import InputError
@@ -237,7 +238,10 @@ def _parameters(method: str) -> str:
         return ""
     training = trained[method]
     width = training.settings({}).segmentation.width
-    return f"{parameter_count(build(training.network, width=width)) / 1e6:.2f}"
+    network = build(training.network, width=width)
+    # They still had a bias in every convolution before a batch norm: one number for each channel of the norm.
+    biases = sum(layer.num_features for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
+    return f"{(parameter_count(network) + biases) / 1e6:.2f}"
 
 
 def _interval(low: object, high: object) -> str:

@@ -162,7 +162,7 @@ def test_attention_maps_run_on_cuda_in_bfloat16() -> None:
             tokens = token_maps(vit, to_vit_input(images, size))
         for resize in ("nearest-bilinear", "bilinear"):
             for normalization in ("minmax", "tokens"):
-                settings = AttentionSettings(resize=resize, normalisation=normalization)
+                settings = AttentionSettings(resize=resize, normalization=normalization)
                 assert network_maps(tokens, 64, settings, size).is_cuda
     assert rules.waits == []
 

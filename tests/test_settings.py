@@ -47,6 +47,17 @@ def test_wrong_overrides_name_the_setting(overrides: dict[str, Any], words: str)
         load_settings("tour", overrides)
 
 
+@pytest.mark.parametrize(
+    ("old", "value"),
+    [("data.normalisation", "zscore"), ("attention.normalisation", "tokens"), ("dino.centring", False)],
+)
+def test_old_names_are_taken_with_a_warning_that_names_the_new_one(old: str, value: object) -> None:
+    section, field = old.replace("normalisation", "normalization").replace("centring", "centering").split(".")
+    with pytest.warns(FutureWarning, match=f"{section}.{field}"):
+        settings = load_settings("tour", {old: value})
+    assert getattr(getattr(settings, section), field) == value
+
+
 def test_unknown_profile_lists_the_known() -> None:
     with pytest.raises(ValueError, match="laptop, paper, tour"):
         load_settings("gpu")

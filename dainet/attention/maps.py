@@ -95,7 +95,7 @@ def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int)
 def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
     """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled."""
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
-    return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalisation, tokens)
+    return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalization, tokens)
 
 
 def _check_size(vit: DinoViT, images: Tensor) -> None:

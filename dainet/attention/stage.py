@@ -26,7 +26,7 @@ from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_in
 
 __all__ = ["AttentionGrid", "extract", "open_attention", "run_attention"]
 
-_VERSION = 1
+_VERSION = 2
 _COPIED_TOGETHER = 1024  # slices
 
 

@@ -44,7 +44,7 @@ class Report:
     """
 
     format: str
-    normalisation: str  # the one used: "auto" resolved
+    normalization: str  # the one used: "auto" resolved
     split: str
     label_evidence: tuple[str, ...]
     cases: pd.DataFrame
@@ -77,10 +77,10 @@ def check_source(settings: DataSettings) -> Report:
         problems += _swapped(cases, settings.dataset)
     return Report(
         format=source.format.name,
-        normalisation=mode,
+        normalization=mode,
         split=split_name,
         label_evidence=evidence,
-        cases=cases.drop(columns=["patient", "sha256", "swapped"], errors="ignore"),
+        cases=cases.drop(columns=["patient", "phase", "sha256", "swapped"], errors="ignore"),
         missing=_missing(split, {case.patient for case in source.cases}),
         problems=tuple(problems),
         suspicions=(*left_out.values(), *(_suspicions(cases, source) if lines else ())),
@@ -131,6 +131,7 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
     facts: dict[str, Any] = {
         "case_id": case.case_id,
         "patient": case.patient,
+        "phase": case.phase,
         "split": split,
         "slices": slices,
         "height": height,
@@ -183,7 +184,20 @@ def _suspicions(cases: pd.DataFrame, source: Source) -> list[str]:
     if source.is_ct and "raw" in source.format.name:
         windowed = cases.loc[cases["lowest"] > -200, "case_id"]
         odd += [f"{case_id}: no value below -200 HU, so no air; windowed or shifted already?" for case_id in windowed]
+    odd += _exchanged_phases(cases) if "LV" in source.classes.names else []
     return odd + [line for name in source.classes.names for line in _odd_sizes(cases, name)]
+
+
+def _exchanged_phases(cases: pd.DataFrame) -> list[str]:
+    """Patients whose left ventricle is smaller at ED, where the heart is relaxed, than at ES (docs/protocol.md#2.5)."""
+    sizes = cases.pivot_table(index="patient", columns="phase", values="LV", sort=False)
+    if not {"ED", "ES"} <= set(sizes.columns):
+        return []
+    return [
+        f"{patient}: LV has {ed:.0f} voxels at ED and {es:.0f} at ES, expected more at ED; "
+        "the phases look exchanged, compare with Info.cfg and the film"
+        for patient, ed, es in sizes.loc[sizes["ED"] < sizes["ES"], ["ED", "ES"]].itertuples()
+    ]
 
 
 def _odd_sizes(cases: pd.DataFrame, name: str) -> list[str]:

@@ -26,7 +26,7 @@ from dainet.settings import DataSettings
 __all__ = ["Prepared", "run_prepared"]
 
 log = logging.getLogger(__name__)
-_VERSION = 3
+_VERSION = 4
 _COLUMNS = (
     *("case_id", "patient", "phase", "group", "slice", "split"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "file", "sha256"),
@@ -95,7 +95,7 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     cases = [case for case in source.cases if case.patient in split]
     about: dict[str, Any] = {"dataset": settings.dataset, "split": split_name, "classes": asdict(source.classes)}
     about |= {"image_size": image_size, "native": keep_native, "label_order": settings.label_order}
-    about |= {"normalisation": normalization_mode(settings, source), "window_hu": list(settings.window_hu)}
+    about |= {"normalization": normalization_mode(settings, source), "window_hu": list(settings.window_hu)}
     result = run_stage(
         "prepared",
         _VERSION,
@@ -152,7 +152,7 @@ def _write_volumes(
         growing_array(target / "labels.npy", (size, size), np.uint8) as append_labels,
     ):
         for case, volume in source.read_all(cases, "preparing", problems):
-            scaled = normalize(volume.image, about["normalisation"], tuple(about["window_hu"]))
+            scaled = normalize(volume.image, about["normalization"], tuple(about["window_hu"]))
             append_images(resize_slices(scaled, (size, size), order=3))
             append_labels(resize_slices(volume.label, (size, size), order=0))
             lines += _case_lines(case, volume, split[case.patient])

@@ -20,11 +20,11 @@ def normalization_mode(settings: DataSettings, source: Source) -> str:
     Raises:
         DataError: a window is asked for, but the gray values are not Hounsfield units.
     """
-    mode = settings.normalisation
+    mode = settings.normalization
     if mode == "auto":
         return "window" if source.is_ct else "minmax"
     if mode == "window" and not source.is_ct:
-        raise DataError("data.normalisation=window needs Hounsfield units (CT); choose minmax, percentile or zscore")
+        raise DataError("data.normalization=window needs Hounsfield units (CT); choose minmax, percentile or zscore")
     return mode
 
 

@@ -17,7 +17,7 @@ from dainet.vit.checkpoints import weights_hash
 
 __all__ = ["fit", "run_dino", "training_rows"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> StageResult:

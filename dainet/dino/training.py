@@ -59,7 +59,7 @@ HISTORY_COLUMNS += ("teacher_entropy", "batch_entropy", "center_norm")
 _ADVICE = {
     "uniform": "the teacher's output is nearly flat, so it says nothing about the image: normal for a fresh head in a "
     "short run, a collapse after a long one; train longer, or lower dino.teacher_temperature",
-    "constant": "every image gets the same output; set dino.centring to true, or raise dino.teacher_temperature",
+    "constant": "every image gets the same output; set dino.centering to true, or raise dino.teacher_temperature",
 }
 
 
@@ -158,7 +158,7 @@ def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None
     low, high = extremes[:, 0].min(), extremes[:, 1].max()
     if not -0.5 <= low <= high <= 1.5:
         raise InputError(
-            f"found image values from {low:.2f} to {high:.2f}; expected about 0 to 1; set data.normalisation to minmax"
+            f"found image values from {low:.2f} to {high:.2f}; expected about 0 to 1; set data.normalization to minmax"
         )
 
 
@@ -194,7 +194,7 @@ def train_step(
         student = state.parallel(views)  # [V, B, K]
     loss = dino_loss(student, teacher, state.center, settings.student_temperature, temperature)
     numbers = torch.stack([collectives.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
-    if settings.centring:
+    if settings.centering:
         state.center = update_center(state.center, teacher, settings.center_momentum)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -18,7 +18,8 @@ from dainet.segmentation.slices import SliceData
 
 __all__ = ["class_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
 
-_VERSION = 1
+_VERSION = 2
+_CASE = ["case_id", "patient", "phase", "group", "spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
 
 
 def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -64,7 +65,7 @@ def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, 
 
 
 def read_scores(result: StageResult) -> pd.DataFrame:
-    """Read a network's scores: case_id, patient, phase, class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm (mm)."""
+    """Read a network's scores: one line per case, class and policy with the columns of `_CASE` and `score_volume`."""
     return pd.read_csv(result.path / "cases.csv", dtype={"case_id": str, "patient": str, "phase": str})
 
 
@@ -73,6 +74,6 @@ def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder:
     for case_id, rows in prepared.volumes("test").items():
         label, spacing_mm = prepared.native_label(case_id)
         prediction = predict_native(model, data, rows, label.shape)
-        case = prepared.cases.loc[rows[0], ["case_id", "patient", "phase"]].to_dict()
+        case = prepared.cases.loc[rows[0], _CASE].to_dict()
         lines += [case | record for record in score_volume(prediction, label, prepared.classes.names, spacing_mm)]
     pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)

@@ -1,4 +1,4 @@
-"""DSC and HD95 of one volume, and the two policies for a class that is missing."""
+"""DSC, surface distances and voxel counts of one volume, and the two policies for a class that is missing."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ def score_volume(
         prediction: [D, H, W], whole numbers from 0 (background) to the number of classes.
         label: [D, H, W], likewise.
         class_names: names of the labels 1, 2, ...
-        spacing_mm: edges of a voxel (z, y, x), or None where unknown; then `hd95_mm` is NaN.
+        spacing_mm: edges of a voxel (z, y, x), or None where unknown; then `hd95_mm` and `assd_mm` are NaN.
 
     Returns:
-        One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm.
+        One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm, assd_mm (average
+        symmetric surface distance, by medpy), predicted_voxels, labeled_voxels.
     """
     predicted, labeled = (ndimage.find_objects(volume, len(class_names)) for volume in (prediction, label))
     records = []
@@ -72,8 +73,11 @@ def score_volume(
         else:
             case = bool(p), bool(y), label.shape, spacing_mm
             scores = {policy: _empty_scores(*case, policy) for policy in POLICIES}
-        for policy, (dsc, vox, mm) in scores.items():
-            records.append({"class": name, "policy": policy, "dsc": dsc, "hd95_vox": vox, "hd95_mm": mm})
+        sizes = {
+            "predicted_voxels": int(np.count_nonzero(prediction == value)),
+            "labeled_voxels": int(np.count_nonzero(label == value)),
+        }
+        records += [{"class": name, "policy": policy, **values, **sizes} for policy, values in scores.items()]
     return records
 
 
@@ -85,23 +89,29 @@ def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
     )
 
 
-def _scores(
-    prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None
-) -> tuple[float, float, float]:
-    millimeters = hd95(prediction, label, spacing_mm) if spacing_mm else float("nan")
-    return dice(prediction, label), hd95(prediction, label), millimeters
+def _scores(prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None) -> dict[str, float]:
+    far, mean = float("nan"), float("nan")
+    if spacing_mm:
+        far, mean = hd95(prediction, label, spacing_mm), float(binary.assd(prediction, label, voxelspacing=spacing_mm))
+    return _record(dice(prediction, label), hd95(prediction, label), far, mean)
 
 
 def _empty_scores(
     predicted: bool, labeled: bool, shape: Sequence[int], spacing_mm: Sequence[float] | None, policy: str
-) -> tuple[float, float, float]:
+) -> dict[str, float]:
     """Return the scores of a class that at least one of the two volumes lacks."""
     nan = float("nan")
     if policy == "peer":
-        return float(predicted), 0.0, 0.0 if spacing_mm else nan
+        mm = 0.0 if spacing_mm else nan
+        return _record(float(predicted), 0.0, mm, mm)
     if not predicted and not labeled:
-        return nan, nan, nan
-    return 0.0, _diagonal(shape, (1, 1, 1)), _diagonal(shape, spacing_mm) if spacing_mm else nan
+        return _record(nan, nan, nan, nan)
+    mm = _diagonal(shape, spacing_mm) if spacing_mm else nan
+    return _record(0.0, _diagonal(shape, (1, 1, 1)), mm, mm)
+
+
+def _record(dsc: float, hd95_vox: float, hd95_mm: float, assd_mm: float) -> dict[str, float]:
+    return {"dsc": dsc, "hd95_vox": hd95_vox, "hd95_mm": hd95_mm, "assd_mm": assd_mm}
 
 
 def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:

@@ -18,11 +18,14 @@ SWITCH_ORDERS = ("deep-first", "shallow-first")
 
 
 def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Build two 3x3 convolutions, each with batch norm and ReLU, at unchanged size (legend of Fig. 2)."""
+    """Build two 3x3 convolutions, each with batch norm and ReLU, at unchanged size (legend of Fig. 2).
+
+    The convolutions have no bias: batch norm would subtract it again, and its gradient costs time.
+    """
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers += [
-            nn.Conv2d(channels, out_channels, kernel_size=3, padding=1),
+            nn.Conv2d(channels, out_channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         ]

@@ -19,7 +19,7 @@ from dainet.settings import Settings
 __all__ = ["fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 
 
 def run_segmentation(
@@ -44,7 +44,7 @@ def run_segmentation(
         values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
     inputs = {"prepared": data.prepared.result.key}
     if data.attention is not None:
-        values["maps"] = settings.attention.model_dump(include={"resize", "normalisation"})
+        values["maps"] = settings.attention.model_dump(include={"resize", "normalization"})
         inputs["attention"] = data.attention.key
 
     def build(folder: Path) -> None:

@@ -130,7 +130,7 @@ def test_network_maps(resize: Any) -> None:
     assert stretched.shape == (2, 3, 28, 28)
     assert torch.equal(stretched.amax((-2, -1)), torch.ones(2, 3))  # scaled after resizing
     uniform = torch.full((1, 1, 4, 4), 1 / 16)
-    tokens = network_maps(uniform, 28, AttentionSettings(resize=resize, normalisation="tokens"), vit_size_px=32)
+    tokens = network_maps(uniform, 28, AttentionSettings(resize=resize, normalization="tokens"), vit_size_px=32)
     torch.testing.assert_close(tokens, torch.ones(1, 1, 28, 28))
 
 

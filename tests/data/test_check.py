@@ -23,6 +23,12 @@ from tests.helpers.samples import discs
 
 PREPARE = REPOSITORY / "data_scripts" / "prepare.py"
 FACTS = ["case_id", "split", "slices", "height", "width", "spacing_mm", "orientation", "lowest", "highest"]
+PHASES = ("ED", "ES")
+
+
+def gt_of(folder: Path, frame: str) -> Path:
+    """The label file of a frame of a patient in raw ACDC."""
+    return folder / f"{folder.name}_frame{int(frame):02d}_gt.nii.gz"
 
 
 def check(folder: Path, dataset: str = "acdc", **values: object) -> Report:
@@ -54,7 +60,7 @@ def test_cardiac_phantoms(hearts: Path) -> None:
     report = check(hearts)
     assert report.format.startswith("raw ACDC")
     assert report.split == "mtunet"
-    assert report.normalisation == "minmax"
+    assert report.normalization == "minmax"
     assert list(report.cases) == [*FACTS, "RV", "Myo", "LV"]
     assert list(report.cases["case_id"]) == [f"patient00{i}_{phase}" for i in (1, 2, 3) for phase in ("ED", "ES")]
     assert list(report.cases["split"]) == ["train"] * 2 + ["test"] * 4
@@ -116,7 +122,7 @@ def test_a_copy_of_transunet(tmp_path: Path) -> None:
         "test",
         "train",
     ]
-    assert report.normalisation == "window"
+    assert report.normalization == "window"
     assert report.split == "carved"
     assert report.problems == ()
     assert any("liver" in sentence.lower() for sentence in report.label_evidence)
@@ -158,6 +164,19 @@ def test_cases_outside_the_split_are_read_too(tmp_path: Path) -> None:
 
 
 # Suspicions: may be right, look at them
+
+
+def test_a_left_ventricle_that_is_larger_at_es_is_suspicious(cardiac: Path) -> None:
+    info = cardiac / "patient002" / "Info.cfg"
+    lines = dict(line.split(": ") for line in info.read_text().splitlines())
+    lines["ED"], lines["ES"] = lines["ES"], lines["ED"]
+    assert not [line for line in check(cardiac).suspicions if "LV" in line and "ED" in line]
+    info.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
+    (found,) = [line for line in check(cardiac).suspicions if "ED" in line]
+    label = {phase: np.asarray(nibabel.load(gt_of(cardiac / "patient002", lines[phase])).dataobj) for phase in PHASES}
+    sizes = [str((label[phase] == 3).sum()) for phase in PHASES]
+    assert found.startswith("patient002")
+    assert all(size in found for size in sizes)
 
 
 def absent_class(folder: Path) -> None:
@@ -237,7 +256,7 @@ def test_the_same_image_in_two_splits(cardiac: Path) -> None:
     report = check(cardiac)
     (problem,) = report.problems
     assert re.match(r"patient001_ED \(train\) and patient002_ED \(test\) .*split", problem)
-    assert report.suspicions == ()
+    assert ["patient002" in line and "LV" in line for line in report.suspicions] == [True]  # its ED is a stranger's
 
 
 def test_the_same_image_outside_the_split_is_only_odd(tmp_path: Path) -> None:

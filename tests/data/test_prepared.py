@@ -40,7 +40,7 @@ def test_the_store_says_what_was_read(h5_source: Path) -> None:
     about = prepared.about
     assert about["format"].startswith("SSL4MIS volumes")
     assert about["split"] == "mtunet"
-    assert about["normalisation"] == "minmax"
+    assert about["normalization"] == "minmax"
     assert about["listed"] == {"train": 70, "valid": 10, "test": 20}
 
 
@@ -102,7 +102,7 @@ def test_the_window_is_transunets() -> None:
 
 def test_a_window_needs_hounsfield_units(h5_source: Path) -> None:
     with pytest.raises(DataError, match="Hounsfield"):
-        run_prepared(DataSettings(source=str(h5_source), normalisation="window"), 32)
+        run_prepared(DataSettings(source=str(h5_source), normalization="window"), 32)
 
 
 def test_the_same_scan_in_two_splits_is_refused(h5_source: Path, runs: Path) -> None:

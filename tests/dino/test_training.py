@@ -154,7 +154,7 @@ def test_a_checkpoint_of_other_settings_is_refused(weights: str, tmp_path: Path)
 
 
 def test_without_centering_the_center_stays_zero(weights: str, tmp_path: Path) -> None:
-    trained(weights, tmp_path, epochs=1, centring=False, local_crops=0)
+    trained(weights, tmp_path, epochs=1, centering=False, local_crops=0)
     assert pd.read_csv(tmp_path / "history.csv")["center_norm"].tolist() == [0]
 
 

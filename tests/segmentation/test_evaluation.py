@@ -51,7 +51,10 @@ def test_scores_are_those_of_each_volume_on_its_own(prepared: Prepared, data: Sl
         prediction = predict_native(Thresholds(), data, rows, label.shape)
         expected = score_volume(prediction, label, CLASSES, None)
         np.testing.assert_allclose(frame.loc[frame["case_id"] == case_id, "dsc"], [line["dsc"] for line in expected])
+        own = frame[frame["case_id"] == case_id]
+        assert own["labeled_voxels"].tolist() == [line["labeled_voxels"] for line in expected]
     assert frame["hd95_mm"].isna().all()
+    assert frame["spacing_z_mm"].isna().all()
     assert frame["hd95_vox"].notna().all()
     assert (frame["dsc"] > 0.1).all()
 

@@ -68,13 +68,22 @@ def test_empty_masks_under_both_policies(
     for policy, expected in (("strict", strict), ("peer", peer)):
         found = by_class(records, policy)
         np.testing.assert_allclose((found["dsc"], found["hd95_vox"]), expected)
-        assert math.isnan(found["hd95_mm"])  # never guessed without a spacing
+        assert math.isnan(found["hd95_mm"])
+        assert math.isnan(found["assd_mm"])
+        assert (found["predicted_voxels"], found["labeled_voxels"]) == (8 * prediction, 8 * label)
 
 
 def test_a_missed_organ_is_penalized_in_millimeters_too() -> None:
     label = np.ones((3, 4, 4), np.uint8)
     found = by_class(score_volume(np.zeros_like(label), label, ["organ"], (10, 2, 2)), "strict")
-    assert found["hd95_mm"] == pytest.approx(math.sqrt(20**2 + 6**2 + 6**2))
+    assert found["hd95_mm"] == found["assd_mm"] == pytest.approx(math.sqrt(20**2 + 6**2 + 6**2))
+
+
+def test_two_squares_two_slices_apart_are_that_far_in_millimeters() -> None:
+    label, prediction = np.zeros((2, 5, 8, 8), np.uint8)
+    label[1, 2:6, 2:6] = prediction[3, 2:6, 2:6] = 1
+    found = by_class(score_volume(prediction, label, ["organ"], (10, 1, 1)), "strict")
+    assert (found["hd95_vox"], found["hd95_mm"], found["assd_mm"]) == (2, 20, 20)
 
 
 def test_hd95_of_an_empty_mask_is_refused() -> None:
@@ -90,4 +99,10 @@ def test_every_class_of_a_volume_is_scored_as_medpy_scores_it_alone(spacing: tup
         masks = [volume == ["one", "two", "three"].index(record["class"]) + 1 for volume in (prediction, label)]
         assert record["dsc"] == pytest.approx(binary.dc(*masks), abs=1e-15)
         assert record["hd95_vox"] == binary.hd95(*masks)
-        assert math.isnan(record["hd95_mm"]) if spacing is None else record["hd95_mm"] == binary.hd95(*masks, spacing)
+        assert (record["predicted_voxels"], record["labeled_voxels"]) == tuple(mask.sum() for mask in masks)
+        if spacing is None:
+            assert math.isnan(record["hd95_mm"])
+            assert math.isnan(record["assd_mm"])
+        else:
+            assert record["hd95_mm"] == binary.hd95(*masks, spacing)
+            assert record["assd_mm"] == binary.assd(*masks, spacing)

@@ -19,7 +19,7 @@ _PATIENT = re.compile(r"patient\d{3}$")
 def find_acdc_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     """Find the ED and ES volumes in folders `patientXXX`, in training/ and testing/ alike; the 4-D film is ignored.
 
-    Frame numbers come from Info.cfg: end-diastole is not always the first frame (patient090; docs/protocol.md#2.5).
+    Frame numbers come from Info.cfg: end-diastole need not be frame 1 (patient090: 4; docs/protocol.md#2.5).
 
     Yields:
         Cases; errors for an absent or incomplete Info.cfg and for missing frames.

@@ -29,8 +29,6 @@ _SSL4MIS_VOLUME = re.compile(r"(patient\d{3})_frame(\d+)\.h5$")
 _SSL4MIS_SLICE = re.compile(r"(patient\d{3})_frame(\d+)_slice_(\d{1,4})\.h5$")
 _MTUNET = re.compile(r"(case_\d{3})_(?:volume_(E[DS])|slice(E[DS])_(\d{1,4}))\.npz$")
 _TRANSUNET = re.compile(r"(case\d{4})(?:\.npy\.h5|_slice(\d{1,4})\.npz)$")
-# SSL4MIS' files carry no Info.cfg. The lower frame is ED in every training patient but this one (docs/protocol.md#2.5).
-_ED_IS_HIGHER_FRAME = frozenset({"patient090"})
 _LOW_HU, _WINDOW_HU = -125.0, 400.0  # TransUNet's window [-125, 275], stored as [0, 1]
 
 
@@ -118,7 +116,11 @@ def _patient(match: re.Match[str]) -> str:
 
 
 def _by_frame(frames: Mapping[tuple[str, int], tuple[Path, ...] | DataError]) -> Iterator[Case | DataError]:
-    """Assign ED and ES to the two frames of every patient."""
+    """Assign ED and ES to the two frames of every patient.
+
+    The files carry no Info.cfg. The lower frame is ED in all 100 training patients: there the left ventricle is larger
+    (docs/protocol.md#2.5).
+    """
     patients: dict[str, list[int]] = defaultdict(list)
     for patient, frame in sorted(frames):
         patients[patient].append(frame)
@@ -130,7 +132,7 @@ def _by_frame(frames: Mapping[tuple[str, int], tuple[Path, ...] | DataError]) ->
             )
             yield DataError(message, patient)
             continue
-        for phase, frame in zip(("ED", "ES"), sorted(found, reverse=patient in _ED_IS_HIGHER_FRAME), strict=True):
+        for phase, frame in zip(("ED", "ES"), sorted(found), strict=True):
             paths = frames[patient, frame]
             yield paths if isinstance(paths, DataError) else Case(patient, phase, paths)
 

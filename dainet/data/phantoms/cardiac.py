@@ -38,7 +38,7 @@ __all__ = ["CardiacPatient", "make_cardiac_patient", "write_cardiac_phantoms"]
 
 SLICES = (6, 10)  # as in most ACDC stacks
 SUBPLANES = (-1 / 3, 0.0, 1 / 3)  # of the slice spacing: planes averaged into one thick slice
-SWAPPED_EVERY = 15  # every 15th patient has its end-systolic frame first, as ACDC's patient090 (ED 11, ES 4)
+SWAPPED_EVERY = 15  # every 15th patient has its end-systolic frame first, so that whoever skips Info.cfg is found out
 BREATH_MM = 1.6  # mm; standard deviation of the shift between slices, each taken in its own breath-hold
 OBSERVER_MM = 0.6  # mm; standard deviation of the drawn contour around the true one, in the plane
 OBSERVER_DEPTH = 0.15  # of the slice spacing; the same along the axis: which plane the observer takes as the base
