@@ -61,7 +61,7 @@ def test_gpus_that_are_not_there_are_refused(
         choose_device(name)
 
 
-def test_without_cuda_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cuda_an_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"CUDA.*--device cpu"):
         choose_device("cuda")

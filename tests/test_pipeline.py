@@ -119,7 +119,7 @@ def test_training_leaves_the_scores_to_their_own_stage(tiny: Settings, runs: Pat
         ("data", None, 0, "--network.*--seed.*train.*scores"),
     ],
 )
-def test_mistakes_are_said_before_anything_runs(
+def test_mistakes_are_reported_before_anything_runs(
     tiny: Settings, runs: Path, name: str, network: str | None, seed: int | None, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):

@@ -5,7 +5,7 @@ import pytest
 from dainet.progress import progress, reported_to
 
 
-def test_nobody_listens_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+def test_there_is_no_listener_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(progress([1, 2], "counting")) == [1, 2]
     assert capsys.readouterr().err == ""
 

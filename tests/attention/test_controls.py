@@ -35,7 +35,7 @@ def test_donors_are_another_patient_of_the_same_split_and_phase_at_the_same_dept
     assert list(given.loc[table["patient"] == "c", "slice"][:5]) == [0, 0, 1, 2, 2]
 
 
-def test_patients_left_out_keep_their_own_and_give_to_nobody() -> None:
+def test_patients_left_out_keep_their_own_maps_and_give_none() -> None:
     table = cases([("a", "", "train", 2), ("b", "", "train", 2), ("x", "", "left out", 2)])
     donors = donor_rows(table)
     assert list(donors) == [2, 3, 0, 1, 4, 5]
@@ -46,7 +46,7 @@ def test_a_donor_without_the_phase_gives_what_it_has() -> None:
     assert list(donor_rows(table)) == [4, 5, 4, 5, 0, 1]
 
 
-def test_a_lone_patient_has_nobody_to_borrow_from() -> None:
+def test_a_split_with_a_single_patient_is_refused() -> None:
     with pytest.raises(ValueError, match=r"valid.*b\b"):
         donor_rows(cases([("a", "", "train", 1), ("c", "", "train", 1), ("b", "", "valid", 1)]))
 

@@ -69,7 +69,7 @@ def test_iou_of_the_sixty_percent_mask() -> None:
     assert value(three, 0, "class", "iou") == pytest.approx(1 / 2)
 
 
-def test_constant_zero_map_is_no_nan() -> None:
+def test_constant_zero_map_gives_no_nan() -> None:
     frame = head_scores(np.zeros((1, 1, 4, 4)), np.eye(4, dtype=np.uint8)[None], ("class",))
     assert value(frame, 0, "class", "auroc") == 0.5
     assert value(frame, 0, "class", "iou") == 0.0

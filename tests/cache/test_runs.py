@@ -122,7 +122,7 @@ def test_figures_and_tables_verify_and_name_their_data(tiny: Settings, trained: 
     assert verify_folder(tmp_path / "out")[1] == [f"{path}: differs from its record"]
 
 
-def test_a_folder_without_records_is_no_success(tmp_path: Path) -> None:
+def test_a_folder_without_records_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="records"):
         verify_folder(Path(tmp_path))
 

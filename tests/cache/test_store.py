@@ -43,7 +43,7 @@ def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs: Path) 
     )  # resumes there
 
 
-def test_an_interrupted_one_says_how_to_go_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_interrupted_one_says_how_to_resume(caplog: pytest.LogCaptureFixture) -> None:
     def interrupt(folder: Path) -> None:
         raise KeyboardInterrupt
 
@@ -52,7 +52,7 @@ def test_an_interrupted_one_says_how_to_go_on(caplog: pytest.LogCaptureFixture) 
     assert re.search(r"dino: interrupted.*run the same", caplog.text)
 
 
-def test_what_a_killed_process_left_of_a_stage_that_does_not_resume_is_no_part_of_it(runs: Path) -> None:
+def test_files_of_a_killed_stage_that_does_not_resume_are_removed(runs: Path) -> None:
     key = run_stage("s", 1, {}, {}, build).key
     (runs / "s" / key).rename(runs / "s" / f"{key}.partial")
     (runs / "s" / f"{key}.partial" / "half.txt").touch()
@@ -70,7 +70,7 @@ def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs: Path, monkeypa
     assert not list((runs / "s").iterdir())
 
 
-def test_a_runs_folder_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runs_path_that_is_not_a_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "file"))
     with pytest.raises(StageError, match=r"file.*DAINET_RUNS"):

@@ -157,7 +157,7 @@ def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
 # Windows
 
 
-def test_a_windows_path_elsewhere_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_windows_path_elsewhere_is_not_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"^data.source.*C:\\data\\ACDC.*folder"):
         check_source(settings(Path("C:\\data\\ACDC")))

@@ -99,14 +99,14 @@ def test_a_damaged_checkpoint(evil: str, tmp_path: Path) -> None:
         load_vit(str(tmp_path / "damaged.pth"))
 
 
-def test_a_damaged_name_of_a_tensor_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_name_of_a_tensor_gives_one_line(tmp_path: Path) -> None:
     (path,) = fuzz_kinds.write_safetensors(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"attn.proj.weight", b"a&tn.proj.weight", 1))
     with pytest.raises(ValueError, match=r"^vit.safetensors: [^\n]*attn.proj.weight[^\n]*$"):
         load_vit(str(path))
 
 
-def test_a_damaged_name_in_an_npz_is_said_in_one_short_line(tmp_path: Path) -> None:
+def test_a_damaged_name_in_an_npz_gives_one_short_line(tmp_path: Path) -> None:
     (path,) = fuzz_kinds.write_npz(tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[:26] + b"\xff\xff" + content[28:])  # the length of the first name, so that data follow it

@@ -190,7 +190,9 @@ def external_storage(file: h5py.File, secret: Path) -> None:
 
 
 @pytest.mark.parametrize("leave", [external_link, soft_link, virtual_dataset, external_storage])
-def test_an_h5_file_cannot_have_another_file_read(leave: Callable[[h5py.File, Path], None], tmp_path: Path) -> None:
+def test_an_h5_file_cannot_refer_to_another_file(
+    leave: Callable[[h5py.File, Path], None], tmp_path: Path
+) -> None:
     secret = ssl4mis(tmp_path / "secret")
     path = ssl4mis(tmp_path / "data")
     with h5py.File(path, "w") as file:
@@ -228,7 +230,7 @@ def test_an_npz_that_claims_terabytes_is_refused_before_memory_is_taken(tmp_path
     assert "1.08e+05 GB of voxels" in problem
 
 
-def test_objects_in_an_npz_are_not_unpickled_and_nobody_is_told_to(marker: Path, tmp_path: Path) -> None:
+def test_objects_in_an_npz_are_not_unpickled_and_the_error_does_not_advise_it(marker: Path, tmp_path: Path) -> None:
     path = mtunet_case(tmp_path / "data")
     np.savez(path, img=np.array([Bomb(marker)], object), label=np.zeros(1))
     (problem,) = check_source(DataSettings(source=str(tmp_path / "data"))).problems
@@ -280,7 +282,7 @@ def test_a_setting_is_refused_in_one_short_line(evil: str) -> None:
     assert len(str(caught.value)) <= 1000
 
 
-def test_a_group_that_is_none() -> None:
+def test_a_group_that_is_not_a_mapping() -> None:
     with pytest.raises(ValueError, match=r"^setting data: .*5.*name: value$"):
         load_settings("tour", {"data": 5, "data.dataset": "acdc"})
 

@@ -114,7 +114,7 @@ def test_blur_is_torchvisions_inside_and_keeps_a_constant() -> None:
     torch.testing.assert_close(blur(torch.full((1, 1, 9, 7), 0.3), sigma[1:]), torch.full((1, 1, 9, 7), 0.3))
 
 
-def test_the_narrow_blur_is_no_blur() -> None:
+def test_the_narrow_blur_changes_nothing() -> None:
     images = torch.rand(1, 1, 33, 20, generator=generator())
     assert torch.equal(blur(images, torch.tensor([0.01])), images)
 

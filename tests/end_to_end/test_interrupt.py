@@ -32,7 +32,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_an_interrupted_reproduction_stops_soon_and_says_how_to_go_on(repository: Path) -> None:
+def test_an_interrupted_reproduction_stops_soon_and_says_how_to_resume(repository: Path) -> None:
     overrides = tiny_overrides(write_h5_source(repository / "h5")) | {"dino.epochs": 9999}
     options = [text for name, value in overrides.items() for text in ("--set", f"{name}={value}")]
     environment = os.environ | {"DAINET_RUNS": str(repository / "runs"), "OMP_NUM_THREADS": "1"}

@@ -194,7 +194,7 @@ def test_the_button_trains_what_is_missing_and_reports(
     assert explorer.controls.patient.value == "patient002"
 
 
-def test_data_that_cannot_be_read_is_said_in_place(settings: Settings, tmp_path: Path) -> None:
+def test_data_that_cannot_be_read_are_reported_in_place(settings: Settings, tmp_path: Path) -> None:
     data = settings.data.model_copy(update={"source": str(tmp_path / "nowhere")})
     explorer = Explorer({"good": settings, "bad": settings.model_copy(update={"data": data})})
     explorer.controls.dataset.value = "bad"

@@ -81,7 +81,7 @@ def test_the_contents_lead_to_every_figure_and_table(text: str) -> None:
     assert {"figure1_attention", "data_sheet", "of_somebody_else", "table2", "table_heads"} <= linked
 
 
-def test_phantoms_stand_beside_the_paper_without_a_difference(text: str) -> None:
+def test_phantoms_stand_next_to_the_paper_without_a_difference(text: str) -> None:
     page = Page(text)
     assert "Difference" not in page.read("th")
     assert {"paper (patients)", "here (phantoms)"} <= set(page.read("td"))

@@ -57,7 +57,7 @@ def test_two_processes_extract_fine_tune_and_train(
     assert all(result.record()["settings"]["n_processes"] == 2 for result in (shared_tuned, trained.segmentation))
 
 
-def test_a_killed_process_stops_all_and_the_next_run_goes_on(
+def test_a_killed_process_stops_all_and_the_next_run_resumes(
     shared: Settings, runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     longer = shared.segmentation.model_copy(update={"epochs": 60, "patience": 60})
@@ -83,7 +83,7 @@ def test_a_killed_process_stops_all_and_the_next_run_goes_on(
     assert resumed.cases.equals(undisturbed.cases)
 
 
-def test_an_error_in_a_process_is_told(shared: Settings) -> None:
+def test_an_error_in_a_process_is_reported(shared: Settings) -> None:
     on_cpu = shared.segmentation.model_copy(update={"sync_batch_norm": True})
     with pytest.raises(ProcessesError, match=r"segmentation.sync_batch_norm.*GPU"):
         pipeline.train(shared.model_copy(update={"segmentation": on_cpu}), "unet", seed=0)

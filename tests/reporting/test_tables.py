@@ -72,7 +72,7 @@ def test_notes_count_patients_and_name_the_rule(tiny: Settings) -> None:
     assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict", scores()))
 
 
-def test_a_class_that_is_never_found_is_said(tiny: Settings) -> None:
+def test_a_class_that_is_never_found_is_noted(tiny: Settings) -> None:
     failed = scores("single")
     failed.loc[failed["class"] == "Myo", "dsc"] = 0.0
     notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)

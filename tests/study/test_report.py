@@ -163,7 +163,7 @@ def test_charts_draw_what_has_run() -> None:
     assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
 
 
-def test_learning_curves_are_means_with_bands_from_lowest_to_highest_beside_the_first_network() -> None:
+def test_learning_curves_are_means_with_bands_from_lowest_to_highest_next_to_the_first_network() -> None:
     history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "dsc": [0.1, 0.2]})
     better = [history.assign(dsc=values) for values in ([0.3, 0.4], [0.5, 0.8], [0.4, 0.9])]
     panels = charts.learning_curves({"unet": [history], "dual": better}).axes

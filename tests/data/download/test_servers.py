@@ -55,7 +55,7 @@ def test_a_whole_folder_tree_is_downloaded_once(girder: Girder, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_an_interrupted_download_goes_on(girder: Girder, tmp_path: Path, ranges: bool) -> None:
+def test_an_interrupted_download_resumes(girder: Girder, tmp_path: Path, ranges: bool) -> None:
     girder.server.ranges = ranges
     content = bytes(range(256)) * 2000
     first, second = girder.add(["training", "a.nii.gz"]), girder.add(["training", "b.nii.gz"], content)
@@ -181,7 +181,7 @@ def test_synapse_is_downloaded_once_and_unpacked(synapse: Synapse, tmp_path: Pat
     assert not any(SECRET in path.read_text(errors="ignore") for path in (tmp_path / ".synapse").rglob("*.cacheMap"))
 
 
-def test_an_interrupted_synapse_download_goes_on(synapse: Synapse, tmp_path: Path) -> None:
+def test_an_interrupted_synapse_download_resumes(synapse: Synapse, tmp_path: Path) -> None:
     synapse.server.cut = {"77"}
     files = download_synapse("syn1", tmp_path, SECRET)  # synapseclient tries again by itself
     (_, first), (_, second) = synapse.server.fetched
@@ -190,7 +190,7 @@ def test_an_interrupted_synapse_download_goes_on(synapse: Synapse, tmp_path: Pat
     assert len(files) == 4
 
 
-def test_synapse_goes_on_where_a_killed_run_stopped(synapse: Synapse, tmp_path: Path) -> None:
+def test_synapse_resumes_where_a_killed_run_stopped(synapse: Synapse, tmp_path: Path) -> None:
     from synapseclient.core.utils import temp_download_filename
 
     content = synapse.server.files["77"]

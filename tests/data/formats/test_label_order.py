@@ -88,7 +88,7 @@ def test_measure_counts_voxels_slices_and_centroids() -> None:
 
 
 @pytest.mark.parametrize("label", [np.zeros((3, 3)), np.full((1, 2, 2), 0.5), np.full((1, 2, 2), -1), [[[np.nan]]]])
-def test_measure_refuses_what_is_no_label_volume(label: np.ndarray | list[list[list[float]]]) -> None:
+def test_measure_refuses_what_is_not_a_label_volume(label: np.ndarray | list[list[list[float]]]) -> None:
     with pytest.raises(DataError, match="label"):
         measure(np.asarray(label))
 
