@@ -18,8 +18,8 @@ _WINDOW = 64 * _BLOCK  # rows among which the order is free: 2 GB of them
 def block_shuffle(count: int, generator: torch.Generator, block: int = _BLOCK, window: int = _WINDOW) -> Tensor:
     """Draw a random order [count] of 0 to count - 1, a new one for every epoch.
 
-    Up to `window` rows every order is equally likely. Beyond that, the blocks are put into a random order, and rows are
-    shuffled within as many blocks at a time as make up a window, so that only these must be in memory.
+    Up to `window` rows, every order is equally likely. Beyond that, blocks are put into a random order, and rows are
+    shuffled within one window of blocks at a time. Only the rows of one window must then be in memory.
     """
     if count <= window:
         return torch.randperm(count, generator=generator)

@@ -190,9 +190,7 @@ def external_storage(file: h5py.File, secret: Path) -> None:
 
 
 @pytest.mark.parametrize("leave", [external_link, soft_link, virtual_dataset, external_storage])
-def test_an_h5_file_cannot_refer_to_another_file(
-    leave: Callable[[h5py.File, Path], None], tmp_path: Path
-) -> None:
+def test_an_h5_file_cannot_refer_to_another_file(leave: Callable[[h5py.File, Path], None], tmp_path: Path) -> None:
     secret = ssl4mis(tmp_path / "secret")
     path = ssl4mis(tmp_path / "data")
     with h5py.File(path, "w") as file:
