@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,9 +26,10 @@ class ExplicitAttention:
     """
 
     def __init__(self, vit: DinoViT) -> None:
-        self.vit = copy.deepcopy(vit)
+        copied: Any = copy.deepcopy(vit)
+        self.vit = copied
         set_fused_attention(self.vit, False)
-        self.vit.blocks[-1].attn.attn_drop.register_forward_hook(self._keep)
+        copied.blocks[-1].attn.attn_drop.register_forward_hook(self._keep)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Compute maps [B, h, H / patch, W / patch] of images [B, 3, H, W]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
             yield compare(
                 f"augmented batch of {_BATCH}: {what}, {side} px, one core",
                 "TransUNet's loader: npz, rotate or flip, cubic zoom from 512; no maps",
-                lambda data=data: augmented_batch(data, rows, random_transforms(len(rows), generator)),
+                partial(_augmented, data, rows, generator),
                 lambda: transunet_batch(files, np.random.default_rng(0)),
                 10,
                 "same transforms in law; ours after resizing (docs/protocol.md#1.4)",
@@ -47,12 +48,14 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
     torch.set_num_threads(threads)
 
 
+def _augmented(data: SliceData, rows: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor | None, ...]:
+    return augmented_batch(data, rows, random_transforms(len(rows), generator))
+
+
 def _smallest_traffic(data: SliceData, rows: torch.Tensor, generator: torch.Generator) -> int:
     """Bytes that must at least be read and written: the stored rows and the batch."""
     stored = [tensor[rows] for tensor in (data.images, data.labels, data.maps) if tensor is not None]
-    batch = [
-        tensor for tensor in augmented_batch(data, rows, random_transforms(len(rows), generator)) if tensor is not None
-    ]
+    batch = [tensor for tensor in _augmented(data, rows, generator) if tensor is not None]
     return sum(tensor.nbytes for tensor in (*stored, *batch))
 
 
@@ -73,7 +76,7 @@ def transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[tor
         with np.load(file) as arrays:
             pair = [arrays["image"], arrays["label"]]
         if random.random() > 0.5:
-            turns, axis = random.integers(4), random.integers(2)
+            turns, axis = int(random.integers(4)), int(random.integers(2))
             pair = [np.flip(np.rot90(array, turns), axis) for array in pair]
         elif random.random() > 0.5:
             angle = random.integers(-20, 20)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ async def _answers(explorer: Explorer) -> list[dict]:
         for kind, toggles in (("skip", explorer.controls.skips), ("head", explorer.controls.heads)):
             for toggle in toggles:
                 again = seconds(lambda: data.predict(network, np.array([explorer.row])))
-                answer = seconds(lambda toggle=toggle: setattr(toggle, "value", False))
+                answer = seconds(partial(setattr, toggle, "value", False))
                 toggle.value = True  # already computed, so not timed
                 found.append({"touched": kind, "answer": answer, "again": again})
     return found

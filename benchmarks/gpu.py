@@ -54,7 +54,7 @@ def _steps(device: Device) -> Iterator[tuple[str, Callable[[], object]]]:
 
 def _training_step(model: nn.Module, device: Device, size: int) -> Callable[[], None]:
     """Forward pass, loss, backward pass and Adam on one random batch that is already on the device."""
-    model = model.to(device.torch_device, memory_format=device.memory_format).train()
+    model = model.to(device.torch_device).to(memory_format=device.memory_format).train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=device.fused_adam)
     random = torch.rand(_BATCH, 7, size, size, device=device.torch_device)
     image, maps = (part.to(memory_format=device.memory_format) for part in (random[:, :1], random[:, 1:]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import timm
 import torch
@@ -25,8 +26,8 @@ class HybridUNet(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.vit = timm.create_model("vit_base_r50_s16_224", pretrained=False, num_classes=0)
-        self.backbone = self.vit.patch_embed.backbone
+        vit: Any = timm.create_model("vit_base_r50_s16_224", pretrained=False, num_classes=0)
+        self.vit, self.backbone = vit, vit.patch_embed.backbone
         self.features: dict[str, Tensor] = {}
         for name in _SKIPS:
             self.backbone.get_submodule(name).register_forward_hook(self._keep(name))

@@ -82,7 +82,8 @@ def _network(name: str) -> nn.Module:
 
 def _inputs(network: nn.Module, batch: int) -> tuple[Tensor, ...]:
     """Make an image, and six maps for the networks of this kit that use them."""
-    channels = (1, network.heads) if getattr(network, "heads", 0) else (1,)
+    heads = getattr(network, "heads", 0)
+    channels = (1, heads) if heads else (1,)
     form = choose_device("cpu").memory_format
     return tuple(torch.rand(batch, count, _SIDE_PX, _SIDE_PX).contiguous(memory_format=form) for count in channels)
 

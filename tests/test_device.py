@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def device_names(source: str) -> list[int]:
     Docstrings and the help of the command line, which is read before torch is loaded, may name what can be asked for.
     `torch.device("meta")` is not hardware; it builds networks without memory.
     """
-    nodes = list(ast.walk(ast.parse(source)))
+    nodes: list[Any] = list(ast.walk(ast.parse(source)))
     bodies = [node.body for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
     free = [body[0].value for body in bodies if body and isinstance(body[0], ast.Expr)]
     free += [node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"]

@@ -100,10 +100,10 @@ def slices(tmp_path: Path) -> Callable[[Device], SliceData]:
     return lambda device: SliceData(prepared, maps, AttentionSettings(), device)
 
 
-def network(name: str, data: SliceData) -> torch.nn.Module:
+def network(name: str, data: SliceData) -> Any:
     """A narrow network, made with data, and moved as `dainet.segmentation.training` moves it."""
     with unset_fake_temporarily():
-        model = build(name, heads=data.heads, width=4)
+        model: Any = build(name, heads=data.heads, width=4)
     return model.to(data.device.torch_device, memory_format=data.device.memory_format)
 
 
@@ -127,7 +127,7 @@ def dino_views(device: Device) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-0110", "dual-1111"])
-def test_networks_run_on_cuda_in_bfloat16(slices: Callable[[], SliceData], name: str) -> None:
+def test_networks_run_on_cuda_in_bfloat16(slices: Callable[[Device], SliceData], name: str) -> None:
     with pretended_gpu() as rules:
         data = slices(CUDA)
         model, rows = network(name, data), torch.arange(4, device="cuda")
@@ -141,7 +141,7 @@ def test_networks_run_on_cuda_in_bfloat16(slices: Callable[[], SliceData], name:
     assert rules.waits == []
 
 
-def test_predictions_and_scores_run_on_cuda_in_bfloat16(slices: Callable[[], SliceData]) -> None:
+def test_predictions_and_scores_run_on_cuda_in_bfloat16(slices: Callable[[Device], SliceData]) -> None:
     with pretended_gpu() as rules:
         data, volumes = slices(CUDA), {"a": np.arange(6), "b": np.arange(6, 10)}
         model = CutNetwork(network("dual-1111", data))
@@ -186,7 +186,7 @@ def test_dino_runs_forward_on_cuda_in_bfloat16() -> None:
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0000", "dual-1111"])
-def test_an_epoch_of_training_reads_one_number(slices: Callable[[], SliceData], name: str) -> None:
+def test_an_epoch_of_training_reads_one_number(slices: Callable[[Device], SliceData], name: str) -> None:
     data, settings = slices(CPU), SegmentationSettings(batch_size=4, width=4)
     model = network(name, data)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=CPU.fused_adam)
@@ -207,7 +207,7 @@ def test_a_step_of_dino_reads_no_number(epoch: int) -> None:
 # ---- the rules themselves
 
 
-def test_a_tensor_left_on_the_cpu_is_caught(slices: Callable[[], SliceData]) -> None:
+def test_a_tensor_left_on_the_cpu_is_caught(slices: Callable[[Device], SliceData]) -> None:
     with pretended_gpu():
         data = slices(CUDA)
         model = network("dual-1111", data)

@@ -12,7 +12,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
     monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
     with pytest.raises(SystemExit) as stopped:
         command_line.main()
-    return stopped.value.code
+    return str(stopped.value.code)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_options_become_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(reproduce, "find_notebooks", lambda numbers: numbers)
     monkeypatch.setattr(reproduce, "reproduce", lambda *arguments: called.append(arguments))
     options = ["--source", "scans", "--weights", "hub", "--set", "segmentation.seeds=[0, 1]", "--notebooks", "04, 05"]
-    assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == 0
+    assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == "0"
     overrides = {"data.source": str(tmp_path / "scans"), "vit.weights": "hub", "segmentation.seeds": [0, 1]}
     assert called == [("laptop", overrides, ["04", "05"])]
 
@@ -72,4 +72,4 @@ def test_without_the_lessons_extra_one_line_says_what_to_install(
 
 def test_a_fault_of_the_kit_is_not_taken_for_a_missing_library() -> None:
     with pytest.raises(ImportError, match="no_such_name"), needs_extra("lessons"):
-        from dainet.errors import no_such_name  # noqa: F401
+        from dainet.errors import no_such_name  # type: ignore[attr-defined]  # noqa: F401

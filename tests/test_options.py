@@ -68,7 +68,7 @@ def test_help_names_the_option_for_tracebacks(command: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["verify", "."]], ids=" ".join)
 def test_light_commands_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
-    done = run_stage("phantoms", 1, {"patients": 2}, {}, lambda folder: (folder / "a.txt").write_text("a"))
+    done = run_stage("phantoms", 1, {"patients": 2}, {}, lambda folder: (folder / "a.txt").touch())
     program = (
         "import atexit, sys\n"
         f"atexit.register(lambda: print('LOADED', *[name for name in {HEAVY} if name in sys.modules]))\n"

@@ -66,7 +66,7 @@ def test_unknown_profile_lists_the_known() -> None:
 def test_settings_are_frozen() -> None:
     settings = load_settings("tour")
     with pytest.raises(ValidationError, match="frozen"):
-        settings.segmentation.epochs = 7
+        settings.segmentation.epochs = 7  # type: ignore[misc]
 
 
 def test_published_means_are_consistent_with_their_rows() -> None:

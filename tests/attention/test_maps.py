@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,8 @@ def explicit_softmax() -> Iterator[None]:
     ],
 )
 def test_equals_explicit_softmax(changes: dict[str, Any], size: tuple[int, int]) -> None:
-    vit, seen = tiny_vit(**changes), []
+    vit: Any = tiny_vit(**changes)
+    seen: list[torch.Tensor] = []
     vit.blocks[-1].attn.attn_drop.register_forward_hook(lambda module, args, output: seen.append(output))
     images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -193,7 +194,12 @@ def test_backbone_is_left_as_it_is(settings: Settings) -> None:
 def test_compiled_extraction_is_asked_for_by_a_setting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's compiler takes a minute, so it is replaced; the function that it gets must make the same maps."""
     handed = []
-    monkeypatch.setattr(torch, "compile", lambda function: handed.append(function) or function)
+
+    def note(function: Callable[..., Any]) -> Callable[..., Any]:
+        handed.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", note)
     compiled = settings.model_copy(update={"attention": AttentionSettings(compile=True)})
     plain, other = (
         run_attention(s, prepared(2), tiny_vit(), "pretrained", {"backbone": "a"}, CPU) for s in (settings, compiled)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_operations_of_a_network_are_those_of_its_convolutions(name: str) -> Non
     """2 * kernel * in * out * pixels for each convolution; a transposed one visits the pixels of its input."""
     expected = []
 
-    def note(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+    def note(layer: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         pixels = (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output)[:, 0].numel()
         expected.append(2 * layer.weight.numel() * pixels)
 

@@ -37,7 +37,8 @@ def test_a_damaged_one_is_recognized_and_the_one_before_is_used(
     content = bytearray(path.read_bytes())
     position = content.find(torch.arange(1000.0).mul(2).numpy().tobytes()) + 100
     content[position] ^= 1  # one bit of a weight, which torch.load would not notice
-    path.write_bytes({"flipped": content, "cut": content[: len(content) // 2], "emptied": b""}[damage])
+    damaged = {"flipped": content, "cut": content[: len(content) // 2], "emptied": bytearray()}
+    path.write_bytes(damaged[damage])
     with caplog.at_level(logging.WARNING, "dainet"):
         assert torch.equal(load_state(tmp_path)["weight"], torch.arange(1000.0))
     (message,) = caplog.messages

@@ -23,7 +23,9 @@ def trained(tiny: Settings) -> Trained:
     return pipeline.train(tiny, "unet", seed=0)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[str | int | None, str]:
     monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
     with pytest.raises(SystemExit) as stopped:
         command_line.main()

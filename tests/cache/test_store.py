@@ -17,7 +17,12 @@ def build(folder: Path) -> None:
 
 def test_a_finished_stage_is_not_built_again(runs: Path) -> None:
     calls = []
-    results = [run_stage("s", 1, {"a": 1}, {"data": "x"}, lambda f: (calls.append(f), build(f))) for _ in range(2)]
+
+    def counted(folder: Path) -> None:
+        calls.append(folder)
+        build(folder)
+
+    results = [run_stage("s", 1, {"a": 1}, {"data": "x"}, counted) for _ in range(2)]
     assert len(calls) == 1
     assert results[0] == results[1]
     assert (results[0].path / "number.txt").read_text() == "7"
@@ -26,7 +31,7 @@ def test_a_finished_stage_is_not_built_again(runs: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"stage": "t"}, {"version": 2}, {"settings": {"a": 2}}, {"inputs": {"data": "y"}}])
 def test_every_part_of_the_key_matters(change: dict[str, Any]) -> None:
-    base = {"stage": "s", "version": 1, "settings": {"a": 1}, "inputs": {"data": "x"}}
+    base: dict[str, Any] = {"stage": "s", "version": 1, "settings": {"a": 1}, "inputs": {"data": "x"}}
     assert run_stage(**base, build=build).path != run_stage(**(base | change), build=build).path
 
 

@@ -7,6 +7,7 @@ import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -18,7 +19,7 @@ from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.settings import DataSettings
 from tests.helpers import REPOSITORY
-from tests.helpers.formats import nnunet, save_nifti, transunet
+from tests.helpers.formats import load_nifti, nnunet, save_nifti, transunet
 from tests.helpers.samples import discs
 
 PREPARE = REPOSITORY / "data_scripts" / "prepare.py"
@@ -48,7 +49,7 @@ def cardiac(hearts: Path, tmp_path: Path) -> Path:
     return shutil.copytree(hearts, tmp_path / "hearts") / "training"
 
 
-def save_custom(folder: Path, cases: dict[str, np.ndarray], labels: dict[str, np.ndarray], **options: object) -> None:
+def save_custom(folder: Path, cases: dict[str, np.ndarray], labels: dict[str, np.ndarray], **options: Any) -> None:
     """nnU-Net data from images and labels [D, H, W] by name."""
     nnunet(folder, names=())
     for name, image in cases.items():
@@ -73,7 +74,7 @@ def test_cardiac_phantoms(hearts: Path) -> None:
 
 def test_a_line_says_what_the_file_holds(hearts: Path) -> None:
     path = next(hearts.rglob("patient001_frame01_gt.nii.gz"))
-    label, line = nibabel.load(path), check(hearts).cases.iloc[0]
+    label, line = load_nifti(path), check(hearts).cases.iloc[0]
     width, height, slices = label.shape
     assert (line["slices"], line["height"], line["width"]) == (slices, height, width)
     assert line["spacing_mm"] == " x ".join(f"{edge:.2f}" for edge in reversed(label.header.get_zooms()))
@@ -82,7 +83,7 @@ def test_a_line_says_what_the_file_holds(hearts: Path) -> None:
 
 def test_pictures_show_the_slice_with_most_foreground(hearts: Path) -> None:
     picture = check(hearts).pictures[0]
-    label = np.asarray(nibabel.load(next(hearts.rglob("patient001_frame01_gt.nii.gz"))).dataobj).T
+    label = np.asarray(load_nifti(next(hearts.rglob("patient001_frame01_gt.nii.gz"))).dataobj).T
     fullest = max(plane.astype(bool).mean() for plane in label)
     assert picture.image.shape == picture.label.shape == (128, 128)
     assert (picture.label > 0).mean() == pytest.approx(fullest, rel=0.05)
@@ -173,7 +174,7 @@ def test_a_left_ventricle_that_is_larger_at_es_is_suspicious(cardiac: Path) -> N
     assert not [line for line in check(cardiac).suspicions if "LV" in line and "ED" in line]
     info.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
     (found,) = [line for line in check(cardiac).suspicions if "ED" in line]
-    label = {phase: np.asarray(nibabel.load(gt_of(cardiac / "patient002", lines[phase])).dataobj) for phase in PHASES}
+    label = {phase: np.asarray(load_nifti(gt_of(cardiac / "patient002", lines[phase])).dataobj) for phase in PHASES}
     sizes = [str((label[phase] == 3).sum()) for phase in PHASES]
     assert found.startswith("patient002")
     assert all(size in found for size in sizes)
@@ -241,7 +242,7 @@ def test_a_windowed_btcv_volume(tmp_path: Path) -> None:
     write_abdomen_phantoms(tmp_path, 1, size=48)
     assert check(tmp_path, "synapse").suspicions == ()
     path = next(tmp_path.rglob("img0001.nii.gz"))
-    nifti = nibabel.load(path)
+    nifti = load_nifti(path)
     nibabel.Nifti1Image(np.clip(np.asarray(nifti.dataobj), -125, 275), nifti.affine).to_filename(path)
     (suspicion,) = check(tmp_path, "synapse").suspicions
     assert re.match("case0001: .*-200 HU", suspicion)
@@ -270,7 +271,7 @@ def test_the_same_image_outside_the_split_is_only_odd(tmp_path: Path) -> None:
 
 def test_swapped_ventricles(cardiac: Path) -> None:
     for path in cardiac.rglob("*_gt.nii.gz"):
-        nifti = nibabel.load(path)
+        nifti = load_nifti(path)
         swapped = np.array([0, 3, 2, 1], np.uint8)[np.asarray(nifti.dataobj)]
         nibabel.Nifti1Image(swapped, nifti.affine).to_filename(path)
     report = check(cardiac)
@@ -283,7 +284,7 @@ def test_swapped_ventricles(cardiac: Path) -> None:
 def test_the_text_mentions_everything(cardiac: Path) -> None:
     (cardiac / "patient003" / "Info.cfg").unlink()
     path = next(cardiac.rglob("patient002_frame01_gt.nii.gz"))
-    nifti = nibabel.load(path)
+    nifti = load_nifti(path)
     label = np.asarray(nifti.dataobj)
     nibabel.Nifti1Image(np.where(label == 1, 0, label).astype(np.uint8), nifti.affine).to_filename(path)
     text = report_text(check(cardiac))

@@ -47,7 +47,11 @@ def test_damaged_files_work_or_are_refused() -> None:
 @pytest.mark.parametrize(("evil", "words"), [("raise", "KeyError"), ("loop", "no end"), ("leave", "exit code 3")])
 def test_a_reader_that_fails_is_found(evil: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(folder: Path, path: Path) -> tuple[str, ...]:
-        {"raise": lambda: {}[0], "loop": lambda: [None for _ in iter(int, 1)], "leave": lambda: os._exit(3)}[evil]()
+        {
+            "raise": lambda: fuzz_kinds.KINDS[""],
+            "loop": lambda: [None for _ in iter(int, 1)],
+            "leave": lambda: os._exit(3),
+        }[evil]()
         return ()
 
     monkeypatch.setattr(fuzzing, "SECONDS", 1)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import nbformat
@@ -128,7 +128,10 @@ CHECKPOINTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "a block without number": (lambda state: state.update({"blocks.x": torch.ones(1)}), "ViT"),
     "a number for a tensor": (lambda state: state.update(cls_token=3), "cls_token.*int.*tensors"),
-    "a number for a name": (lambda state: state.update({3: torch.ones(1)}), "3.*Tensor.*tensors"),
+    "a number for a name": (
+        lambda state: state.__setitem__(cast("str", 3), torch.ones(1)),
+        "3.*Tensor.*tensors",
+    ),
     "no axes": (lambda state: state.update(cls_token=torch.tensor(1.0)), r"cls_token.*\(\).*3"),
     "no width": (lambda state: state.update(cls_token=torch.ones(1, 1, 0)), r"cls_token.*\(1, 1, 0\)"),
     "a list for the teacher": (

@@ -212,12 +212,12 @@ def test_frozen_last_layer_has_no_gradients() -> None:
 
 def test_teacher_follows_equation_3_in_parameters_only() -> None:
     student, teacher = (nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)) for _ in range(2))
-    student[1].running_mean += 1
+    student.get_buffer("1.running_mean").add_(1)
     before = copy.deepcopy(teacher)
     update_teacher(student, teacher, 0.9)
     for s, t, old in zip(student.parameters(), teacher.parameters(), before.parameters(), strict=True):
         torch.testing.assert_close(t, 0.9 * old + 0.1 * s)
-    assert torch.equal(teacher[1].running_mean, before[1].running_mean)
+    assert torch.equal(teacher.get_buffer("1.running_mean"), before.get_buffer("1.running_mean"))
 
 
 def test_entropies_of_known_outputs() -> None:

@@ -66,7 +66,8 @@ def test_resized_crop_is_torchvisions(size: int) -> None:
 
 def test_crop_and_flip_of_a_ramp() -> None:
     ramp = ((torch.arange(40) + 0.5) / 40).expand(2, 1, 40, 40)
-    left_half = tuple(torch.tensor([value, value]) for value in (0.0, 0.0, 40.0, 20.0))
+    top, left, height, width = torch.tensor([[0.0, 0.0], [0.0, 0.0], [40.0, 40.0], [20.0, 20.0]])
+    left_half = (top, left, height, width)
     kept, mirrored = resized_crop(ramp, left_half, torch.tensor([False, True]), 20)
     torch.testing.assert_close(kept[0, 5], ramp[0, 0, 0, :20], atol=1e-5, rtol=0)
     torch.testing.assert_close(mirrored[0, 5], ramp[0, 0, 0, :20].flip(0), atol=1e-5, rtol=0)

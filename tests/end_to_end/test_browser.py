@@ -23,7 +23,7 @@ import nbformat
 import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from dainet.explorer import Explorer, explorable
 from dainet.lessons.reproduce import find_notebooks
@@ -33,7 +33,7 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
-SIZE = {"width": 1200, "height": 800}
+SIZE: ViewportSize = {"width": 1200, "height": 800}
 PATIENCE = 180_000  # ms; a busy machine starts a kernel slowly, and tests wait for states, never for seconds
 
 pytestmark = [

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from _pytest.approx import ApproxSequenceLike
 from medpy.metric.binary import dc
 from numpy import float64
 
@@ -47,7 +46,7 @@ def expected(
     volume: np.ndarray,
     change: Callable[[CutNetwork], None] = lambda cut: None,
     source: str = "finetuned",
-) -> dict[str, ApproxSequenceLike]:
+) -> dict[str, object]:
     """DSC of slice and volume by medpy, from the trained network and its own loader."""
     maps = settings.model_copy(update={"attention": settings.attention.model_copy(update={"backbone": source})})
     data = pipeline.slice_data(maps, with_maps=name != "unet")
@@ -207,7 +206,7 @@ def test_data_that_cannot_be_read_are_reported_in_place(settings: Settings, tmp_
 
 
 def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settings: Settings) -> None:
-    async def touch() -> None:
+    async def touch() -> tuple[Any, dict[str, Any], Explorer]:
         explorer = Explorer({"discs": settings})
         first = explorer.scores["this volume"]
         explorer.controls.heads[0].value = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import nibabel
@@ -30,6 +31,10 @@ def save_nifti(
     signs = [1 if letter in "RAS" else -1 for letter in axes]
     affine = np.diag([*np.multiply(spacing[::-1], signs), 1.0])
     nibabel.Nifti1Image(array.T, affine).to_filename(path)
+
+
+def load_nifti(path: Path) -> nibabel.Nifti1Image:
+    return nibabel.Nifti1Image.from_filename(path)
 
 
 def acdc_patient(folder: Path, ed: int = 1, es: int = 9, stored: Sequence[int] = (0, 1, 2, 3), seed: int = 0) -> Path:
@@ -100,6 +105,6 @@ def abdomen(number: int, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return patient.image, table[patient.label]
 
 
-def save_npz(path: Path, **arrays: np.ndarray) -> None:
+def save_npz(path: Path, **arrays: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)

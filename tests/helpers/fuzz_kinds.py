@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import nibabel
@@ -22,7 +22,7 @@ from dainet.protocol import load_split
 from dainet.settings import DataSettings, Settings, load_settings, parse_override
 from dainet.vit.checkpoints import load_dino_center, load_dino_head
 from dainet.vit.model import DinoViT, load_vit, save_vit
-from tests.helpers.formats import acdc_patient, nnunet, save_npz
+from tests.helpers.formats import acdc_patient, load_nifti, nnunet, save_npz
 from tests.helpers.samples import discs
 
 OWN_ERRORS = (DataError, InputError, FileNotFoundError, ConnectionError)  # exactly these, no subclass of a library
@@ -62,7 +62,7 @@ def write_plain_nifti(folder: Path) -> Sequence[Path]:
     nnunet(folder, names=("a",))
     paths = []
     for packed, dtype in zip(write_packed_nifti(folder), ("<i2", ">i2"), strict=True):
-        old = nibabel.load(packed)
+        old = load_nifti(packed)
         new = nibabel.Nifti1Image(np.asarray(old.dataobj).astype(dtype), old.affine)
         if dtype == "<i2":
             new = nibabel.Nifti1Image(np.asarray(old.dataobj), old.affine, dtype="int16")
@@ -142,7 +142,8 @@ def write_overrides(folder: Path) -> Sequence[Path]:
 
 def read_overrides(folder: Path, path: Path) -> Sequence[str]:
     """Every line by itself, and then all together."""
-    refusals, accepted = [], {}
+    refusals: list[str] = []
+    accepted: dict[str, Any] = {}
     lines = path.read_bytes().decode(errors="surrogateescape").split("\n")
     for line in lines if lines == override_lines() else sorted(set(lines) - set(override_lines())):
         try:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -105,7 +106,7 @@ def main() -> None:
             os.environ["DAINET_RUNS"] = f"{folder}/runs"
             own = settings.model_copy(update={"output": f"{folder}/out"})
             begun = time.monotonic()
-            hit = survive(lambda own=own: reproduce(own), kills, duration / 10, seed=0)
+            hit = survive(partial(reproduce, own), kills, duration / 10, seed=0)
             duration = time.monotonic() - begun
             prints[name] = fingerprint(Path(folder) / "runs", Path(folder) / "out")
     different = [name for name in prints["undisturbed"] if prints["undisturbed"][name] != prints["killed"].get(name)]

@@ -145,7 +145,8 @@ class Synapse:
             url = f"{self.server.url}/77/download"
             return {"requestedFiles": [{"fileHandleId": "77", "fileHandle": self.handle, "preSignedURL": url}]}
         if path.endswith("/bundle2"):
-            entity = {"id": "syn1", "name": "RawData.zip", "concreteType": "org.sagebionetworks.repo.model.FileEntity"}
+            file_entity = "org.sagebionetworks.repo.model.FileEntity"
+            entity: dict[str, object] = {"id": "syn1", "name": "RawData.zip", "concreteType": file_entity}
             entity |= {"parentId": "syn2", "dataFileHandleId": "77", "versionNumber": 1, "etag": "e"}
             unmet = {"hasUnmetAccessRequirement": self.unmet}
             parts = {

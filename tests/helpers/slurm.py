@@ -55,11 +55,11 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     key.chmod(0o600)
     text = _CONFIGURATION.format(host=socket.gethostname().split(".")[0], folder=folder, ports=_free_ports(2))
     (folder / "slurm.conf").write_text(text)
-    configuration = f"SLURM_CONF={folder}/slurm.conf"
+    configuration = f"{folder}/slurm.conf"
     # Snakemake's plug-in drops SLURM_CONF inside a job, where it is the one way to a configuration outside /etc.
-    (folder / "bin" / "srun").write_text(f'#!/bin/sh\n{configuration} exec {shutil.which("srun")} "$@"\n')
+    (folder / "bin" / "srun").write_text(f'#!/bin/sh\nSLURM_CONF={configuration} exec {shutil.which("srun")} "$@"\n')
     (folder / "bin" / "srun").chmod(0o755)
-    users = dict([configuration.split("=")], PATH=f"{folder}/bin:{os.environ['PATH']}")
+    users = {"SLURM_CONF": configuration, "PATH": f"{folder}/bin:{os.environ['PATH']}"}
     files = [f"--{name}-file={folder}/munge.{name}" for name in ("key", "pid", "log", "seed")]
     with ExitStack() as stack:
         munged = ["munged", "--foreground", "--force", f"--socket={socket_file}", *files]

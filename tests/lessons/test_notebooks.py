@@ -23,7 +23,7 @@ def code(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+def outputs(notebook: NotebookNode) -> Iterator[str]:
     for cell in code(notebook):
         for output in cell.outputs:
             yield output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))

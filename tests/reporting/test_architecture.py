@@ -22,7 +22,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def dashed_arrows(figure: Figure) -> list[FancyArrowPatch]:
-    return [patch for patch in figure.axes[0].patches if type(patch).__name__ == "FancyArrowPatch" and is_dashed(patch)]
+    return [patch for patch in figure.axes[0].patches if isinstance(patch, FancyArrowPatch) and is_dashed(patch)]
 
 
 def is_dashed(patch: FancyArrowPatch) -> bool:

@@ -1,17 +1,19 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
 from dainet.segmentation.cuts import CutNetwork, head_importance
-from dainet.segmentation.networks import DAINet, UNet, build
+from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc
 
 HEADS = 3
 
 
-def network(name: str, seed: int = 0) -> UNet | DAINet:
+def network(name: str, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     return build(name, heads=HEADS, width=4).eval()
 
@@ -92,10 +94,11 @@ class SeesOneHead(nn.Module):
 
 
 def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData) -> None:
+    network: Any = SeesOneHead()
     data.maps[:, 1] = (data.labels == 1)[:, ::8, ::8] + 0.0
     volumes = prepared.volumes("valid")
-    lost = head_importance(SeesOneHead(), data, volumes).set_index(["head", "class"])["lost"]
-    whole = 100 * mean_volume_dsc(SeesOneHead(), data, volumes)
+    lost = head_importance(network, data, volumes).set_index(["head", "class"])["lost"]
+    whole = 100 * mean_volume_dsc(network, data, volumes)
     assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole)
     assert whole > 0
     assert (lost[["Head 1", "Head 3"]] == 0).all()

@@ -8,7 +8,7 @@ from dainet.segmentation.losses import dice_loss, segmentation_loss
 
 def peers_dice(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """TransUNet utils.py:9-45 at commit 02ef001, rewritten class by class."""
-    probability, total = logits.softmax(1), 0
+    probability, total = logits.softmax(1), torch.zeros(())
     for c in range(logits.shape[1]):
         p, y = probability[:, c], (label == c).float()
         total += 1 - (2 * (p * y).sum() + 1e-5) / ((p * p).sum() + (y * y).sum() + 1e-5)

@@ -11,7 +11,7 @@ from dainet.segmentation.metrics import dice, hd95, score_volume
 
 
 def sphere(center: tuple[int, int, int], radius: int = 6, shape: tuple[int, int, int] = (20, 40, 40)) -> np.ndarray:
-    grid = np.stack(np.mgrid[tuple(slice(n) for n in shape)])
+    grid = np.indices(shape)
     return ((grid - np.array(center).reshape(3, 1, 1, 1)) ** 2).sum(0) <= radius**2
 
 
@@ -32,7 +32,7 @@ def test_cropped_hd95_is_medpys_to_the_last_bit(seed: int, spacing: tuple[float,
 @pytest.mark.parametrize("seed", range(3))
 def test_dice_against_monai(seed: int) -> None:
     a, b = np.random.default_rng(seed).random((2, 6, 10, 10)) > 0.5
-    found = DiceMetric()(torch.tensor(a)[None, None].float(), torch.tensor(b)[None, None].float())
+    found: Any = DiceMetric()(torch.tensor(a)[None, None].float(), torch.tensor(b)[None, None].float())
     assert dice(a, b) == pytest.approx(found.item(), abs=1e-6)
 
 

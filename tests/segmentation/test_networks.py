@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -46,7 +47,7 @@ def test_no_bias_stands_before_a_batch_norm_that_would_cancel_it(name: str) -> N
 @pytest.mark.parametrize("digits", SWITCHES)
 def test_a_skip_that_is_off_has_no_weights_in_the_decoder(digits: str) -> None:
     width = 4
-    model = build(f"dual-{digits}", heads=3, width=width)
+    model: Any = build(f"dual-{digits}", heads=3, width=width)
     for switch, block, level in zip(digits, model.decoder.blocks, (3, 2, 1, 0), strict=True):
         channels = width * 2**level
         assert block[0].in_channels == channels * (3 if switch == "1" else 2)  # upsampled, image skip, attention skip
@@ -60,7 +61,7 @@ def test_switch_1_is_the_deepest_unless_told_otherwise() -> None:
 def test_a_switched_off_skip_carries_nothing() -> None:
     """With 0000 the attention reaches the logits through the bottleneck alone; zero its weights and it is gone."""
     torch.manual_seed(0)
-    model = build("dual-0000", heads=3, width=4).eval()
+    model: Any = build("dual-0000", heads=3, width=4).eval()
     image, first, second = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
     assert not torch.equal(model(image, first), model(image, second))
     with torch.no_grad():

@@ -66,7 +66,8 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(
     tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
 ) -> None:
     straight, resumed = tmp_path / "straight", tmp_path / "resumed"
-    straight.mkdir(), resumed.mkdir()
+    straight.mkdir()
+    resumed.mkdir()
     train(small_network(), tiny.segmentation, 0, prepared, data, straight)
     train_until(2, tiny.segmentation, prepared, data, resumed)
     train(small_network(seed=7), tiny.segmentation, 0, prepared, data, resumed)  # other initial weights do not matter
@@ -116,7 +117,7 @@ def test_an_infinite_loss_stops_with_advice(
 ) -> None:
     model = small_network()
     with torch.no_grad():
-        model.head.bias[0] = float("nan")
+        model.get_parameter("head.bias")[0] = float("nan")
     with pytest.raises(FloatingPointError, match=r"epoch 1.*segmentation.lr"):
         train(model, tiny.segmentation, 0, prepared, data, tmp_path)
 

@@ -169,9 +169,9 @@ def test_learning_curves_are_means_with_bands_from_lowest_to_highest_next_to_the
     panels = charts.learning_curves({"unet": [history], "dual": better}).axes
     assert [panel.get_title() for panel in panels] == ["unet", "dual", "", ""]
     gray, own = panels[3].lines
-    assert list(gray.get_ydata()) == [0.1, 0.2]
-    assert list(own.get_ydata()) == pytest.approx([0.4, 0.7])
-    band = panels[3].collections[1].get_paths()[0].vertices
+    assert np.asarray(gray.get_ydata()).tolist() == [0.1, 0.2]
+    assert np.asarray(own.get_ydata()).tolist() == pytest.approx([0.4, 0.7])
+    band = np.asarray(panels[3].collections[1].get_paths()[0].vertices)
     assert {(x, round(y, 6)) for x, y in band} == {(1, 0.3), (1, 0.5), (2, 0.4), (2, 0.9)}
 
 

@@ -109,7 +109,7 @@ def test_safetensors_round_trip(tmp_path: Path, changes: dict[str, Any]) -> None
 
 def test_float16_file_loads_as_trainable_float32(tmp_path: Path) -> None:
     save_vit(tiny_vit().half(), tmp_path / "vit.safetensors")
-    loaded = load_vit(str(tmp_path / "vit.safetensors"), drop_path=0.1)
+    loaded: Any = load_vit(str(tmp_path / "vit.safetensors"), drop_path=0.1)
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     assert all(p.requires_grad for p in loaded.parameters())
     assert loaded.blocks[-1].drop_path1.drop_prob == pytest.approx(0.1)

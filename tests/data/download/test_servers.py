@@ -251,25 +251,25 @@ class Stub:
 
 
 @pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> type:
+def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     monkeypatch.setitem(sys.modules, "synapseclient", SimpleNamespace(Synapse=Stub))
     monkeypatch.setattr(Stub, "content", btcv_zip())
     return Stub
 
 
-def test_the_training_files_are_found(stub: type, tmp_path: Path) -> None:
+def test_the_training_files_are_found(stub: type[Stub], tmp_path: Path) -> None:
     files = download_synapse("syn1", tmp_path, SECRET)
     assert [path.relative_to(tmp_path).as_posix() for path in files] == TRAINING
 
 
-def test_an_archive_without_training_files_is_refused(stub: type, tmp_path: Path) -> None:
+def test_an_archive_without_training_files_is_refused(stub: type[Stub], tmp_path: Path) -> None:
     stub.content = zip_of({"RawData/Testing/img/img0061.nii.gz": b"x"})
     with pytest.raises(DataError, match=r"(?i)image.*label"):
         download_synapse("syn1", tmp_path, SECRET)
 
 
 def test_what_the_client_raises_becomes_one_line_without_the_token(
-    stub: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stub: type[Stub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: object, **values: object) -> None:
         raise RuntimeError(f"403 Forbidden\nBearer {SECRET}")
@@ -315,7 +315,7 @@ def test_acdc_from_the_command_line(girder: Girder, tmp_path: Path, monkeypatch:
     assert err.splitlines()[-1].startswith("dainet: the download needs 1000000000.0 GB")
 
 
-def test_synapse_from_the_command_line(stub: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synapse_from_the_command_line(stub: type[Stub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNAPSE_AUTH_TOKEN", SECRET)
     status, out, err = script("download_synapse", tmp_path)
     assert status == 0

@@ -16,7 +16,7 @@ from dainet.data.check import check_source
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.prepared import run_prepared
 from dainet.data.volume import DataError
-from tests.helpers.formats import acdc_patient, nnunet, source
+from tests.helpers.formats import acdc_patient, load_nifti, nnunet, source
 from tests.helpers.refusals import Pair, left_in, raw_acdc, refused, settings
 
 
@@ -59,7 +59,7 @@ def image_of_bytes(change: Callable[[bytes], bytes]) -> Callable[[Pair], Path]:
 
 
 def rewritten(path: Path, change: Change, moved_mm: float = 0) -> Path:
-    nifti = nibabel.load(path)
+    nifti = load_nifti(path)
     affine = nifti.affine.copy()
     affine[0, 3] += moved_mm
     nibabel.Nifti1Image(change(np.asarray(nifti.dataobj)), affine).to_filename(path)

@@ -97,7 +97,7 @@ def test_nifti_is_turned_upright_by_its_affine(tmp_path: Path, axes: str) -> Non
     nnunet(tmp_path, axes=axes)
     data = source(tmp_path, "custom")
     volume = data.read(data.cases[0])
-    flips = [i for i, (found, wanted) in enumerate(zip(reversed(axes), "SPL", strict=True)) if found != wanted]
+    flips = tuple(i for i, (found, wanted) in enumerate(zip(reversed(axes), "SPL", strict=True)) if found != wanted)
     np.testing.assert_array_equal(volume.label, np.flip(discs(0)[1], flips))
     assert volume.orientation == axes
     assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
