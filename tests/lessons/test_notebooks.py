@@ -3,9 +3,11 @@
 import ast
 import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 from nbformat.notebooknode import NotebookNode
 
 from dainet.lessons.reproduce import find_notebooks
@@ -82,3 +84,24 @@ def test_training_cells_are_not_compared(notebook: NotebookNode) -> None:
     for cell in code(notebook):
         if re.search(r"pipeline\.(train|finetune|attention|score_heads)\(", cell.source):
             assert "nbval-ignore-output" in cell.metadata.get("tags", []), cell.source
+
+
+class Images(HTMLParser):
+    """The attributes of every image of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[dict[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "img":
+            self.found.append(dict(attrs))
+
+
+def test_every_picture_has_alternative_text(notebook: NotebookNode) -> None:
+    """The template `classic` writes the key `alt` of an output's metadata; nbconvert 7.17 lacks that in `lab`."""
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    alts = [image.get("alt") for image in Images(page).found]
+    assert alts
+    assert [alt for alt in alts if not alt or alt.startswith("No description")] == []  # nbconvert's own words
