@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dainet.settings import DinoSettings
 
-__all__ = ["adjust", "blur", "multi_crop", "random_boxes", "resized_crop", "solarise"]
+__all__ = ["adjust", "blur", "multi_crop", "random_boxes", "resized_crop", "solarize"]
 
 _ASPECT = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
 _ATTEMPTS = 10  # of the same, before it takes a central box
@@ -43,11 +43,11 @@ def multi_crop(
         Views [B, 1, size, size] float32 in [0, 1], the two global ones first.
     """
     global_crop = (settings.global_size, settings.global_scale)
-    views = [_view(images, *global_crop, blur_p=1.0, solarise_p=0.0, generator=generator, share=share)]
-    views.append(_view(images, *global_crop, blur_p=0.1, solarise_p=0.2, generator=generator, share=share))
+    views = [_view(images, *global_crop, blur_p=1.0, solarize_p=0.0, generator=generator, share=share)]
+    views.append(_view(images, *global_crop, blur_p=0.1, solarize_p=0.2, generator=generator, share=share))
     for _ in range(settings.local_crops):
         local_crop = (settings.local_size, settings.local_scale)
-        views.append(_view(images, *local_crop, blur_p=0.5, solarise_p=0.0, generator=generator, share=share))
+        views.append(_view(images, *local_crop, blur_p=0.5, solarize_p=0.0, generator=generator, share=share))
     return views
 
 
@@ -119,7 +119,7 @@ def blur(images: Tensor, sigma_px: Tensor) -> Tensor:
     return _sandwich(_blur_matrix(sigma_px, height), images, _blur_matrix(sigma_px, width))
 
 
-def solarise(images: Tensor, chosen: Tensor) -> Tensor:
+def solarize(images: Tensor, chosen: Tensor) -> Tensor:
     """Invert values of at least 0.5 in those images [B, 1, H, W], in [0, 1], for which `chosen` [B] is true."""
     return torch.where(_per_image(chosen) & (images >= 0.5), 1 - images, images)
 
@@ -129,7 +129,7 @@ def _view(
     size: int,
     scale: tuple[float, float],
     blur_p: float,
-    solarise_p: float,
+    solarize_p: float,
     generator: torch.Generator,
     share: slice,
 ) -> Tensor:
@@ -147,7 +147,7 @@ def _view(
     factors = mine(torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0))
     view = adjust(view, factors[0], factors[1])
     sigma = torch.where(chance(blur_p), _uniform(*_SIGMA_PX, (batch,), generator), _NO_BLUR_PX)
-    return solarise(blur(view, mine(sigma)), mine(chance(solarise_p)))
+    return solarize(blur(view, mine(sigma)), mine(chance(solarize_p)))
 
 
 def _resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as torchvision
 
-from dainet.dino.views import adjust, blur, multi_crop, random_boxes, resized_crop, solarise
+from dainet.dino.views import adjust, blur, multi_crop, random_boxes, resized_crop, solarize
 from dainet.settings import DinoSettings
 
 
@@ -120,14 +120,14 @@ def test_the_narrow_blur_changes_nothing() -> None:
     assert torch.equal(blur(images, torch.tensor([0.01])), images)
 
 
-def test_solarise_is_torchvisions() -> None:
+def test_solarize_is_torchvisions() -> None:
     images = torch.rand(2, 1, 9, 9, generator=generator())
-    found = solarise(images, torch.tensor([True, False]))
+    found = solarize(images, torch.tensor([True, False]))
     assert torch.equal(found[0], torchvision.solarize(images[0], 0.5))
     assert torch.equal(found[1], images[1])
 
 
-def test_only_the_second_global_view_is_solarised() -> None:
+def test_only_the_second_global_view_is_solarized() -> None:
     views = multi_crop(torch.full((500, 1, 8, 8), 0.9), settings(global_size=16, local_size=8), generator())
     shares = [share_below_half(view) for view in views]  # brightness alone stays above 0.54
     assert shares[1] == pytest.approx(0.2, abs=0.05)
