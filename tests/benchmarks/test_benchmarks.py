@@ -90,7 +90,6 @@ def test_every_organ_of_the_ct_volume_is_there() -> None:
     assert set(np.unique(ct_volume(shift=0))) == set(range(len(ORGANS) + 1))
 
 
-@pytest.mark.slow
 def test_the_hybrid_keeps_the_size() -> None:
     network = HybridUNet(classes=9).eval()
     with torch.inference_mode():
