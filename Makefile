@@ -33,7 +33,7 @@ explorer: setup ## serve the explorer of notebook 06 as a web page on localhost 
 # One thread for each worker: torch's threads would wait for each other's cores.
 test test-all test-everything: export OMP_NUM_THREADS ?= 1
 
-test: lint ## check style and types, run the fast tests; minutes, no Debian package
+test: setup lint ## check style and types, run the fast tests; minutes, no Debian package
 	$(PYTEST) --numprocesses auto --dist worksteal -m "not slow"
 
 test-notebooks: setup ## run the notebooks and compare them with their stored outputs
