@@ -1,8 +1,21 @@
-"""The exercises of a notebook: the cells for answers, and the solutions folded below them."""
+"""What tests that run notebooks share: settings that make a lesson small, and the solutions of its exercises."""
 
 import re
 
 from nbformat import NotebookNode
+
+QUICK = {
+    "data.phantom_patients": 7,  # the first of Synapse that validates is the seventh
+    "vit.image_size": 32,
+    "dino.epochs": 1,
+    "dino.batch_size": 16,
+    "dino.out_dim": 16,
+    "dino.global_size": 32,
+    "dino.local_size": 16,
+    "segmentation.image_size": 32,
+    "segmentation.width": 2,
+    "segmentation.epochs": 1,
+}
 
 
 def solutions(notebook: NotebookNode) -> dict[int, str]:

@@ -1,0 +1,136 @@
+"""The commands that README and docs tell a reader to type, and whether such a command can be meant at all."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import runpy
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import snakemake.cli
+import typer
+
+from dainet.options import overrides
+from dainet.settings import load_settings
+from tests.helpers import REPOSITORY
+
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "notebooks/README.md", "benchmarks/README.md")),
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+]
+
+# Run by tests/end_to_end/test_commands.py as they are written, on what `dainet reproduce` has left.
+RUN_HERE = (
+    "(python -m )?dainet runs( --why KEY| --prune)?",
+    "(python -m )?dainet verify (figures|DIR)",
+    "python data_scripts/prepare.py check --dataset acdc --source data/ACDC",
+    "python data_scripts/make_phantoms.py TARGET",
+)
+# Not run as they are written; why, and what stands in for them. That they exist is checked for all.
+NOT_RUN_HERE = {
+    r"(make reproduce|(\S+ -m |\.venv/bin/)?dainet reproduce)( .*)?": "hours; test_commands.py runs a small one",
+    r"make explorer( .*)?": "serves until it is interrupted; test_commands.py starts one and interrupts it",
+    r"make notebooks": "minutes; test_commands.py runs the command on one small notebook",
+    r"python -m dainet stage .*": "minutes; test_commands.py runs every stage with small settings",
+    r"make( setup| format| lint| test| test-notebooks| test-all)+": "installs, or runs this very test",
+    r"make help": "test_repository.py",
+    r"make bench": "half an hour; tests/benchmarks runs the parts",
+    r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
+    r"python -m study run( .*)?": "needs ACDC and hours; tests/study/test_queue.py",
+    r"(OMP_NUM_THREADS=1 )?python -m benchmarks\..*": "minutes; tests/benchmarks",
+    r"python -m tests\.helpers\.killing .*": "hours; tests/end_to_end/test_killing.py kills fewer times",
+    r"python -m tests\.helpers\.fuzzing .*": "minutes; tests/data/test_fuzz.py damages fewer files",
+    r"(.*=\S+ )?python data_scripts/download_.*": "needs the network; tests/data/download uses local servers",
+    r"pip install .*": "needs the network",
+    r"(DAINET_RUNS=\S+ )?snakemake .*": "hours on a cluster; tests/end_to_end/test_workflow.py",
+    r"\.venv/bin/jupyter lab notebooks": "waits for a person; tests/end_to_end/test_browser.py",
+    r"\.venv/bin/python \.\.\.|python -m dainet": "the name of a program, not a line to type",
+}
+_COMMAND = r"(?:[A-Z_]+=\S* +)*(?:\.venv/bin/\w+|make|pip|python|dainet|snakemake)"
+_OUR_APPS = ("dainet", "study")  # benchmarks needs what only the extra `bench` brings
+
+
+def documented(text: str) -> list[str]:
+    """Commands in a page: lines of code blocks without their comments, and code within sentences that has arguments."""
+    text = re.sub(r"\\\n\s*", " ", text)
+    fenced = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+    shell = [code for language, code in fenced.findall(text) if language in ("", "sh", "bash", "console")]
+    text = fenced.sub("", text)
+    code = "\n".join([*shell, *re.findall(r"^ {4}.*$", text, flags=re.MULTILINE)])
+    lines = re.findall(rf"^ *(?:\$ )?({_COMMAND} .*)$", code, flags=re.MULTILINE)
+    spans = re.findall(rf"`({_COMMAND}\s[^`]+)`", text)
+    return [" ".join(re.split(r"\s+#\s", found)[0].split()) for found in lines + spans]
+
+
+def words_of(command: str) -> list[str]:
+    """Program and arguments, without variables before and the folder of the environment."""
+    words = shlex.split(command)
+    while re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words.pop(0)
+    return [words[0].removeprefix(".venv/bin/"), *words[1:]]
+
+
+def check_command(command: str) -> None:
+    """Raise an error where the program, a target, a command, an option or a setting does not exist."""
+    program, *arguments = words_of(command)
+    if "..." in arguments:
+        return
+    if program == "make":
+        _check_make(arguments)
+    elif program == "pip":
+        _check_extras(arguments)
+    elif program == "dainet":
+        _check_app(import_module("dainet.__main__").app, arguments)
+    elif program == "python" and arguments[0] == "-m":
+        _check_module(arguments[1], arguments[2:])
+    elif program == "python":
+        _check_app(runpy.run_path(str(REPOSITORY / arguments[0]))["app"], arguments[1:])
+    elif program == "snakemake":
+        snakemake.cli.get_argument_parser().parse_args(arguments)
+    else:
+        assert importlib.util.find_spec(program), program
+
+
+def _check_make(arguments: Sequence[str]) -> None:
+    if any("..." in argument for argument in arguments):
+        return
+    done = subprocess.run(
+        ["make", "--dry-run", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        if re.match(r"\.venv/bin/(dainet|python)\b", line):
+            check_command(line)
+
+
+def _check_extras(arguments: Sequence[str]) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {name for argument in arguments for name in re.sub(r".*\[(.*)\]|.*", r"\1", argument).split(",") if name}
+    assert named <= set(project["optional-dependencies"]), named
+
+
+def _check_module(name: str, arguments: Sequence[str]) -> None:
+    if name in _OUR_APPS:
+        _check_app(import_module(f"{name}.__main__").app, arguments)
+    else:
+        assert importlib.util.find_spec(name), name
+
+
+def _check_app(app: typer.Typer, arguments: Sequence[str]) -> None:
+    if not arguments:
+        return  # the name of a program, not a line to type
+    command: Any = typer.main.get_command(app)
+    for part in getattr(command, "commands", {"": command}).values():
+        part.callback = _check_settings
+    command.main(list(arguments), standalone_mode=False)
+
+
+def _check_settings(**values: Any) -> None:
+    if "profile" in values:
+        given = [values.get(name) for name in ("dataset", "source", "weights", "device", "set_")]
+        load_settings(values["profile"], overrides(*given))
