@@ -37,7 +37,7 @@ def test_commands_are_found_in_blocks_and_in_sentences() -> None:
         "make explorer PROFILE=huge",
         "dainet reproduce --sourze x",
         "dainet reproduce --set dino.epoch=2",
-        "python -m study runn",
+        "python -m study rum",
         "python data_scripts/prepare.py check --split x",
         "pip install '.[lesons]'",
         "snakemake --dryrum",
