@@ -37,7 +37,7 @@ test: setup lint ## check style and types, run the fast tests; minutes, no Debia
 	$(PYTEST) --numprocesses auto --dist worksteal -m "not slow"
 
 test-notebooks: setup ## run the notebooks and compare them with their stored outputs
-	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=1800 notebooks
 
 test-all: lint test-notebooks test-everything ## all of this and the slow tests; what .ci/run calls
 
