@@ -47,7 +47,7 @@ def tiny(h5_source: Path) -> Settings:
 def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Train U-Net, single and full dual encoder on tiny data; return the runs folder and the overrides."""
     folder = tmp_path_factory.mktemp("trained")
-    overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 30, "segmentation.lr": 0.01}
+    overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 40, "segmentation.lr": 0.02}
     settings = load_settings("tour", overrides)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAINET_RUNS", str(folder / "runs"))

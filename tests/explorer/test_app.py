@@ -77,7 +77,7 @@ def test_it_opens_at_a_test_patient_with_everything_on(explorer: Explorer, setti
     assert [label for label, _ in controls.phase.options] == ["ED", "ES"]
     volume = explorer.predictor.rows(controls.phase.value)
     assert explorer.scores == expected(settings, "dual-1111", explorer.row, volume)
-    assert all(0.9 < value < 1 for value in explorer.scores["this volume"])  # worth comparing
+    assert all(0.8 < value < 1 for value in explorer.scores["this volume"])  # worth comparing
     assert explorer.view.message.value == ""
     assert explorer.view.train.layout.display == "none"
 
@@ -183,7 +183,8 @@ def test_the_button_trains_what_is_missing_and_reports(
     explorer.view.message.observe(lambda change: heard.append(change["new"]), names="value")
     explorer.controls.model.label = "Single encoder"  # still nothing there
     explorer.view.train.click()
-    epochs = [int(number) for number in re.findall(r"epochs: (\d+) of 30", " ".join(heard))]
+    said = re.findall(rf"epochs: (\d+) of {settings.segmentation.epochs}", " ".join(heard))
+    epochs = [int(number) for number in said]
     assert len(epochs) > 3
     assert epochs == list(range(len(epochs)))
     assert any("DINO epochs" in text for text in heard)

@@ -66,7 +66,7 @@ DAMAGED_COPY = {
     "no label": (H5, h5(image=VOLUME), f"{UNREADABLE} .*label.*fetch it again"),
     "strings": (H5, h5(image=["a", "b"], label=["a", "b"]), f"{UNREADABLE} .*type object.*numbers"),
     "a group": (H5, lambda path: h5(**{"image/a": PLANE, "label/a": PLANE})(path), UNREADABLE),
-    "30000^3 voxels": (H5, giant, f"{UNREADABLE} .*GB of voxels.*found a file of"),
+    "30000^3 voxels": (H5, giant, f"{UNREADABLE} .*GB of voxels.*file.* bytes"),
     "no slices": (H5, h5(image=VOLUME[:0], label=VOLUME[:0]), "(0|40, 36).*equal shapes"),
     "one plane": (H5, h5(image=PLANE, label=PLANE), "(0|40, 36).*equal shapes"),
     "NaN": (H5, h5(image=VOLUME * np.nan, label=VOLUME * 0), "NaN.*gray values"),
