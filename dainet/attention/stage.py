@@ -118,13 +118,16 @@ def _share_file(rank: int) -> str:
 
 
 def _join(folder: Path, processes: int) -> None:
-    """Concatenate the shares of all processes, in the order of their ranks."""
+    """Concatenate the shares of all processes, in the order of their ranks; the share of a single one is the whole."""
+    (folder / UNFINISHED / "attention.json").rename(folder / "attention.json")
+    if processes == 1:
+        (folder / UNFINISHED / _share_file(0)).rename(folder / "attention.npy")
+        return
     shares = [np.load(folder / UNFINISHED / _share_file(rank), mmap_mode="r") for rank in range(processes)]
     with growing_array(folder / "attention.npy", shares[0].shape[1:], np.float16) as append:
         for share in shares:
             for start in range(0, len(share), _COPIED_TOGETHER):
                 append(share[start : start + _COPIED_TOGETHER])
-    (folder / UNFINISHED / "attention.json").rename(folder / "attention.json")
 
 
 @torch.inference_mode()

@@ -73,12 +73,14 @@ def score_volume(
         else:
             case = bool(p), bool(y), label.shape, spacing_mm
             scores = {policy: _empty_scores(*case, policy) for policy in POLICIES}
-        sizes = {
-            "predicted_voxels": int(np.count_nonzero(prediction == value)),
-            "labeled_voxels": int(np.count_nonzero(label == value)),
-        }
+        sizes = {"predicted_voxels": _count(prediction, p, value), "labeled_voxels": _count(label, y, value)}
         records += [{"class": name, "policy": policy, **values, **sizes} for policy, values in scores.items()]
     return records
+
+
+def _count(volume: np.ndarray, box: tuple[slice, ...] | None, value: int) -> int:
+    """Count the voxels of a label within its bounding box, which is None where the label is absent."""
+    return int(np.count_nonzero(volume[box] == value)) if box else 0
 
 
 def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
