@@ -91,7 +91,7 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
 
 
 def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
-    """Write this process's share of the maps of all images, and `attention.json` (see `run_attention`).
+    """Write this process's share of the maps of all images; the first process also writes `attention.json`.
 
     Shares end where batches end, so that the maps are bit-identical for any number of processes.
     """
@@ -110,7 +110,8 @@ def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: D
                     f"slices from row {start}: non-finite attention (NaN or infinity); check the weights and the images"
                 )
             append(maps.cpu().numpy())
-    write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+    if collectives.rank() == 0:  # the same for all, and two processes must not write one file
+        write_complete(folder / "attention.json", json.dumps(asdict(grid)))
 
 
 def _share_file(rank: int) -> str:
