@@ -18,6 +18,7 @@ FLOORS = [
     ["attention", "dino"],
     ["segmentation"],
     ["pipeline", "reporting"],
+    ["compare"],
     ["worker", "lessons", "options"],
     ["explorer"],
     ["__main__"],
