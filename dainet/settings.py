@@ -145,14 +145,20 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     """Load a profile, with single values overridden by dotted name, such as {"segmentation.epochs": 5}.
 
     Raises:
-        InputError: the profile or a name is unknown, or a value has the wrong type or range; the message names it.
+        InputError: the profile or a name is unknown, a value has the wrong type or range, or an override names a
+            profile; the message names it.
     """
     if profile not in profile_names():
         raise unknown("profile", profile, profile_names())
+    overrides = dict(overrides or {})
+    if "profile" in overrides:
+        raise InputError(
+            f"setting profile: found {_shown(overrides['profile'])} next to the profile {profile}, whose values it "
+            f"would only rename; use --profile, in a notebook PROFILE, with one of {', '.join(profile_names())}"
+        )
     file = _profiles().joinpath(f"{profile}.yaml")
     values = _group(_read_yaml(file.read_bytes(), file.name), file.name)
     values["profile"] = profile
-    overrides = dict(overrides or {})
     by_dataset = _group(values.pop("for_dataset", {}), f"{file.name}: for_dataset")
     dataset = overrides.get("data.dataset")
     of_dataset = by_dataset.get(dataset, {}) if isinstance(dataset, str) else {}

@@ -21,6 +21,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
         (["--set", "segmentation.epocs=3"], "segmentation.epocs"),
         (["--set", "epochs"], "name=value"),
         (["--profile", "huge"], "laptop, paper, tour"),
+        (["--set", "profile=paper"], "--profile"),
+        (["--set", "profile=nonsense"], "--profile"),
         (["--notebooks", "99"], "99"),
         (["--dataset", "brats"], "data.dataset"),
         (["--set", "dino.epochs=["], "dino.epochs"),

@@ -63,6 +63,12 @@ def test_unknown_profile_lists_the_known() -> None:
         load_settings("gpu")
 
 
+@pytest.mark.parametrize("given", ["paper", "tour", "nonsense", 5])
+def test_a_profile_is_no_single_setting(given: object) -> None:
+    with pytest.raises(ValueError, match=f"{given}.*tour.*--profile.*PROFILE"):
+        load_settings("tour", {"profile": given})
+
+
 def test_settings_are_frozen() -> None:
     settings = load_settings("tour")
     with pytest.raises(ValidationError, match="frozen"):
