@@ -46,7 +46,6 @@ __all__ = [
 
 STAGES = ("data", "dino", "attention", "train", "scores")
 _OF_ONE_NETWORK = ("train", "scores")
-_RANDOM_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -103,21 +102,22 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
     if kind == "pretrained":
         return load_vit(weights), {"weights": weights_hash(weights)}
     if kind == "random":
-        identity = {"random_like": weights_hash(weights), "seed": str(_RANDOM_SEED)}
-        return randomized(load_vit(weights), _RANDOM_SEED), identity
+        seed = settings.attention.random_seed
+        return randomized(load_vit(weights), seed), {"random_like": weights_hash(weights), "seed": str(seed)}
     raise unknown("backbone", kind, ("finetuned", "pretrained", "random"))
 
 
 def attention(settings: Settings, kind: str | None = None) -> StageResult:
     """Extract the last-block CLS attention of every slice, or the control that the settings put in its place.
 
-    `kind` is as in `backbone`; the default is the setting attention.backbone.
+    `kind` is as in `backbone`; the default is the setting attention.backbone. The control "image" needs no maps, and
+    those of the ViT are returned (see `slice_data`).
     """
     kind = kind or settings.attention.backbone
     prepared, control = prepare_for_vit(settings), settings.attention.control
     vit, identity = backbone(settings, kind, prepared)
     maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device))
-    return maps if control == "none" else run_control(maps, control, prepared.cases)
+    return run_control(maps, control, prepared.cases) if control in ("constant", "other-patient") else maps
 
 
 def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:
@@ -136,10 +136,11 @@ def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFr
 
 
 def slice_data(settings: Settings, with_maps: bool) -> SliceData:
-    """Load all slices onto the device, with attention maps if `with_maps`."""
-    prepared = prepare(settings)  # first: what it refuses should not wait for the maps
-    maps = attention(settings) if with_maps else None
-    return SliceData(prepared, maps, settings.attention, choose_device(settings.device))
+    """Load all slices onto the device, with attention maps if `with_maps`, or what the control puts in their place."""
+    prepared, device = prepare(settings), choose_device(settings.device)  # what is refused should not wait for the maps
+    if with_maps and settings.attention.control == "image":
+        return SliceData(prepared, None, settings.attention, device, load_vit(settings.vit.weights).heads)
+    return SliceData(prepared, attention(settings) if with_maps else None, settings.attention, device)
 
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:

@@ -97,7 +97,8 @@ class AttentionSettings(_Frozen):
     """From last-block attention to network input (section 4.2; docs/protocol.md#4.3, #5.17, #5.18, #5.19, #5.20)."""
 
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
-    control: Literal["none", "constant", "other-patient"] = "none"  # what replaces the maps (attention/controls.py)
+    control: Literal["none", "constant", "other-patient", "image"] = "none"  # what the networks get instead of the maps
+    random_seed: Seed = 0  # draw of the random weights (backbone=random)
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # nearest to the ViT's input, then bilinear
     normalization: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
     compile: bool = False  # torch.compile for the extraction (benchmarks/README.md)

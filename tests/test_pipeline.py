@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dainet import __main__ as command_line
 from dainet import pipeline
@@ -19,8 +20,13 @@ from dainet.dino import stage as dino_stage
 from dainet.pipeline import STAGES, run_named_stage
 from dainet.segmentation import evaluation
 from dainet.segmentation import stage as segmentation_stage
+from dainet.segmentation.stage import load_model
 from dainet.settings import Settings
 from tests.helpers.samples import tiny_overrides
+
+
+def changed(settings: Settings, section: str, **values: Any) -> Settings:
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
 def test_from_scans_to_scores_and_back_from_the_cache(tiny: Settings, runs: Path) -> None:
@@ -41,6 +47,37 @@ def test_the_three_kinds_of_backbone_give_different_maps_of_the_same_rows(tiny: 
     assert {array.shape for array in maps.values()} == {(36, 6, 4, 4)}
     assert not np.array_equal(maps["pretrained"], maps["random"])
     assert not np.array_equal(maps["pretrained"], maps["finetuned"])
+
+
+def test_each_random_seed_is_another_vit(tiny: Settings) -> None:
+    draws = [changed(tiny, "attention", random_seed=seed) for seed in (0, 0, 1)]
+    first, same, other = (pipeline.attention(settings, "random") for settings in draws)
+    assert first.key == same.key != other.key
+    assert not np.array_equal(open_attention(first)[0], open_attention(other)[0])
+
+
+def test_the_image_control_shows_the_second_encoder_the_image(tiny: Settings, runs: Path) -> None:
+    settings = changed(tiny, "attention", control="image")
+    data = pipeline.network_data(settings, "dual-1111")
+    image, copies = data.inputs(torch.tensor([0, 7]))
+    assert copies.shape == (2, 6, 32, 32)
+    low, high = image.amin((2, 3), keepdim=True), image.amax((2, 3), keepdim=True)
+    torch.testing.assert_close(copies, ((image - low) / (high - low)).expand(-1, 6, -1, -1))
+    assert not (runs / "attention").exists()
+    trained = pipeline.train(settings, "dual-1111", 0)
+    assert trained.segmentation.key != pipeline.train(tiny, "dual-1111", 0).segmentation.key
+    assert pipeline.network_data(settings, "unet").inputs(torch.tensor([0]))[1] is None
+
+
+def test_the_last_epoch_is_kept_beside_the_chosen_one(tiny: Settings) -> None:
+    settings = changed(tiny, "segmentation", epochs=3)
+    trained, data = pipeline.train(settings, "unet", 0), pipeline.network_data(settings, "unet")
+    epoch = json.loads((trained.segmentation.path / "selection.json").read_text())["epoch"]
+    last = load_model(settings, "unet", trained.segmentation, data, last_epoch=True).state_dict()
+    equal = all(torch.equal(value, last[name]) for name, value in trained.model.state_dict().items())
+    assert equal == (epoch == 3)
+    chosen = pipeline.train(changed(settings, "segmentation", selection="last"), "unet", 0)
+    assert all(torch.equal(value, last[name]) for name, value in chosen.model.state_dict().items())
 
 
 def test_an_unknown_kind_is_named(tiny: Settings) -> None:

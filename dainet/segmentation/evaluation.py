@@ -18,7 +18,7 @@ from dainet.segmentation.slices import SliceData
 
 __all__ = ["class_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
 
-_VERSION = 2
+_VERSION = 3
 _CASE = ["case_id", "patient", "phase", "group", "spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
 
 

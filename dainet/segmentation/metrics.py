@@ -9,9 +9,10 @@ import numpy as np
 from medpy.metric import binary
 from scipy import ndimage
 
-__all__ = ["POLICIES", "dice", "hd95", "score_volume"]
+__all__ = ["POLICIES", "dice", "hd95", "score_volume", "surface_dice"]
 
 POLICIES = ("strict", "peer")
+_OTHER_SLICE_MM = 1e6  # no distance leads from one slice to another
 
 
 def dice(prediction: np.ndarray, label: np.ndarray) -> float:
@@ -39,6 +40,33 @@ def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | N
     return float(binary.hd95(prediction[box], label[box], voxelspacing=spacing))
 
 
+def surface_dice(
+    prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float = 2.0
+) -> float:
+    """Compute the share of both outlines, slice by slice, that lies within a tolerance of the other one, in the slice.
+
+    An outline holds the pixels of a mask with a neighbor (left, right, above, below) outside it; every pixel counts
+    once (as MONAI's `compute_surface_dice` does). NaN where both masks are empty.
+
+    Args:
+        prediction: [D, H, W], boolean.
+        label: [D, H, W], boolean.
+        spacing_mm: edges of a voxel (z, y, x); slices are too far apart for z to count.
+        tolerance_mm: what is as good as no distance.
+    """
+    cross = ndimage.generate_binary_structure(2, 1)[None]
+    outlines = [mask & ~ndimage.binary_erosion(mask, cross) for mask in (prediction, label)]
+    total = sum(np.count_nonzero(outline) for outline in outlines)
+    if not total:
+        return float("nan")
+    if not all(outline.any() for outline in outlines):
+        return 0.0
+    far = (_OTHER_SLICE_MM, *spacing_mm[1:])
+    distances = [ndimage.distance_transform_edt(~outline, sampling=far) for outline in outlines]
+    near = sum(np.count_nonzero(distances[1 - i][outlines[i]] <= tolerance_mm) for i in (0, 1))
+    return near / total
+
+
 def score_volume(
     prediction: np.ndarray,
     label: np.ndarray,
@@ -58,11 +86,12 @@ def score_volume(
         prediction: [D, H, W], whole numbers from 0 (background) to the number of classes.
         label: [D, H, W], likewise.
         class_names: names of the labels 1, 2, ...
-        spacing_mm: edges of a voxel (z, y, x), or None where unknown; then `hd95_mm` and `assd_mm` are NaN.
+        spacing_mm: edges of a voxel (z, y, x), or None where unknown; then what needs millimeters is NaN.
 
     Returns:
         One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm, assd_mm (average
-        symmetric surface distance, by medpy), predicted_voxels, labeled_voxels.
+        symmetric surface distance, by medpy), surface_dice_2mm (0..1; of a missing class, NaN or 0 as strict DSC),
+        predicted_voxels, labeled_voxels.
     """
     predicted, labeled = (ndimage.find_objects(volume, len(class_names)) for volume in (prediction, label))
     records = []
@@ -92,10 +121,11 @@ def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
 
 
 def _scores(prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None) -> dict[str, float]:
-    far, mean = float("nan"), float("nan")
-    if spacing_mm:
-        far, mean = hd95(prediction, label, spacing_mm), float(binary.assd(prediction, label, voxelspacing=spacing_mm))
-    return _record(dice(prediction, label), hd95(prediction, label), far, mean)
+    dsc, voxels = dice(prediction, label), hd95(prediction, label)
+    if not spacing_mm:
+        return _record(dsc, voxels, *[float("nan")] * 3)
+    mean = float(binary.assd(prediction, label, voxelspacing=spacing_mm))
+    return _record(dsc, voxels, hd95(prediction, label, spacing_mm), mean, surface_dice(prediction, label, spacing_mm))
 
 
 def _empty_scores(
@@ -103,17 +133,19 @@ def _empty_scores(
 ) -> dict[str, float]:
     """Return the scores of a class that at least one of the two volumes lacks."""
     nan = float("nan")
+    outline = 0.0 if spacing_mm and (predicted or labeled) else nan
     if policy == "peer":
         mm = 0.0 if spacing_mm else nan
-        return _record(float(predicted), 0.0, mm, mm)
+        return _record(float(predicted), 0.0, mm, mm, outline)
     if not predicted and not labeled:
-        return _record(nan, nan, nan, nan)
+        return _record(nan, nan, nan, nan, nan)
     mm = _diagonal(shape, spacing_mm) if spacing_mm else nan
-    return _record(0.0, _diagonal(shape, (1, 1, 1)), mm, mm)
+    return _record(0.0, _diagonal(shape, (1, 1, 1)), mm, mm, outline)
 
 
-def _record(dsc: float, hd95_vox: float, hd95_mm: float, assd_mm: float) -> dict[str, float]:
-    return {"dsc": dsc, "hd95_vox": hd95_vox, "hd95_mm": hd95_mm, "assd_mm": assd_mm}
+def _record(dsc: float, hd95_vox: float, hd95_mm: float, assd_mm: float, outline: float) -> dict[str, float]:
+    distances = {"hd95_vox": hd95_vox, "hd95_mm": hd95_mm, "assd_mm": assd_mm}
+    return {"dsc": dsc} | distances | {"surface_dice_2mm": outline}
 
 
 def _diagonal(shape: Sequence[int], spacing: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dainet.attention.maps import network_maps
+from dainet.attention.maps import network_maps, normalize_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
@@ -26,18 +26,25 @@ class SliceData:
         attention: the finished attention stage of the same rows; None for networks that take no maps.
         settings: how maps are resized and scaled on use.
         device: where all of them are kept.
+        image_channels: a control (`attention.control=image`): instead of maps, the second encoder gets the image itself
+            as this many equal channels, each stretched to [0, 1] as a map is.
 
     Raises:
         ValueError: images and maps differ in number.
     """
 
     def __init__(
-        self, prepared: Prepared, attention: StageResult | None, settings: AttentionSettings, device: Device
+        self,
+        prepared: Prepared,
+        attention: StageResult | None,
+        settings: AttentionSettings,
+        device: Device,
+        image_channels: int = 0,
     ) -> None:
         self.prepared = prepared
         self.images = _to_device(prepared.images, device)[:, None]  # [N, 1, S, S]
         self.labels = _to_device(prepared.labels, device)
-        self.maps, self.vit_size_px = None, 0
+        self.maps, self.vit_size_px, self.image_channels = None, 0, image_channels
         self.classes, self.attention, self.settings, self.device = prepared.classes, attention, settings, device
         if attention is not None:
             maps, grid = open_attention(attention)
@@ -49,12 +56,15 @@ class SliceData:
 
     @property
     def heads(self) -> int:
-        """Number of attention maps per slice; 0 without maps."""
-        return 0 if self.maps is None else self.maps.shape[1]
+        """Number of attention maps per slice, or of channels in their place; 0 without both."""
+        return self.image_channels if self.maps is None else self.maps.shape[1]
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the inputs of a network for these rows: image [B, 1, S, S] and maps [B, h, S, S] or None, float32."""
         image = self.images[rows].float()
+        if self.image_channels:
+            copies = normalize_maps(image, "minmax", 0).expand(-1, self.image_channels, -1, -1)
+            return self._formatted(image), self._formatted(copies)
         if self.maps is None:
             return self._formatted(image), None
         maps = network_maps(self.maps[rows].float(), image.shape[-1], self.settings, self.vit_size_px)

@@ -19,7 +19,7 @@ from dainet.settings import Settings
 __all__ = ["fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
-_VERSION = 2
+_VERSION = 3
 
 
 def run_segmentation(
@@ -30,7 +30,8 @@ def run_segmentation(
 ) -> StageResult:
     """Train one network with one seed, or return the finished one.
 
-    The stage leaves `model.safetensors`, `history.csv` (one row per epoch) and `selection.json`.
+    The stage leaves `model.safetensors`, `history.csv` (one row per epoch), `selection.json` and, unless the rule chose
+    the last epoch anyway, its weights as `last.safetensors`.
 
     Args:
         settings: the run's settings.
@@ -46,6 +47,8 @@ def run_segmentation(
     if data.attention is not None:
         values["maps"] = settings.attention.model_dump(include={"resize", "normalization"})
         inputs["attention"] = data.attention.key
+    elif data.image_channels:
+        values["maps"] = {"image_channels": data.image_channels}
 
     def build(folder: Path) -> None:
         run_task(
@@ -64,10 +67,16 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
     train(model, settings.segmentation, seed, data.prepared, data, folder)
 
 
-def load_model(settings: Settings, name: str, result: StageResult, data: SliceData) -> UNet | DAINet:
-    """Build a trained network with the weights that the checkpoint rule chose, on the device, in evaluation mode."""
-    model = _network(settings, name, data)
-    model.load_state_dict(load_file(result.path / "model.safetensors"), strict=True)
+def load_model(
+    settings: Settings, name: str, result: StageResult, data: SliceData, last_epoch: bool = False
+) -> UNet | DAINet:
+    """Build a trained network on the device, in evaluation mode, with the weights that the checkpoint rule chose.
+
+    With `last_epoch`, the weights are those of the last epoch.
+    """
+    model, last = _network(settings, name, data), result.path / "last.safetensors"
+    chosen = last if last_epoch and last.is_file() else result.path / "model.safetensors"
+    model.load_state_dict(load_file(chosen), strict=True)
     return model.eval()
 
 

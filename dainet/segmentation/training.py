@@ -211,6 +211,7 @@ def _finish(folder: Path, model: nn.Module, settings: SegmentationSettings, hist
         write_tensors(model.state_dict(), folder / "model.safetensors")
     else:
         shutil.copyfile(folder / UNFINISHED / _BEST, folder / "model.safetensors")
+        write_tensors(model.state_dict(), folder / "last.safetensors")
     chosen = history[-1] if last else _best(history)
     record = {
         "rule": settings.selection,

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from medpy.metric import binary
-from monai.metrics import DiceMetric
+from monai.metrics import DiceMetric, compute_surface_dice
+from scipy import ndimage
 
-from dainet.segmentation.metrics import dice, hd95, score_volume
+from dainet.segmentation.metrics import dice, hd95, score_volume, surface_dice
 
 
 def sphere(center: tuple[int, int, int], radius: int = 6, shape: tuple[int, int, int] = (20, 40, 40)) -> np.ndarray:
@@ -103,6 +104,34 @@ def test_every_class_of_a_volume_is_scored_as_medpy_scores_it_alone(spacing: tup
         if spacing is None:
             assert math.isnan(record["hd95_mm"])
             assert math.isnan(record["assd_mm"])
+            assert math.isnan(record["surface_dice_2mm"])
         else:
+            assert record["surface_dice_2mm"] == surface_dice(masks[0], masks[1], spacing)
             assert record["hd95_mm"] == binary.hd95(*masks, spacing)
             assert record["assd_mm"] == binary.assd(*masks, spacing)
+
+
+def test_surface_dice_is_that_of_monai_within_a_slice() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        first, second = (
+            ndimage.binary_opening(ndimage.gaussian_filter(random.random((40, 50)), 3) > 0.5) for _ in range(2)
+        )
+        one_hot = (torch.tensor(mask)[None, None] for mask in (first, second))  # [B, C, H, W]
+        expected = compute_surface_dice(next(one_hot), next(one_hot), [2.0], True, spacing=(1.5, 1.2)).item()
+        assert surface_dice(first[None], second[None], (10.0, 1.5, 1.2)) == pytest.approx(expected)
+
+
+def test_surface_dice_by_hand() -> None:
+    """Squares of 4 x 4 pixels, 12 of them on the outline: shifted by 2 mm all is near, by 3 mm not the far columns."""
+    label = np.zeros((2, 12, 12), bool)
+    label[0, 2:6, 2:6] = True
+    for shift, share in ((0, 1.0), (2, 1.0), (3, None), (6, 0.0)):
+        moved = np.roll(label, shift, axis=2)
+        if share is not None:
+            assert surface_dice(moved, label, (1, 1, 1)) == share
+    # 3 mm: of each square the four pixels of the far column are 3 mm away from the other, two of the rows' ends 2 mm.
+    assert surface_dice(np.roll(label, 3, axis=2), label, (1, 1, 1)) == pytest.approx(1 - 8 / 24)
+    assert surface_dice(np.roll(label, 1, axis=0), label, (0.1, 1, 1)) == 0.0, "the next slice is another place"
+    assert surface_dice(np.zeros_like(label), label, (1, 1, 1)) == 0.0
+    assert math.isnan(surface_dice(np.zeros_like(label), np.zeros_like(label), (1, 1, 1)))
