@@ -37,6 +37,16 @@ def test_every_flip_and_turn_of_the_peers_occurs_and_nothing_else() -> None:
     assert 0.2 < unchanged < 0.31  # a quarter of the draws, and the rotations by 0 degrees
 
 
+def test_rotations_are_the_whole_degrees_that_the_peers_draw_and_as_often() -> None:
+    """A quarter of the draws: angle = np.random.randint(-20, 20) (TransUNet dataset_synapse.py:21-25)."""
+    matrices = random_transforms(8000, torch.Generator().manual_seed(0))
+    rotations = matrices[(torch.linalg.det(matrices) > 0) & ~(matrices == torch.eye(2)).all(dim=(1, 2))]
+    degrees = torch.rad2deg(torch.atan2(rotations[:, 1, 0], rotations[:, 0, 0]))
+    torch.testing.assert_close(degrees, degrees.round(), atol=1e-3, rtol=0)
+    assert set(degrees.round().int().tolist()) == set(range(-20, 20)) - {0}
+    assert 0.22 < len(rotations) / 8000 < 0.27
+
+
 def test_rotation_agrees_with_scipy_inside() -> None:
     image = np.kron(np.eye(4), np.ones((8, 8)))  # blocks, so that half a pixel does not matter in most places
     found = transform(torch.tensor(image)[None, None], rotation(15)).numpy()[0, 0]

@@ -44,6 +44,17 @@ def test_shifted_spheres_stay_within_their_shift() -> None:
     assert 4 <= hd95(a, b, (1, 1, 2)) <= 6
 
 
+@pytest.mark.parametrize("spacing", [(10.0, 1.4, 0.7), (2.0, 3.0, 5.0)])
+def test_spheres_in_a_large_volume_are_scored_as_medpy_scores_the_whole(spacing: tuple[float, float, float]) -> None:
+    label, prediction = sphere((9, 14, 20)), sphere((11, 19, 13), radius=5)
+    found = by_class(score_volume(prediction.astype(np.uint8), label.astype(np.uint8), ["organ"], spacing), "strict")
+    assert found["dsc"] == pytest.approx(binary.dc(prediction, label), abs=1e-15)
+    assert found["hd95_vox"] == binary.hd95(prediction, label)
+    assert found["hd95_mm"] == binary.hd95(prediction, label, spacing)
+    assert found["assd_mm"] == binary.assd(prediction, label, spacing)
+    assert (found["predicted_voxels"], found["labeled_voxels"]) == (prediction.sum(), label.sum())
+
+
 def test_spacing_stretches_the_slice_direction() -> None:
     a, b = np.zeros((2, 5, 8, 8), bool)
     a[1, 2:6, 2:6] = b[3, 2:6, 2:6] = True  # the same square two slices apart: every distance is that

@@ -1,17 +1,21 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
+from dainet.segmentation import training
+from dainet.segmentation.augment import random_transforms, transform
+from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import run_segmentation
-from dainet.segmentation.training import mean_volume_dsc, poly_factor, train
+from dainet.segmentation.training import augmented_batch, mean_volume_dsc, poly_factor, train
 from dainet.settings import AttentionSettings, Settings
 from tests.helpers.training import equal, small_network, train_until, trained_weights
 
@@ -51,6 +55,72 @@ def test_training_learns_and_leaves_its_record(
     assert {path.name for path in tmp_path.iterdir()} >= {"model.safetensors", "selection.json", "history.csv"}
 
 
+def test_the_history_holds_the_rate_after_each_epoch_and_the_monitored_dsc(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_scores(monkeypatch, [0.25, 0.5, 0.125])
+    train(small_network(), tiny.segmentation.model_copy(update={"lr": 0.02}), 0, prepared, data, tmp_path)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["dsc"].tolist() == [0.25, 0.5, 0.125]
+    np.testing.assert_allclose(history["lr"], [0.02 * (2 / 3) ** 0.9, 0.02 * (1 / 3) ** 0.9, 0])
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_an_epoch_trains_on_every_row_once_in_another_order_each_time(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: bool
+) -> None:
+    batches: list[Tensor] = []
+
+    def watched(data: SliceData, rows: Tensor, matrices: Tensor | None) -> Any:
+        batches.append(rows)
+        assert (matrices is None) == (not augment)
+        assert matrices is None or matrices.shape == (len(rows), 2, 2)
+        return augmented_batch(data, rows, matrices)
+
+    monkeypatch.setattr(training, "augmented_batch", watched)
+    rows = prepared.rows("train")
+    settings = tiny.segmentation.model_copy(update={"epochs": 2, "batch_size": 7, "augment": augment})
+    train(small_network(), settings, 0, prepared, data, tmp_path)
+    assert [len(batch) for batch in batches] == 2 * [7, 7, 7, 3]
+    first, second = (torch.cat(part).tolist() for part in (batches[:4], batches[4:]))
+    assert first != second
+    assert sorted(first) == sorted(second) == rows.tolist()
+
+
+@pytest.mark.parametrize("dice", ["squared", "eq5"])
+def test_the_loss_of_an_epoch_is_the_mean_over_its_slices(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, dice: str
+) -> None:
+    """With a rate of 0 and one slice per batch it is the mean of the slices' losses; batch norm sees one slice."""
+    rows = prepared.rows("train")
+    expected = [
+        segmentation_loss(small_network().train()(*data.inputs(row)), data.labels[row].long(), dice).item()
+        for row in torch.as_tensor(rows).split(1)
+    ]
+    changes = {"epochs": 1, "batch_size": 1, "lr": 0.0, "augment": False, "dice": dice}
+    train(small_network(), tiny.segmentation.model_copy(update=changes), 0, prepared, data, tmp_path)
+    assert pd.read_csv(tmp_path / "history.csv")["loss"].item() == pytest.approx(np.mean(expected), rel=2e-2)
+
+
+@pytest.mark.parametrize("with_maps", [True, False])
+def test_image_maps_and_label_of_a_batch_are_transformed_together(
+    data: SliceData, plain: SliceData, with_maps: bool
+) -> None:
+    source, rows = data if with_maps else plain, torch.arange(12)
+    matrices = random_transforms(12, torch.Generator().manual_seed(0))
+    image, maps = source.inputs(rows)
+    found = augmented_batch(source, rows, matrices)
+    assert torch.equal(found[0], transform(image, matrices))
+    assert torch.equal(found[2], transform(source.labels[rows][:, None], matrices)[:, 0].long())
+    assert not torch.equal(found[2], source.labels[rows].long())
+    if with_maps:
+        assert torch.equal(found[1], transform(maps, matrices))
+    untouched = augmented_batch(source, rows, None)
+    assert torch.equal(untouched[0], image)
+    assert torch.equal(untouched[2], source.labels[rows].long())
+    assert untouched[1] is None if not with_maps else torch.equal(untouched[1], maps)
+
+
 def test_the_same_seed_gives_the_same_network(
     tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
 ) -> None:
@@ -75,14 +145,32 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(
     assert (straight / "history.csv").read_text() == (resumed / "history.csv").read_text()
 
 
-def fake_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
-    scores = iter(values)
-    monkeypatch.setattr("dainet.segmentation.training.mean_volume_dsc", lambda *args: next(scores))
+def fake_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[dict[str, Tensor]]:
+    """Replace the monitored DSC of each epoch; returns the list into which the weights of each epoch are copied."""
+    scores, weights = iter(values), list[dict[str, Tensor]]()
+
+    def score(model: nn.Module, *rest: Any) -> float:
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr("dainet.segmentation.training.mean_volume_dsc", score)
+    return weights
+
+
+NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("selection", "patience", "chosen", "run"),
-    [("validation", 10, 2, 5), ("validation", 2, 2, 4), ("last", 1, 5, 5), ("peer-on-test", 10, 2, 5)],
+    ("selection", "patience", "scores", "chosen", "run"),
+    [
+        ("validation", 10, [0.1, 0.5, 0.4, 0.5, 0.3], 2, 5),
+        ("validation", 2, [0.1, 0.5, 0.4, 0.5, 0.3], 2, 4),
+        ("validation", 3, [0.1, 0.5, 0.4, 0.5, 0.3], 2, 5),
+        ("last", 1, [0.1, 0.5, 0.4, 0.5, 0.3], 5, 5),
+        ("peer-on-test", 10, [0.1, 0.5, 0.4, 0.5, 0.3], 2, 5),
+        ("validation", 10, [NAN, 0.0, NAN, 0.2, NAN], 4, 5),
+        ("validation", 2, [0.0, NAN, NAN, 0.2, NAN], 1, 3),
+    ],
 )
 def test_selection_and_early_stopping(
     tiny: Settings,
@@ -92,15 +180,19 @@ def test_selection_and_early_stopping(
     monkeypatch: pytest.MonkeyPatch,
     selection: str,
     patience: int,
+    scores: list[float],
     chosen: int,
     run: int,
 ) -> None:
-    fake_scores(monkeypatch, [0.1, 0.5, 0.4, 0.5, 0.3])
+    weights = fake_scores(monkeypatch, scores)
     settings = tiny.segmentation.model_copy(update={"selection": selection, "patience": patience, "epochs": 5})
     train(small_network(), settings, 0, prepared, data, tmp_path)
     record = pd.read_json(tmp_path / "selection.json", typ="series")
     assert (record["rule"], record["epoch"], record["epochs_run"]) == (selection, chosen, run)
     assert record["split"] == ("test" if selection == "peer-on-test" else "valid")
+    assert record["dsc"] == pytest.approx(scores[chosen - 1])
+    assert equal(trained_weights(tmp_path), weights[chosen - 1])
+    assert not equal(weights[chosen - 1], weights[chosen - 2])
 
 
 def test_selecting_without_validation_volumes_is_refused(
@@ -132,10 +224,10 @@ def test_a_unets_key_does_not_depend_on_maps(
 
 
 def test_mean_volume_dsc_by_hand(prepared: Prepared, plain: SliceData) -> None:
-    class Constant(torch.nn.Module):
+    class Constant(nn.Module):
         """Predicts class 1 everywhere."""
 
-        head = torch.nn.Conv2d(1, 4, 1)
+        head = nn.Conv2d(1, 4, 1)
 
         def forward(self, image: Tensor, maps: Tensor | None) -> Tensor:
             logits = torch.zeros(len(image), 4, *image.shape[-2:])
@@ -150,12 +242,21 @@ def test_mean_volume_dsc_by_hand(prepared: Prepared, plain: SliceData) -> None:
     assert np.isnan(mean_volume_dsc(Constant(), plain, {}))
 
 
+def test_a_class_that_a_volume_lacks_does_not_count_in_the_monitored_dsc(
+    monkeypatch: pytest.MonkeyPatch, plain: SliceData
+) -> None:
+    scores = torch.tensor([[0.5, NAN, 1.0], [0.25, NAN, NAN]])
+    monkeypatch.setattr(training, "volume_dsc", lambda *args: scores)
+    volumes = {"a": np.arange(3), "b": np.arange(3, 6)}
+    assert mean_volume_dsc(nn.Identity(), plain, volumes) == pytest.approx((0.5 + 1.0 + 0.25) / 3)
+
+
 def test_compiling_is_asked_for_by_a_setting(
     tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torch's compiler takes a minute; what it is handed must train as before."""
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda model: compiled.append(model))
+    monkeypatch.setattr(nn.Module, "compile", lambda model: compiled.append(model))
     for wanted in (False, True):
         settings = tiny.segmentation.model_copy(update={"epochs": 1, "compile": wanted})
         (tmp_path / str(wanted)).mkdir()
