@@ -37,6 +37,15 @@ def test_auroc_equals_scikit_learn(labels: np.ndarray, levels: int) -> None:
             assert value(frame, head, name, "slices") == len(pairs)
 
 
+def test_any_is_all_classes_together() -> None:
+    label = np.array([[0, 1, 2], [3, 0, 0]])
+    head = (label > 0).astype(np.float64)[None]
+    frame = head_scores([head], [label], CLASSES)
+    assert value(frame, 0, "any", "auroc") == 1.0
+    assert value(frame, 0, "any", "iou") == pytest.approx(2 / 3)  # two of three equal pixels hold 60 % of the mass
+    assert value(frame, 0, "RV", "auroc") == (3 * 1 + 2 * 0.5) / 5  # three pixels below, ties with two
+
+
 def test_known_answers(labels: np.ndarray) -> None:
     heart = (labels > 0).astype(np.float32)
     random = np.random.default_rng(1).random(labels.shape, np.float32)

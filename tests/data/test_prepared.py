@@ -1,3 +1,4 @@
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from dainet.data.splits import choose_patients, spread
 from dainet.data.volume import DataError, fullest_slice
 from dainet.errors import InputError
 from dainet.settings import DataSettings
-from tests.helpers.formats import source
+from tests.helpers.formats import nnunet, source, transunet
 from tests.helpers.samples import discs
 
 
@@ -34,6 +35,22 @@ def test_prepared_store(h5_source: Path) -> None:
     np.testing.assert_array_equal(prepared.labels[row], resize_slices(discs(201)[1], (32, 32), order=0)[0])
 
 
+def test_a_row_keeps_what_its_file_says(tmp_path: Path) -> None:
+    nnunet(tmp_path, axes="LPS")
+    prepared = run_prepared(DataSettings(dataset="custom", source=str(tmp_path)), image_size=32)
+    assert prepared.cases["case_id"].tolist() == [name for name in "abc" for _ in range(3)]
+    assert prepared.cases["slice"].tolist() == 3 * [0, 1, 2]
+    assert prepared.cases["split"].tolist() == 6 * ["train"] + 3 * ["test"]
+    edges = prepared.cases[["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]].astype(float).drop_duplicates()
+    np.testing.assert_allclose(edges, [[10, 1.4, 1.5]])
+    image, label = discs(2)
+    stored, spacing_mm = prepared.native_label("c")
+    np.testing.assert_array_equal(stored, label)
+    assert spacing_mm == pytest.approx((10, 1.4, 1.5))
+    assert set(prepared.cases.loc[6:, "sha256"]) == {hashlib.sha256(image.tobytes()).hexdigest()}
+    assert set(prepared.cases.loc[6:, "file"]) == {"c_0000.nii.gz"}
+
+
 def test_the_store_says_what_was_read(h5_source: Path) -> None:
     prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
     assert prepared.classes.names == ("RV", "Myo", "LV")
@@ -42,6 +59,15 @@ def test_the_store_says_what_was_read(h5_source: Path) -> None:
     assert about["split"] == "mtunet"
     assert about["normalization"] == "minmax"
     assert about["listed"] == {"train": 70, "valid": 10, "test": 20}
+
+
+@pytest.mark.parametrize("order", ["cascade", "samed"])
+def test_the_label_order_that_was_found_is_recorded_with_its_evidence(tmp_path: Path, order: str) -> None:
+    transunet(tmp_path, order)
+    about = run_prepared(DataSettings(dataset="synapse", source=str(tmp_path)), 32).about
+    assert about["label_order"] == order
+    assert [line for line in about["label_evidence"] if line.startswith("liver (label ")]
+    assert about["normalization"] == "window"
 
 
 def test_the_prepared_key_follows_a_files_content(h5_source: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -70,6 +71,45 @@ def test_notes_count_patients_and_name_the_rule(tiny: Settings) -> None:
     assert "rule: validation" in notes
     peer = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update={"selection": "peer-on-test"})})
     assert "ON THE TEST CASES" in " ".join(protocol_notes(peer, prepared, "strict", scores()))
+
+
+def test_scores_of_phantoms_are_never_taken_for_those_of_patients(tiny: Settings) -> None:
+    prepared = run_prepared(tiny.data, 32)
+    phantoms = tiny.model_copy(update={"data": tiny.data.model_copy(update={"source": "phantom"})})
+    real, synthetic = (protocol_notes(settings, prepared, "strict", scores()) for settings in (tiny, phantoms))
+    assert not [note for note in real if "phantom" in note]
+    assert [note.split(":")[0] for note in synthetic if "phantoms" in note] == [
+        "Data",
+        "The paper scored patients, this run scored phantoms",
+    ]
+
+
+def test_notes_name_who_was_left_out_and_the_order_of_labels(tiny: Settings) -> None:
+    prepared = run_prepared(tiny.data, 32)
+    before = protocol_notes(tiny, prepared, "strict", scores())
+    cases = prepared.cases.copy()
+    cases.loc[cases["patient"] == "patient004", "split"] = "left out"
+    changed = replace(prepared, cases=cases, about=prepared.about | {"label_order": "cascade"})
+    notes = protocol_notes(tiny, changed, "peer", scores())
+    (added,) = [note for note in notes if "left out" in note]
+    assert "patient004" in added
+    assert "patient004" not in " ".join(before)
+    assert "cascade" in notes[1]
+    assert "order" not in before[1]
+    assert "3 of 70 train" in notes[1]
+    assert "peer" in notes[3]
+
+
+def test_notes_give_the_settings_that_made_the_numbers(tiny: Settings) -> None:
+    changes = {"seeds": (3, 5), "width": 8, "epochs": 7, "image_size": 48, "selection": "last"}
+    settings = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update=changes)})
+    prepared = run_prepared(tiny.data, 32)
+    notes = protocol_notes(settings, prepared, "strict", scores())
+    assert [word in notes[2] for word in ("tour", "width 8", "48 px", "7 epochs", "3, 5")] == 5 * [True]
+    assert "last" in notes[3]
+    assert "ED and ES" in notes[0]
+    single = replace(prepared, cases=prepared.cases.assign(phase=""))
+    assert "ED" not in protocol_notes(settings, single, "strict", scores())[0]
 
 
 def test_a_class_that_is_never_found_is_noted(tiny: Settings) -> None:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from medpy.metric import binary
 from torch import Tensor
 
 from dainet.cache.store import run_stage
@@ -10,7 +13,9 @@ from dainet.device import choose_device
 from dainet.segmentation.evaluation import predict_native, read_scores, run_scores
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
-from dainet.settings import AttentionSettings, Settings
+from dainet.settings import AttentionSettings, DataSettings, Settings
+from tests.helpers.formats import nnunet
+from tests.helpers.samples import discs
 
 CLASSES = ("RV", "Myo", "LV")
 
@@ -57,6 +62,25 @@ def test_scores_are_those_of_each_volume_on_its_own(prepared: Prepared, data: Sl
     assert frame["spacing_z_mm"].isna().all()
     assert frame["hd95_vox"].notna().all()
     assert (frame["dsc"] > 0.1).all()
+
+
+def test_distances_in_millimeters_use_the_spacing_of_the_file(tmp_path: Path) -> None:
+    nnunet(tmp_path / "custom", axes="LPS")
+    prepared = run_prepared(DataSettings(dataset="custom", source=str(tmp_path / "custom")), 32)
+    data = SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
+    segmentation = run_stage("segmentation", 1, {}, {}, lambda folder: None)
+    frame = read_scores(run_scores(Thresholds(), segmentation, prepared, data))
+    assert set(frame["case_id"]) == {"c"}
+    for name, edge in (("z", 10.0), ("y", 1.4), ("x", 1.5)):
+        assert frame[f"spacing_{name}_mm"].unique() == pytest.approx(edge)
+    image, label = discs(seed=2)
+    prediction = predict_native(Thresholds(), data, prepared.rows("test"), image.shape)
+    for value, name in enumerate(("core", "ring", "rim"), start=1):
+        masks, found = (prediction == value, label == value), frame[frame["class"] == name]
+        assert found["policy"].tolist() == ["strict", "peer"]
+        assert found["hd95_vox"].tolist() == 2 * [binary.hd95(*masks)]
+        assert found["hd95_mm"].to_numpy() == pytest.approx(binary.hd95(*masks, (10, 1.4, 1.5)))
+        assert found["assd_mm"].to_numpy() == pytest.approx(binary.assd(*masks, (10, 1.4, 1.5)))
 
 
 def test_predicting_in_batches_changes_nothing(prepared: Prepared, data: SliceData) -> None:
