@@ -14,8 +14,11 @@ from typing import Any
 
 import dainet
 from dainet.cache.atomic import write_complete
+from dainet.errors import InputError, reason
 
-__all__ = ["hash_file", "hash_files", "provenance", "write_record"]
+__all__ = ["hash_file", "hash_files", "provenance", "read_record", "write_record"]
+
+_DIGEST = "record_sha256"
 
 
 def provenance() -> dict[str, Any]:
@@ -54,8 +57,32 @@ def _sha256(path: Path, status: tuple[int, ...]) -> str:
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write `record` together with `provenance` as JSON."""
-    write_complete(path, json.dumps({**record, **provenance()}, indent=1, sort_keys=True) + "\n")
+    """Write `record` together with `provenance` as JSON, and a hash of both, which shows a change of the record."""
+    content = json.loads(json.dumps({**record, **provenance()}))
+    content[_DIGEST] = _content_hash(content)
+    write_complete(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record after comparing it with its own hash, which records of older versions lack.
+
+    Raises:
+        InputError: the record is missing or unreadable, or differs from what was written; the message names the file.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError(f"found a {type(content).__name__}, expected an object")
+        written = content.pop(_DIGEST, None)
+        if written is not None and written != _content_hash(content):
+            raise ValueError("it differs from what was written")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: unreadable record ({reason(error, path)})") from error
+    return content
+
+
+def _content_hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _git_state() -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from dainet.cache.atomic import write_complete
+from dainet.cache.records import hash_file
 from dainet.cache.store import UNFINISHED
+from dainet.errors import reason
 
 __all__ = ["epoch_seed", "load_state", "save_state"]
 
 log = logging.getLogger(__name__)
-_KEPT = 2
+_HASH_LENGTH = 16  # digits of the SHA-256 in the name of a state
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -24,7 +26,7 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 
 def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
-    """Write the state after an epoch in one step and keep the last two.
+    """Write the state after an epoch in one step and keep the last two; the hash in its name shows a damaged one.
 
     Args:
         state: dictionaries, lists, numbers, texts and tensors.
@@ -40,18 +42,25 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     states.mkdir(exist_ok=True)
     buffer = BytesIO()  # on a full disk torch's own writer raises a RuntimeError about positions
     torch.save(dict(state), buffer)
-    write_complete(states / f"epoch_{epoch:05d}.pt", buffer.getbuffer())
-    for old in _states(folder)[_KEPT:]:
-        old.unlink()
+    content, prefix = buffer.getbuffer(), f"epoch_{epoch:05d}"
+    new = states / f"{prefix}_{hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]}.pt"
+    write_complete(new, content)
+    before = [path for path in _states(folder) if path.name < prefix][:1]
+    for path in _states(folder):
+        if path not in (new, *before):  # an older one, or a damaged one of this epoch or a later one
+            path.unlink()
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
     """Load the newest undamaged state, or return None; a warning names a damaged one, and the one before is taken."""
-    for path in _states(folder):
+    states = _states(folder)
+    for path in states:
         try:
             return _read(path)
-        except Exception as error:  # damaged archives make zipfile and torch raise nearly anything
-            log.warning("%s is damaged (%s); resuming from the one before", path.name, type(error).__name__)
+        except Exception as error:  # damaged files make torch raise nearly anything
+            log.warning("%s is damaged (%s); trying the one before", path.name, reason(error, path))
+    if states:
+        log.warning("no undamaged state is left; the training begins again")
     return None
 
 
@@ -61,10 +70,9 @@ def _states(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Load a state after checking the checksums of its zip archive, which torch.load does not do."""
+    """Load a state whose hash is that of its name; torch.load would read some damaged ones as other numbers."""
     import torch
 
-    with zipfile.ZipFile(path) as archive:
-        if archive.testzip():
-            raise zipfile.BadZipFile(path.name)
+    if not path.stem.endswith(f"_{hash_file(path)[:_HASH_LENGTH]}"):
+        raise ValueError("its content does not have the hash of its name")
     return torch.load(path, map_location="cpu", weights_only=True)

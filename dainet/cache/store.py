@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dainet.cache.atomic import write_complete
-from dainet.cache.folders import explained_disk, runs_folder
+from dainet.cache.folders import StageError, explained_disk, runs_folder
 from dainet.cache.locks import named_lock, try_lock
-from dainet.cache.records import hash_file, write_record
-from dainet.errors import DainetError
+from dainet.cache.records import hash_file, read_record, write_record
+from dainet.errors import DainetError, InputError, reason
 
 __all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished_only", "run_stage"]
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 RECORD = "provenance.json"
 UNFINISHED = "unfinished"  # subfolder of an unfinished stage; removed when the stage is finished
 _may_build = ContextVar("_may_build", default=True)
+_Content = TypeVar("_Content")
 
 
 class StageMissingError(DainetError):
@@ -42,7 +43,19 @@ class StageResult:
 
     def record(self) -> dict[str, Any]:
         """Read what made the stage: settings, input keys, versions, code state."""
-        return json.loads((self.path / RECORD).read_text(encoding="utf-8"))
+        return read_record(self.path / RECORD)
+
+    def read(self, name: str, reader: Callable[[Path], _Content]) -> _Content:
+        """Return what `reader` makes of the stage's file with this name.
+
+        Raises:
+            StageError: the reader fails, because the content of the file has changed.
+        """
+        path = self.path / name
+        try:
+            return reader(path)
+        except Exception as error:  # damaged files make numpy, zipfile and safetensors raise nearly anything
+            raise _damaged(self.path, f"{name} cannot be read ({reason(error, path)})") from error
 
 
 def run_stage(
@@ -56,7 +69,8 @@ def run_stage(
     """Return the finished stage with this key, building it first where it is missing.
 
     `build` writes into `<key>.partial`; a finished folder is renamed to `<key>` in one step, after its provenance
-    record. A folder without ".partial" is therefore complete.
+    record. A folder without ".partial" was therefore complete once; whether it was damaged since then is seen by the
+    names and sizes of its files. A change that keeps the size is seen by `dainet verify` alone.
 
     Args:
         stage: folder name under runs/.
@@ -64,24 +78,26 @@ def run_stage(
         settings: JSON-like settings of this stage, without paths.
         inputs: name -> key or hash of everything read.
         build: writes the files.
-        resumes: a failed build resumes from the files it has left; otherwise it leaves none. Files that matter only
-            until the stage is finished belong in the subfolder `UNFINISHED`, which is removed at the end.
+        resumes: a failed build resumes from what it has left in the subfolder `UNFINISHED`, which is removed at the
+            end; otherwise it leaves nothing.
 
     Raises:
-        StageError: the folder of the runs is full or protected.
+        StageError: the folder of the runs is full or protected, or the finished stage is damaged.
         StageMissingError: the stage is not finished, within `finished_only`.
     """
     key = _key(stage, version, settings, inputs)
     done = runs_folder() / stage / key
     record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
     with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
-        if not done.exists():
+        if not os.path.lexists(done):
             if not _may_build.get():
                 raise StageMissingError(f"{stage} has not been computed with these settings")
             with _only_one(done):
-                if not done.exists():  # another process may have finished it meanwhile
+                if not os.path.lexists(done):  # another process may have finished it meanwhile
                     log.info("%s: computing %s", stage, key)
                     _build(done, record, build, resumes)
+    _check(done)
+    shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     return StageResult(stage, key, done)
 
 
@@ -95,11 +111,33 @@ def finished_only() -> Iterator[None]:
         _may_build.reset(token)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """Compute the SHA-256 of every file that stays when the stage is finished, except its record."""
+def _kept_files(folder: Path) -> dict[str, Path]:
+    """List every file that stays when the stage is finished, except its record."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    kept = {name: path for name, path in files.items() if name != RECORD and not name.startswith(f"{UNFINISHED}/")}
-    return {name: hash_file(path) for name, path in kept.items()}
+    return {name: path for name, path in files.items() if name != RECORD and not name.startswith(f"{UNFINISHED}/")}
+
+
+def _check(done: Path) -> None:
+    """Compare the names and sizes of a finished stage's files with its record; one of an older version has no sizes."""
+    try:
+        record = read_record(done / RECORD)
+    except InputError as error:
+        raise _damaged(done, str(error)) from error
+    if "files" not in record:
+        raise _damaged(done, f"{RECORD} is the record of an unfinished stage")
+    for name in record["files"]:
+        path, expected = done / name, record.get("sizes", {}).get(name)
+        if not path.is_file():
+            raise _damaged(done, f"{name} is missing")
+        found = path.stat().st_size
+        if expected not in (None, found):
+            raise _damaged(done, f"{name} has {found} bytes, expected {expected}")
+
+
+def _damaged(done: Path, what: str) -> StageError:
+    return StageError(
+        f"{done.parent.name} {done.name}: {what}; copy the stage again, or delete {done} to have it computed again"
+    )
 
 
 @contextmanager
@@ -119,23 +157,42 @@ def _only_one(done: Path) -> Iterator[None]:
 
 def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:
     partial = done.with_name(f"{done.name}.partial")
-    if not resumes:
-        shutil.rmtree(partial, ignore_errors=True)  # left by a killed process
+    _clear(partial, resumes)
     partial.mkdir(parents=True, exist_ok=True)
     try:
         write_complete(partial / RECORD, json.dumps(dict(record)))  # what it is to become
         build(partial)
-        write_record(partial / RECORD, {**record, "files": _digests(partial)})
+        files = _kept_files(partial)
+        hashes = {name: hash_file(path) for name, path in files.items()}
+        sizes = {name: path.stat().st_size for name, path in files.items()}
+        write_record(partial / RECORD, {**record, "files": hashes, "sizes": sizes})
         os.replace(partial, done)
-        shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     except BaseException as error:
         if not resumes:
-            shutil.rmtree(partial, ignore_errors=True)
+            _remove(partial)
         elif isinstance(error, KeyboardInterrupt):
             log.warning(
                 "%s: interrupted; run the same command again to resume after the last finished epoch", done.parent.name
             )
         raise
+
+
+def _clear(partial: Path, resumes: bool) -> None:
+    """Remove what a killed process has left, except the states from which it resumes."""
+    if not partial.is_dir():
+        partial.unlink(missing_ok=True)  # a link to nothing
+        return
+    for path in partial.iterdir():
+        if not (resumes and path.name == UNFINISHED and path.is_dir()):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder as far as possible; nothing may be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _key(stage: str, version: int, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
 from dainet.cache.resume import epoch_seed, load_state, save_state
-from dainet.cache.store import UNFINISHED
 from dainet.data.prepared import Prepared
 from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
@@ -38,7 +36,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-_BEST = "best.safetensors"
 
 # The split that chooses the checkpoint. "peer-on-test" is what several peers do (docs/protocol.md#1.5); its scores are
 # too high, and every table of them says so. "last" keeps the last epoch and only monitors validation.
@@ -66,7 +63,8 @@ def train(
         model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=data.device.fused_adam
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: poly_factor(step, settings.epochs * steps))
-    history = _resume(folder, model, optimizer, schedule)
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    history, chosen = _resume(folder, parts)
     if settings.compile:
         model.compile()  # in place: weights and their names stay
     parallel = collectives.parallel(model, data.device)
@@ -82,10 +80,13 @@ def train(
         dsc = mean_volume_dsc(model, data, volumes)
         history.append({"epoch": epoch + 1, "loss": loss, "lr": schedule.get_last_lr()[0], "dsc": dsc})
         log.info("epoch %d/%d  loss %.4f  monitored DSC %.4f", epoch + 1, settings.epochs, loss, dsc)
+        if _chosen(history, settings) is history[-1]:
+            chosen = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
         if collectives.rank() == 0:
-            _save(folder, model, optimizer, schedule, history)
+            state = {name: part.state_dict() for name, part in parts.items()}
+            save_state(state | {"history": history, "chosen": chosen}, folder, len(history))
     if collectives.rank() == 0:
-        _finish(folder, model, settings, history)
+        _finish(folder, model, chosen, settings, history)
 
 
 def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dict[str, np.ndarray]:
@@ -186,38 +187,38 @@ def _best(history: list[dict[str, Any]]) -> dict[str, Any]:
     return max(history, key=lambda line: (-np.inf if np.isnan(line["dsc"]) else line["dsc"], -line["epoch"]))
 
 
-def _save(folder: Path, model: nn.Module, optimizer: Any, schedule: Any, history: list[dict[str, Any]]) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-    if _best(history)["epoch"] == history[-1]["epoch"]:
-        (folder / UNFINISHED).mkdir(exist_ok=True)
-        write_tensors(model.state_dict(), folder / UNFINISHED / _BEST)
-    save_state(state | {"history": history}, folder, len(history))
+def _chosen(history: list[dict[str, Any]], settings: SegmentationSettings) -> dict[str, Any]:
+    """Return the line of the epoch whose weights the rule chooses, were this the end."""
+    return history[-1] if settings.selection == "last" else _best(history)
 
 
-def _resume(folder: Path, model: nn.Module, optimizer: Any, schedule: Any) -> list[dict[str, Any]]:
+def _resume(folder: Path, parts: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Load the last state into the parts; return its history and chosen weights, both empty before the first epoch."""
     state = load_state(folder)
     if state is None:
-        return []
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
+        return [], {}
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     log.info("resuming after epoch %d", len(state["history"]))
-    return state["history"]
+    return state["history"], state["chosen"]
 
 
-def _finish(folder: Path, model: nn.Module, settings: SegmentationSettings, history: list[dict[str, Any]]) -> None:
-    last = settings.selection == "last"
-    if last:
-        write_tensors(model.state_dict(), folder / "model.safetensors")
-    else:
-        shutil.copyfile(folder / UNFINISHED / _BEST, folder / "model.safetensors")
+def _finish(
+    folder: Path,
+    model: nn.Module,
+    chosen: Mapping[str, Tensor],
+    settings: SegmentationSettings,
+    history: list[dict[str, Any]],
+) -> None:
+    write_tensors(chosen, folder / "model.safetensors")
+    if settings.selection != "last":
         write_tensors(model.state_dict(), folder / "last.safetensors")
-    chosen = history[-1] if last else _best(history)
+    line = _chosen(history, settings)
     record = {
         "rule": settings.selection,
         "split": MONITORED_SPLIT[settings.selection],
-        "epoch": chosen["epoch"],
-        "dsc": chosen["dsc"],
+        "epoch": line["epoch"],
+        "dsc": line["dsc"],
         "epochs_run": len(history),
     }
     write_complete(folder / "selection.json", json.dumps(record, indent=1))

@@ -12,38 +12,74 @@ from dainet.data.prepared import Prepared
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
 from dainet.settings import Settings
+from tests.helpers.damage import DAMAGES, flip
 from tests.helpers.training import equal, small_network, train_until, trained_weights
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / UNFINISHED).iterdir())
+def state_files(folder: Path) -> list[Path]:
+    """Return the states of a folder, oldest first."""
+    return sorted((folder / UNFINISHED).iterdir())
+
+
+def epochs(folder: Path) -> list[int]:
+    return [int(path.name.split("_")[1]) for path in state_files(folder)]
+
+
+def save_states(folder: Path, *numbers: int) -> None:
+    for epoch in numbers:
+        save_state({"weight": torch.full((3,), epoch), "history": [epoch]}, folder, epoch)
 
 
 def test_the_last_two_are_kept(tmp_path: Path) -> None:
-    for epoch in (1, 2, 3):
-        save_state({"weight": torch.full((3,), epoch), "history": [epoch]}, tmp_path, epoch)
-    assert names(tmp_path) == ["epoch_00002.pt", "epoch_00003.pt"]
+    save_states(tmp_path, 1, 2, 3)
+    assert epochs(tmp_path) == [2, 3]
     assert load_state(tmp_path)["history"] == [3]
     assert load_state(tmp_path / "nothing") is None
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_one_is_recognized_and_the_one_before_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
-    for epoch in (1, 2):
-        save_state({"weight": torch.arange(1000.0) * epoch}, tmp_path, epoch)
-    path = tmp_path / UNFINISHED / "epoch_00002.pt"
-    content = bytearray(path.read_bytes())
-    position = content.find(torch.arange(1000.0).mul(2).numpy().tobytes()) + 100
-    content[position] ^= 1  # one bit of a weight, which torch.load would not notice
-    damaged = {"flipped": content, "cut": content[: len(content) // 2], "emptied": bytearray()}
-    path.write_bytes(damaged[damage])
+    save_states(tmp_path, 1, 2)
+    last = state_files(tmp_path)[1]
+    DAMAGES[damage](last)
     with caplog.at_level(logging.WARNING, "dainet"):
-        assert torch.equal(load_state(tmp_path)["weight"], torch.arange(1000.0))
-    (message,) = caplog.messages
-    assert "epoch_00002.pt" in message
-    assert "BadZipFile" in message
+        found = load_state(tmp_path)["history"]
+    assert found == ([2] if damage == "linked" else [1])
+    assert [last.name in message for message in caplog.messages] == [True] * (damage not in ("linked", "deleted"))
+
+
+def test_without_an_undamaged_one_the_training_begins_again_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_states(tmp_path, 1, 2)
+    for path in state_files(tmp_path):
+        path.write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "dainet"):
+        assert load_state(tmp_path) is None
+    assert len(caplog.messages) == 3
+    assert "begins again" in caplog.messages[-1]
+
+
+def test_a_damaged_one_does_not_displace_an_undamaged_one(tmp_path: Path) -> None:
+    save_states(tmp_path, 1, 2)
+    state_files(tmp_path)[1].write_bytes(b"")
+    save_state({"history": ["2 again"]}, tmp_path, 2)  # other content, as on a GPU that rounds differently
+    assert epochs(tmp_path) == [1, 2]
+    state_files(tmp_path)[1].write_bytes(b"")
+    assert load_state(tmp_path)["history"] == [1]
+
+
+def test_no_flipped_bit_gives_another_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "dainet")
+    save_states(tmp_path, 1)
+    (path,) = state_files(tmp_path)
+    content = path.read_bytes()
+    for position in range(0, 8 * len(content), 41):
+        path.write_bytes(content)
+        flip(path, position)
+        assert load_state(tmp_path) is None, position
 
 
 def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
@@ -54,7 +90,7 @@ def test_a_training_whose_last_state_is_damaged_ends_like_an_undisturbed_one(
         folder.mkdir()
     train(small_network(), tiny.segmentation, 0, prepared, data, folders[0])
     train_until(3, tiny.segmentation, prepared, data, folders[1])
-    last = folders[1] / UNFINISHED / "epoch_00002.pt"
+    last = state_files(folders[1])[-1]
     last.write_bytes(last.read_bytes()[:-50])
     train(small_network(), tiny.segmentation, 0, prepared, data, folders[1])
     assert equal(trained_weights(folders[0]), trained_weights(folders[1]))

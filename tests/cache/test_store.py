@@ -1,6 +1,8 @@
 import errno
+import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,18 @@ import pytest
 
 from dainet.cache.folders import StageError
 from dainet.cache.records import hash_files
-from dainet.cache.store import run_stage
+from dainet.cache.store import RECORD, UNFINISHED, StageResult, finished_only, run_stage
+from tests.helpers.damage import DAMAGES, SEEN_ON_OPENING
 
 
 def build(folder: Path) -> None:
     (folder / "number.txt").write_text("7")
+
+
+def open_again() -> StageResult:
+    """Open the finished stage of `build`, which must not be computed again."""
+    with finished_only():
+        return run_stage("s", 1, {}, {}, build)
 
 
 def test_a_finished_stage_is_not_built_again(runs: Path) -> None:
@@ -38,14 +47,19 @@ def test_every_part_of_the_key_matters(change: dict[str, Any]) -> None:
 def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs: Path) -> None:
     def fail(folder: Path) -> None:
         build(folder)
+        (folder / UNFINISHED).mkdir()
+        build(folder / UNFINISHED)
         raise OSError("disk")
+
+    def resume(folder: Path) -> None:
+        assert sorted(path.name for path in folder.iterdir()) == [RECORD, UNFINISHED]
+        shutil.copy(folder / UNFINISHED / "number.txt", folder / "resumed.txt")
 
     with pytest.raises(OSError, match="disk"):
         run_stage("s", 1, {}, {}, fail, resumes=True)
     assert [path.suffix for path in (runs / "s").iterdir()] == [".partial"]
-    assert (
-        run_stage("s", 1, {}, {}, lambda folder: None, resumes=True).path.joinpath("number.txt").exists()
-    )  # resumes there
+    done = run_stage("s", 1, {}, {}, resume, resumes=True).path
+    assert sorted(path.name for path in done.iterdir()) == [RECORD, "resumed.txt"]
 
 
 def test_an_interrupted_one_says_how_to_resume(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,6 +77,78 @@ def test_files_of_a_killed_stage_that_does_not_resume_are_removed(runs: Path) ->
     (runs / "s" / f"{key}.partial" / "half.txt").touch()
     done = run_stage("s", 1, {}, {}, build).path
     assert sorted(path.name for path in done.iterdir()) == ["number.txt", "provenance.json"]
+
+
+@pytest.mark.parametrize("name", ["number.txt", RECORD])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_of_a_finished_stage_is_named_with_its_stage_and_the_way_out(damage: str, name: str) -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    DAMAGES[damage](done / name)
+    if damage in SEEN_ON_OPENING or (damage == "flipped" and name == RECORD):
+        with pytest.raises(StageError, match=rf"s {done.name}: .*{name}.*delete {done} ") as caught:
+            open_again()
+        assert "\n" not in str(caught.value)
+        shutil.rmtree(done)
+        assert run_stage("s", 1, {}, {}, build).read("number.txt", Path.read_text) == "7"
+    else:
+        assert open_again().path == done
+
+
+def test_sizes_found_and_expected_are_said() -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    (done / "number.txt").write_text("77777")
+    with pytest.raises(StageError, match=r"number\.txt has 5 bytes, expected 1;"):
+        open_again()
+
+
+def test_a_folder_whose_files_were_never_finished_is_not_taken_for_a_stage() -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    (done / RECORD).write_text(json.dumps({"stage": "s"}))
+    with pytest.raises(StageError, match="record of an unfinished stage"):
+        open_again()
+
+
+def test_a_record_of_an_older_version_has_names_only() -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    record = json.loads((done / RECORD).read_text())
+    (done / RECORD).write_text(json.dumps({name: record[name] for name in ("stage", "files")}))
+    (done / "number.txt").write_text("12")
+    assert open_again().path == done
+    (done / "number.txt").unlink()
+    with pytest.raises(StageError, match=r"number\.txt is missing"):
+        open_again()
+
+
+def test_links_to_a_moved_stage_are_followed_and_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    done.rename(tmp_path / "elsewhere")
+    done.symlink_to(tmp_path / "elsewhere")
+    assert open_again().read("number.txt", Path.read_text) == "7"
+    (tmp_path / "elsewhere").rename(tmp_path / "gone")
+    with pytest.raises(StageError, match=rf"delete {done} "):
+        run_stage("s", 1, {}, {}, build)
+
+
+def test_an_unfinished_stage_that_became_a_link_to_nothing_begins_again(tmp_path: Path, runs: Path) -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    shutil.rmtree(done)
+    done.with_name(f"{done.name}.partial").symlink_to(tmp_path / "gone")
+    run_stage("s", 1, {}, {}, build, resumes=True)
+    assert [(path.name, path.is_symlink()) for path in (runs / "s").iterdir()] == [(done.name, False)]
+
+
+def test_states_left_by_a_process_killed_at_the_very_end_are_removed() -> None:
+    done = run_stage("s", 1, {}, {}, build).path
+    (done / UNFINISHED).mkdir()
+    build(done / UNFINISHED)
+    open_again()
+    assert sorted(path.name for path in done.iterdir()) == ["number.txt", RECORD]
+
+
+def test_a_reader_that_fails_gives_one_line_with_stage_file_and_the_way_out() -> None:
+    result = run_stage("s", 1, {}, {}, build)
+    with pytest.raises(StageError, match=rf"s {result.key}: number\.txt .*delete {result.path} "):
+        result.read("number.txt", lambda path: json.loads(path.read_text() + "}"))
 
 
 def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_a_killed_process_stops_all_and_the_next_run_resumes(
     prepared = pipeline.prepare(settings)
 
     def kill() -> None:
-        wait_for(lambda: list(runs.glob("segmentation/*.partial/unfinished/epoch_0000[3-9].pt")))
+        wait_for(lambda: list(runs.glob("segmentation/*.partial/unfinished/epoch_0000[3-9]_*.pt")))
         os.kill(running(str(tmp_path))[-1], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
