@@ -1,31 +1,60 @@
-"""The study on real patients (docs/reproduction.md): `python -m study run` and `python -m study report`."""
+"""The studies on real patients (docs/claims.md): `python -m study run PLAN` and `python -m study report`."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from dainet.cache.folders import repository_root
+from dainet.compare.plan import read_plan
+from dainet.compare.queue import run_queue
+from dainet.errors import unknown
 from dainet.options import Device, Source, Weights, new_app, overrides, run_app
+from study.folds import PLANS
 from study.pictures import draw_pictures
 from study.plan import load_more_seeds, load_plan
-from study.queue import run_queue, study_folder
 from study.report import read_scores, write_report
 
 app = new_app(__doc__)
+_FIRST = "acdc-study"  # the first study, whose plan has another form (study/plan.yaml)
+
+
+def _names() -> list[str]:
+    return [_FIRST, *sorted(path.stem for path in PLANS.glob("*.yaml"))]
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of a study's scores, tables and figures."""
+    return repository_root() / "figures" / name
 
 
 @app.command()
-def run(source: Source = None, weights: Weights = None, device: Device = None) -> None:
-    """Run the trainings that are missing; start this command twice to use two cores."""
-    where, folder = overrides("acdc", source, weights, device), study_folder()
-    count = run_queue(load_plan() + load_more_seeds(), where, folder)
-    draw_pictures(where, read_scores(folder, load_plan()).query("policy == 'strict'"), folder)
-    typer.echo(f"ran {count} trainings; scores and pictures: {folder}; tables: python -m study report")
+def run(
+    plan: Annotated[str, typer.Argument(help="acdc-study, or the name of a file in study/plans")] = _FIRST,
+    source: Source = None,
+    weights: Weights = None,
+    device: Device = None,
+    seconds: Annotated[float | None, typer.Option(help="begin no training that would not end in this time")] = None,
+) -> None:
+    """Run the trainings of a plan that are missing; start this command several times to use more cores."""
+    if plan not in _names():
+        raise unknown("plan", plan, _names())
+    where, folder = overrides(None, source, weights, device), _folder(plan)
+    if plan == _FIRST:
+        count = run_queue(load_plan() + load_more_seeds(), where, folder, seconds)
+        draw_pictures(where, read_scores(folder, load_plan()).query("policy == 'strict'"), folder)
+    else:
+        count = run_queue(read_plan(PLANS / f"{plan}.yaml").trainings(), where, folder, seconds)
+    typer.echo(f"ran {count} trainings; scores: {folder}; tables: python -m study report")
 
 
 @app.command()
 def report() -> None:
     """Write every table and chart again from the committed scores, also the tables in the report."""
-    typer.echo(f"tables and charts: {study_folder()}; report: {write_report(study_folder())}")
+    folder = _folder(_FIRST)
+    typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
 
 
 if __name__ == "__main__":

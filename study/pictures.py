@@ -38,7 +38,7 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
     Args:
         where: data, weights and device, by dotted name.
         scores: scores per case, strict policy, by which the cases of Figure 3 are chosen.
-        folder: see `study.queue.study_folder`.
+        folder: the study's scores, tables and figures.
     """
     output = {"output": folder.relative_to(repository_root()).as_posix()}
     plan = first_trainings()

@@ -36,6 +36,11 @@ class Training:
         """File name of its scores, without ending."""
         return f"{self.model}_{self.patients}patients_seed{self.seed}"
 
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Return the columns by which its scores are told from others."""
+        return {"model": self.model, "train_patients": self.patients}
+
     def settings(self, where: Mapping[str, Any]) -> Settings:
         """Return its settings; `where` says which data, weights and device, by dotted name."""
         return load_settings(self.profile, {**self.overrides, **where})

@@ -67,7 +67,7 @@ def _tables(scores: pd.DataFrame, families: Mapping[str, pd.DataFrame], folder: 
 
 
 def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
-    """Read the per-case scores of the plan's finished trainings, in the plan's order (see `study.queue`)."""
+    """Read the per-case scores of the plan's finished trainings, in the plan's order (see `dainet.compare.queue`)."""
     parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
     tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
     if not tables:

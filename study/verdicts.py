@@ -30,7 +30,7 @@ def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
     """Judge the claims of a family: one row per claim, with a verdict.
 
     Args:
-        scores: per case, strict policy, with the column train_patients; see `study.queue`.
+        scores: per case, strict policy, with the column train_patients; see `dainet.compare.queue`.
         claims: a family of `load_claims`; p is Holm-corrected over those that could be compared.
 
     Returns:

@@ -1,0 +1,152 @@
+"""Plans: which networks are trained in which folds with which seeds, in which order, and what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dainet.errors import InputError, reason, unknown
+from dainet.protocol import load_split
+from dainet.settings import Seed, Settings, load_settings
+
+__all__ = ["Comparison", "Plan", "Training", "read_plan"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Network(_Part):
+    """One network of a plan: what `build` calls it, and the settings that it does not share with the others."""
+
+    network: str
+    settings: dict[str, Any] = {}
+    seeded: tuple[str, ...] = ()  # settings that take the training's seed, such as attention.random_seed
+
+
+class Wave(_Part):
+    """Trainings that count together or not at all: these networks with this seed, in every fold."""
+
+    seed: Seed
+    networks: tuple[str, ...] = Field(min_length=1)
+
+
+class Comparison(_Part):
+    """A question about `first` - `second`, in points of DSC per patient.
+
+    The role "primary" is judged always, "secondary" only if the question before it has a verdict other than
+    inconclusive, and "exploratory" has intervals and no verdict. `paper` is the paper's difference.
+    """
+
+    question: str
+    role: Literal["primary", "secondary", "exploratory"]
+    first: str
+    second: str
+    paper: float | None = None
+
+
+class Plan(_Part):
+    """Everything that is fixed before the first training (docs/claims.md); `folder` is where its files lie."""
+
+    name: str
+    title: str
+    profile: str
+    settings: dict[str, Any]
+    folds: tuple[str, ...] = Field(min_length=1)  # CSV files (patient, split), from `folder`
+    networks: dict[str, Network]
+    waves: tuple[Wave, ...] = Field(min_length=1)
+    margin: float = Field(gt=0)  # of equivalence, in points of DSC
+    comparisons: tuple[Comparison, ...]
+    folder: Path
+
+    def trainings(self) -> list[Training]:
+        """List the trainings in their order: wave by wave and fold by fold; within folds the order rotates."""
+        return [
+            self._training(name, fold, wave.seed)
+            for wave in self.waves
+            for fold in range(1, len(self.folds) + 1)
+            for name in _rotated(wave.networks, fold - 1)
+        ]
+
+    def split(self, fold: int) -> dict[str, str]:
+        """Return "train", "valid" or "test" for every patient of a fold, which are numbered from 1."""
+        return load_split(self.settings.get("data.dataset", "acdc"), str(self.folder / self.folds[fold - 1]))
+
+    def _training(self, model: str, fold: int, seed: int) -> Training:
+        row = self.networks[model]
+        own = row.settings | dict.fromkeys(row.seeded, seed)
+        split = {"data.split": str(self.folder / self.folds[fold - 1]), "segmentation.seeds": [seed]}
+        return Training(model, row.network, fold, seed, self.profile, self.settings | own | split)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network of a plan, trained in one fold with one seed; `model` is its name in tables."""
+
+    model: str
+    network: str
+    fold: int
+    seed: int
+    profile: str
+    overrides: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """File name of its scores, without ending."""
+        return f"{self.model}_fold{self.fold}_seed{self.seed}"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Return the columns by which its scores are told from others."""
+        return {"model": self.model, "fold": self.fold}
+
+    def settings(self, where: Mapping[str, Any]) -> Settings:
+        """Return its settings; `where` says which data, weights and device, by dotted name."""
+        return load_settings(self.profile, {**self.overrides, **where})
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan from YAML.
+
+    Raises:
+        InputError: the file cannot be read, a name in it is unknown, a training stands in it twice, or a patient is
+            tested in two folds.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        plan = Plan.model_validate({**values, "folder": path.parent})
+    except (OSError, UnicodeError, yaml.YAMLError, TypeError) as error:
+        raise InputError(f"plan {path.name}: {reason(error, path)}; see study/plans for the form") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InputError(f"plan {path.name}: {name}: {first['msg']}; see study/plans for the form") from error
+    _check(plan, path.name)
+    return plan
+
+
+def _check(plan: Plan, name: str) -> None:
+    used = {each for wave in plan.waves for each in wave.networks}
+    used |= {each for line in plan.comparisons for each in (line.first, line.second)}
+    for each in sorted(used - set(plan.networks)):
+        raise unknown(f"plan {name}: network", each, plan.networks)
+    names = [training.name for training in plan.trainings()]
+    twice = sorted({each for each in names if names.count(each) > 1})
+    if twice:
+        raise InputError(f"plan {name}: {twice[0]} stands in it twice; give each wave another seed")
+    tested: dict[str, str] = {}
+    for number, fold in enumerate(plan.folds, start=1):
+        for patient in (each for each, split in plan.split(number).items() if split == "test"):
+            if patient in tested:
+                raise InputError(f"plan {name}: {patient} is tested in {tested[patient]} and {fold}; test it once")
+            tested[patient] = fold
+
+
+def _rotated(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    shift = count % len(names)
+    return names[shift:] + names[:shift]

@@ -1,0 +1,86 @@
+"""Plans: the registered ones, and what a plan must not say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dainet.compare.plan import read_plan
+from dainet.errors import InputError
+
+PLAN = """
+name: small
+title: A small plan
+profile: tour
+settings: {attention.backbone: pretrained, segmentation.epochs: 2}
+folds: [one.csv, two.csv]
+networks:
+  unet: {network: unet}
+  random: {network: dual-1111, settings: {attention.backbone: random}, seeded: [attention.random_seed]}
+  image: {network: dual-1111, settings: {attention.control: image}}
+waves:
+  - {seed: 1, networks: [unet, random, image]}
+  - {seed: 2, networks: [unet, random]}
+margin: 0.3
+comparisons:
+  - {question: are random maps better, role: primary, first: random, second: unet}
+"""
+PATIENTS = [f"patient{i:03d}" for i in (1, 2, 4, 5, 19, 90)]  # those of tests.helpers.samples
+FOLDS = {
+    "one": ("test", "test", "valid", "train", "train", "train"),
+    "two": ("train", "train", "test", "test", "valid", "train"),
+}
+
+
+def write_plan(folder: Path, text: str = PLAN) -> Path:
+    for name, parts in FOLDS.items():
+        lines = [f"{patient},{part}" for patient, part in zip(PATIENTS, parts, strict=True)]
+        (folder / f"{name}.csv").write_text("patient,split\n" + "\n".join(lines) + "\n")
+    (folder / "plan.yaml").write_text(text)
+    return folder / "plan.yaml"
+
+
+def test_the_order_rotates_from_fold_to_fold_within_a_wave(tmp_path: Path) -> None:
+    names = [training.name for training in read_plan(write_plan(tmp_path)).trainings()]
+    assert names == [
+        *("unet_fold1_seed1", "random_fold1_seed1", "image_fold1_seed1"),
+        *("random_fold2_seed1", "image_fold2_seed1", "unet_fold2_seed1"),
+        *("unet_fold1_seed2", "random_fold1_seed2"),
+        *("random_fold2_seed2", "unet_fold2_seed2"),
+    ]
+
+
+def test_a_training_has_its_fold_its_seed_and_its_own_settings(tmp_path: Path) -> None:
+    trainings = {each.name: each for each in read_plan(write_plan(tmp_path)).trainings()}
+    settings = trainings["random_fold2_seed2"].settings({"device": "cpu"})
+    assert (settings.attention.backbone, settings.attention.random_seed) == ("random", 2)
+    assert Path(settings.data.split) == tmp_path / "two.csv"
+    assert (settings.device, settings.segmentation.epochs) == ("cpu", 2)
+    assert trainings["image_fold1_seed1"].settings({}).attention.control == "image"
+    assert trainings["unet_fold1_seed1"].settings({}).attention.random_seed == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("networks: [unet, random]", "networks: [unet, rnadom]", "rnadom"),
+        ("first: random", "first: other", "other"),
+        ("seed: 2", "seed: 1", "_seed1"),
+        ("folds: [one.csv, two.csv]", "folds: [one.csv, one.csv]", "patient001"),
+        ("two.csv", "three.csv", "three.csv"),
+        ("margin: 0.3", "margin: -1", "margin"),
+        ("role: primary", "role: main", "role"),
+        ("margin: 0.3", "margins: 0.3", "margin"),
+        (PLAN, "- a list", "plan.yaml"),
+    ],
+)
+def test_what_a_plan_must_not_say_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
+    assert old in PLAN
+    with pytest.raises(InputError, match=named):
+        read_plan(write_plan(tmp_path, PLAN.replace(old, new)))
+
+
+def test_a_missing_plan_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent"):
+        read_plan(tmp_path / "absent.yaml")
