@@ -6,7 +6,7 @@ import pytest
 from pandas import DataFrame
 from scipy import stats
 
-from dainet.reporting.statistics import paired_differences, summarize
+from dainet.reporting.statistics import paired_differences, seeded_interval, summarize
 from tests.helpers.samples import scores
 
 
@@ -52,3 +52,55 @@ def test_other_patients_are_refused() -> None:
     frame = two_networks([0.1, 0.1])
     with pytest.raises(ValueError, match="same patients"):
         paired_differences(frame[~((frame["model"] == "a") & (frame["patient"] == "p1"))], "b", "a")
+
+
+def test_the_interval_over_patients_is_that_of_scipy() -> None:
+    shift = np.random.default_rng(1).normal(0.02, 0.01, 9)
+    found = paired_differences(two_networks(shift), "b", "a")
+    expected = stats.bootstrap((100 * shift,), np.mean, method="percentile", rng=5).confidence_interval
+    assert (found["low"], found["high"]) == pytest.approx(tuple(expected), abs=0.05)
+
+
+def without_gallbladder(patients: tuple[str, ...], models: tuple[str, ...] = ("a", "b")) -> DataFrame:
+    """Six patients and two classes; strict scores have no gallbladder where these patients and networks lack it."""
+    liver = two_networks([0.01, 0.03, 0.02, 0.02, 0.01, 0.03]).assign(**{"class": "Liver"})
+    gallbladder = liver.assign(**{"class": "Gallbladder"}, dsc=liver["dsc"] + 0.1 * (liver["model"] == "b"))
+    lacking = gallbladder["patient"].isin(patients) & gallbladder["model"].isin(models)
+    return pd.concat([liver, gallbladder.assign(dsc=gallbladder["dsc"].mask(lacking))])
+
+
+@pytest.mark.parametrize("models", [("a", "b"), ("a",)])
+def test_a_patient_without_the_class_is_left_out_and_the_others_are_compared(models: tuple[str, ...]) -> None:
+    found = paired_differences(without_gallbladder(("p1",), models), "b", "a", class_name="Gallbladder")
+    assert found["patients"] == 5
+    assert found["difference"] == pytest.approx(10 + 100 * np.mean([0.01, 0.02, 0.02, 0.01, 0.03]))
+    low, difference, high = (float(found[name]) for name in ("low", "difference", "high"))
+    assert 11 <= low < difference < high <= 13
+
+
+def test_a_patient_without_one_class_has_a_mean_over_the_others() -> None:
+    found = paired_differences(without_gallbladder(("p1",)), "b", "a")
+    assert found["patients"] == 6
+    assert found["difference"] == pytest.approx(2.0 + 5 * 5 / 6)
+
+
+def test_a_class_that_nearly_all_lack_is_named() -> None:
+    scores = without_gallbladder(("p0", "p1", "p2", "p3", "p4"))
+    with pytest.raises(ValueError, match=r"Gallbladder in 1 of 6 patients"):
+        paired_differences(scores, "b", "a", class_name="Gallbladder")
+
+
+def test_patients_without_a_value_leave_the_interval_over_patients_and_seeds_as_it_is() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(70, 5, (3, 8)), random.normal(68, 5, (4, 8))
+    nothing = np.full((3, 1), np.nan)
+    wider = np.hstack([nothing, first, 80 + nothing * 0]), np.hstack([np.full((4, 1), 60), second, np.full((4, 1), 90)])
+    assert seeded_interval(*wider) == seeded_interval(first, second)
+    with pytest.raises(ValueError, match="no patient"):
+        seeded_interval(nothing, second[:3, :1])
+
+
+def test_one_seed_without_a_value_takes_the_mean_of_that_patients_other_seeds() -> None:
+    first, second = np.array([[70.0, 80.0], [72.0, np.nan], [74.0, 84.0]]), np.zeros((1, 2))
+    filled = np.where(np.isnan(first), 82.0, first)
+    assert seeded_interval(first, second) == seeded_interval(filled, second)
