@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from dainet.errors import needs_extra
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, new_app, overrides, run_app
+from dainet.settings import SEEDS
 
 app = new_app(__doc__)
 
@@ -48,7 +49,7 @@ def explorer(
     weights: Weights = None,
     device: Device = None,
     set_: Set = None,
-    port: Annotated[int, typer.Option(help="port on localhost")] = 8866,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port on localhost")] = 8866,
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
 ) -> None:
     """Serve the explorer of notebook 06 as a web page on this machine, until interrupted."""
@@ -62,7 +63,7 @@ def explorer(
 def stage(
     name: Annotated[str, typer.Argument(help="data, dino, attention, train or scores")],
     network: Annotated[str | None, typer.Option(help="for train and scores: unet, single, dual-1111 ...")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="for train and scores")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=SEEDS - 1, help="for train and scores")] = None,
     dataset: Dataset = None,
     source: Source = None,
     profile: Profile = "tour",

@@ -13,6 +13,10 @@ from dainet.errors import InputError, unknown
 __all__ = ["Device", "choose_device", "device_settings", "gpu_names", "hardware"]
 
 
+_KINDS = ("cpu", "cuda", "mps")
+_NAMES = ("auto", "cpu", "cuda", "cuda:1", "mps")
+
+
 @dataclass(frozen=True)
 class Device:
     """Where tensors live, and how to compute there."""
@@ -41,10 +45,15 @@ def choose_device(name: str = "auto") -> Device:
     Raises:
         InputError: the name is not a device of this machine.
     """
+    asked = _best_available() if name == "auto" else name
     try:
-        device = torch.device(_best_available() if name == "auto" else name)
+        device = torch.device(asked)
     except RuntimeError:
-        raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:1", "mps")) from None
+        raise unknown("device", name, _NAMES) from None
+    if str(device) != asked or device.type not in _KINDS or (device.index is not None and device.type != "cuda"):
+        raise unknown("device", name, _NAMES)  # torch takes cuda:256 for cuda:0
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError(f"device {name!r}: torch finds no Apple GPU; use --device cpu or auto")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device {name!r}: torch finds no CUDA device; use --device cpu or auto")
     if device.type == "cuda":

@@ -10,11 +10,12 @@ from textwrap import shorten
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dainet.errors import InputError, unknown
 
 __all__ = [
+    "SEEDS",
     "AttentionSettings",
     "DataSettings",
     "DinoSettings",
@@ -33,11 +34,37 @@ _RENAMED = {
     "dino.centring": "dino.centering",
 }
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+SEEDS = 2**32  # seeds are whole numbers from 0 to below this
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("expected the lower number first")
+    return pair
+
+
+def _distinct(items: Any) -> Any:
+    if isinstance(items, tuple) and len(set(items)) < len(items):
+        raise ValueError("expected nothing twice")
+    return items
+
+
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+_Scale = Annotated[tuple[_Share, _Share], AfterValidator(_rising)]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        items = value if isinstance(value, list | tuple) else [value]
+        switch = cls.model_fields[str(info.field_name)].annotation is bool
+        if not switch and any(isinstance(item, bool) for item in items):
+            raise ValueError("expected neither true nor false")  # which Python takes for 1 and 0
+        return value
 
 
 class DataSettings(_Frozen):
@@ -47,11 +74,13 @@ class DataSettings(_Frozen):
     source: str = "phantom"  # "phantom", or a folder in one of the formats of data/sources.py
     phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
     split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
-    train_patients: int | tuple[str, ...] | None = None  # a number, spread evenly, or ids; None = all
+    # A number, spread evenly, or ids; None = all.
+    train_patients: Annotated[int | tuple[str, ...] | None, AfterValidator(_distinct)] = None
     # "window" is for Hounsfield units, the others are per volume; "auto": window for CT, minmax for the rest, as the
     # peers do (docs/protocol.md#1.2, #5.12); not given in the paper.
     normalization: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
-    window_hu: tuple[float, float] = (-125, 275)  # TransUNet's, for soft tissue of the abdomen
+    # TransUNet's, for soft tissue of the abdomen.
+    window_hu: Annotated[tuple[float, float], AfterValidator(_rising), AfterValidator(_distinct)] = (-125, 275)
     # Order of the labels in a copy of Synapse (docs/protocol.md#1.3).
     label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"
 
@@ -86,11 +115,18 @@ class DinoSettings(_Frozen):
     out_dim: int = Field(65536, ge=2)  # K of eq. 1
     norm_last_layer: bool = True
     global_size: int = Field(256, ge=16, le=4096)  # px of a global view; DINO's code has 224 (docs/protocol.md#5.15)
-    global_scale: tuple[float, float] = (0.4, 1.0)  # share of the image's area
+    global_scale: _Scale = (0.4, 1.0)  # share of the image's area
     local_crops: int = Field(8, ge=0)
     local_size: int = Field(96, ge=8)  # px of a local view
-    local_scale: tuple[float, float] = (0.05, 0.4)
+    local_scale: _Scale = (0.05, 0.4)
     seed: Seed = 0
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _fits(cls, warmup_epochs: int, info: ValidationInfo) -> int:
+        if 0 < info.data.get("epochs", 0) < warmup_epochs:
+            raise ValueError(f"expected at most dino.epochs, which is {info.data['epochs']}")
+        return warmup_epochs
 
 
 class AttentionSettings(_Frozen):
@@ -107,7 +143,7 @@ class AttentionSettings(_Frozen):
 class SegmentationSettings(_Frozen):
     """The segmentation network and its training (paper sections 3.3 and 4.2)."""
 
-    image_size: int = Field(224, ge=16, le=4096)
+    image_size: int = Field(224, ge=16, le=4096, multiple_of=16)  # px; the networks halve it four times
     width: int = Field(64, ge=1)  # channels of the first level
     switch_order: Literal["deep-first", "shallow-first"] = "deep-first"  # which skip is (1); docs/protocol.md#5.21
     epochs: int = Field(300, ge=1)
@@ -120,7 +156,7 @@ class SegmentationSettings(_Frozen):
     compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/README.md)
     sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as with one process; GPUs only
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)] = (0,)
 
 
 class Settings(_Frozen):
@@ -218,7 +254,7 @@ def _explain(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             lines.append(str(unknown("setting", name, _known_names(name))))
         else:
-            lines.append(f"setting {name}: {item['msg']} (found {_shown(item['input'])})")
+            lines.append(f"setting {name}: {item['msg'].removeprefix('Value error, ')} (found {_shown(item['input'])})")
     return "; ".join(lines)
 
 

@@ -44,7 +44,7 @@ def store(
     dataset: Dataset = None,
     source: Source = None,
     set_: Set = None,
-    size: Annotated[int, typer.Option(help="side of the prepared slices in px")] = 224,
+    size: Annotated[int, typer.Option(min=16, max=4096, help="side of the prepared slices in px")] = 224,
 ) -> None:
     """Write the prepared store and print the patients, volumes and slices of each part of the split."""
     prepared = run_prepared(_settings(dataset, source, set_), size)

@@ -10,6 +10,7 @@ import torch
 
 import dainet
 from dainet.device import choose_device, device_settings
+from dainet.errors import InputError
 
 PACKAGE = Path(dainet.__file__).parent
 
@@ -66,6 +67,24 @@ def test_without_cuda_an_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"CUDA.*--device cpu"):
         choose_device("cuda")
+
+
+def test_an_apple_gpu_is_taken_where_there_is_one_and_refused_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps").torch_device.type == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"mps.*Apple GPU.*--device cpu"):
+        choose_device("mps")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["xpu", "meta", "hpu", "cpu:1", "cpu:0", "mps:3", "cuda:-1", "cuda:256", "cuda:01", "gpu", "CPU", "", "0", "cuda:"],
+)
+def test_other_names_are_refused_with_the_known_ones(two_gpus: list[torch.device], name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        choose_device(name)
+    assert re.search(re.escape(repr(name)) + ".*auto, cpu, cuda, cuda:1, mps", str(caught.value))
 
 
 def test_settings_of_a_device_follow_from_its_kind() -> None:

@@ -41,6 +41,14 @@ def test_mistakes_are_one_line_and_a_failure(monkeypatch: pytest.MonkeyPatch, ar
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**62])
+def test_seeds_that_cannot_be_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seed: int
+) -> None:
+    assert run(monkeypatch, "stage", "train", "--network", "unet", "--seed", str(seed)) == "2"
+    assert "--seed" in capsys.readouterr().err
+
+
 def test_options_become_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     called = []
     monkeypatch.chdir(tmp_path)

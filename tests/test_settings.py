@@ -26,6 +26,14 @@ def test_override_by_dotted_name() -> None:
     assert load_settings("tour", {"segmentation.epochs": 5}).segmentation.epochs == 5
 
 
+def test_extreme_values_that_can_be_are_taken() -> None:
+    given = {"segmentation.seeds": [0, 2**32 - 1], "dino.global_scale": [1, 1], "segmentation.image_size": 16}
+    settings = load_settings("tour", given | {"segmentation.augment": False, "dino.epochs": 0, "dino.warmup_epochs": 9})
+    assert settings.segmentation.seeds == (0, 4294967295)
+    assert settings.dino.global_scale == (1.0, 1.0)
+    assert settings.segmentation.augment is False
+
+
 def test_a_profile_may_differ_by_data_set() -> None:
     assert load_settings("tour", {"data.dataset": "synapse"}).segmentation.epochs == 20
     assert load_settings("tour", {"data.dataset": "synapse", "segmentation.epochs": 3}).segmentation.epochs == 3
@@ -40,6 +48,29 @@ def test_a_profile_may_differ_by_data_set() -> None:
         ({"segmentation.epochs": "many"}, "segmentation.epochs"),
         ({"segmentation.epochs": 0}, "segmentation.epochs.*1"),
         ({"attention.backbone": "magic"}, "attention.backbone.*finetuned"),
+        ({"segmentation.seeds": [0, 1, 0]}, "segmentation.seeds.*0, 1, 0"),
+        ({"segmentation.seeds": []}, "segmentation.seeds"),
+        ({"segmentation.seeds": [2**32]}, "segmentation.seeds.*4294967296"),
+        ({"segmentation.seeds": [-1]}, "segmentation.seeds.*-1"),
+        ({"segmentation.seeds": [True]}, "segmentation.seeds.*True"),
+        ({"dino.seed": 2**62}, "dino.seed.*4294967296"),
+        ({"segmentation.image_size": 100}, "segmentation.image_size.*16.*100"),
+        ({"segmentation.image_size": 0}, "segmentation.image_size.*16.*0"),
+        ({"dino.global_scale": (40, 100)}, "dino.global_scale.*1.*40"),
+        ({"dino.local_scale": (0, 0.4)}, "dino.local_scale.*0"),
+        ({"dino.local_scale": (0.4, 0.05)}, "dino.local_scale.*0.4, 0.05"),
+        ({"dino.local_scale": (0.4, float("nan"))}, "dino.local_scale.*nan"),
+        ({"dino.lr": float("inf")}, "dino.lr.*inf"),
+        ({"dino.epochs": 2, "dino.warmup_epochs": 3}, "dino.warmup_epochs.*dino.epochs.*2.*3"),
+        ({"data.window_hu": (275, -125)}, "data.window_hu.*275, -125"),
+        ({"data.window_hu": (40, 40)}, "data.window_hu.*40, 40"),
+        ({"data.window_hu": (40, float("inf"))}, "data.window_hu.*inf"),
+        ({"data.train_patients": True}, "data.train_patients.*True"),
+        ({"data.train_patients": ["a", "a"]}, "data.train_patients.*'a', 'a'"),
+        ({"segmentation.epochs": True}, "segmentation.epochs.*True"),
+        ({"segmentation.lr": True}, "segmentation.lr.*True"),
+        ({"dino.global_scale": [True, True]}, "dino.global_scale.*True"),
+        ({"n_processes": True}, "n_processes.*True"),
     ],
 )
 def test_wrong_overrides_name_the_setting(overrides: dict[str, Any], words: str) -> None:

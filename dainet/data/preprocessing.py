@@ -9,9 +9,12 @@ from scipy import ndimage
 
 from dainet.data.sources import Source
 from dainet.data.volume import DataError
+from dainet.errors import InputError, unknown
 from dainet.settings import DataSettings
 
 __all__ = ["normalization_mode", "normalize", "resize_slices"]
+
+_MODES = ("window", "minmax", "percentile", "zscore")
 
 
 def normalization_mode(settings: DataSettings, source: Source) -> str:
@@ -32,12 +35,17 @@ def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-1
     """Scale the gray values of one volume [D, H, W].
 
     Args:
-        image: in the scanner's units.
+        image: in the scanner's units; whole numbers are converted first, so that differences do not wrap around.
         mode: "window" (Hounsfield units clipped to `window_hu`, then [0, 1]; docs/protocol.md#1.2), "minmax" (of this
             volume, to [0, 1], as SSL4MIS does), "percentile" (0.5 and 99.5 clipped, then [0, 1]), or "zscore". The
             paper does not say (docs/protocol.md#5.12).
         window_hu: lower and upper limit in HU, for "window".
+
+    Raises:
+        InputError: the mode is unknown, the window is empty, or gray values are constant, NaN or infinite.
     """
+    image = image.astype(np.promote_types(image.dtype, np.float32), copy=False)
+    _check(image, mode, window_hu)
     if mode == "zscore":
         return (image - image.mean()) / image.std()
     low, high = window_hu if mode == "window" else (image.min(), image.max())
@@ -46,13 +54,31 @@ def normalize(image: np.ndarray, mode: str, window_hu: tuple[float, float] = (-1
     return (np.clip(image, low, high) - low) / (high - low)
 
 
+def _check(image: np.ndarray, mode: str, window_hu: tuple[float, float]) -> None:
+    if mode not in _MODES:
+        raise unknown("normalization", mode, _MODES)
+    if mode == "window" and not -np.inf < window_hu[0] < window_hu[1] < np.inf:
+        raise InputError(f"window_hu: found {window_hu}; expected a lower and a higher limit in HU")
+    low, high = image.min(initial=np.inf), image.max(initial=-np.inf)
+    if not -np.inf < low <= high < np.inf or (low == high and mode != "window"):
+        raise InputError(
+            f"normalization {mode}: found gray values from {low:g} to {high:g} in {image.shape}; expected a finite "
+            "range; check the image"
+        )
+
+
 def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
     """Resize [D, H, W] to [D, *shape], every slice as the peers do it, with scipy's zoom (docs/protocol.md#1.4).
 
     Zoom is linear and separable in rows and columns, so two matrix products resize a whole volume. Cubic (order 3,
     float32) overshoots the input range slightly; labels use order 0, which copies values and keeps their type. The
     centers of the corner pixels stay in place.
+
+    Raises:
+        InputError: a side has no pixel.
     """
+    if volume.ndim != 3 or min(*volume.shape[1:], *shape) < 1:
+        raise InputError(f"volume {volume.shape} to slices of {shape} px; expected [D, H, W], and sides of at least 1")
     rows, columns = (_zoom_weights(*sides, order) for sides in zip(volume.shape[1:], shape, strict=True))
     if order == 0:
         inside = np.logical_and.outer(rows.any(axis=1), columns.any(axis=1))

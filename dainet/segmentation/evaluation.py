@@ -47,7 +47,13 @@ def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarr
 
 
 def class_dsc(prediction: Tensor, label: Tensor, classes: int) -> Tensor:
-    """Compute DSC [N] of the labels 1 to `classes` over all pixels of two equal shapes; NaN where both lack it."""
+    """Compute DSC [N] of the labels 1 to `classes` over all pixels of two equal shapes; NaN where both lack it.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if prediction.shape != label.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)}; expected equal shapes")
     foreground = torch.arange(1, classes + 1, device=label.device)[:, None]
     p, y = prediction.flatten() == foreground, label.flatten() == foreground  # [N, pixels]
     return 2 * (p & y).sum(1) / (p.sum(1) + y.sum(1))

@@ -9,6 +9,8 @@ import numpy as np
 from medpy.metric import binary
 from scipy import ndimage
 
+from dainet.errors import InputError
+
 __all__ = ["POLICIES", "dice", "hd95", "score_volume", "surface_dice"]
 
 POLICIES = ("strict", "peer")
@@ -16,7 +18,12 @@ _OTHER_SLICE_MM = 1e6  # no distance leads from one slice to another
 
 
 def dice(prediction: np.ndarray, label: np.ndarray) -> float:
-    """Compute the Dice coefficient 2|A n B| / (|A| + |B|) of two boolean masks; NaN where both are empty."""
+    """Compute the Dice coefficient 2|A n B| / (|A| + |B|) of two boolean masks; NaN where both are empty.
+
+    Raises:
+        InputError: the masks differ in shape or are not boolean.
+    """
+    _check_masks(prediction, label)
     total = np.count_nonzero(prediction) + np.count_nonzero(label)
     return 2 * np.count_nonzero(prediction & label) / total if total else float("nan")
 
@@ -32,10 +39,13 @@ def hd95(prediction: np.ndarray, label: np.ndarray, spacing: Sequence[float] | N
         spacing: edge of a voxel per axis (mm); None counts in voxels, as every peer does (docs/protocol.md#1.5).
 
     Raises:
-        ValueError: a mask is empty, so that no surface exists.
+        InputError: a mask is empty, so that no surface exists; the masks differ in shape or are not boolean; or an edge
+            is not above 0.
     """
+    _check_masks(prediction, label)
+    _check_spacing(spacing, label.ndim)
     if not prediction.any() or not label.any():
-        raise ValueError("hd95 needs two non-empty masks; `score_volume` has the policies for empty masks")
+        raise InputError("hd95 needs two non-empty masks; `score_volume` has the policies for empty masks")
     box = _joint_box([ndimage.find_objects((prediction | label).view(np.uint8))[0]])
     return float(binary.hd95(prediction[box], label[box], voxelspacing=spacing))
 
@@ -53,7 +63,12 @@ def surface_dice(
         label: [D, H, W], boolean.
         spacing_mm: edges of a voxel (z, y, x); slices are too far apart for z to count.
         tolerance_mm: what is as good as no distance.
+
+    Raises:
+        InputError: the masks differ in shape or are not boolean volumes, or an edge is not above 0.
     """
+    _check_masks(prediction, label)
+    _check_spacing(spacing_mm, 3)
     cross = ndimage.generate_binary_structure(2, 1)[None]
     outlines = [mask & ~ndimage.binary_erosion(mask, cross) for mask in (prediction, label)]
     total = sum(np.count_nonzero(outline) for outline in outlines)
@@ -92,7 +107,12 @@ def score_volume(
         One record per class and policy: class, policy, dsc (0..1), hd95_vox (voxels), hd95_mm, assd_mm (average
         symmetric surface distance, by medpy), surface_dice_2mm (0..1; of a missing class, NaN or 0 as strict DSC),
         predicted_voxels, labeled_voxels.
+
+    Raises:
+        InputError: the volumes differ in shape or hold other numbers, or an edge is not above 0.
     """
+    _check_labels(prediction, label, len(class_names))
+    _check_spacing(spacing_mm, 3)
     predicted, labeled = (ndimage.find_objects(volume, len(class_names)) for volume in (prediction, label))
     records = []
     for value, (name, p, y) in enumerate(zip(class_names, predicted, labeled, strict=True), start=1):
@@ -105,6 +125,27 @@ def score_volume(
         sizes = {"predicted_voxels": _count(prediction, p, value), "labeled_voxels": _count(label, y, value)}
         records += [{"class": name, "policy": policy, **values, **sizes} for policy, values in scores.items()]
     return records
+
+
+def _check_masks(prediction: np.ndarray, label: np.ndarray) -> None:
+    if prediction.shape != label.shape or prediction.dtype != bool or label.dtype != bool:
+        found = " and ".join(f"{mask.dtype} {tuple(mask.shape)}" for mask in (prediction, label))
+        raise InputError(f"masks: found {found}; expected two of type bool and of one shape, such as label == 1")
+
+
+def _check_labels(prediction: np.ndarray, label: np.ndarray, classes: int) -> None:
+    for volume in (prediction, label):
+        if volume.dtype.kind not in "iu" or volume.ndim != 3 or volume.shape != label.shape or not volume.size:
+            found = " and ".join(f"{item.dtype} {item.shape}" for item in (prediction, label))
+            raise InputError(f"volumes: found {found}; expected whole numbers in one shape [slices, height, width]")
+        if not 0 <= volume.min() <= volume.max() <= classes:
+            found = f"labels from {volume.min()} to {volume.max()}"
+            raise InputError(f"volumes: found {found}; expected 0 to {classes}, the number of class names")
+
+
+def _check_spacing(spacing: Sequence[float] | None, axes: int) -> None:
+    if spacing is not None and (len(spacing) != axes or not all(0 < edge < np.inf for edge in spacing)):
+        raise InputError(f"spacing: found {tuple(spacing)}; expected {axes} edges above 0, or None where unknown")
 
 
 def _count(volume: np.ndarray, box: tuple[slice, ...] | None, value: int) -> int:

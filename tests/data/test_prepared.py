@@ -126,6 +126,45 @@ def test_the_window_is_transunets() -> None:
     np.testing.assert_allclose(normalize(hounsfield, "window"), (np.clip(hounsfield, -125, 275) + 125) / 400)
 
 
+@pytest.mark.parametrize("mode", ["window", "minmax", "percentile", "zscore"])
+@pytest.mark.parametrize("kind", [np.int16, np.uint8, np.int8, np.float16, np.int32])
+def test_gray_values_of_every_type_are_normalized_like_real_numbers(kind: type, mode: str) -> None:
+    """The whole range of the type, whose width the type itself cannot hold."""
+    limits = np.finfo(kind) if kind is np.float16 else np.iinfo(kind)
+    image: Any = np.linspace(float(limits.min), float(limits.max), 64).astype(kind)
+    np.testing.assert_allclose(normalize(image, mode), normalize(image.astype(np.float64), mode), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("image", "mode", "words"),
+    [
+        (np.ones((2, 3, 3)), "minmax", "1 to 1"),
+        (np.ones((2, 3, 3)), "percentile", "1 to 1"),
+        (np.ones((2, 3, 3)), "zscore", "1 to 1"),
+        (np.array([0, np.nan, 1]), "window", "nan"),
+        (np.array([0, np.inf, 1]), "minmax", "inf"),
+        (np.zeros((0, 3, 3)), "minmax", r"\(0, 3, 3\)"),
+        (np.arange(9.0), "min-max", "did you mean minmax"),
+        (np.arange(9.0), "auto", "auto.*window"),
+    ],
+)
+def test_what_cannot_be_normalized_is_refused(image: np.ndarray, mode: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        normalize(image, mode)
+
+
+@pytest.mark.parametrize("window", [(275, -125), (40, 40), (40, np.nan), (-np.inf, 40)])
+def test_a_window_that_cannot_be_is_refused(window: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="window_hu"):
+        normalize(np.arange(9.0), "window", window)
+
+
+def test_slices_without_pixels_are_refused(h5_source: Path, runs: Path) -> None:
+    with pytest.raises(InputError, match=r"\(0, 0\)"):
+        run_prepared(DataSettings(source=str(h5_source)), image_size=0)
+    assert not list(runs.glob("prepared/*"))
+
+
 def test_a_window_needs_hounsfield_units(h5_source: Path) -> None:
     with pytest.raises(DataError, match="Hounsfield"):
         run_prepared(DataSettings(source=str(h5_source), normalization="window"), 32)

@@ -181,7 +181,6 @@ def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
         ({"batch_size": 10}, slices(), "9 training images.*10"),
         ({}, slices() * 9 - 4, "-4.00 to 4.99.*0 to 1"),
         ({}, slices() * np.float16("nan"), "nan.*0 to 1"),
-        ({"warmup_epochs": 4}, slices(), "4 .*3 epochs"),
     ],
 )
 def test_refused(weights: str, tmp_path: Path, changes: dict[str, Any], images: np.ndarray, message: str) -> None:

@@ -145,14 +145,13 @@ def read_overrides(folder: Path, path: Path) -> Sequence[str]:
     refusals: list[str] = []
     accepted: dict[str, Any] = {}
     lines = path.read_bytes().decode(errors="surrogateescape").split("\n")
-    for line in lines if lines == override_lines() else sorted(set(lines) - set(override_lines())):
+    for line in [*(lines if lines == override_lines() else sorted(set(lines) - set(override_lines()))), None]:
         try:
-            override = dict([parse_override(line)])
-            load_settings("tour", override)
+            override = accepted if line is None else dict([parse_override(line)])
+            load_settings("paper", override)  # its values are the defaults, which the lines give
             accepted |= override
         except InputError as error:
             refusals.append(own_message(error))
-    load_settings("tour", accepted)
     return refusals
 
 

@@ -8,6 +8,7 @@ from medpy.metric import binary
 from monai.metrics import DiceMetric, compute_surface_dice
 from scipy import ndimage
 
+from dainet.errors import InputError
 from dainet.segmentation.metrics import dice, hd95, score_volume, surface_dice
 
 
@@ -99,8 +100,53 @@ def test_two_squares_two_slices_apart_are_that_far_in_millimeters() -> None:
 
 
 def test_hd95_of_an_empty_mask_is_refused() -> None:
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(InputError, match="empty"):
         hd95(np.zeros((2, 2, 2), bool), np.ones((2, 2, 2), bool))
+
+
+MASK = sphere((3, 8, 8), 3, (6, 16, 16))
+NOT_TWO_MASKS = {
+    "a slice against a volume": (MASK[3], MASK),
+    "a slice and its transpose": (MASK[:, :, 3], MASK[:, :, 3].T),
+    "numbers": (MASK.astype(np.uint8), MASK),
+    "labels of another value": (3 * MASK.astype(int), 3 * MASK.astype(int)),
+    "probabilities": (MASK, MASK * 0.7),
+    "tensors": (torch.tensor(MASK), torch.tensor(MASK)),
+}
+
+
+@pytest.mark.parametrize("measure", [dice, hd95, surface_dice])
+@pytest.mark.parametrize(("first", "second"), NOT_TWO_MASKS.values(), ids=NOT_TWO_MASKS)
+def test_what_is_not_two_masks_of_one_shape_is_refused(measure: Any, first: Any, second: Any) -> None:
+    with pytest.raises(InputError, match="bool"):
+        measure(first, second, *([(1, 1, 1)] if measure is surface_dice else []))
+
+
+@pytest.mark.parametrize("spacing", [(1, 1), (1, 1, 1, 1), (0, 1, 1), (1, -1, 1), (1, 1, math.nan), (math.inf, 1, 1)])
+def test_a_spacing_that_cannot_be_is_refused(spacing: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="3 edges above 0"):
+        hd95(MASK, MASK, spacing)
+    with pytest.raises(InputError, match="3 edges above 0"):
+        surface_dice(MASK, MASK, spacing)
+    with pytest.raises(InputError, match="3 edges above 0"):
+        score_volume(MASK.astype(int), MASK.astype(int), ["organ"], spacing)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label", "words"),
+    [
+        (MASK[3].astype(int), MASK.astype(int), r"\(16, 16\).*\(6, 16, 16\)"),
+        (MASK[3].astype(int), MASK[3].astype(int), "slices"),
+        (MASK, MASK, "bool"),
+        (MASK * 0.5, MASK.astype(int), "float64"),
+        (MASK.astype(int), 2 * MASK.astype(int), "0 to 2.*0 to 1"),
+        (-MASK.astype(int), MASK.astype(int), "-1 to 0.*0 to 1"),
+        (np.zeros((0, 4, 4), int), np.zeros((0, 4, 4), int), r"\(0, 4, 4\)"),
+    ],
+)
+def test_volumes_that_cannot_be_scored_are_refused(prediction: np.ndarray, label: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        score_volume(prediction, label, ["organ"], None)
 
 
 @pytest.mark.parametrize("spacing", [None, (5.0, 0.8, 0.7)])

@@ -74,7 +74,7 @@ def _open(case: Case, path: Path) -> Any:
     if len(nifti.shape) != 3 or 0 in nifti.shape:
         advice = "this looks like the whole film; give one frame" if len(nifti.shape) == 4 else "fetch it again"
         raise DataError(f"{case.case_id}: {path.name} has the shape {nifti.shape}; expected three axes; {advice}")
-    edges, affine = nifti.header.get_zooms(), nifti.affine
+    edges, affine = _stored_edges(nifti), nifti.affine
     if not (
         all(0 < edge < math.inf for edge in edges) and np.isfinite(affine).all() and np.linalg.matrix_rank(affine) == 4
     ):
@@ -83,6 +83,14 @@ def _open(case: Case, path: Path) -> Any:
             f"affine {affine[:3].tolist()}; expected edges above 0 and an affine that can be inverted; fetch it again"
         )
     return nifti
+
+
+def _stored_edges(nifti: Any) -> tuple[float, ...]:
+    """Return the voxel edges (x, y, z) as they are stored; nibabel itself turns 0 into 1 and drops minus signs."""
+    holder = nifti.file_map.get("header", nifti.file_map["image"])
+    with holder.get_prepare_fileobj("rb") as file:
+        header = type(nifti.header).from_fileobj(file, check=False)
+    return tuple(float(edge) for edge in header["pixdim"][1:4])
 
 
 def _array(case: Case, nifti: Any, path: Path) -> np.ndarray:
