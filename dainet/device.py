@@ -29,6 +29,11 @@ class Device:
     vit_batch: int  # images per pass without gradient
 
     @property
+    def precision(self) -> str:
+        """Name of the type that networks compute in, "bfloat16" or "float32": it changes results, so keys hold it."""
+        return "float32" if self.autocast_dtype is None else str(self.autocast_dtype).removeprefix("torch.")
+
+    @property
     def collectives(self) -> str:
         """Name of the torch.distributed backend that moves tensors between processes on this device."""
         return "nccl" if self.torch_device.type == "cuda" else "gloo"

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from dainet.attention.controls import run_control
+from dainet.attention.controls import run_constant, run_other_patient
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import resize_maps
-from dainet.attention.stage import open_attention, run_attention
+from dainet.attention.stage import grid_of, open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
@@ -110,14 +110,17 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
 def attention(settings: Settings, kind: str | None = None) -> StageResult:
     """Extract the last-block CLS attention of every slice, or the control that the settings put in its place.
 
-    `kind` is as in `backbone`; the default is the setting attention.backbone. The control "image" needs no maps, and
-    those of the ViT are returned (see `slice_data`).
+    `kind` is as in `backbone`; the default is the setting attention.backbone. The control "constant" needs no
+    fine-tuning: of the ViT it takes only the shape. The control "image" needs no maps, and those of the ViT are returned
+    (see `slice_data`).
     """
     kind = kind or settings.attention.backbone
     prepared, control = prepare_for_vit(settings), settings.attention.control
+    if control == "constant":
+        return run_constant(prepared, grid_of(load_vit(settings.vit.weights), settings.vit.image_size))
     vit, identity = backbone(settings, kind, prepared)
     maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device))
-    return run_control(maps, control, prepared.cases) if control in ("constant", "other-patient") else maps
+    return run_other_patient(maps, prepared.cases) if control == "other-patient" else maps
 
 
 def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:

@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from shutil import copyfile
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from dainet.attention.stage import open_attention
+from dainet.attention.stage import AttentionGrid, open_attention
+from dainet.cache.atomic import write_complete
 from dainet.cache.store import StageResult, run_stage
+from dainet.data.prepared import Prepared
 from dainet.errors import InputError
 
-__all__ = ["donor_rows", "run_control"]
+__all__ = ["donor_rows", "run_constant", "run_other_patient"]
 
 _VERSION = 1
 
 
-def run_control(
-    attention: StageResult, control: Literal["constant", "other-patient"], cases: pd.DataFrame
-) -> StageResult:
-    """Store control maps, which have the same shape but do not show their slice, or open those of an earlier call.
+def run_constant(prepared_vit: Prepared, grid: AttentionGrid) -> StageResult:
+    """Store uniform attention over the patches, without any information, or open that of an earlier call.
+
+    No weight of a ViT enters it: backbones with the same number of heads and patch size share it.
+
+    Args:
+        prepared_vit: the slices that the maps accompany.
+        grid: shape of the maps.
+    """
+    shape = (len(prepared_vit.images), grid.heads, *grid.grid)
+
+    def build(folder: Path) -> None:
+        np.save(folder / "attention.npy", np.full(shape, 1 / (grid.grid[0] * grid.grid[1]), dtype=np.float16))
+        write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+
+    values = {"control": "constant"} | asdict(grid)
+    return run_stage("attention", _VERSION, values, {"prepared": prepared_vit.result.key}, build)
+
+
+def run_other_patient(attention: StageResult, cases: pd.DataFrame) -> StageResult:
+    """Store for each slice the true maps of another patient, or open those of an earlier call (see `donor_rows`).
+
+    They show where hearts usually are, but not their slice.
 
     Args:
         attention: the finished stage with the true maps.
-        control: "constant" is uniform attention over the patches, without any information; "other-patient" gives each
-            slice the true maps of another patient (see `donor_rows`), which show where hearts usually are.
         cases: one line per row of the maps, with the columns patient, phase and split.
     """
-    return run_stage(
-        "attention",
-        _VERSION,
-        {"control": control},
-        {"attention": attention.key},
-        lambda folder: _write(folder, attention, control, cases),
-    )
+
+    def build(folder: Path) -> None:
+        np.save(folder / "attention.npy", open_attention(attention)[0][donor_rows(cases)])
+        copyfile(attention.path / "attention.json", folder / "attention.json")
+
+    return run_stage("attention", _VERSION, {"control": "other-patient"}, {"attention": attention.key}, build)
 
 
 def donor_rows(cases: pd.DataFrame) -> np.ndarray:
@@ -61,13 +80,3 @@ def donor_rows(cases: pd.DataFrame) -> np.ndarray:
                 depth = np.linspace(0, len(given) - 1, len(rows)).round().astype(int)
                 donors[rows] = given[depth]
     return donors
-
-
-def _write(folder: Path, attention: StageResult, control: str, cases: pd.DataFrame) -> None:
-    maps, grid = open_attention(attention)
-    if control == "constant":
-        stored = np.full(maps.shape, 1 / (grid.grid[0] * grid.grid[1]), dtype=maps.dtype)
-    else:
-        stored = maps[donor_rows(cases)]
-    np.save(folder / "attention.npy", stored)
-    copyfile(attention.path / "attention.json", folder / "attention.json")

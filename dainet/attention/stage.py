@@ -24,7 +24,7 @@ from dainet.parallel.launch import run_task
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_input
 
-__all__ = ["AttentionGrid", "extract", "open_attention", "run_attention"]
+__all__ = ["AttentionGrid", "extract", "grid_of", "open_attention", "run_attention"]
 
 _VERSION = 2
 _COPIED_TOGETHER = 1024  # slices
@@ -79,7 +79,7 @@ def run_attention(
         _join(folder, settings.n_processes)
 
     size = input_size(backbone, settings.vit.image_size)
-    values = {"vit_size_px": size, "compile": settings.attention.compile}
+    values = {"vit_size_px": size, "compile": settings.attention.compile, "precision": device.precision}
     return run_stage("attention", _VERSION, values, {"prepared": prepared_vit.result.key, **inputs}, build)
 
 
@@ -90,21 +90,25 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
     return np.load(result.path / "attention.npy", mmap_mode="c"), info
 
 
+def grid_of(vit: DinoViT, image_size: int) -> AttentionGrid:
+    """Return the geometry of the maps that a ViT makes of images of `image_size` px, rounded down to whole patches."""
+    size = input_size(vit, image_size)
+    return AttentionGrid(vit.heads, (size // vit.patch, size // vit.patch), vit.patch, size)
+
+
 def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
     """Write this process's share of the maps of all images; the first process also writes `attention.json`.
 
     Shares end where batches end, so that the maps are bit-identical for any number of processes.
     """
-    size = input_size(backbone, settings.vit.image_size)
+    grid = grid_of(backbone, settings.vit.image_size)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
-    side = size // vit.patch
-    grid = AttentionGrid(vit.heads, (side, side), vit.patch, size)
     maps_of = torch.compile(token_maps) if settings.attention.compile else token_maps
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]
-    with growing_array(folder / _share_file(collectives.rank()), (vit.heads, side, side), np.float16) as append:
-        for start, maps in _batches(partial(maps_of, vit), images, starts, size, device):
+    with growing_array(folder / _share_file(collectives.rank()), (grid.heads, *grid.grid), np.float16) as append:
+        for start, maps in _batches(partial(maps_of, vit), images, starts, grid.vit_size_px, device):
             if not torch.isfinite(maps).all():
                 raise NonFiniteError(
                     f"slices from row {start}: non-finite attention (NaN or infinity); check the weights and the images"

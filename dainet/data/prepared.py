@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from dainet.settings import DataSettings
 __all__ = ["Prepared", "run_prepared"]
 
 log = logging.getLogger(__name__)
-_VERSION = 4
+_VERSION = 5
 _COLUMNS = (
     *("case_id", "patient", "phase", "group", "slice", "split"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "file", "sha256"),
@@ -40,7 +40,8 @@ class Prepared:
     `images` is float16 [N, H, W], `labels` uint8 [N, H, W], both mapped from disk; changes to them stay in memory
     and never reach the files. `cases` has one row per slice with case_id, patient, phase, group, slice, split
     ("left out": see `find_twins`), spacing in mm (empty where unknown), source file and the SHA-256 of the voxels.
-    `about` describes what was read: data set, format, label order and its evidence, size of the split.
+    `about` describes what was read: data set, format, label order and its evidence, and name and size of the split;
+    the last two are those of this call, because a split may get another name, or name absent patients, at any time.
     """
 
     result: StageResult
@@ -92,18 +93,27 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     split_name, listed = resolve_split(settings, source)
     _raise_or_log(source.problems, listed)
     split = choose_patients(listed, {case.patient for case in source.cases}, settings.train_patients)
-    cases = [case for case in source.cases if case.patient in split]
-    about: dict[str, Any] = {"dataset": settings.dataset, "split": split_name, "classes": asdict(source.classes)}
-    about |= {"image_size": image_size, "native": keep_native, "label_order": settings.label_order}
-    about |= {"normalization": normalization_mode(settings, source), "window_hu": list(settings.window_hu)}
+    source = replace(source, cases=tuple(case for case in source.cases if case.patient in split))
+    about: dict[str, Any] = {"dataset": settings.dataset}
+    about |= {"format": source.format.name, "classes": asdict(source.classes)}
+    about |= {"image_size": image_size, "native": keep_native, "normalization": normalization_mode(settings, source)}
+    about["window_hu"] = list(settings.window_hu) if about["normalization"] == "window" else []
+    about["label_order"] = settings.label_order if source.label_orders else ""
+    files = {path for case in source.cases for path in case.files if _can_be_opened(path)}
     result = run_stage(
         "prepared",
         _VERSION,
-        about | {"patients": split},
-        {"data": hash_files({path for case in cases for path in case.files if _can_be_opened(path)}, source.folder)},
-        lambda target: _build(target, source, cases, split, listed, about),
+        about | {"label_orders": source.label_orders, "patients": split, "cases": _described(source.cases)},
+        {"data": hash_files(files, source.folder)},
+        lambda target: _build(target, source, split, about),
     )
-    return _open(result)
+    counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}
+    return _open(result, {"split": split_name, "listed": counts})
+
+
+def _described(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """Return what the format says about each case besides its voxels: ACDC's Info.cfg gives frames and pathology."""
+    return {case.case_id: [case.group, case.files[0].name] for case in cases}
 
 
 def _can_be_opened(path: Path) -> bool:
@@ -115,21 +125,12 @@ def _can_be_opened(path: Path) -> bool:
     return True
 
 
-def _build(
-    target: Path,
-    source: Source,
-    cases: Sequence[Case],
-    split: Mapping[str, str],
-    listed: Mapping[str, str],
-    about: Mapping[str, Any],
-) -> None:
-    log.info("%s: %d of the %d patients of the split", source.format.name, len(set(listed) & set(split)), len(listed))
+def _build(target: Path, source: Source, split: Mapping[str, str], about: Mapping[str, Any]) -> None:
+    log.info("%s: %d patients of the split", source.format.name, len(split))
     order, evidence = source.label_evidence
-    counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}
-    facts = dict(about) | {"format": source.format.name, "listed": counts}
-    facts |= {"label_order": order, "label_evidence": evidence}
+    facts = dict(about) | {"label_order": order, "label_evidence": evidence}
     (target / "about.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    _write_volumes(target, source, cases, split, about)
+    _write_volumes(target, source, split, about)
 
 
 def _raise_or_log(problems: Sequence[DataError], listed: Mapping[str, str]) -> None:
@@ -142,17 +143,15 @@ def _raise_or_log(problems: Sequence[DataError], listed: Mapping[str, str]) -> N
         raise DataError("\n".join(concerned))
 
 
-def _write_volumes(
-    target: Path, source: Source, cases: Sequence[Case], split: Mapping[str, str], about: Mapping[str, Any]
-) -> None:
+def _write_volumes(target: Path, source: Source, split: Mapping[str, str], about: Mapping[str, Any]) -> None:
     size, problems, lines = about["image_size"], list[str](), list[dict[str, object]]()
     (target / "native").mkdir(exist_ok=True)
     with (
         growing_array(target / "images.npy", (size, size), np.float16) as append_images,
         growing_array(target / "labels.npy", (size, size), np.uint8) as append_labels,
     ):
-        for case, volume in source.read_all(cases, "preparing", problems):
-            scaled = normalize(volume.image, about["normalization"], tuple(about["window_hu"]))
+        for case, volume in source.read_all(source.cases, "preparing", problems):
+            scaled = normalize(volume.image, about["normalization"], about["window_hu"])
             append_images(resize_slices(scaled, (size, size), order=3))
             append_labels(resize_slices(volume.label, (size, size), order=0))
             lines += _case_lines(case, volume, split[case.patient])
@@ -177,8 +176,8 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
     return [common | {"slice": i, "split": split} | spacing | source for i in range(len(volume.image))]
 
 
-def _open(result: StageResult) -> Prepared:
-    about = json.loads((result.path / "about.json").read_text(encoding="utf-8"))
+def _open(result: StageResult, split: Mapping[str, Any]) -> Prepared:
+    about = json.loads((result.path / "about.json").read_text(encoding="utf-8")) | split
     classes = Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colors"]))
     images, labels = (np.load(result.path / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
     cases = pd.read_csv(result.path / "cases.csv", keep_default_na=False, dtype={"patient": str, "case_id": str})

@@ -74,6 +74,11 @@ class Source:
     is_ct: bool  # gray values are Hounsfield units
     label_order: str  # as set: "auto" or a name
 
+    @property
+    def label_orders(self) -> dict[str, dict[int, int]]:
+        """The label maps from which `label_evidence` chooses; empty for a data set with a single order."""
+        return {order: label_map(order) for order in ORDERS} if self.format.dataset == "synapse" else {}
+
     @cached_property
     def label_evidence(self) -> tuple[str, list[str]]:
         """The label order of a Synapse source and the measurements that support it; empty for other data sets.
@@ -81,7 +86,7 @@ class Source:
         Raises:
             DataError: the labels fit no order, fit several while none was named, or contradict the one named.
         """
-        if self.format.dataset != "synapse":
+        if not self.label_orders:
             return "", []
         measured = [measure(volume.label, volume.spacing_mm) for volume in self._examples()]
         named = "btcv" if self.label_order == "auto" and self.format is _BTCV else self.label_order
@@ -101,7 +106,7 @@ class Source:
 
     def _examples(self) -> Iterator[Volume]:
         """Yield a few volumes as stored; unreadable ones are reported later, when every case is read."""
-        as_stored = {value: value for order in ORDERS for value in label_map(order)}
+        as_stored = {value: value for values in self.label_orders.values() for value in values}
         for case in evenly_spaced(self.cases, min(_MEASURED_CASES, len(self.cases))):
             with suppress(DataError):
                 yield checked(case, self.format.read(case), as_stored)

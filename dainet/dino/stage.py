@@ -12,19 +12,26 @@ from dainet.device import Device
 from dainet.dino.training import finetune
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
-from dainet.settings import Settings
+from dainet.settings import DinoSettings, Settings
 from dainet.vit.checkpoints import weights_hash
 
 __all__ = ["fit", "run_dino", "training_rows"]
 
-_VERSION = 2
+_VERSION = 3
+# Setting -> those that have no effect where it is 0 or False.
+_SWITCHED_OFF = {
+    "centering": {"center_momentum"},
+    "local_crops": {"local_size", "local_scale"},
+    "warmup_teacher_temperature_epochs": {"warmup_teacher_temperature"},
+}
 
 
 def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> StageResult:
     """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
 
-    The stage leaves `student.safetensors`, `teacher.safetensors`, `head.safetensors` (the teacher's), `history.csv`
-    and `training.json`. The teacher makes the maps; the paper does not say which one does (docs/protocol.md#5.17).
+    The stage leaves `student.safetensors`, `teacher.safetensors`, `head.safetensors` (the teacher's; none without
+    epochs), `history.csv` and `training.json`. The teacher makes the maps; the paper does not say which one does
+    (docs/protocol.md#5.17).
 
     Args:
         settings: the run's settings.
@@ -34,9 +41,12 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
     Raises:
         InputError: a validation or test patient is among the training slices; or as `finetune`.
     """
-    values = settings.dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
-    if settings.n_processes > 1:
-        values |= {"n_processes": settings.n_processes}
+    dino = _in_effect(settings.dino)
+    values = dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
+    if dino.epochs:
+        values["precision"] = device.precision
+    if dino.epochs and settings.n_processes > 1:
+        values["n_processes"] = settings.n_processes
 
     def build(folder: Path) -> None:
         run_task("dino", settings, folder, lambda: fit(settings, prepared_vit, device, folder))
@@ -48,7 +58,15 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
 def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
     """Fine-tune on the training slices (see `run_dino`); where several processes do, each of them calls this."""
     rows = training_rows(prepared_vit)
-    finetune(settings.dino, settings.vit.weights, prepared_vit.images, rows, device, folder)
+    finetune(_in_effect(settings.dino), settings.vit.weights, prepared_vit.images, rows, device, folder)
+
+
+def _in_effect(settings: DinoSettings) -> DinoSettings:
+    """Return the settings with those that have no effect at their defaults: they change neither key nor result."""
+    if not settings.epochs:
+        return DinoSettings(epochs=0)
+    idle = {name for switch, names in _SWITCHED_OFF.items() if not getattr(settings, switch) for name in names}
+    return DinoSettings.model_validate(settings.model_dump(exclude=idle))
 
 
 def training_rows(prepared: Prepared) -> np.ndarray:

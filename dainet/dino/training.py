@@ -88,7 +88,7 @@ def finetune(
     repeats an uninterrupted one, on the CPU to the last bit.
 
     Args:
-        settings: epochs = 0 writes the weights as they are.
+        settings: epochs = 0 writes the weights as they are, and no head.
         weights: as for `dainet.vit.model.load_vit`.
         images: [N, H, W] float16 in about [0, 1], usually mapped from disk; batches go to the device one by one, so
             that memory does not grow with N.
@@ -102,16 +102,19 @@ def finetune(
             checkpoint of other settings.
         NonFiniteError: the loss is no longer finite.
     """
+    if not settings.epochs:
+        if collectives.rank() == 0:
+            _keep(weights, settings, folder)
+        return
     state = starting_state(settings, weights, device)
-    if settings.epochs:
-        settings = _fit_views(settings, state.student.backbone)
-        _check(settings, images, rows)
-        _resume(state, settings, folder)
-        for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
-            state.history.append(_train_epoch(state, settings, images, rows, device, epoch))
-            _report(state.history[-1], settings)
-            if collectives.rank() == 0:
-                _save(state, settings, folder)
+    settings = _fit_views(settings, state.student.backbone)
+    _check(settings, images, rows)
+    _resume(state, settings, folder)
+    for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
+        state.history.append(_train_epoch(state, settings, images, rows, device, epoch))
+        _report(state.history[-1], settings)
+        if collectives.rank() == 0:
+            _save(state, settings, folder)
     if collectives.rank() == 0:
         _finish(state, settings, folder)
 
@@ -224,7 +227,7 @@ def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimizer")}
     content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
     save_state(content, folder, len(state.history))
-    _write_history(state, folder)
+    _write_history(state.history, folder)
 
 
 def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
@@ -239,19 +242,29 @@ def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     log.info("resuming after epoch %d", len(state.history))
 
 
+def _keep(weights: str, settings: DinoSettings, folder: Path) -> None:
+    for name in ("student", "teacher"):
+        save_vit(load_vit(weights), folder / f"{name}.safetensors")
+    _conclude([], settings, folder)
+
+
 def _finish(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     save_vit(state.student.backbone, folder / "student.safetensors")
     save_vit(state.teacher.backbone, folder / "teacher.safetensors")
     write_tensors(state.teacher.head.state_dict(), folder / "head.safetensors")
-    verdict = collapse(_write_history(state, folder), settings.out_dim)
+    _conclude(state.history, settings, folder)
+
+
+def _conclude(lines: list[dict[str, float]], settings: DinoSettings, folder: Path) -> None:
+    verdict = collapse(_write_history(lines, folder), settings.out_dim)
     if verdict != "none":
         log.warning("collapse: %s: %s", verdict, _ADVICE[verdict])
-    record = {"collapse": verdict, "epochs": len(state.history)}
+    record = {"collapse": verdict, "epochs": len(lines)}
     write_complete(folder / "training.json", json.dumps(record, indent=1))
 
 
-def _write_history(state: TrainingState, folder: Path) -> pd.DataFrame:
-    history = pd.DataFrame(state.history, columns=list(HISTORY_COLUMNS))
+def _write_history(lines: list[dict[str, float]], folder: Path) -> pd.DataFrame:
+    history = pd.DataFrame(lines, columns=list(HISTORY_COLUMNS))
     history.to_csv(folder / "history.csv", index=False)
     return history
 

@@ -64,7 +64,7 @@ def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, 
     return run_stage(
         "scores",
         _VERSION,
-        {"classes": list(prepared.classes.names)},
+        {"classes": list(prepared.classes.names), "precision": data.device.precision},
         {"segmentation": segmentation.key, "prepared": prepared.result.key},
         lambda folder: _write_scores(model, prepared, data, folder),
     )

@@ -14,7 +14,7 @@ from dainet.parallel.launch import run_task
 from dainet.segmentation.networks import DAINet, UNet, build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
-from dainet.settings import Settings
+from dainet.settings import SegmentationSettings, Settings
 
 __all__ = ["fit", "load_model", "run_segmentation"]
 
@@ -40,7 +40,8 @@ def run_segmentation(
         data: slices and splits, with maps unless `name` is "unet".
     """
     segmentation = settings.segmentation
-    values = segmentation.model_dump(mode="json", exclude={"seeds", "sync_batch_norm"}) | {"model": name, "seed": seed}
+    values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
+    values |= {"model": name, "seed": seed, "precision": data.device.precision}
     if settings.n_processes > 1:
         values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
     inputs = {"prepared": data.prepared.result.key}
@@ -56,6 +57,16 @@ def run_segmentation(
         )
 
     return run_stage("segmentation", _VERSION, values, inputs, build, resumes=True)
+
+
+def _without_effect(settings: SegmentationSettings, name: str) -> set[str]:
+    """Return the settings that change nothing in one training of this network with one process."""
+    idle = {"seeds", "sync_batch_norm"}
+    if settings.selection == "last":
+        idle.add("patience")
+    if not name.startswith("dual-"):
+        idle.add("switch_order")
+    return idle
 
 
 def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
