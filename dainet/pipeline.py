@@ -111,8 +111,8 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
     """Extract the last-block CLS attention of every slice, or the control that the settings put in its place.
 
     `kind` is as in `backbone`; the default is the setting attention.backbone. The control "constant" needs no
-    fine-tuning: of the ViT it takes only the shape. The control "image" needs no maps, and those of the ViT are returned
-    (see `slice_data`).
+    fine-tuning, because it takes only the shape of the ViT. The control "image" needs no maps, and those of the ViT are
+    returned (see `slice_data`).
     """
     kind = kind or settings.attention.backbone
     prepared, control = prepare_for_vit(settings), settings.attention.control

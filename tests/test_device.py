@@ -91,6 +91,7 @@ def test_settings_of_a_device_follow_from_its_kind() -> None:
     new, old = (device_settings(torch.device("cuda"), native_bf16=native) for native in (True, False))
     assert (new.autocast_dtype, new.memory_format) == (torch.bfloat16, torch.channels_last)
     assert (old.autocast_dtype, old.memory_format) == (None, torch.contiguous_format)
+    assert (new.precision, old.precision) == ("bfloat16", "float32")
     assert new.fused_attention
     assert new.fused_adam
     assert old.fused_attention
