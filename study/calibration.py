@@ -1,50 +1,79 @@
-"""Error rates of the rule for verdicts, on simulated networks that do not differ."""
+"""How often the registered rule is wrong, and what it can find, on simulated pairs of networks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import pandas as pd
+from scipy import stats
 
-from dainet.reporting.statistics import patient_means
-from study.plan import PATIENTS
-from study.verdicts import judge
+from dainet.compare.analysis import difference, spread_of
+from dainet.compare.simulation import Design, Truth, simulate
+from dainet.reporting.statistics import seeded_interval
+from study.verdicts import LEVEL
 
-__all__ = ["error_rates"]
+__all__ = ["error_rates", "observed_truth"]
 
-_CLAIM = {"claim": "none", "better": "first", "worse": "second", "class": "mean", "measure": "dsc"}
+_RESAMPLES = 10_000  # of each simulated pair; the noise of its ends is 0.03 standard errors
 
 
-def error_rates(strict: pd.DataFrame, seed_std: float, rounds: int = 200) -> dict[str, float]:
-    """Simulate pairs of equal networks and judge each pair.
-
-    Both networks have the U-Net's mean per patient. Every seed shifts all patients by one draw of standard deviation
-    `seed_std` (points of DSC), and each patient by a draw of the spread seen among the U-Net's seeds.
+def observed_truth(first: np.ndarray, second: np.ndarray) -> Truth:
+    """Estimate how scores scatter from two networks, for a simulation of networks that do not differ on average.
 
     Args:
-        strict: scores per case, strict policy, of which the U-Net's are used; see `study.verdicts.judge`.
-        seed_std: standard deviation between trainings, in points of DSC.
+        first, second: scores [seeds, patients] in points. The luck of a training in a patient is centered by patients
+            and by seeds, and corrected for both; luck and trainings are means of the variances of both networks.
+    """
+    spreads = [spread_of([network]) for network in (first, second)]
+    noise = sum(spread.residual / len(network) for spread, network in zip(spreads, (first, second), strict=True))
+    patients = (first.mean(axis=0) - second.mean(axis=0)).var(ddof=1) - noise
+    trainings = [max(0, spread.training - spread.residual / first.shape[1]) for spread in spreads]
+    return Truth(
+        patients=float(np.sqrt(max(0, patients))),
+        luck=float(np.sqrt(np.mean([spread.residual for spread in spreads]))),
+        trainings=float(np.sqrt(np.mean(trainings))),
+        heavy=True,
+    )
+
+
+def error_rates(
+    seeds: int, patients: int, truth: Truth, effects: Sequence[float], rounds: int = 1000
+) -> dict[str, float]:
+    """Simulate pairs of networks that do not differ on average and judge each, without Holm's correction.
+
+    Args:
+        seeds: trainings of each network.
+        patients: test patients.
+        truth: how the scores scatter, without an effect; see `observed_truth`.
+        effects: true differences in points that are to be found.
         rounds: number of pairs.
 
     Returns:
-        Shares of pairs: "patients", whose interval over patients alone excludes zero, and "verdict", for which the rule
-        says "supports" or "contradicts".
+        Shares of pairs: "patients", whose interval over patients alone excludes zero; "rule", for which the rule gives
+        a verdict; "t", whose interval over patients and trainings excludes zero; and for each effect, as "0.33", those
+        for which the rule says "supported" if that is the true difference.
     """
-    random, unet = np.random.default_rng(0), patient_means(strict[strict["train_patients"] == PATIENTS], "unet")
-    residuals = unet - unet.mean()
-    spread = residuals.sub(residuals.mean(axis=1), axis=0).to_numpy().std() * np.sqrt(len(unet) / (len(unet) - 1))
-    lines = []
-    for _ in range(rounds):
-        pair = [_network(random, name, unet.mean(), seed_std, spread) for name in ("first", "second")]
-        lines.append(judge(pd.concat(pair), [_CLAIM]).iloc[0])
-    table = pd.DataFrame(lines)
-    excluded = (table["low"] > 0) | (table["high"] < 0)
-    return {"patients": excluded.mean(), "verdict": (table["verdict"] != "cannot tell").mean()}
+    [first], [second] = simulate(Design((patients,), (seeds, seeds)), truth, rounds)
+    means = [network.mean(axis=1, keepdims=True) for network in (first, second)]
+    alone, seeded = _intervals(*means), _intervals(first, second)
+    pairs = (means[0] - means[1])[:, 0]
+    shares = {
+        "patients": _excludes_zero(*alone),
+        "rule": _excludes_zero(*seeded) & (_p(pairs) < LEVEL),
+        "t": _excludes_zero(*difference([first], [second]).interval()),
+    }
+    for effect in effects:  # moves every interval by itself, so one simulation serves all
+        shares[str(effect)] = (seeded[0] + effect > 0) & (_p(pairs + effect) < LEVEL)
+    return {name: float(share.mean()) for name, share in shares.items()}
 
 
-def _network(
-    random: np.random.Generator, name: str, means: pd.Series, seed_std: float, patient_std: float
-) -> pd.DataFrame:
-    values = means.to_numpy() + random.normal(0, seed_std, (3, 1)) + random.normal(0, patient_std, (3, len(means)))
-    table = pd.DataFrame(values / 100, columns=means.index).rename_axis("seed").reset_index()
-    cases = table.melt("seed", var_name="patient", value_name="dsc")
-    return cases.assign(model=name, train_patients=PATIENTS, **{"class": "LV"})
+def _intervals(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.array([seeded_interval(*pair, _RESAMPLES) for pair in zip(first, second, strict=True)]).T
+
+
+def _excludes_zero(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return (low > 0) | (high < 0)
+
+
+def _p(pairs: np.ndarray) -> np.ndarray:
+    return stats.wilcoxon(pairs, axis=1).pvalue

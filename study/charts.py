@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
+from study.verdicts import BADLY_TRAINED, VERDICTS
 
 __all__ = ["forest_plot", "learning_curves", "regime_plot"]
 
 _ACROSS = 6  # networks per row
-VERDICT_COLORS = {"supports": "#009e73", "contradicts": "#d55e00", "cannot tell": "#555555"}
+VERDICT_COLORS = dict(zip(VERDICTS, ("#009e73", "#d55e00", "#555555"), strict=True))
 
 
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
@@ -31,7 +33,8 @@ def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     tables, first = {model: pd.concat(seeds) for model, seeds in histories.items()}, next(iter(histories))
     losses = pd.concat(tables.values())["loss"]
     blocks = math.ceil(len(tables) / _ACROSS)
-    figure = new_figure(WIDTH, 4 * blocks)
+    alt = f"Line charts of training loss and validation DSC over the epochs, one pair for each of: {', '.join(tables)}"
+    figure = new_figure(WIDTH, 4 * blocks, alt)
     panels = figure.subplots(2 * blocks, _ACROSS, sharex=True, sharey="row", squeeze=False)
     pairs = [panels[2 * block : 2 * block + 2, column] for block in range(blocks) for column in range(_ACROSS)]
     for (model, table), (loss, dsc) in zip(tables.items(), pairs, strict=False):
@@ -56,7 +59,7 @@ def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, color: str) -> None:
 def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw every difference in DSC with its two intervals, colored by verdict; a diamond is the paper's difference.
 
-    The thick interval resamples patients, the thin one patients and seeds.
+    The thick interval resamples patients, the thin one patients and seeds. A dagger marks a network that trained badly.
 
     Args:
         families: title -> lines of `study.verdicts.judge`; claims that have not run or are not about DSC are left out.
@@ -64,7 +67,11 @@ def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
     tables = {title: _drawable(table) for title, table in families.items()}
     tables = {title: table for title, table in tables.items() if len(table)}
     heights = [len(table) + 0.6 for table in tables.values()]
-    figure = new_figure(10, 0.5 * sum(heights) + 1.2)
+    lines = [line for table in tables.values() for line in table.to_dict("records")]
+    told = "; ".join(
+        f"{line['better']} - {line['worse']} {line['difference']:+.2f}, {line['verdict']}" for line in lines
+    )
+    figure = new_figure(10, 0.5 * sum(heights) + 1.2, f"Forest plot of differences in points of DSC: {told}")
     panels = figure.subplots(len(tables), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for panel, (title, table) in zip(panels, tables.items(), strict=True):
         for height, line in enumerate(table[::-1].to_dict("records")):
@@ -75,7 +82,7 @@ def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
             if pd.notna(line.get("paper")):
                 panel.plot(line["paper"], height, "D", markerfacecolor="white", color="black", markersize=6)
         panel.axvline(0, color="black", linewidth=0.8)
-        names = [f"{line['claim']}\n({line['better']} - {line['worse']})" for line in table[::-1].to_dict("records")]
+        names = [_named(line) for line in table[::-1].to_dict("records")]
         panel.set_yticks(range(len(table)), names)
         panel.set_ylim(-0.6, len(table) - 0.4)
         panel.set_title(title, fontsize=10, loc="left")
@@ -95,7 +102,8 @@ def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-111
         scores: per case, strict policy, with the columns model, seed, train_patients and dsc (0..1).
         models: names of the networks.
     """
-    figure = new_figure(7, 4)
+    alt = f"Mean test DSC by number of training patients, a dot per seed and a line for each of: {', '.join(models)}"
+    figure = new_figure(7, 4, alt)
     panel = figure.subplots()
     for model, color in zip(models, sns.color_palette("colorblind"), strict=False):
         part = scores[scores["model"] == model]
@@ -114,3 +122,8 @@ def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-111
 
 def _drawable(table: pd.DataFrame) -> pd.DataFrame:
     return table[(table["verdict"] != "not run") & (table["measure"] == "dsc")]
+
+
+def _named(line: Mapping[Hashable, Any]) -> str:
+    mark = "†" if line["worse"] in BADLY_TRAINED else ""
+    return f"{line['claim']}{mark}\n({line['better']} - {line['worse']})"

@@ -5,30 +5,36 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from torch import nn
 
 from dainet.cache.folders import repository_root
 from dainet.errors import InputError
-from dainet.protocol import published_table
 from dainet.reporting.artifacts import save_figure, save_table
-from dainet.reporting.tables import compare, spread
-from dainet.segmentation.networks import build, parameter_count
+from dainet.reporting.statistics import patient_means
 from dainet.settings import Settings
-from study.calibration import error_rates
+from study.calibration import error_rates, observed_truth
 from study.charts import forest_plot, learning_curves, regime_plot
-from study.plan import PATIENTS, Training, first_trainings, load_more_seeds, load_plan
-from study.verdicts import cost_verdict, judge, load_claims, regimes
+from study.notes import notes
+from study.plan import PATIENTS, Training, load_more_seeds, load_plan
+from study.tables import (
+    calibration_table,
+    claims_table,
+    heads_table,
+    models_table,
+    regimes_table,
+    robustness_table,
+)
+from study.verdicts import judge, load_claims, regimes, ten_seed_comparisons
 
-__all__ = ["fill_tables", "read_scores", "study_tables", "write_report"]
+__all__ = ["calibration", "fill_tables", "read_scores", "read_validation", "study_tables", "write_report"]
 
-NETWORK, HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
-_INTERVAL = "95 % (patients and seeds)"
-_CLASSES = ("RV", "Myo", "LV")
 _TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": "Fresh seeds, judged by themselves"}
+_EFFECTS = (0.33, 1.0, 2.0)  # points of DSC: the paper's difference, and what it takes to see one here
 
 
 def write_report(folder: Path) -> Path:
@@ -37,32 +43,39 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: there are no scores, or the report has no place for a table.
     """
-    scores, report = read_scores(folder, load_plan()), repository_root() / "docs" / "reproduction.md"
-    strict, families = scores.query("policy == 'strict'"), _judged(scores, folder)
-    tables = _tables(scores, families, folder) | {"table_calibration": _calibration_table(strict)}
+    report, finished = (
+        repository_root() / "docs" / "reproduction.md",
+        _finished(folder, load_plan() + load_more_seeds()),
+    )
+    families = _judged(folder)
+    tables = _tables(families, folder) | {"table_calibration": calibration_table(calibration(folder))}
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
-    finished = _finished(folder, load_plan() + load_more_seeds())
     stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in finished}
     for name, table in tables.items():
-        save_table(table, name, settings, stages, _notes(name))
-    _draw(strict, families, folder, settings, stages)
+        save_table(table, name, settings, stages, notes(name))
+    _draw(families, folder, settings, stages)
     report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
     return report
 
 
 def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the study's tables as text, by name: one per family of claims, models, regimes, and heads if scored."""
-    scores = read_scores(folder, load_plan())
-    return _tables(scores, _judged(scores, folder), folder)
+    """Return the study's tables as text, by name, except for the simulated one, which takes half a minute.
+
+    They are one per family of claims, robustness, ten seeds, models, regimes, and heads if scored.
+    """
+    return _tables(_judged(folder), folder)
 
 
-def _tables(scores: pd.DataFrame, families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.DataFrame]:
-    tables = {f"table_{name}": _claims_table(family) for name, family in families.items()}
-    tables["table_paper"] = pd.concat([tables["table_paper"], _cost_row()]).fillna("")
-    regimes_table = _regimes_table(scores.query("policy == 'strict'"))
-    tables |= {"table_models": _models_table(scores), "table_regimes": regimes_table}
+def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.DataFrame]:
+    scores, validation = read_scores(folder, load_plan()), read_validation(folder, load_plan())
+    sizes = regimes(scores.query("policy == 'strict'"))
+    sizes["validation"] = [_gain(validation, "dual-1111", "unet", size) for size in sizes["train_patients"]]
+    tables = {f"table_{name}": claims_table(families[name], name == "paper") for name in _TITLES}
+    tables["table_robustness"] = robustness_table(pd.concat([families[name] for name in _TITLES]))
+    tables |= {"table_ten_seeds": robustness_table(families["ten_seeds"])}
+    tables |= {"table_models": models_table(scores), "table_regimes": regimes_table(sizes)}
     if (folder / "heads.csv").is_file():
-        tables["table_heads"] = _heads_table(pd.read_csv(folder / "heads.csv"))
+        tables["table_heads"] = heads_table(pd.read_csv(folder / "heads.csv"))
     return tables
 
 
@@ -75,45 +88,62 @@ def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _judged(scores: pd.DataFrame, folder: Path) -> dict[str, pd.DataFrame]:
-    """Judge every family of claims: `scores` are those of the plan, and more_seeds has its own."""
-    later = load_more_seeds()
-    own = {"more_seeds": read_scores(folder, later) if _finished(folder, later) else scores[:0]}
-    parts = {name: own.get(name, scores).query("policy == 'strict'") for name in load_claims()}
-    return {name: judge(parts[name], family) for name, family in load_claims().items()}
+def read_validation(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
+    """Read how the plan's finished trainings scored on the validation patients at their chosen epoch.
 
-
-def _claims_table(family: pd.DataFrame) -> pd.DataFrame:
-    """Format a family of claims with verdicts as text; rows that have not run keep their claim."""
-    table = pd.DataFrame([_claim_row(line) for line in family.to_dict("records")]).fillna("")
-    return table[[name for name in table if name != "Verdict"] + ["Verdict"]]
-
-
-def _models_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Compare every network with 40 training patients with the paper's row: DSC (%), HD95 (voxels), parameters."""
-    published = pd.concat([published_table("acdc", "table2"), published_table("acdc", "table3")])
-    published = published[published["model"] != ""].drop_duplicates("model")
-    table = compare(published, scores[scores["train_patients"] == PATIENTS], _CLASSES, "strict")
-    return table.drop(columns="Difference").assign(
-        **{"Parameters (M)": [_parameters(name) for name in table["Method"]]}
-    )
-
-
-def _regimes_table(strict: pd.DataFrame) -> pd.DataFrame:
-    """Format the regimes: number of training patients, both networks, and their difference with its interval."""
-    table = regimes(strict)
+    Returns:
+        Columns model, train_patients, seed and dsc (percent).
+    """
     rows = [
-        {
-            "Training patients": str(line["train_patients"]),
-            "Seeds": str(line["seeds"]),
-            "unet DSC (%)": spread(line["second_mean"], line["second_std"]),
-            "dual-1111 DSC (%)": spread(line["first_mean"], line["first_std"]),
-            "Difference": f"{line['difference']:+.2f}",
-            "95 % interval (patients and seeds)": _interval(line["low_seeds"], line["high_seeds"]),
-        }
-        for line in table.to_dict("records")
+        (training.model, training.patients, training.seed, 100 * _history(folder, training)["dsc"].max())
+        for training in _finished(folder, plan)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["model", "train_patients", "seed", "dsc"])
+
+
+def _judged(folder: Path) -> dict[str, pd.DataFrame]:
+    """Judge every family of claims, and compare all ten seeds, each with its difference on the validation patients."""
+    first, later = load_plan(), load_more_seeds()
+    families = {name: (family, first) for name, family in load_claims().items()}
+    families["more_seeds"] = (families["more_seeds"][0], later)
+    families["ten_seeds"] = (ten_seed_comparisons(), first + later)
+    scores, validation = (
+        read_scores(folder, first + later).query("policy == 'strict'"),
+        read_validation(folder, first + later),
+    )
+    judged = {}
+    for name, (claims, plan) in families.items():
+        seeds = {training.seed for training in plan}
+        used = validation[validation["seed"].isin(seeds)]
+        table = judge(scores[scores["seed"].isin(seeds)], claims)
+        table["validation"] = [
+            _gain(used, claim["better"], claim["worse"])
+            if (claim["measure"], claim["class"]) == ("dsc", "mean")
+            else np.nan
+            for claim in claims
+        ]
+        judged[name] = table
+    return judged
+
+
+def _gain(validation: pd.DataFrame, better: str, worse: str, patients: int = PATIENTS) -> float:
+    means = validation[validation["train_patients"] == patients].groupby("model")["dsc"].mean()
+    return means.get(better, np.nan) - means.get(worse, np.nan)
+
+
+def calibration(folder: Path) -> pd.DataFrame:
+    """Simulate networks that scatter as all trainings of dual-1111 and unet do, and others."""
+    scores = read_scores(folder, load_plan() + load_more_seeds())
+    scores = scores[(scores["policy"] == "strict") & (scores["train_patients"] == PATIENTS)]
+    networks = [patient_means(scores, name).to_numpy() for name in ("dual-1111", "unet")]
+    seen, patients = observed_truth(*networks), networks[0].shape[1]
+    lines = []
+    for differ, seeds in ((0.0, 3), (seen.patients, 3), (seen.patients, 7), (seen.patients, 10)):
+        for trainings in (0.25, 0.5, 1.0):
+            truth = replace(seen, patients=differ, trainings=trainings)
+            line = {"differ": differ, "trainings": trainings, "seeds": seeds}
+            lines.append(line | error_rates(seeds, patients, truth, _EFFECTS))
+    return pd.DataFrame(lines)
 
 
 def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
@@ -133,19 +163,13 @@ def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:
     return text
 
 
-def _draw(
-    strict: pd.DataFrame,
-    families: Mapping[str, pd.DataFrame],
-    folder: Path,
-    settings: Settings,
-    stages: Mapping[str, str],
-) -> None:
-    titles = {title: families[name] for name, title in _TITLES.items()}
+def _draw(families: Mapping[str, pd.DataFrame], folder: Path, settings: Settings, stages: Mapping[str, str]) -> None:
+    plan, titles = load_plan(), {title: families[name] for name, title in _TITLES.items()}
     curves: dict[str, list[pd.DataFrame]] = {}
-    for training in _finished(folder, load_plan()):
+    for training in _finished(folder, plan):
         if training.patients == PATIENTS:
-            path = folder / "histories" / f"{training.name}.csv"
-            curves.setdefault(training.model, []).append(pd.read_csv(path))
+            curves.setdefault(training.model, []).append(_history(folder, training))
+    strict = read_scores(folder, plan).query("policy == 'strict'")
     save_figure(learning_curves(curves), "learning_curves", settings, stages)
     save_figure(regime_plot(strict), "regimes", settings, stages)
     if any((family["verdict"] != "not run").any() for family in titles.values()):
@@ -160,89 +184,5 @@ def _record(folder: Path, training: Training) -> dict[str, Any]:
     return json.loads((folder / "records" / f"{training.name}.json").read_text(encoding="utf-8"))
 
 
-def _notes(name: str) -> list[str]:
-    if name == "table_heads":
-        return ["ACDC, all test slices that show the class; the best head is picked on the same slices."]
-    if name == "table_calibration":
-        return ["Simulated pairs of networks that differ in nothing but their seeds; see docs/reproduction.md."]
-    patients = "5 to 70" if name == "table_regimes" else PATIENTS
-    fresh = f"{len({training.seed for training in load_more_seeds()})} fresh"
-    common = (
-        f"ACDC, {patients} training, 10 validation and all 20 test patients of the split mtunet; width 16, 128 px; "
-        "checkpoint by validation DSC; strict policy for empty masks; mean ± standard deviation over "
-        f"{fresh if name == 'table_more_seeds' else 'three'} seeds."
-    )
-    if name == "table_regimes":
-        return [common]
-    if name == "table_models":
-        return [common, "HD95 in voxels. paper: as printed, one run each, 70 training patients, width 64, 224 px."]
-    rule = (
-        "Verdict, intervals and p: see docs/claims.md, written before these trainings. p: Wilcoxon over patients, "
-        "Holm-corrected within the table. Difference: first network of the comparison minus second."
-    )
-    return [common, rule]
-
-
-def _calibration_table(strict: pd.DataFrame) -> pd.DataFrame:
-    rates = {deviation: error_rates(strict, deviation) for deviation in (0.25, 0.5, 1.0)}
-    rows = [
-        {
-            "Seeds differ by (points, standard deviation)": str(deviation),
-            "95 % interval over patients excludes zero": f"{100 * rate['patients']:.0f} %",
-            "The rule gives a verdict": f"{100 * rate['verdict']:.0f} %",
-        }
-        for deviation, rate in rates.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def _heads_table(heads: pd.DataFrame) -> pd.DataFrame:
-    """Format AUROC and IoU of the best head and the mean AUROC of all heads, for all classes together and for each."""
-    groups = heads.groupby(["weights", "class"], sort=False)
-    table = groups.agg(best=("auroc", "max"), mean=("auroc", "mean"), iou=("iou", "max"), slices=("slices", "first"))
-    titles = {"weights": "Weights", "class": "Class", "best": "AUROC, best head", "mean": "AUROC, mean of heads"}
-    titles |= {"iou": "IoU, best head", "slices": "Slices"}
-    return table.round(3).reset_index().rename(columns=titles).astype(str)
-
-
-def _claim_row(line: dict[str, Any]) -> dict[str, str]:
-    unit = "DSC of LV" if line["class"] == "LV" else {"dsc": "DSC", "hd95_vox": "HD95"}[str(line["measure"])]
-    row = {"Claim": str(line["claim"]), "Comparison": f"{line['better']} - {line['worse']} ({unit})"}
-    if "paper" in line:
-        row["Paper"] = f"{line['paper']:+.2f}"
-    if line["verdict"] != "not run":
-        row |= {"First": spread(line["better_mean"], line["better_std"])}
-        row |= {"Second": spread(line["worse_mean"], line["worse_std"]), "Difference": f"{line['difference']:+.2f}"}
-        row["95 % (patients)"] = _interval(line["low"], line["high"])
-        row[_INTERVAL] = _interval(line["low_seeds"], line["high_seeds"])
-        row |= {"p": f"{line['p']:.2g}", "Cohen's d": f"{line['d']:+.2f}"}
-        row["As claimed in"] = f"{line['agreeing']:.0f} of {line['patients']:.0f}"
-    return row | {"Verdict": str(line["verdict"])}
-
-
-def _cost_row() -> pd.DataFrame:
-    costs = pd.read_csv(repository_root() / "benchmarks" / "results" / "networks.csv").set_index("Network")
-    counts = [
-        f"{costs.loc[name, 'Parameters (M)']:.1f} M, {costs.loc[name, 'GFLOP per image']:.0f} GFLOP"
-        for name in (NETWORK, HYBRID)
-    ]
-    row = {"Claim": "much fewer computation costs than a hybrid", "Comparison": f"{NETWORK} - {HYBRID}", "Paper": ""}
-    row |= {"First": counts[0], "Second": counts[1]}
-    return pd.DataFrame([row | {"Verdict": cost_verdict(costs, NETWORK, HYBRID)}])
-
-
-def _parameters(method: str) -> str:
-    """Return the parameters (M) of a network of the plan, at the width of its trainings; empty for other rows."""
-    trained = first_trainings()
-    if method not in trained:
-        return ""
-    training = trained[method]
-    width = training.settings({}).segmentation.width
-    network = build(training.network, width=width)
-    # They still had a bias in every convolution before a batch norm: one number for each channel of the norm.
-    biases = sum(layer.num_features for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
-    return f"{(parameter_count(network) + biases) / 1e6:.2f}"
-
-
-def _interval(low: object, high: object) -> str:
-    return f"{low:+.2f} to {high:+.2f}"
+def _history(folder: Path, training: Training) -> pd.DataFrame:
+    return pd.read_csv(folder / "histories" / f"{training.name}.csv")

@@ -12,11 +12,25 @@ from statsmodels.stats.multitest import multipletests
 
 from dainet.reporting.statistics import paired_differences, patient_means, seeded_interval
 from study.plan import PATIENTS
+from study.robustness import robustness
 
-__all__ = ["cost_verdict", "judge", "load_claims", "regimes"]
+__all__ = [
+    "BADLY_TRAINED",
+    "LEVEL",
+    "VERDICTS",
+    "cost_verdict",
+    "judge",
+    "load_claims",
+    "regimes",
+    "ten_seed_comparisons",
+]
 
+VERDICTS = ("supported", "contradicted", "inconclusive")  # in docs/claims.md: supports, contradicts, cannot tell
+BADLY_TRAINED = (
+    "dual-1111-constant",
+)  # batch norm has nothing to normalize: validation DSC below 0.6 until late epochs
+LEVEL = 0.05
 _SEEDS = 3
-_LEVEL = 0.05
 _SIDE = {"dsc": 1, "hd95_vox": -1}  # which sign of better - worse is as claimed: distances are better where smaller
 
 
@@ -24,6 +38,19 @@ def load_claims() -> dict[str, list[dict[str, Any]]]:
     """Read the families paper, controls and more_seeds of claims.yaml: lists of comparisons, all with `measure`."""
     text = Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8")
     return {name: [{"measure": "dsc"} | claim for claim in family] for name, family in yaml.safe_load(text).items()}
+
+
+def ten_seed_comparisons() -> list[dict[str, Any]]:
+    """Return what all seeds together are compared for: the claims of more_seeds, and each of their networks - unet.
+
+    These comparisons were not registered.
+    """
+    family = load_claims()["more_seeds"]
+    return family + [
+        claim | {"claim": f"{claim['worse']} above the U-Net", "better": claim["worse"], "worse": "unet"}
+        for claim in family
+        if claim["worse"] != "unet"
+    ]
 
 
 def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
@@ -36,8 +63,9 @@ def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
     Returns:
         The claim's own columns, and of its comparison: better_mean, better_std, worse_mean, worse_std (over seeds),
         difference = better - worse (points of DSC, or voxels), low and high (95 %, patients), low_seeds and high_seeds
-        (patients and seeds), p, d (Cohen), agreeing (patients whose sign is as claimed), patients, verdict. Without
-        three seeds of both networks, the verdict is "not run" and the rest is missing.
+        (patients and seeds), p, agreeing (patients whose sign is as claimed), patients, seeds (of the network with
+        fewer), what `study.robustness.robustness` gives, and verdict: one of `VERDICTS`. Without three seeds of both
+        networks, the verdict is "not run" and the rest is missing.
     """
     usable = scores[scores["train_patients"] == PATIENTS]
     table = pd.DataFrame([claim | _compared(usable, claim) for claim in claims])
@@ -58,7 +86,7 @@ def cost_verdict(costs: pd.DataFrame, network: str, hybrid: str) -> str:
     """
     table = costs[["Parameters (M)", "GFLOP per image"]]
     fewer = table.loc[network] < table.loc[hybrid]
-    return "supports" if fewer.all() else "cannot tell" if fewer.any() else "contradicts"
+    return "supported" if fewer.all() else "inconclusive" if fewer.any() else "contradicted"
 
 
 def regimes(scores: pd.DataFrame, first: str = "dual-1111", second: str = "unet") -> pd.DataFrame:
@@ -66,18 +94,21 @@ def regimes(scores: pd.DataFrame, first: str = "dual-1111", second: str = "unet"
 
     Returns:
         train_patients, seeds (of the network with fewer), first_mean, first_std, second_mean, second_std (DSC in %),
-        low_seeds and high_seeds of the difference, and the difference itself.
+        low_seeds and high_seeds of the difference, the difference itself, and, with two seeds or more, what
+        `study.robustness.robustness` gives.
     """
     lines = []
     for patients, part in scores.groupby("train_patients"):
         if {first, second} <= set(part["model"]):
             values = [patient_means(part, name) for name in (first, second)]
-            low, high = seeded_interval(values[0].to_numpy(), values[1].to_numpy())
+            arrays = [value.to_numpy() for value in values]
+            low, high = seeded_interval(*arrays)
             means = [value.mean(axis=1) for value in values]
             spread = {"first_std": means[0].std(), "second_std": means[1].std()}
             line = {"train_patients": patients, "seeds": min(map(len, values))}
             line |= {"first_mean": means[0].mean(), "second_mean": means[1].mean()}
-            lines.append(line | spread | {"low_seeds": low, "high_seeds": high})
+            several = robustness(*arrays) if line["seeds"] > 1 else {}
+            lines.append(line | spread | {"low_seeds": low, "high_seeds": high} | several)
     table = pd.DataFrame(lines)
     return table.assign(difference=table["first_mean"] - table["second_mean"]) if lines else table
 
@@ -88,12 +119,13 @@ def _compared(scores: pd.DataFrame, claim: dict[str, Any]) -> dict[str, Any]:
     if any(len(value) < _SEEDS for value in values):
         return {}
     pair = paired_differences(scores, *names, measure, claim["class"])
-    low, high = seeded_interval(values[0].to_numpy(), values[1].to_numpy())
+    arrays = [value.to_numpy() for value in values]
+    low, high = seeded_interval(*arrays)
     difference = values[0].mean() - values[1].mean()
     line: dict[str, Any] = {"difference": pair["difference"], "low": pair["low"], "high": pair["high"]}
-    line |= {"low_seeds": low, "high_seeds": high, "p": pair["p (Wilcoxon)"]}
-    line["d"] = difference.mean() / difference.std()
+    line |= {"low_seeds": low, "high_seeds": high, "p": pair["p (Wilcoxon)"]} | robustness(*arrays)
     line |= {"agreeing": int((difference * _SIDE[measure] > 0).sum()), "patients": pair["patients"]}
+    line["seeds"] = min(map(len, values))
     for role, value in zip(("better", "worse"), values, strict=True):
         seeds = value.mean(axis=1)
         line |= {f"{role}_mean": seeds.mean(), f"{role}_std": seeds.std()}
@@ -104,6 +136,6 @@ def _verdict(line: dict[str, Any]) -> str:
     if np.isnan(line.get("p", np.nan)):
         return "not run"
     ends = np.array([line["low_seeds"], line["high_seeds"]]) * _SIDE[line["measure"]]
-    if line["p"] < _LEVEL and (ends > 0).all():
-        return "supports"
-    return "contradicts" if line["p"] < _LEVEL and (ends < 0).all() else "cannot tell"
+    if line["p"] < LEVEL and (ends > 0).all():
+        return "supported"
+    return "contradicted" if line["p"] < LEVEL and (ends < 0).all() else "inconclusive"

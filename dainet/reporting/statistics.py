@@ -107,7 +107,7 @@ def paired_differences(
     }
 
 
-def seeded_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+def seeded_interval(first: np.ndarray, second: np.ndarray, resamples: int = _RESAMPLES) -> tuple[float, float]:
     """Compute a 95 % percentile-bootstrap interval of the mean difference over patients and each network's seeds.
 
     With few seeds the interval is too narrow: the spread of n seeds is underestimated by the factor sqrt((n - 1) / n).
@@ -117,6 +117,7 @@ def seeded_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float
     Args:
         first: scores [seeds, patients], as `patient_means` gives.
         second: scores [seeds, patients] of the same patients in the same order; seeds may differ in number.
+        resamples: fewer suffice where many intervals are counted, as in simulations.
 
     Raises:
         InputError: no patient has a value for both networks.
@@ -124,18 +125,18 @@ def seeded_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, float
     scored = ~(np.isnan(first).all(axis=0) | np.isnan(second).all(axis=0))
     if not scored.any():
         raise InputError("no patient has a score for both networks; expected at least one")
-    patients = _resamples(np.count_nonzero(scored), 0)
+    patients = _resamples(np.count_nonzero(scored), 0, resamples)
     means = []
     for stream, scores in enumerate((first[:, scored], second[:, scored]), start=1):
         complete = np.where(np.isnan(scores), np.nanmean(scores, axis=0), scores)
-        means.append(((complete @ patients) * _resamples(len(complete), stream)).sum(axis=0))
+        means.append(((complete @ patients) * _resamples(len(complete), stream, resamples)).sum(axis=0))
     low, high = np.quantile(means[0] - means[1], (0.025, 0.975))
     return float(low), float(high)
 
 
 @lru_cache(maxsize=6)  # drawing takes ten times as long as the interval, and every comparison needs the same
-def _resamples(count: int, stream: int) -> np.ndarray:
+def _resamples(count: int, stream: int, resamples: int) -> np.ndarray:
     """Draw how often each of `count` units is in a resample, as shares [count, resamples]; streams are independent."""
     random = np.random.default_rng([stream, 0])
-    drawn = random.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+    drawn = random.multinomial(count, np.full(count, 1 / count), size=resamples)
     return np.ascontiguousarray(drawn.T) / count

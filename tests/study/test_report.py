@@ -1,5 +1,6 @@
 """The study's verdicts compared with their formulas, and its committed tables with its committed scores."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,8 @@ from pandas import DataFrame, Series
 from scipy import stats
 
 from dainet.cache.folders import repository_root
-from dainet.reporting.statistics import seeded_interval
-from study import charts, report, verdicts
-from study.calibration import error_rates
+from dainet.reporting.statistics import patient_means, seeded_interval
+from study import charts, report, tables, verdicts
 from study.pictures import extreme_cases
 from study.plan import PATIENTS, load_more_seeds, load_plan
 
@@ -39,24 +39,24 @@ def verdict(better: list[float], worse: list[float], **claim: Any) -> Series:
     return verdicts.judge(scores, [CLAIM | claim]).iloc[0]
 
 
-def test_a_clear_difference_supports_or_contradicts() -> None:
-    assert verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79])["verdict"] == "supports"
-    assert verdict([0.80, 0.81, 0.79], [0.90, 0.91, 0.89])["verdict"] == "contradicts"
+def test_a_clear_difference_supports_or_contradicts_the_claim() -> None:
+    assert verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79])["verdict"] == "supported"
+    assert verdict([0.80, 0.81, 0.79], [0.90, 0.91, 0.89])["verdict"] == "contradicted"
 
 
 def test_distances_are_better_where_they_are_smaller() -> None:
     line = verdict([0.90, 0.91, 0.89], [0.80, 0.81, 0.79], measure="hd95_vox")
-    assert line["verdict"] == "supports"
+    assert line["verdict"] == "supported"
     assert line["difference"] < 0
     assert line["agreeing"] == 20
 
 
-def test_seeds_that_differ_as_much_as_the_networks_cannot_tell_although_every_patient_agrees() -> None:
+def test_seeds_that_differ_as_much_as_the_networks_are_inconclusive_although_every_patient_agrees() -> None:
     line = verdict([0.84, 0.81, 0.87], [0.82, 0.85, 0.79])
     assert line["low"] > 0, "over patients alone it would be significant"
     assert line["p"] < 0.05, "over patients alone it would be significant"
     assert line["low_seeds"] < 0 < line["high_seeds"]
-    assert line["verdict"] == "cannot tell"
+    assert line["verdict"] == "inconclusive"
 
 
 def test_two_seeds_are_not_judged() -> None:
@@ -75,12 +75,11 @@ def test_p_is_wilcoxons_with_holms_correction() -> None:
     assert table["verdict"].iloc[2] == "not run"
 
 
-def test_cohens_d_and_agreeing_patients() -> None:
+def test_the_difference_and_the_patients_that_agree_with_it() -> None:
     line = verdict([0.82] * 3, [0.80] * 3)
     scores = pd.concat([network("a", [0.80] * 3), network("b", [0.82] * 3)])
     wide = 100 * scores.groupby(["patient", "model"])["dsc"].mean().unstack()
     difference = wide["b"] - wide["a"]
-    assert line["d"] == pytest.approx(difference.mean() / difference.std())
     assert line["agreeing"] == (difference > 0).sum()
     assert line["difference"] == pytest.approx(difference.mean())
 
@@ -104,16 +103,10 @@ def test_seeds_alone_widen_the_interval() -> None:
     assert high > 1.5
 
 
-def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_without_zero() -> None:
-    rates = error_rates(network("unet", [0.82, 0.83, 0.84]), seed_std=1.0, rounds=40)
-    assert rates["verdict"] <= 0.25 < rates["patients"]
-    assert error_rates(network("unet", [0.83] * 3), seed_std=0.0, rounds=20)["patients"] <= 0.25
-
-
 def test_cost_claim_needs_both_counts() -> None:
     table = pd.DataFrame({"Parameters (M)": [1, 2, 2], "GFLOP per image": [1, 2, 0.5]}, index=["a", "b", "c"])
     found = [verdicts.cost_verdict(table, *pair) for pair in (("a", "b"), ("b", "a"), ("a", "c"))]
-    assert found == ["supports", "contradicts", "cannot tell"]
+    assert found == ["supported", "contradicted", "inconclusive"]
 
 
 def test_regimes_compare_where_both_ran() -> None:
@@ -127,10 +120,42 @@ def test_regimes_compare_where_both_ran() -> None:
 
 def test_a_single_seed_has_no_deviation_in_the_table() -> None:
     parts = pd.concat([network(name, [0.8]) for name in ("unet", "dual-1111")])
-    row = report._regimes_table(parts).iloc[0]
+    row = tables.regimes_table(verdicts.regimes(parts)).iloc[0]
     assert row["Seeds"] == "1"
     assert "±" not in row["unet DSC (%)"]
     assert "nan" not in "".join(row)
+
+
+def test_p_is_named_for_what_it_ignores_and_a_badly_trained_control_is_marked() -> None:
+    scores = pd.concat([network("a", [0.9] * 3), network("dual-1111-constant", [0.8] * 3)])
+    claims = [CLAIM | {"better": "a", "worse": worse} for worse in ("dual-1111-constant", "missing")]
+    table = tables.claims_table(verdicts.judge(scores, claims))
+    assert [name for name in table if name.startswith("p ")] == ["p (patients only, Holm)"]
+    assert list(table["p (patients only, Holm)"]) == ["< 0.001", ""]
+    assert list(table["Verdict"]) == ["supported†", "not run"]
+    assert len(tables.robustness_table(verdicts.judge(scores, claims).assign(validation=0.5))) == 1
+
+
+def test_the_verdicts_of_the_rule_are_the_registered_ones() -> None:
+    """As printed on the day of the study, in the words of then (docs/claims.md)."""
+    words = {"supports": "supported", "cannot tell": "inconclusive"}
+    registered = {
+        "table_paper": ["supports", "cannot tell", "supports", "cannot tell", "supports", "cannot tell"],
+        "table_controls": ["supports"] + ["cannot tell"] * 5,
+        "table_more_seeds": ["cannot tell", "cannot tell", "supports", "cannot tell"],
+    }
+    for name, verdict_words in registered.items():
+        found = pd.read_csv(FOLDER / f"{name}.csv")["Verdict"].str.rstrip("†")
+        assert list(found) == [words[word] for word in verdict_words]
+
+
+def test_validation_scores_are_those_at_the_epoch_that_was_chosen() -> None:
+    plan = load_plan() + load_more_seeds()
+    found = report.read_validation(FOLDER, plan)
+    assert len(found) == len(plan)
+    for training, dsc in zip(plan, found["dsc"], strict=True):
+        record = json.loads((FOLDER / "records" / f"{training.name}.json").read_text(encoding="utf-8"))
+        assert dsc == pytest.approx(100 * record["selection"]["dsc"], abs=1e-4), training.name
 
 
 def test_extreme_cases_are_chosen_by_score() -> None:
@@ -160,6 +185,7 @@ def test_charts_draw_what_has_run() -> None:
     panels = charts.forest_plot(families).axes
     assert len(panels) == 1
     assert len(panels[0].get_yticks()) == 1
+    assert "b - a" in str(charts.forest_plot(families).get_label())
     assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
 
 
@@ -177,9 +203,9 @@ def test_learning_curves_are_means_with_bands_from_lowest_to_highest_next_to_the
 
 def test_the_committed_tables_are_those_of_the_committed_scores() -> None:
     text = (repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8")
-    tables = report.study_tables(FOLDER)
-    assert report.fill_tables(text, tables) == text, "run `make results` and commit"
-    for name, table in tables.items():
+    printed = report.study_tables(FOLDER)
+    assert report.fill_tables(text, printed) == text, "run `make results` and commit"
+    for name, table in printed.items():
         stored = pd.read_csv(FOLDER / f"{name}.csv", dtype=str, keep_default_na=False)
         pd.testing.assert_frame_equal(stored, table.fillna("").reset_index(drop=True))
 
@@ -196,3 +222,21 @@ def test_every_committed_training_is_of_the_plan_with_all_its_test_patients_and_
         assert set(scores["seed"]) == {names[name].seed}
         assert (FOLDER / "records" / f"{name}.json").is_file()
         assert (FOLDER / "histories" / f"{name}.csv").is_file()
+
+
+def test_what_the_report_says_in_words_holds_for_the_committed_scores() -> None:
+    text = " ".join((repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8").split())
+    scores = report.read_scores(FOLDER, load_plan() + load_more_seeds()).query(
+        "policy == 'strict' and train_patients == @PATIENTS"
+    )
+    models = ("dual-1111", "unet", "dual-1111-random", "dual-1111-other-patient", "unet-wide")
+    dual, *others = (patient_means(scores, model) for model in models)
+    gaps = [(dual.mean() - other.mean()).sort_values() for other in others]
+    without = [f"{gap[:-2].mean():.2f}" for gap in gaps]
+    assert f"the two patients that gain most it is {without[0]}" in text
+    assert f"the two patients that gain most they are {without[1]}, {without[2]} and {without[3]}" in text
+    assert all(gap[-2:].sum() > gap.sum() / 2 for gap in gaps[1:]), "two patients make up more than half"
+    spreads = [network.mean(axis=1).std() for network in (others[0], dual)]
+    ratio = (spreads[0] / spreads[1]) ** 2
+    assert f"{spreads[0]:.2f} points (standard deviation), those of dual-1111 by {spreads[1]:.2f}" in text
+    assert f"F = {ratio:.1f}, p = {2 * stats.f.sf(ratio, 9, 9):.3f}" in text
