@@ -240,3 +240,16 @@ def test_what_the_report_says_in_words_holds_for_the_committed_scores() -> None:
     ratio = (spreads[0] / spreads[1]) ** 2
     assert f"{spreads[0]:.2f} points (standard deviation), those of dual-1111 by {spreads[1]:.2f}" in text
     assert f"F = {ratio:.1f}, p = {2 * stats.f.sf(ratio, 9, 9):.3f}" in text
+
+
+def test_the_report_gives_the_simulated_rates_in_words_as_in_the_committed_table() -> None:
+    text = " ".join((repository_root() / "docs" / "reproduction.md").read_text(encoding="utf-8").split())
+    table = pd.read_csv(FOLDER / "table_calibration.csv")
+    rates = table.drop(columns=table.columns[:3]).apply(lambda column: column.str.removesuffix(" %").astype(int))
+    ranges = {name: f"{column.min()} to {column.max()} %" for name, column in rates.items()}
+    three = rates.loc[table["Seeds"] == 3, "Wrong: 95 % (patients)"]
+    assert f"With three seeds, {three.min()} to {three.max()} %" in text
+    assert f"is wrong in {ranges['Wrong: the rule']}" in text
+    assert f"is wrong in {ranges['Wrong: 95 % (patients and trainings, t)']}" in text
+    assert f"as in the paper, in {ranges['Rule finds +0.33']}" in text
+    assert f"one point in {ranges['Rule finds +1.0']}; two points in {ranges['Rule finds +2.0']}" in text
