@@ -169,7 +169,7 @@ def _train_epoch(
     state: TrainingState, settings: DinoSettings, images: np.ndarray, rows: np.ndarray, device: Device, epoch: int
 ) -> dict[str, float]:
     """Train for one epoch in whole batches, which the processes share, and return its row of the history."""
-    torch.manual_seed(_seed(settings, epoch + 1) + (collectives.rank() << 32))  # drop path
+    torch.manual_seed(collectives.own_seed(_seed(settings, epoch + 1)))  # drop path, of each process's own images
     generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
     steps = len(rows) // settings.batch_size
     order = rows[block_shuffle(len(rows), generator).numpy()][: steps * settings.batch_size]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -16,6 +18,7 @@ __all__ = [
     "broadcast_buffers",
     "gathered",
     "mean",
+    "own_seed",
     "parallel",
     "process_count",
     "process_group",
@@ -61,16 +64,42 @@ def rank() -> int:
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
+def own_seed(seed: int) -> int:
+    """Return the seed itself in process 0, and in every other process one that is mixed from the seed and its rank.
+
+    Adding the rank above bit 32 would change nothing: torch's generator on the CPU takes the lower 32 bits of a seed.
+    """
+    return int(np.random.SeedSequence([seed, rank()]).generate_state(1)[0]) if rank() else seed
+
+
 def share(count: int) -> slice:
     """Return this process's part of `count` rows; the parts follow each other and differ by at most one row."""
     return slice(count * rank() // process_count(), count * (rank() + 1) // process_count())
 
 
 def parallel(model: nn.Module, device: Device) -> nn.Module:
-    """Wrap the model, keeping its parameters, so that the backward pass averages gradients over the processes."""
+    """Wrap the model, keeping its parameters, so that the backward pass averages gradients over the processes.
+
+    On CPUs the sum runs in the order of the ranks, so that a resumed training repeats an uninterrupted one to the bit.
+    """
     if process_count() == 1:
         return model
-    return DistributedDataParallel(model, device_ids=[device.torch_device] if device.collectives == "nccl" else None)
+    if device.collectives == "nccl":
+        return DistributedDataParallel(model, device_ids=[device.torch_device])
+    wrapped = DistributedDataParallel(model)
+    wrapped.register_comm_hook(None, lambda _, bucket: _mean_in_order(bucket.buffer()))
+    return wrapped
+
+
+def _mean_in_order(own: Tensor) -> torch.futures.Future[Tensor]:
+    """Average the gradients of a bucket [n], process after process.
+
+    gloo's own sum starts at another process for each part of a bucket, and torch arranges the buckets anew after the
+    first batch: with three processes or more, the first batch after resuming was rounded differently.
+    """
+    parts = [torch.empty_like(own) for _ in range(process_count())]
+    gathering = distributed.all_gather(parts, own, async_op=True).get_future()
+    return gathering.then(lambda _: reduce(torch.add, parts) / len(parts))
 
 
 def mean(tensor: Tensor) -> Tensor:

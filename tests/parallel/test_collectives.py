@@ -1,5 +1,6 @@
 """Two processes that share one training compute the same as one process."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from dainet.attention import stage as attention
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.dino import formulas as dino
-from dainet.dino.training import finetune, starting_state, train_step
+from dainet.dino import training as dino_training
+from dainet.dino.training import TrainingState, finetune, starting_state, train_step
 from dainet.dino.views import multi_crop
 from dainet.parallel import collectives
 from dainet.segmentation import training
@@ -172,6 +175,89 @@ def test_dino_step_is_that_of_the_whole_batch(weights: str, tmp_path: Path) -> N
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
         for expected, found in zip(alone[2], shared[2], strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+class Parts(nn.Module):
+    """Parameters whose gradients are the values given to `forward`, to the bit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ParameterList(nn.Parameter(torch.zeros(size)) for size in (50, 7, 301))
+
+    def forward(self, values: list[Tensor]) -> Tensor:
+        return torch.stack([part @ value for part, value in zip(self.parts, values, strict=True)]).sum()
+
+
+def test_gradients_are_summed_in_the_order_of_the_ranks_in_every_batch(tmp_path: Path) -> None:
+    def work() -> Any:
+        model, generator = Parts(), torch.Generator().manual_seed(collectives.rank())
+        values = [torch.randn(part.shape, generator=generator) for part in model.parts]
+        parallel, found = collectives.parallel(model, FLOAT32), []
+        for _ in range(3):  # torch arranges its buckets anew after the first
+            parallel.zero_grad()
+            parallel(values).backward()
+            found.append(torch.cat([part.grad for part in model.parts]))
+        return torch.cat(values), found
+
+    (first, batches), (second, _), (third, _) = together(tmp_path, work, 3)
+    assert all(torch.equal(batch, (first + second + third) / 3) for batch in batches)
+
+
+def test_dino_resumes_to_the_bit_in_three_processes(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.random.default_rng(0).random((12, 16, 16)).astype(np.float16)
+    settings = DINO.model_copy(update={"batch_size": 6, "epochs": 3, "drop_path": 0.5})
+    train_epoch = dino_training._train_epoch
+
+    def stop_in_epoch_2(*args: Any) -> Any:
+        if args[-1] == 1:
+            raise KeyboardInterrupt
+        return train_epoch(*args)
+
+    def run(name: str) -> None:
+        (tmp_path / name).mkdir(exist_ok=True)
+        with suppress(KeyboardInterrupt):
+            finetune(settings, weights, images, np.arange(12), FLOAT32, tmp_path / name)
+
+    together(tmp_path, lambda: run("whole"), 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(dino_training, "_train_epoch", stop_in_epoch_2)
+        together(tmp_path, lambda: run("parts"), 3)
+    assert not (tmp_path / "parts" / "student.safetensors").exists()
+    together(tmp_path, lambda: run("parts"), 3)
+    whole, parts = (load_file(tmp_path / name / "student.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_each_process_drops_other_paths_and_the_first_those_of_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_vit(DinoViT(img_size=16, patch_size=8, embed_dim=32, depth=2, num_heads=2), tmp_path / "vit.safetensors")
+    images = np.random.default_rng(0).random((12, 16, 16)).astype(np.float16)
+    settings = DINO.model_copy(update={"batch_size": 6, "drop_path": 0.5, "seed": 3})
+
+    def masks() -> Any:
+        drawn: list[Tensor] = []
+
+        def step(state: TrainingState, *_: Any) -> Tensor:
+            block: Any = state.student.backbone.blocks[-1]
+            drawn.append(block.drop_path1(torch.ones(40, 1, 1)).flatten())
+            return torch.zeros(3)
+
+        monkeypatch.setattr(dino_training, "train_step", step)
+        state = starting_state(settings, str(tmp_path / "vit.safetensors"), FLOAT32)
+        dino_training._train_epoch(state, settings, images, np.arange(12), FLOAT32, 0)
+        return torch.cat(drawn)
+
+    first, second, third = together(tmp_path, masks, 3)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, third)
+    assert not torch.equal(second, third)
+    assert torch.equal(first, masks())
+    torch.manual_seed(3 * 100_003 + 1)
+    expected = [2 * torch.empty(40).bernoulli_(0.5) for _ in range(2)]
+    assert torch.equal(first, torch.cat(expected))
 
 
 def test_dino_history_and_schedules_are_the_same(weights: str, tmp_path: Path) -> None:
