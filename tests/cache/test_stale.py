@@ -26,7 +26,7 @@ from tests.helpers.samples import tiny_overrides, write_h5_source
 # the setting changes nothing. Every later stage has the key of the one before among its inputs.
 CHANGES: dict[str, tuple[Any, str | None]] = {
     "profile": ("laptop", None),
-    "device": ("cpu:0", None),
+    "device": ("auto", None),  # the same device by another name
     "output": ("figures/elsewhere", None),
     "n_processes": (2, "dino"),
     "data.dataset": ("custom", "refused"),
@@ -168,7 +168,10 @@ def test_nothing_changed_nothing_computed(finished: tuple[Path, dict[str, Any]])
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_setting_recomputes_from_its_stage_on(finished: tuple[Path, dict[str, Any]], name: str) -> None:
+def test_a_changed_setting_recomputes_from_its_stage_on(
+    finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("dainet.device._best_available", lambda: "cpu")
     value, stage = CHANGES[name]
     folder, overrides = finished
     if name == "data.source":
