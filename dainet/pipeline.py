@@ -98,7 +98,7 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
     weights = settings.vit.weights
     if kind == "finetuned":
         result = finetune(settings, prepared_vit)
-        return load_vit(str(result.path / "teacher.safetensors")), {"dino": result.key}
+        return result.read("teacher.safetensors", lambda path: load_vit(str(path))), {"dino": result.key}
     if kind == "pretrained":
         return load_vit(weights), {"weights": weights_hash(weights)}
     if kind == "random":

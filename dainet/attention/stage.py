@@ -85,9 +85,20 @@ def run_attention(
 
 def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
     """Open the memory-mapped maps [N, h, gh, gw] float16 of a finished attention stage, with their geometry."""
-    values = json.loads((result.path / "attention.json").read_text(encoding="utf-8"))
-    info = AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
-    return np.load(result.path / "attention.npy", mmap_mode="c"), info
+    grid = result.read("attention.json", _read_grid)
+    return result.read("attention.npy", lambda path: _open_maps(path, grid)), grid
+
+
+def _read_grid(path: Path) -> AttentionGrid:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
+
+
+def _open_maps(path: Path, grid: AttentionGrid) -> np.ndarray:
+    maps = np.load(path, mmap_mode="c")
+    if maps.shape[1:] != (grid.heads, *grid.grid):
+        raise ValueError(f"found maps of the shape {maps.shape[1:]}, expected {(grid.heads, *grid.grid)}")
+    return maps
 
 
 def grid_of(vit: DinoViT, image_size: int) -> AttentionGrid:

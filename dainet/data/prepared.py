@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,7 @@ class Prepared:
 
     def native_label(self, case_id: str) -> tuple[np.ndarray, tuple[float, float, float] | None]:
         """Label [D, H, W] of a test volume on its native grid, with the kit's class numbers; its spacing if known."""
-        with np.load(self.result.path / "native" / f"{case_id}.npz", allow_pickle=False) as file:
-            spacing = file["spacing_mm"]
-            known = (float(spacing[0]), float(spacing[1]), float(spacing[2])) if spacing.size else None
-            return file["label"], known
+        return self.result.read(f"native/{case_id}.npz", _read_native)
 
 
 def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = True) -> Prepared:
@@ -177,8 +175,31 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
 
 
 def _open(result: StageResult, split: Mapping[str, Any]) -> Prepared:
-    about = json.loads((result.path / "about.json").read_text(encoding="utf-8")) | split
-    classes = Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colors"]))
-    images, labels = (np.load(result.path / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
-    cases = pd.read_csv(result.path / "cases.csv", keep_default_na=False, dtype={"patient": str, "case_id": str})
-    return Prepared(result, images, labels, cases, classes, about)
+    about, classes = result.read("about.json", _read_about)
+    cases = result.read("cases.csv", _read_cases)
+    open_slices = partial(_open_slices, shape=(len(cases), about["image_size"], about["image_size"]))
+    images, labels = (result.read(f"{name}.npy", open_slices) for name in ("images", "labels"))
+    return Prepared(result, images, labels, cases, classes, about | split)
+
+
+def _read_about(path: Path) -> tuple[dict[str, Any], Classes]:
+    about = json.loads(path.read_text(encoding="utf-8"))
+    return about, Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colors"]))
+
+
+def _read_cases(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, dtype={"patient": str, "case_id": str})
+
+
+def _open_slices(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    array = np.load(path, mmap_mode="c")
+    if array.shape != shape:
+        raise ValueError(f"found the shape {array.shape}, expected {shape}")
+    return array
+
+
+def _read_native(path: Path) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+    with np.load(path, allow_pickle=False) as file:
+        spacing = file["spacing_mm"]
+        known = (float(spacing[0]), float(spacing[1]), float(spacing[2])) if spacing.size else None
+        return file["label"], known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, 
 
 def read_scores(result: StageResult) -> pd.DataFrame:
     """Read a network's scores: one line per case, class and policy with the columns of `_CASE` and `score_volume`."""
-    return pd.read_csv(result.path / "cases.csv", dtype={"case_id": str, "patient": str, "phase": str})
+    return result.read("cases.csv", partial(pd.read_csv, dtype={"case_id": str, "patient": str, "phase": str}))
 
 
 def native_dsc(model: nn.Module, prepared: Prepared, data: SliceData) -> pd.DataFrame:

@@ -85,9 +85,9 @@ def load_model(
 
     With `last_epoch`, the weights are those of the last epoch.
     """
-    model, last = _network(settings, name, data), result.path / "last.safetensors"
-    chosen = last if last_epoch and last.is_file() else result.path / "model.safetensors"
-    model.load_state_dict(load_file(chosen), strict=True)
+    model, last = _network(settings, name, data), "last.safetensors"
+    chosen = last if last_epoch and (result.path / last).is_file() else "model.safetensors"
+    result.read(chosen, lambda path: model.load_state_dict(load_file(path), strict=True))
     return model.eval()
 
 
