@@ -175,20 +175,20 @@ def _case_lines(case: Case, volume: Volume, split: str) -> list[dict[str, object
 
 
 def _open(result: StageResult, split: Mapping[str, Any]) -> Prepared:
-    about, classes = result.read("about.json", _read_about)
+    about, classes, size = result.read("about.json", _read_about)
     cases = result.read("cases.csv", _read_cases)
-    open_slices = partial(_open_slices, shape=(len(cases), about["image_size"], about["image_size"]))
+    open_slices = partial(_open_slices, shape=(len(cases), size, size))
     images, labels = (result.read(f"{name}.npy", open_slices) for name in ("images", "labels"))
     return Prepared(result, images, labels, cases, classes, about | split)
 
 
-def _read_about(path: Path) -> tuple[dict[str, Any], Classes]:
+def _read_about(path: Path) -> tuple[dict[str, Any], Classes, int]:
     about = json.loads(path.read_text(encoding="utf-8"))
-    return about, Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colors"]))
+    return about, Classes(tuple(about["classes"]["names"]), tuple(about["classes"]["colors"])), about["image_size"]
 
 
 def _read_cases(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, dtype={"patient": str, "case_id": str})
+    return pd.read_csv(path, keep_default_na=False, dtype={"patient": str, "case_id": str})[list(_COLUMNS)]
 
 
 def _open_slices(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
