@@ -179,7 +179,7 @@ def _open(result: StageResult, split: Mapping[str, Any]) -> Prepared:
     cases = result.read("cases.csv", _read_cases)
     open_slices = partial(_open_slices, shape=(len(cases), size, size))
     images, labels = (result.read(f"{name}.npy", open_slices) for name in ("images", "labels"))
-    return Prepared(result, images, labels, cases, classes, about | split)
+    return Prepared(result, images, labels, cases, classes, {**about, **split})
 
 
 def _read_about(path: Path) -> tuple[dict[str, Any], Classes, int]:
