@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from dainet.compare.analysis import difference, spread_of
@@ -12,9 +14,30 @@ from dainet.compare.simulation import Design, Truth, simulate
 from dainet.reporting.statistics import seeded_interval
 from study.verdicts import LEVEL
 
-__all__ = ["error_rates", "observed_truth"]
+__all__ = ["calibrate", "observed_truth", "rule_rates"]
 
+_EFFECTS = (0.33, 1.0, 2.0)  # points of DSC: the paper's difference, and what it takes to see one here
 _RESAMPLES = 10_000  # of each simulated pair; the noise of its ends is 0.03 standard errors
+
+
+def calibrate(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """Simulate pairs of networks that scatter as these two do, with other spreads between trainings.
+
+    Args:
+        first, second: scores [seeds, patients] in points.
+
+    Returns:
+        One row for each design: differ and trainings (standard deviations between patients, of the difference, and
+        between trainings, in points), seeds, and what `rule_rates` gives.
+    """
+    seen, patients = observed_truth(first, second), first.shape[1]
+    lines = []
+    for differ, seeds in ((0.0, 3), (seen.patients, 3), (seen.patients, 7), (seen.patients, 10)):
+        for trainings in (0.25, 0.5, 1.0):
+            truth = replace(seen, patients=differ, trainings=trainings)
+            line = {"differ": differ, "trainings": trainings, "seeds": seeds}
+            lines.append(line | rule_rates(seeds, patients, truth, _EFFECTS))
+    return pd.DataFrame(lines)
 
 
 def observed_truth(first: np.ndarray, second: np.ndarray) -> Truth:
@@ -36,7 +59,7 @@ def observed_truth(first: np.ndarray, second: np.ndarray) -> Truth:
     )
 
 
-def error_rates(
+def rule_rates(
     seeds: int, patients: int, truth: Truth, effects: Sequence[float], rounds: int = 1000
 ) -> dict[str, float]:
     """Simulate pairs of networks that do not differ on average and judge each, without Holm's correction.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from dainet.errors import InputError
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.statistics import patient_means
 from dainet.settings import Settings
-from study.calibration import error_rates, observed_truth
+from study.calibration import calibrate
 from study.charts import forest_plot, learning_curves, regime_plot
 from study.notes import notes
 from study.plan import PATIENTS, Training, load_more_seeds, load_plan
@@ -34,7 +33,6 @@ from study.verdicts import judge, load_claims, regimes, ten_seed_comparisons
 __all__ = ["calibration", "fill_tables", "read_scores", "read_validation", "study_tables", "write_report"]
 
 _TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": "Fresh seeds, judged by themselves"}
-_EFFECTS = (0.33, 1.0, 2.0)  # points of DSC: the paper's difference, and what it takes to see one here
 
 
 def write_report(folder: Path) -> Path:
@@ -43,13 +41,13 @@ def write_report(folder: Path) -> Path:
     Raises:
         InputError: there are no scores, or the report has no place for a table.
     """
-    report, finished = (
-        repository_root() / "docs" / "reproduction.md",
-        _finished(folder, load_plan() + load_more_seeds()),
-    )
+    report = repository_root() / "docs" / "reproduction.md"
     families = _judged(folder)
-    tables = _tables(families, folder) | {"table_calibration": calibration_table(calibration(folder))}
+    tables = _tables(families, folder)
+    if min(map(len, _scattered(folder))) > 1:
+        tables["table_calibration"] = calibration(folder)
     settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
+    finished = _finished(folder, load_plan() + load_more_seeds())
     stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in finished}
     for name, table in tables.items():
         save_table(table, name, settings, stages, notes(name))
@@ -69,7 +67,8 @@ def study_tables(folder: Path) -> dict[str, pd.DataFrame]:
 def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.DataFrame]:
     scores, validation = read_scores(folder, load_plan()), read_validation(folder, load_plan())
     sizes = regimes(scores.query("policy == 'strict'"))
-    sizes["validation"] = [_gain(validation, "dual-1111", "unet", size) for size in sizes["train_patients"]]
+    if len(sizes):
+        sizes["validation"] = [_gain(validation, "dual-1111", "unet", size) for size in sizes["train_patients"]]
     tables = {f"table_{name}": claims_table(families[name], name == "paper") for name in _TITLES}
     tables["table_robustness"] = robustness_table(pd.concat([families[name] for name in _TITLES]))
     tables |= {"table_ten_seeds": robustness_table(families["ten_seeds"])}
@@ -107,22 +106,16 @@ def _judged(folder: Path) -> dict[str, pd.DataFrame]:
     families = {name: (family, first) for name, family in load_claims().items()}
     families["more_seeds"] = (families["more_seeds"][0], later)
     families["ten_seeds"] = (ten_seed_comparisons(), first + later)
-    scores, validation = (
-        read_scores(folder, first + later).query("policy == 'strict'"),
-        read_validation(folder, first + later),
-    )
+    scores = read_scores(folder, first + later).query("policy == 'strict'")
+    validation = read_validation(folder, first + later)
     judged = {}
     for name, (claims, plan) in families.items():
         seeds = {training.seed for training in plan}
         used = validation[validation["seed"].isin(seeds)]
         table = judge(scores[scores["seed"].isin(seeds)], claims)
-        table["validation"] = [
-            _gain(used, claim["better"], claim["worse"])
-            if (claim["measure"], claim["class"]) == ("dsc", "mean")
-            else np.nan
-            for claim in claims
-        ]
-        judged[name] = table
+        gains = pd.Series([_gain(used, claim["better"], claim["worse"]) for claim in claims])
+        validated = (table["measure"] == "dsc") & (table["class"] == "mean")  # histories hold the mean DSC alone
+        judged[name] = table.assign(validation=gains.where(validated))
     return judged
 
 
@@ -132,18 +125,15 @@ def _gain(validation: pd.DataFrame, better: str, worse: str, patients: int = PAT
 
 
 def calibration(folder: Path) -> pd.DataFrame:
-    """Simulate networks that scatter as all trainings of dual-1111 and unet do, and others."""
+    """Return the table of how often the rule is wrong where scores scatter as those of dual-1111 and unet do."""
+    return calibration_table(calibrate(*_scattered(folder)))
+
+
+def _scattered(folder: Path) -> list[np.ndarray]:
+    """Read the scores [seeds, patients] of all trainings of dual-1111 and of unet with `PATIENTS` patients."""
     scores = read_scores(folder, load_plan() + load_more_seeds())
     scores = scores[(scores["policy"] == "strict") & (scores["train_patients"] == PATIENTS)]
-    networks = [patient_means(scores, name).to_numpy() for name in ("dual-1111", "unet")]
-    seen, patients = observed_truth(*networks), networks[0].shape[1]
-    lines = []
-    for differ, seeds in ((0.0, 3), (seen.patients, 3), (seen.patients, 7), (seen.patients, 10)):
-        for trainings in (0.25, 0.5, 1.0):
-            truth = replace(seen, patients=differ, trainings=trainings)
-            line = {"differ": differ, "trainings": trainings, "seeds": seeds}
-            lines.append(line | error_rates(seeds, patients, truth, _EFFECTS))
-    return pd.DataFrame(lines)
+    return [patient_means(scores, name).to_numpy() for name in ("dual-1111", "unet")]
 
 
 def fill_tables(text: str, tables: Mapping[str, pd.DataFrame]) -> str:

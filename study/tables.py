@@ -100,7 +100,7 @@ def calibration_table(lines: pd.DataFrame) -> pd.DataFrame:
     """Format simulated rates of errors and of findings.
 
     Args:
-        lines: columns differ and trainings (points), seeds, and what `study.calibration.error_rates` gives.
+        lines: see `study.calibration.calibrate`.
     """
     named = {"patients": "Wrong: 95 % (patients)", "rule": "Wrong: the rule", "t": f"Wrong: {_T}"}
     effects = [name for name in lines if name not in {"differ", "trainings", "seeds", *named}]

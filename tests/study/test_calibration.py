@@ -7,21 +7,20 @@ import pytest
 from dainet.cache.folders import repository_root
 from dainet.compare.simulation import Design, Truth, simulate
 from study import report
-from study.calibration import error_rates, observed_truth
-from study.tables import calibration_table
+from study.calibration import observed_truth, rule_rates
 
 FOLDER = repository_root() / "figures" / "acdc-study"
 
 
 def test_equal_networks_seldom_get_a_verdict_but_often_an_interval_over_patients_without_zero() -> None:
-    rates = error_rates(3, 20, Truth(patients=0, luck=1.4, trainings=1.0), (), rounds=40)
+    rates = rule_rates(3, 20, Truth(patients=0, luck=1.4, trainings=1.0), (), rounds=40)
     assert rates["rule"] <= 0.25 < rates["patients"]
     assert rates["t"] <= 0.2
-    assert error_rates(3, 20, Truth(patients=0, luck=1.4, trainings=0), (), rounds=40)["patients"] <= 0.25
+    assert rule_rates(3, 20, Truth(patients=0, luck=1.4, trainings=0), (), rounds=40)["patients"] <= 0.25
 
 
 def test_large_differences_are_found_more_often_than_small_ones() -> None:
-    rates = error_rates(3, 20, Truth(patients=1, luck=2, trainings=0.5), (0.33, 2.0, 10.0), rounds=40)
+    rates = rule_rates(3, 20, Truth(patients=1, luck=2, trainings=0.5), (0.33, 2.0, 10.0), rounds=40)
     assert rates["0.33"] < rates["2.0"] < rates["10.0"] == 1
 
 
@@ -43,4 +42,4 @@ def test_luck_is_corrected_for_both_means_that_were_taken_off() -> None:
 @pytest.mark.slow
 def test_the_committed_rates_are_those_of_the_committed_scores() -> None:
     stored = pd.read_csv(FOLDER / "table_calibration.csv", dtype=str)
-    pd.testing.assert_frame_equal(stored, calibration_table(report.calibration(FOLDER)))
+    pd.testing.assert_frame_equal(stored, report.calibration(FOLDER))

@@ -1,6 +1,8 @@
 """The study's verdicts compared with their formulas, and its committed tables with its committed scores."""
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,6 +158,16 @@ def test_validation_scores_are_those_at_the_epoch_that_was_chosen() -> None:
     for training, dsc in zip(plan, found["dsc"], strict=True):
         record = json.loads((FOLDER / "records" / f"{training.name}.json").read_text(encoding="utf-8"))
         assert dsc == pytest.approx(100 * record["selection"]["dsc"], abs=1e-4), training.name
+
+
+def test_a_study_that_has_only_begun_has_the_tables_that_its_scores_allow(tmp_path: Path) -> None:
+    for kind in ("scores", "histories"):
+        (tmp_path / kind).mkdir()
+        shutil.copy(FOLDER / kind / "unet_40patients_seed0.csv", tmp_path / kind)
+    printed = report.study_tables(tmp_path)
+    assert list(printed["table_controls"]["Verdict"].str.rstrip("†")) == ["not run"] * 6
+    assert "unet" in set(printed["table_models"]["Method"])
+    assert printed["table_robustness"].empty
 
 
 def test_extreme_cases_are_chosen_by_score() -> None:
