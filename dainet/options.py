@@ -22,7 +22,9 @@ Weights = Annotated[str | None, typer.Option(help='ViT: "hub", "tour", "random",
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")]
 
-_PATHS = ("data.source", "data.split", "vit.weights")
+# Settings that take a path, and the names that they take too.
+_PATHS = {"data.source": ("phantom",), "data.split": (), "vit.weights": ("hub", "tour", "random")}
+log = logging.getLogger(__name__)
 _TRACEBACK = "--traceback"
 _EPILOG = f"{_TRACEBACK}, anywhere on the line, shows where an error was raised."
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -65,7 +67,8 @@ def overrides(
 ) -> dict[str, Any]:
     """Collect the given options as settings by dotted name; paths that exist become absolute.
 
-    Notebooks run in their own folder, where a path relative to this one would not be found.
+    Notebooks run in their own folder, where a path relative to this one would not be found. The kit's own names, such
+    as "phantom", stay names whatever lies in this folder.
 
     Raises:
         InputError: an item of --set is not of the form name=value.
@@ -78,5 +81,16 @@ def overrides(
 def _absolute(given: dict[str, Any]) -> dict[str, Any]:
     # Not Path.expanduser, which raises for a home that does not exist.
     places = {name: os.path.expanduser(given[name]) for name in _PATHS if isinstance(given.get(name), str)}
-    found = {name: str(Path(place).resolve()) for name, place in places.items() if os.path.exists(place)}
-    return given | found
+    there = {name: place for name, place in places.items() if os.path.exists(place)}
+    names = {name: place for name, place in there.items() if _is_name(name, place)}
+    for name, word in names.items():
+        log.warning("%s: %s is a name of the kit; for the file or folder of that name, write ./%s", name, word, word)
+    return given | {name: str(Path(place).resolve()) for name, place in there.items() if name not in names}
+
+
+def _is_name(setting: str, word: str) -> bool:
+    if setting != "data.split":
+        return word in _PATHS[setting]
+    from dainet.protocol import DEFAULT_SPLIT, split_names  # loads pandas, which takes a second
+
+    return any(word in split_names(dataset) for dataset in DEFAULT_SPLIT)

@@ -16,22 +16,24 @@ from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino.stage import run_dino
+from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError, unknown
 from dainet.parallel.free_device import free_device
 from dainet.segmentation.evaluation import read_scores, run_scores
-from dainet.segmentation.networks import DAINet, UNet
+from dainet.segmentation.networks import DAINet, UNet, check_network
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
-from dainet.segmentation.training import monitored_volumes
+from dainet.segmentation.training import check_sync_batch_norm, monitored_volumes
 from dainet.settings import Settings
 from dainet.vit.checkpoints import weights_hash
-from dainet.vit.model import DinoViT, load_vit, randomized
+from dainet.vit.model import DinoViT, load_vit, patch_side, randomized
 
 __all__ = [
     "STAGES",
     "Trained",
     "attention",
     "backbone",
+    "check_early",
     "finetune",
     "network_data",
     "prepare",
@@ -58,6 +60,28 @@ class Trained:
     segmentation: StageResult
     scored: StageResult
     cases: pd.DataFrame
+
+
+def check_early(settings: Settings, maps: bool = True) -> None:
+    """Refuse, before anything is computed, settings that would stop a run after its first stages.
+
+    Args:
+        settings: the run's settings.
+        maps: whether the run needs attention maps; if so, the ViT must exist and its patches fit into the images.
+
+    Raises:
+        InputError, FileNotFoundError: the message names the setting.
+    """
+    check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
+    if not maps:
+        return
+    patch, dino, sizes = patch_side(settings.vit.weights), settings.dino, {"vit.image_size": settings.vit.image_size}
+    if dino.epochs:
+        check_shared_batches(dino, settings.n_processes)
+        sizes |= {"dino.global_size": dino.global_size, "dino.local_size": dino.local_size}
+    for name, size in sizes.items():
+        if size < patch:
+            raise InputError(f"setting {name}: {size} px are less than one patch of {patch} px; enlarge it")
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -166,8 +190,17 @@ def scores(trained: Sequence[Trained]) -> pd.DataFrame:
 
 
 def network_data(settings: Settings, name: str) -> SliceData:
-    """Return `slice_data` with maps for every network except the U-Net, which takes none."""
-    return slice_data(settings, with_maps=name != "unet")
+    """Return `slice_data` with maps for every network except the U-Net, which takes none.
+
+    Raises:
+        InputError: the name is unknown; raised before maps are made for it.
+    """
+    check_network(name)
+    return slice_data(settings, with_maps=_takes_maps(name))
+
+
+def _takes_maps(network: str) -> bool:
+    return network != "unet"
 
 
 def run_named_stage(settings: Settings, name: str, network: str | None, seed: int | None) -> list[StageResult]:
@@ -183,7 +216,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         What is now in the cache: one result, but two for "data", at the networks' and at the ViT's size.
 
     Raises:
-        InputError: the name is unknown, or network and seed are missing or not needed.
+        InputError: the name is unknown, or network and seed are missing, unknown or not needed; or as `check_early`.
     """
     if name not in STAGES:
         raise unknown("stage", name, STAGES)
@@ -194,6 +227,9 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         )
     if name == "data":  # needs no device, so it must not wait for one
         return [prepare(settings).result, prepare_for_vit(settings).result]
+    if network is not None:
+        check_network(network)
+    check_early(settings, maps=network is None or _takes_maps(network))
     if settings.n_processes > 1:  # each of them takes a GPU by its own number
         return _run(settings, name, network or "", seed or 0)
     with free_device(settings.device) as device:

@@ -11,7 +11,7 @@ import pytest
 
 from dainet.cache.store import run_stage
 from dainet.errors import DainetError, InputError, NonFiniteError
-from dainet.options import new_app, run_app
+from dainet.options import new_app, overrides, run_app
 from tests.helpers import REPOSITORY
 
 HEAVY = ("torch", "timm", "matplotlib", "papermill", "pandas", "nbformat")
@@ -56,6 +56,32 @@ def test_an_interrupt_ends_with_130_and_says_how_to_resume(
 ) -> None:
     assert end(monkeypatch, KeyboardInterrupt()) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [("data.source", "phantom"), ("vit.weights", "hub"), ("vit.weights", "tour"), ("data.split", "sequential")],
+)
+def test_a_name_of_the_kit_is_not_replaced_by_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, setting: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert overrides(items=[f"{setting}={name}"]) == {setting: name}
+    assert f"./{name}" in caplog.text
+    assert overrides(items=[f"{setting}=./{name}"]) == {setting: str(tmp_path / name)}
+
+
+def test_other_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "split.csv").touch()
+    found = overrides(source="scans", weights="hub", items=["data.split=split.csv"])
+    assert found == {
+        "data.source": str(tmp_path / "scans"),
+        "vit.weights": "hub",
+        "data.split": str(tmp_path / "split.csv"),
+    }
 
 
 @pytest.mark.parametrize("command", ["dainet", "study"])

@@ -17,11 +17,12 @@ from dainet.cache import store
 from dainet.cache.store import finished_only
 from dainet.data import prepared as prepared_store
 from dainet.dino import stage as dino_stage
+from dainet.errors import InputError
 from dainet.pipeline import STAGES, run_named_stage
 from dainet.segmentation import evaluation
 from dainet.segmentation import stage as segmentation_stage
 from dainet.segmentation.stage import load_model
-from dainet.settings import Settings
+from dainet.settings import Settings, load_settings
 from tests.helpers.samples import tiny_overrides
 
 
@@ -154,6 +155,8 @@ def test_training_leaves_the_scores_to_their_own_stage(tiny: Settings, runs: Pat
         ("scores", "unet", None, "--network.*--seed"),
         ("dino", "unet", None, "--network.*--seed.*train.*scores"),
         ("data", None, 0, "--network.*--seed.*train.*scores"),
+        ("train", "Unet", 0, "Unet.*unet"),
+        ("scores", "dual-0121", 0, "dual-0121.*dual-0111"),
     ],
 )
 def test_mistakes_are_reported_before_anything_runs(
@@ -162,6 +165,37 @@ def test_mistakes_are_reported_before_anything_runs(
     with pytest.raises(ValueError, match=words):
         run_named_stage(tiny, name, network, seed)
     assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"device": "xpu"}, "xpu"),
+        ({"vit.weights": "nowhere.pth"}, "nowhere.pth"),
+        ({"vit.weights": "random", "dino.local_size": 8}, "dino.local_size.*8.*16"),
+    ],
+)
+def test_what_would_stop_later_stages_stops_the_first(
+    h5_source: Path, runs: Path, change: dict[str, Any], words: str
+) -> None:
+    settings = load_settings("tour", tiny_overrides(h5_source) | change)
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        run_named_stage(settings, "dino", None, None)
+    assert not runs.exists()
+    run_named_stage(settings, "data", None, None)  # needs neither
+
+
+def test_the_unet_needs_no_weights(h5_source: Path) -> None:
+    settings = load_settings("tour", tiny_overrides(h5_source) | {"vit.weights": "nowhere.pth"})
+    assert run_named_stage(settings, "train", "unet", 0)
+
+
+def test_unknown_networks_and_seeds_wait_for_no_stage(tiny: Settings, runs: Path) -> None:
+    with pytest.raises(InputError, match=r"Single.*single"):
+        pipeline.train(tiny, "Single", 0)
+    assert not runs.exists()
+    with pytest.raises(InputError, match="4294967296"):
+        pipeline.train(tiny, "unet", 2**32)
 
 
 def test_the_command_prints_stage_and_key(

@@ -44,6 +44,7 @@ from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, set_fused_
 __all__ = [
     "HISTORY_COLUMNS",
     "TrainingState",
+    "check_shared_batches",
     "finetune",
     "starting_state",
     "train_step",
@@ -145,12 +146,21 @@ def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
     return settings.model_copy(update=sizes)
 
 
-def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None:
-    if settings.batch_size % collectives.process_count():
+def check_shared_batches(settings: DinoSettings, processes: int) -> None:
+    """Refuse batches that the processes cannot share equally.
+
+    Raises:
+        InputError: the message names both numbers.
+    """
+    if settings.batch_size % processes:
         raise InputError(
-            f"{collectives.process_count()} processes cannot share batches of {settings.batch_size}; set n_processes "
-            "to a divisor of dino.batch_size"
+            f"{processes} processes cannot share batches of {settings.batch_size}; set n_processes to a divisor of "
+            "dino.batch_size"
         )
+
+
+def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None:
+    check_shared_batches(settings, collectives.process_count())
     if len(rows) < settings.batch_size:
         raise InputError(
             f"found {len(rows)} training images; expected at least one batch of {settings.batch_size}; lower "

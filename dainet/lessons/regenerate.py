@@ -10,7 +10,10 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from PIL import Image
+
+from dainet.lessons.reproduce import NotebookError, explained_death
 
 __all__ = ["normalized", "regenerate"]
 
@@ -18,10 +21,19 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def regenerate(path: Path) -> None:
-    """Execute a notebook in place and normalize it, so that it reads well without running and diffs stay small."""
+    """Execute a notebook in place and normalize it, so that it reads well without running and diffs stay small.
+
+    Raises:
+        NotebookError: a cell raised, or the kernel died; the notebook stays as it was.
+    """
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources).execute()
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources)
+    try:
+        with explained_death(path, path):
+            client.execute()
+    except CellExecutionError as error:
+        raise NotebookError(f"{path.name} failed: {error.ename}: {error.evalue}") from error
     nbformat.write(normalized(notebook), path)
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from dainet import pipeline
 from dainet.cache.folders import repository_root
 from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
 from dainet.reporting.artifacts import output_folder
 from dainet.settings import load_settings
 
-__all__ = ["NotebookError", "find_notebooks", "reproduce"]
+__all__ = ["NotebookError", "explained_death", "find_notebooks", "reproduce"]
+
+_WITHOUT_MAPS = "01"  # the lesson that needs no ViT
 
 log = logging.getLogger(__name__)
 
@@ -43,23 +49,48 @@ def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
 def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Path]) -> Path:
     """Run notebooks headlessly with these settings; returns the index page.
 
-    Settings and the parameters of every notebook are checked before the first one starts. The executed copies stay in
-    the output folder, the failed one included. Finished stages are reused.
+    Settings, weights, sizes and the parameters of every notebook are checked before the first one starts. The executed
+    copies stay in the output folder, the failed one included. Finished stages are reused.
 
     Raises:
-        InputError: an unknown setting, or a notebook without the parameters PROFILE and OVERRIDES.
-        NotebookError: a cell raised.
+        InputError, FileNotFoundError: an unknown setting, see `dainet.pipeline.check_early`, or a notebook without the
+            parameters PROFILE and OVERRIDES.
+        NotebookError: a cell raised, or the kernel died.
     """
     settings = load_settings(profile, overrides)
     parameters = {"PROFILE": profile, "OVERRIDES": dict(overrides)}
     for notebook in notebooks:
         _check_parameters(notebook, parameters)
+    pipeline.check_early(settings, maps=any(notebook.name[:2] != _WITHOUT_MAPS for notebook in notebooks))
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
     for notebook in notebooks:
         log.info("%s ...", notebook.name)
         _execute(notebook, folder / "notebooks" / notebook.name, parameters)
     return write_index(settings)
+
+
+@contextmanager
+def explained_death(notebook: Path, copy: Path) -> Iterator[None]:
+    """Turn the death of a notebook's kernel, within this context, into one line.
+
+    Args:
+        notebook: the notebook that runs.
+        copy: where it is saved while it runs; says which cell was running, if it exists.
+
+    Raises:
+        NotebookError: the kernel died.
+    """
+    try:
+        yield
+    except DeadKernelError as error:
+        cells = nbformat.read(copy, as_version=4).cells if copy.is_file() else []
+        started = [number for number, cell in enumerate(cells) if cell.metadata.get("papermill", {}).get("start_time")]
+        where = f" in cell {started[-1]}" if started else ""
+        raise NotebookError(
+            f"{notebook.name}: its kernel died{where}, mostly because memory ran out; close other programs, or lower "
+            "dino.batch_size or segmentation.batch_size; then run the same command again: finished work is kept"
+        ) from error
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
@@ -72,15 +103,16 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 
 def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(copy),
-            dict(parameters),
-            cwd=str(notebook.parent),
-            progress_bar=False,
-            log_output=False,
-            extra_arguments=["--log-level=CRITICAL"],  # of the kernel: an interrupt would fill the screen
-        )
+        with explained_death(notebook, copy):
+            papermill.execute_notebook(
+                str(notebook),
+                str(copy),
+                dict(parameters),
+                cwd=str(notebook.parent),
+                progress_bar=False,
+                log_output=False,
+                extra_arguments=["--log-level=CRITICAL"],  # of the kernel: an interrupt would fill the screen
+            )
     except PapermillExecutionError as error:
         raise NotebookError(
             f"{notebook.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue} (executed copy: {copy})"

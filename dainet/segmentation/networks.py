@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dainet.errors import InputError, unknown
 
-__all__ = ["SWITCH_ORDERS", "DAINet", "Encoder", "UNet", "build", "parameter_count"]
+__all__ = ["SWITCH_ORDERS", "DAINet", "Encoder", "UNet", "build", "check_network", "parameter_count"]
 
 _POOLINGS = 4  # four switches, so four skips, so four poolings (docs/protocol.md#5.22)
 _NAMES = ("unet", "single", *(f"dual-{switches:0{_POOLINGS}b}" for switches in range(2**_POOLINGS)))
@@ -158,16 +158,25 @@ def build(
     Raises:
         InputError: the name or the switch order is unknown.
     """
+    check_network(name)
     if name == "unet":
         return UNet(in_channels, 0, classes, width)
     if name == "single":
         return UNet(in_channels, heads, classes, width)
-    if name not in _NAMES:
-        raise unknown("network", name, _NAMES)
     if switch_order not in SWITCH_ORDERS:
         raise unknown("switch_order", switch_order, SWITCH_ORDERS)
     switches = [digit == "1" for digit in name.removeprefix("dual-")]
     return DAINet(in_channels, heads, classes, width, switches if switch_order == "deep-first" else switches[::-1])
+
+
+def check_network(name: str) -> None:
+    """Refuse a name that `build` does not know.
+
+    Raises:
+        InputError: the message shows the closest known name and all of them.
+    """
+    if name not in _NAMES:
+        raise unknown("network", name, _NAMES)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -10,11 +10,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dainet.cache.store import StageResult, run_stage
+from dainet.errors import InputError
 from dainet.parallel.launch import run_task
 from dainet.segmentation.networks import DAINet, UNet, build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
-from dainet.settings import SegmentationSettings, Settings
+from dainet.settings import SEEDS, SegmentationSettings, Settings
 
 __all__ = ["fit", "load_model", "run_segmentation"]
 
@@ -38,7 +39,12 @@ def run_segmentation(
         name: see `dainet.segmentation.networks.build`.
         seed: seed of weights, order and augmentation.
         data: slices and splits, with maps unless `name` is "unet".
+
+    Raises:
+        InputError: the seed is negative, or 2^32 or more.
     """
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"seed {seed}; expected a whole number from 0 to {SEEDS - 1}")
     segmentation = settings.segmentation
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
     values |= {"model": name, "seed": seed, "precision": data.device.precision}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dainet.cache.atomic import write_complete, write_tensors
 from dainet.cache.resume import epoch_seed, load_state, save_state
 from dainet.data.prepared import Prepared
+from dainet.device import Device
 from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
 from dainet.progress import progress
@@ -28,6 +29,7 @@ from dainet.settings import SegmentationSettings
 __all__ = [
     "MONITORED_SPLIT",
     "augmented_batch",
+    "check_sync_batch_norm",
     "mean_volume_dsc",
     "monitored_volumes",
     "poly_factor",
@@ -173,7 +175,16 @@ def _check_shares(settings: SegmentationSettings, count: int, data: SliceData) -
         raise InputError(
             f"{count} slices leave a last batch of {last} for {processes} processes; change segmentation.batch_size"
         )
-    if processes > 1 and settings.sync_batch_norm and data.device.collectives != "nccl":
+    check_sync_batch_norm(settings, processes, data.device)
+
+
+def check_sync_batch_norm(settings: SegmentationSettings, processes: int, device: Device) -> None:
+    """Refuse statistics of the whole batch where processes on CPUs share it, which torch does not offer.
+
+    Raises:
+        InputError: the message says what to set.
+    """
+    if processes > 1 and settings.sync_batch_norm and device.collectives != "nccl":
         raise InputError("segmentation.sync_batch_norm needs GPUs; set it to false or n_processes to 1")
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dainet.cache.records import hash_file
 from dainet.errors import InputError, reason, unknown
 
-__all__ = ["load_dino_center", "load_dino_head", "read_weights", "weights_hash"]
+__all__ = ["load_dino_center", "load_dino_head", "read_weights", "timm_patch", "weights_hash"]
 
 _HUB_NAME = "vit_small_patch16_224.dino"  # paper section 4.2: DINO's ViT-S/16
 _CHECKPOINT_SUFFIXES = (".pth", ".pt")
@@ -78,13 +78,30 @@ def _weights_file(weights: str) -> Path | None:
     return path
 
 
-def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
-    name = _HUB_NAME if weights == "hub" else weights
+def timm_patch(weights: str) -> int | None:
+    """Return the side of a patch in px of a model that timm names, without fetching its weights; None for a file.
+
+    Raises:
+        InputError, FileNotFoundError: as `dainet.vit.model.load_vit`.
+    """
+    if _weights_file(weights) is not None:
+        return None
+    return _blank(_HUB_NAME if weights == "hub" else weights).patch_embed.patch_size[0]
+
+
+def _blank(name: str) -> Any:
+    """Build a timm model without memory for weights, and refuse all but a plain ViT."""
     with torch.device("meta"):
         blank: Any = timm.create_model(name)
     act = getattr(blank.blocks[0].mlp, "act", None) if type(blank) is VisionTransformer else None
     if not isinstance(act, nn.GELU):
         raise InputError(f"{name} is a {type(blank).__name__}; expected a plain VisionTransformer with GELU")
+    return blank
+
+
+def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
+    name = _HUB_NAME if weights == "hub" else weights
+    _blank(name)
     try:
         model: Any = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # the hub's clients raise many unrelated kinds

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from dainet.cache.atomic import write_tensors
 from dainet.errors import InputError
-from dainet.vit.checkpoints import read_weights
+from dainet.vit.checkpoints import read_weights, timm_patch
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -25,6 +25,7 @@ __all__ = [
     "DinoViT",
     "input_size",
     "load_vit",
+    "patch_side",
     "randomized",
     "save_vit",
     "set_fused_attention",
@@ -115,6 +116,17 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
         raise InputError(f"{origin}: not a plain ViT with timm's tensor names; {found}") from error
     log.debug("%s: %d blocks, width %d, %d heads", origin, len(vit.blocks), vit.embed_dim, vit.heads)
     return vit.eval()
+
+
+def patch_side(weights: str) -> int:
+    """Return the side of a patch in px of weights as for `load_vit`; nothing is fetched from a hub.
+
+    Raises:
+        InputError, FileNotFoundError: as `load_vit`.
+    """
+    if weights == "random":
+        return int(_VIT_S16["patch_size"])
+    return timm_patch(weights) or load_vit(weights).patch
 
 
 def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None) -> None:

@@ -127,8 +127,8 @@ def read_profile(folder: Path, path: Path) -> Sequence[str]:
 
 
 def override_lines() -> list[str]:
-    """A line `name=value` for every setting, as on the command line."""
-    values = Settings().model_dump(mode="json")
+    """A line `name=value` for every setting, as on the command line; the profile has an option of its own."""
+    values = Settings().model_dump(mode="json", exclude={"profile"})
     lines = [f"{name}={json.dumps(value)}" for name, value in values.items() if not isinstance(value, dict)]
     for section in (name for name, value in values.items() if isinstance(value, dict)):
         lines += [f"{section}.{name}={json.dumps(value)}" for name, value in values[section].items()]

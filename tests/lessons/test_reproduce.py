@@ -1,6 +1,8 @@
+import re
 from base64 import b64decode, b64encode
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dainet.lessons.exercises import check
-from dainet.lessons.regenerate import normalized
+from dainet.lessons.regenerate import normalized, regenerate
 from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
 
 PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
@@ -59,6 +61,55 @@ def test_a_failing_cell_is_named_and_its_copy_kept(repository: Path) -> None:
     copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
     assert [copy.name for copy in copies] == ["01_first.ipynb"]
     assert "no disk" in copies[0].read_text()
+
+
+DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"  # as the system does when memory runs out
+
+
+def test_a_kernel_that_dies_is_one_line_with_advice(repository: Path) -> None:
+    write(repository, "01_first.ipynb", DIES)
+    with pytest.raises(NotebookError) as caught:
+        reproduce("tour", {}, find_notebooks())
+    assert re.fullmatch(r".*01_first\.ipynb.*cell \d.*memory.*segmentation\.batch_size.*", str(caught.value))
+
+
+def test_a_kernel_that_dies_leaves_the_notebook_as_it_was(repository: Path) -> None:
+    write(repository, "01_first.ipynb", DIES)
+    before = (repository / "notebooks" / "01_first.ipynb").read_bytes()
+    with pytest.raises(NotebookError, match=r"01_first\.ipynb.*memory"):
+        regenerate(repository / "notebooks" / "01_first.ipynb")
+    write(repository, "02_second.ipynb", "1 / 0")
+    with pytest.raises(NotebookError, match=r"02_second\.ipynb.*ZeroDivisionError"):
+        regenerate(repository / "notebooks" / "02_second.ipynb")
+    assert (repository / "notebooks" / "01_first.ipynb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"vit.weights": "nowhere.safetensors"}, "nowhere.safetensors"),
+        ({"vit.weights": "vit_smal_patch16_224"}, "vit_smal_patch16_224"),
+        ({"vit.weights": "vit_base_patch32_224", "dino.local_size": 16}, "dino.local_size.*16.*32"),
+        ({"vit.weights": "random", "vit.image_size": 16, "dino.local_size": 8}, "dino.local_size.*8.*16"),
+        ({"device": "xpu"}, "xpu"),
+        ({"n_processes": 5}, "5 processes.*dino.batch_size"),
+        ({"n_processes": 2, "device": "cpu"}, "segmentation.sync_batch_norm"),
+    ],
+)
+def test_what_would_stop_a_later_notebook_is_said_before_the_first(
+    repository: Path, overrides: dict[str, Any], words: str
+) -> None:
+    for name in ("01_first.ipynb", "02_second.ipynb"):
+        write(repository, name, "raise SystemExit")
+    settings = {"segmentation.sync_batch_norm": False} if "batch_size" in words else {}
+    with pytest.raises((ValueError, FileNotFoundError), match=words):
+        reproduce("tour", settings | overrides, find_notebooks())
+    assert not (repository / "figures").exists()
+
+
+def test_the_lesson_without_a_vit_needs_no_weights(repository: Path) -> None:
+    write(repository, "01_first.ipynb", "1")
+    assert reproduce("tour", {"vit.weights": "nowhere.safetensors"}, find_notebooks()).is_file()
 
 
 def test_unknown_settings_and_parameters_stop_before_anything_runs(repository: Path) -> None:
