@@ -46,8 +46,8 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     new = states / f"{prefix}_{hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]}.pt"
     write_complete(new, content)
     before = [path for path in _states(folder) if path.name < prefix][:1]
-    for path in _states(folder):
-        if path not in (new, *before):  # an older one, or a damaged one of this epoch or a later one
+    for path in states.iterdir():
+        if path not in (new, *before):  # older, damaged (of this epoch or a later one), or half written when killed
             path.unlink()
 
 

@@ -96,7 +96,7 @@ def run_stage(
                 if not os.path.lexists(done):  # another process may have finished it meanwhile
                     log.info("%s: computing %s", stage, key)
                     _build(done, record, build, resumes)
-    _check(done)
+    _check(done, record)
     shutil.rmtree(done / UNFINISHED, ignore_errors=True)
     return StageResult(stage, key, done)
 
@@ -117,21 +117,26 @@ def _kept_files(folder: Path) -> dict[str, Path]:
     return {name: path for name, path in files.items() if name != RECORD and not name.startswith(f"{UNFINISHED}/")}
 
 
-def _check(done: Path) -> None:
-    """Compare the names and sizes of a finished stage's files with its record; one of an older version has no sizes."""
+def _check(done: Path, asked: Mapping[str, Any]) -> None:
+    """Compare a finished stage's record with what was asked for, and names and sizes of its files with the record.
+
+    Records of older versions have no sizes.
+    """
     try:
-        record = read_record(done / RECORD)
+        found = read_record(done / RECORD)
     except InputError as error:
         raise _damaged(done, str(error)) from error
-    if "files" not in record:
+    if any(found.get(name) != value for name, value in json.loads(json.dumps(dict(asked))).items()):
+        raise _damaged(done, f"{RECORD} is the record of another stage")
+    if "files" not in found:
         raise _damaged(done, f"{RECORD} is the record of an unfinished stage")
-    for name in record["files"]:
-        path, expected = done / name, record.get("sizes", {}).get(name)
+    for name in found["files"]:
+        path, expected = done / name, found.get("sizes", {}).get(name)
         if not path.is_file():
             raise _damaged(done, f"{name} is missing")
-        found = path.stat().st_size
-        if expected not in (None, found):
-            raise _damaged(done, f"{name} has {found} bytes, expected {expected}")
+        size = path.stat().st_size
+        if expected not in (None, size):
+            raise _damaged(done, f"{name} has {size} bytes, expected {expected}")
 
 
 def _damaged(done: Path, what: str) -> StageError:

@@ -62,6 +62,13 @@ def test_without_an_undamaged_one_the_training_begins_again_with_a_warning(
     assert "begins again" in caplog.messages[-1]
 
 
+def test_what_a_killed_process_has_half_written_is_removed(tmp_path: Path) -> None:
+    save_states(tmp_path, 1)
+    (tmp_path / UNFINISHED / "epoch_00002_0123456789abcdef.pt.new").touch()
+    save_states(tmp_path, 2)
+    assert [path.suffix for path in state_files(tmp_path)] == [".pt", ".pt"]
+
+
 def test_a_damaged_one_does_not_displace_an_undamaged_one(tmp_path: Path) -> None:
     save_states(tmp_path, 1, 2)
     state_files(tmp_path)[1].write_bytes(b"")

@@ -103,15 +103,32 @@ def test_sizes_found_and_expected_are_said() -> None:
 
 def test_a_folder_whose_files_were_never_finished_is_not_taken_for_a_stage() -> None:
     done = run_stage("s", 1, {}, {}, build).path
-    (done / RECORD).write_text(json.dumps({"stage": "s"}))
+    record = json.loads((done / RECORD).read_text())
+    begun = {name: record[name] for name in ("stage", "stage_version", "settings", "inputs")}
+    (done / RECORD).write_text(json.dumps(begun))
     with pytest.raises(StageError, match="record of an unfinished stage"):
         open_again()
+
+
+def test_a_stage_in_the_place_of_another_is_not_taken_for_it() -> None:
+    done, other = (run_stage("s", 1, {"seed": seed}, {}, build).path for seed in (0, 1))
+    shutil.rmtree(done)
+    done.symlink_to(other)
+    with pytest.raises(StageError, match=rf"record of another stage.*delete {done} "):
+        run_stage("s", 1, {"seed": 0}, {}, build)
+
+
+def test_settings_with_numbers_as_names_are_found_again() -> None:
+    settings = {"classes": {2: ("RV",), 10: ("Myo",)}}
+    first, second = (run_stage("s", 1, settings, {}, build) for _ in range(2))
+    assert first == second
 
 
 def test_a_record_of_an_older_version_has_names_only() -> None:
     done = run_stage("s", 1, {}, {}, build).path
     record = json.loads((done / RECORD).read_text())
-    (done / RECORD).write_text(json.dumps({name: record[name] for name in ("stage", "files")}))
+    del record["sizes"], record["record_sha256"]
+    (done / RECORD).write_text(json.dumps(record))
     (done / "number.txt").write_text("12")
     assert open_again().path == done
     (done / "number.txt").unlink()
