@@ -20,7 +20,7 @@ from torch import Tensor
 from dainet.cache.resume import save_state
 from dainet.cache.store import UNFINISHED, StageResult
 from dainet.data.prepared import Prepared, run_prepared
-from dainet.device import choose_device
+from dainet.device import Device, choose_device
 from dainet.dino import formulas, stage, training
 from dainet.dino.stage import run_dino, training_rows
 from dainet.dino.training import HISTORY_COLUMNS, finetune, starting_state
@@ -29,6 +29,7 @@ from dainet.settings import DinoSettings, Settings
 from dainet.vit.model import DinoViT, load_vit, save_vit
 
 CPU = choose_device("cpu")
+FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True, 16)
 TINY: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 4,
@@ -91,6 +92,51 @@ def test_leaves_networks_history_and_verdict(weights: str, tmp_path: Path, caplo
     assert len([record for record in caplog.records if record.message.startswith("epoch ")]) == 3
     assert json.loads((tmp_path / "training.json").read_text())["collapse"] in ("uniform", "constant", "none")
     assert load_vit(str(tmp_path / "teacher.safetensors")).embed_dim == 32
+
+
+def cosine(start: float, end: float, done: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def test_the_history_holds_the_schedules_values_of_the_last_iteration(weights: str, tmp_path: Path) -> None:
+    """Three epochs of two iterations; the rate warms up during the first (main_dino.py:230-243, :373-379)."""
+    temperatures = {"warmup_teacher_temperature": 0.02, "teacher_temperature": 0.06}
+    rates = {"lr": 1e-3, "min_lr": 1e-5, "weight_decay": 0.1, "weight_decay_end": 0.5, "teacher_momentum": 0.9}
+    trained(weights, tmp_path, **rates, **temperatures, warmup_teacher_temperature_epochs=3)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["lr"].tolist() == pytest.approx([1e-3, cosine(1e-3, 1e-5, 1 / 4), cosine(1e-3, 1e-5, 3 / 4)])
+    ends = [1 / 6, 3 / 6, 5 / 6]
+    assert history["weight_decay"].tolist() == pytest.approx([cosine(0.1, 0.5, done) for done in ends])
+    assert history["momentum"].tolist() == pytest.approx([cosine(0.9, 1.0, done) for done in ends])
+    assert history["teacher_temperature"].tolist() == pytest.approx([0.02, 0.04, 0.06])
+
+
+def test_a_step_is_that_of_the_paper(weights: str) -> None:
+    """Loss and center from the logits before the step; then the student moves and the teacher follows (eq. 1 to 3)."""
+    values = settings(drop_path=0.0, clip_grad=1e-3, center_momentum=0.8, freeze_last_layer_epochs=0)
+    state = training.starting_state(values, weights, FLOAT32)
+    views = [torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(size)) for size in (16, 16, 8)]
+    state.center = torch.linspace(-0.5, 0.5, 16)
+    with torch.no_grad():
+        student, teacher = state.student(views), state.teacher(views[:2])
+    before, center = [p.clone() for p in state.teacher.parameters()], state.center.clone()
+    start = [p.clone() for p in state.student.parameters()]
+    now = {"lr": 1e-3, "weight_decay": 0.3, "momentum": 0.7}
+    loss, teacher_entropy, batch_entropy = training.train_step(state, values, views, FLOAT32, 0, now)
+    expected = formulas.dino_loss(
+        student, teacher, center, values.student_temperature, values.warmup_teacher_temperature
+    )
+    torch.testing.assert_close(loss, expected)
+    found = formulas.entropies(teacher, center, values.warmup_teacher_temperature)
+    torch.testing.assert_close((teacher_entropy, batch_entropy), found)
+    torch.testing.assert_close(state.center, 0.8 * center + 0.2 * teacher.mean(dim=(0, 1)))
+    for old, new, moved in zip(before, state.teacher.parameters(), state.student.parameters(), strict=True):
+        torch.testing.assert_close(new, 0.7 * old + 0.3 * moved)
+    assert any(not torch.equal(old, new) for old, new in zip(start, state.student.parameters(), strict=True))
+    groups = [(group["lr"], group["weight_decay"]) for group in state.optimizer.param_groups]
+    assert groups == [(1e-3, 0.3), (1e-3, 0.0)]
+    gradients = [p.grad for p in state.student.parameters() if p.grad is not None]
+    assert max(gradient.norm().item() for gradient in gradients) == pytest.approx(1e-3, rel=1e-2)
 
 
 def test_every_tensor_of_student_and_teacher_moves(weights: str, tmp_path: Path) -> None:
