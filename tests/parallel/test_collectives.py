@@ -126,6 +126,33 @@ def test_an_epoch_sees_the_same_batches(tiny: Settings, data: SliceData, tmp_pat
         torch.testing.assert_close(shared, parameters, rtol=1e-4, atol=1e-5)
 
 
+def test_one_process_saves_and_all_score_the_same_network(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process sees other slices, so that statistics of batch norm differ until the first one's are sent around."""
+    settings = tiny.segmentation.model_copy(update={"epochs": 1, "sync_batch_norm": False})
+
+    def work() -> Any:
+        scored, saved = [], []
+        torch.manual_seed(0)
+        model = build("dual-1111", heads=3, width=4)
+
+        def score(model: nn.Module, *rest: Any) -> float:
+            scored.append(torch.cat([buffer.float().flatten() for buffer in model.buffers()]))
+            return 0.5
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "mean_volume_dsc", score)
+            patch.setattr(training, "save_state", lambda *args: saved.append("state"))
+            patch.setattr(training, "_finish", lambda *args: saved.append("result"))
+            training.train(model, settings, 0, prepared, data, tmp_path)
+        return scored, saved
+
+    (first_buffers, first), (second_buffers, second) = together(tmp_path, work)
+    assert (first, second) == (["state", "result"], [])
+    assert torch.equal(first_buffers[0], second_buffers[0])
+
+
 def test_every_volume_is_scored_once(
     prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
