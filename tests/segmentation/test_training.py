@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
@@ -193,6 +194,9 @@ def test_selection_and_early_stopping(
     assert record["dsc"] == pytest.approx(scores[chosen - 1])
     assert equal(trained_weights(tmp_path), weights[chosen - 1])
     assert not equal(weights[chosen - 1], weights[chosen - 2])
+    kept_last = tmp_path / "last.safetensors"
+    assert kept_last.exists() == (selection != "last")
+    assert selection == "last" or equal(load_file(kept_last), weights[run - 1])
 
 
 def test_selecting_without_validation_volumes_is_refused(
