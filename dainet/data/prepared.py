@@ -92,11 +92,7 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     _raise_or_log(source.problems, listed)
     split = choose_patients(listed, {case.patient for case in source.cases}, settings.train_patients)
     source = replace(source, cases=tuple(case for case in source.cases if case.patient in split))
-    about: dict[str, Any] = {"dataset": settings.dataset}
-    about |= {"format": source.format.name, "classes": asdict(source.classes)}
-    about |= {"image_size": image_size, "native": keep_native, "normalization": normalization_mode(settings, source)}
-    about["window_hu"] = list(settings.window_hu) if about["normalization"] == "window" else []
-    about["label_order"] = settings.label_order if source.label_orders else ""
+    about = _about(settings, source) | {"image_size": image_size, "native": keep_native}
     files = {path for case in source.cases for path in case.files if _can_be_opened(path)}
     result = run_stage(
         "prepared",
@@ -107,6 +103,19 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     )
     counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}
     return _open(result, {"split": split_name, "listed": counts})
+
+
+def _about(settings: DataSettings, source: Source) -> dict[str, Any]:
+    """Return what settings and format decide; a setting without effect on this source is left empty."""
+    mode = normalization_mode(settings, source)
+    return {
+        "dataset": settings.dataset,
+        "format": source.format.name,
+        "classes": asdict(source.classes),
+        "normalization": mode,
+        "window_hu": list(settings.window_hu) if mode == "window" else [],
+        "label_order": settings.label_order if source.label_orders else "",
+    }
 
 
 def _described(cases: Sequence[Case]) -> dict[str, list[str]]:
