@@ -9,14 +9,17 @@ import logging
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from tabulate import tabulate
 
-from dainet.errors import needs_extra
+from dainet.errors import InputError, needs_extra
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, new_app, overrides, run_app
 from dainet.settings import SEEDS
+
+if TYPE_CHECKING:
+    from dainet.cache.runs import Run
 
 app = new_app(__doc__)
 
@@ -84,31 +87,65 @@ def stage(
 def runs(
     why: Annotated[str, typer.Option(help="key of a stage: show its settings and inputs")] = "",
     prune: Annotated[bool, typer.Option("--prune", help="remove stages that no figure or table refers to")] = False,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="with --prune: also unfinished stages that no process computes")
+    ] = False,
 ) -> None:
     """List the finished and unfinished stages in the cache."""
-    from dainet.cache.folders import repository_root, runs_folder
-    from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
+    from dainet.cache.folders import runs_folder
+    from dainet.cache.runs import find_run, find_runs, lineage
 
+    if unfinished and not prune:
+        raise InputError("--unfinished says what --prune removes; the list shows unfinished stages in any case")
     if why:
-        typer.echo(json.dumps(lineage([find_run(why).key]), indent=1))
+        found = find_run(why)
+        if not found.complete:
+            typer.echo(f"{found.path} is unfinished; this is what it is to become", err=True)
+        typer.echo(json.dumps(lineage([found.key]), indent=1))
+    elif prune:
+        _prune(unfinished)
+    else:
+        typer.echo(_table(find_runs()) or f"{runs_folder()} has no stages")
+
+
+def _prune(unfinished: bool) -> None:
+    """List what may be removed, ask, and remove what may still be removed after the answer."""
+    from dainet.cache.prune import removable, remove
+    from dainet.cache.references import figure_folders
+
+    folders = figure_folders()
+    typer.echo("\n  ".join(["figures and tables that need stages:", *map(str, folders)]))
+    found = removable(folders, unfinished)
+    typer.echo(_table(found) or "no other stage may be removed")
+    if not unfinished:
+        typer.echo("unfinished stages stay; --unfinished removes those that no process computes")
+    if not found or not typer.confirm(f"Remove these {len(found)} stages?"):
         return
-    found = unreferenced(find_runs(), repository_root() / "figures") if prune else find_runs()
-    table = tabulate(runs_table(found), headers="keys", tablefmt="plain", disable_numparse=True)
-    typer.echo(table or f"{runs_folder()} has no {'such ' if prune else ''}stages")
-    if prune and found and typer.confirm(f"Remove these {len(found)} stages?"):
-        for item in found:
-            remove(item)
+    listed = {run.path for run in found}
+    removed = [remove(run) for run in removable(figure_folders(), unfinished) if run.path in listed]
+    typer.echo(f"{sum(removed)} of {len(found)} stages removed")
+
+
+def _table(found: list[Run]) -> str:
+    from dainet.cache.runs import runs_table
+
+    return tabulate(runs_table(found), headers="keys", tablefmt="plain", disable_numparse=True)
 
 
 @app.command()
 def verify(folder: Annotated[Path, typer.Argument(help="figures and tables, or a stage of the cache")]) -> None:
-    """Compare files with the hashes in the records below a folder; exits with 1 where they differ."""
+    """Compare files with their records below a folder; exits with 1 where one differs or has no record."""
     from dainet.cache.verify import verify_folder
 
-    count, problems = verify_folder(folder)
-    typer.echo("\n".join(problems) or f"OK: {count} files match their records")
-    if problems:
+    found = verify_folder(folder)
+    for line in (*found.different, *found.not_compared):
+        typer.echo(line)
+    exempt = f"; {len(found.exempt)} need no record (unfinished stages, README.md, NOTICE.md)" if found.exempt else ""
+    if found.different or found.not_compared:
+        differ = f"{found.compared} files compared, {len(found.different)} of them differ"
+        typer.echo(f"{differ}; {len(found.not_compared)} could not be compared{exempt}")
         raise typer.Exit(1)
+    typer.echo(f"OK: {found.compared} files match their records{exempt}")
 
 
 @app.command()

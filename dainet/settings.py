@@ -165,7 +165,7 @@ class Settings(_Frozen):
     profile: str = "paper"
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     n_processes: int = Field(1, ge=1)  # processes that share one training or extraction; on GPUs, one per GPU
-    output: str = ""  # folder of figures and tables below the repository; empty = figures/<data>-<profile>
+    output: str = ""  # folder of figures and tables below the repository; empty = figures/<data, source>-<profile>
     data: DataSettings = DataSettings()
     vit: VitSettings = VitSettings()
     dino: DinoSettings = DinoSettings()

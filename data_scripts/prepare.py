@@ -13,8 +13,9 @@ from dainet.data.check import Report, check_source, report_text
 from dainet.data.prepared import run_prepared
 from dainet.data.sources import evenly_spaced
 from dainet.options import Dataset, Set, Source, new_app, overrides, run_app
+from dainet.reporting.artifacts import record_files
 from dainet.reporting.figures import slice_montage
-from dainet.settings import DataSettings, load_settings
+from dainet.settings import Settings, load_settings
 
 app = new_app(__doc__)
 _PICTURES = 48  # on the contact sheet, evenly spaced over the cases
@@ -28,14 +29,18 @@ def check(
     output: Annotated[Path | None, typer.Option(help="folder for cases.csv and sheet.png; default runs/check")] = None,
 ) -> None:
     """Read every case once and report what is there, missing or wrong; exits with 1 if a run would fail or suffer."""
-    report = check_source(_settings(dataset, source, set_))
+    settings = _settings(dataset, source, set_)
+    report = check_source(settings.data)
     folder = output or runs_folder() / "check"
     folder.mkdir(parents=True, exist_ok=True)
-    report.cases.to_csv(folder / "cases.csv", index=False)
+    table, sheet = folder / "cases.csv", folder / "sheet.png"
+    report.cases.to_csv(table, index=False)
+    sheet.unlink(missing_ok=True)  # of an earlier check
     typer.echo(report_text(report))
     if report.pictures:
-        _draw_sheet(report, folder / "sheet.png")
+        _draw_sheet(report, sheet)
         typer.echo(f"table and pictures: {folder}")
+    record_files(folder / "check.json", [path for path in (table, sheet) if path.is_file()], settings, {})
     raise typer.Exit(1 if report.problems else 0)
 
 
@@ -47,7 +52,7 @@ def store(
     size: Annotated[int, typer.Option(min=16, max=4096, help="side of the prepared slices in px")] = 224,
 ) -> None:
     """Write the prepared store and print the patients, volumes and slices of each part of the split."""
-    prepared = run_prepared(_settings(dataset, source, set_), size)
+    prepared = run_prepared(_settings(dataset, source, set_).data, size)
     counts = prepared.cases.groupby("split").agg(
         patients=("patient", "nunique"), volumes=("case_id", "nunique"), slices=("slice", "size")
     )
@@ -55,8 +60,8 @@ def store(
     typer.echo(f"prepared store: {prepared.result.path}")
 
 
-def _settings(dataset: str | None, source: str | None, items: list[str] | None) -> DataSettings:
-    return load_settings("paper", overrides(dataset, source, items=items)).data
+def _settings(dataset: str | None, source: str | None, items: list[str] | None) -> Settings:
+    return load_settings("paper", overrides(dataset, source, items=items))
 
 
 def _draw_sheet(report: Report, path: Path) -> None:

@@ -15,10 +15,11 @@ from dainet import pipeline
 from dainet.attention.maps import network_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.folders import repository_root
+from dainet.cache.records import read_record
 from dainet.cache.store import StageMissingError, finished_only
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
-from dainet.reporting.artifacts import save_figure
+from dainet.reporting.artifacts import save_csv, save_figure
 from dainet.reporting.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings
 from study.plan import PATIENTS, first_trainings
@@ -43,17 +44,18 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
     output = {"output": folder.relative_to(repository_root()).as_posix()}
     plan = first_trainings()
     settings = plan["dual-1111"].settings({**where, **output})
-    prepared, heads = pipeline.prepare(settings), _stored_heads(folder)
+    prepared, heads, stages = pipeline.prepare(settings), _stored_heads(folder), {}
     for kind, title in _KINDS.items():
         try:
             with finished_only():
                 _attention_figure(settings, prepared, kind)
                 heads[title] = pipeline.score_heads(settings, kind).assign(weights=title)
+                stages[f"attention {kind}"] = pipeline.attention(settings, kind).key
         except StageMissingError as missing:
             log.warning("figure1_%s is left out: %s", kind, missing)
-    if heads:
+    if stages:
         table = pd.concat([heads[title] for title in _KINDS.values() if title in heads])
-        table.round(6).to_csv(folder / "heads.csv", index=False)
+        save_csv(table.round(6), "heads", settings, _stored_stages(folder) | stages)
     try:
         with finished_only():
             _qualitative_figure({name: plan[name].settings({**where, **output}) for name in _COMPARED}, scores)
@@ -72,6 +74,12 @@ def _stored_heads(folder: Path) -> dict[str, pd.DataFrame]:
     """Read the scores of heads that an earlier call left: kind of weights -> rows."""
     path = folder / "heads.csv"
     return dict(iter(pd.read_csv(path).groupby("weights"))) if path.is_file() else {}
+
+
+def _stored_stages(folder: Path) -> dict[str, str]:
+    """Read the stages behind these scores from their record."""
+    path = folder / "heads.json"
+    return read_record(path)["stages"] if path.is_file() else {}
 
 
 def _attention_figure(settings: Settings, prepared: Prepared, kind: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dainet.errors import DainetError
 
-__all__ = ["StageError", "explained_disk", "repository_root", "runs_folder"]
+__all__ = ["StageError", "explained_disk", "repository_root", "runs_folder", "walk"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -32,6 +32,24 @@ def repository_root() -> Path:
 def runs_folder() -> Path:
     """Return the folder of all stages: the one named by DAINET_RUNS, else runs/ in the repository."""
     return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
+
+
+def walk(
+    folder: Path, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Visit a folder and those below it as `os.walk` does, without hidden names, following links, each folder once.
+
+    Args:
+        folder: where to start; its own name may be hidden.
+        on_error: is called for a folder that cannot be listed; None ignores it.
+    """
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = sorted(name for name in folders if real not in seen and not name.startswith("."))
+        if real not in seen:
+            seen.add(real)
+            yield Path(place), folders, sorted(name for name in names if not name.startswith("."))
 
 
 @contextmanager

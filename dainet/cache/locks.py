@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from filelock import FileLock, Timeout
 
 from dainet.cache.folders import runs_folder
 
-__all__ = ["named_lock", "try_lock"]
+__all__ = ["locks_folder", "named_lock", "stage_lock", "try_lock"]
+
+
+def locks_folder() -> Path:
+    """Return the folder of all locks, in the cache."""
+    return runs_folder() / ".locks"
 
 
 def named_lock(name: str) -> FileLock:
     """Return a lock between processes that is not held yet."""
-    locks = runs_folder() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / name)
+    locks_folder().mkdir(parents=True, exist_ok=True)
+    return FileLock(locks_folder() / name)
 
 
 def try_lock(name: str) -> FileLock | None:
@@ -24,3 +30,8 @@ def try_lock(name: str) -> FileLock | None:
     except Timeout:
         return None
     return lock
+
+
+def stage_lock(done: Path) -> str:
+    """Return the name of the lock that is held while the stage with this finished folder is computed or removed."""
+    return f"{done.parent.name}-{done.name}"

@@ -1,39 +1,44 @@
-"""Contents of the cache: list stages, say what made one, and remove those that no figure or table refers to."""
+"""Contents of the cache: list stages, and say what made one, also beside a computation that adds and removes some."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dainet.cache.folders import runs_folder
+from dainet.cache.folders import runs_folder, walk
+from dainet.cache.records import read_record
 from dainet.cache.store import RECORD
 from dainet.errors import InputError
 
-__all__ = ["Run", "find_run", "find_runs", "lineage", "remove", "runs_table", "unreferenced"]
+__all__ = ["Run", "find_run", "find_runs", "lineage", "runs_table"]
 
+_PARTIAL = ".partial"
 _SHORT = ("model", "seed", "epochs", "width", "image_size", "vit_size_px", "control", "dataset", "patients")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A stage in the cache; `record` holds its settings and inputs, even while it is unfinished."""
+    """A stage in the cache; `record` holds its settings and inputs, even while it is unfinished.
+
+    `record` is empty where an unfinished stage has none yet, and None where it cannot be read. `modified` is the time
+    of the last change in seconds since 1970.
+    """
 
     stage: str
     key: str
     path: Path
     complete: bool
-    record: dict[str, Any]
+    modified: float
+    record: dict[str, Any] | None
 
 
 def find_runs() -> list[Run]:
     """List every stage in the cache, complete or not, sorted by name and age (oldest first)."""
-    folders = [path for path in runs_folder().glob("*/*") if path.is_dir() and not path.parent.name.startswith(".")]
-    return [_run(path) for path in sorted(folders, key=lambda path: (path.parent.name, path.stat().st_mtime))]
+    runs = [run for path in runs_folder().glob("[!.]*/[!.]*") if (run := _run(path))]
+    return sorted(runs, key=lambda run: (run.stage, run.modified))
 
 
 def find_run(key: str) -> Run:
@@ -42,12 +47,12 @@ def find_run(key: str) -> Run:
     Raises:
         InputError: no key does, or several do.
     """
-    found = [run for run in find_runs() if run.key.startswith(key)]
+    found = {run.key: run for run in sorted(find_runs(), key=lambda run: run.complete) if run.key.startswith(key)}
     if len(found) != 1:
         raise InputError(
             f"{len(found)} stages have a key that begins with {key!r}, expected one; see `python -m dainet runs`"
         )
-    return found[0]
+    return next(iter(found.values()))
 
 
 def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
@@ -56,9 +61,9 @@ def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
         {
             "stage": run.stage,
             "key": run.key,
-            "settings": _short(run.record.get("settings", {})),
+            "settings": f"cannot be read: {run.path / RECORD}" if run.record is None else _short(run.record),
             "MB": f"{_size(run.path) / 1e6:.1f}",
-            "age": _age(time.time() - run.path.stat().st_mtime),
+            "age": _age(time.time() - run.modified),
             "complete": "yes" if run.complete else "no",
         }
         for run in runs
@@ -66,52 +71,67 @@ def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
 
 
 def lineage(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return key -> record of the stages and of everything they were made from, as far as the cache has them."""
+    """Return key -> record of the stages and of everything they were made from, as far as the cache has them.
+
+    Raises:
+        InputError: the record of one of them is missing or cannot be read; the message names the file.
+    """
     found: dict[str, dict[str, Any]] = {}
-    left = [key for key in keys if key.isalnum()]
+    left = list(keys)
     while left:
         key = left.pop()
-        for path in runs_folder().glob(f"*/{key}/{RECORD}"):
-            if key not in found:
-                found[key] = json.loads(path.read_text(encoding="utf-8"))
-                left += found[key]["inputs"].values()
+        if key not in found and (folder := _folder(key)):
+            found[key] = _read(folder / RECORD)
+            left += found[key]["inputs"].values()
     return found
 
 
-def unreferenced(runs: list[Run], figures: Path) -> list[Run]:
-    """Return the runs that no figure or table below `figures` was made from, directly or through other stages."""
-    needed = lineage(key for path in figures.rglob("*.json") for key in _stage_keys(path))
-    return [run for run in runs if run.key not in needed]
+def _folder(key: str) -> Path | None:
+    """Return the folder of a stage, finished rather than not; None where the cache has neither."""
+    names = (key, f"{key}{_PARTIAL}") if key.isalnum() else ()
+    return next((path for name in names for path in runs_folder().glob(f"[!.]*/{name}")), None)
 
 
-def remove(run: Run) -> None:
-    """Delete a stage's folder."""
-    shutil.rmtree(run.path)
-
-
-def _run(path: Path) -> Run:
-    complete, record = path.suffix != ".partial", path / RECORD
-    content = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    return Run(path.parent.name, path.stem, path, complete, content)
-
-
-def _stage_keys(record: Path) -> Iterable[str]:
+def _read(record: Path) -> dict[str, Any]:
+    advice = f"so what made this stage is unknown; remove {record.parent} to compute it again"
     try:
-        stages = json.loads(record.read_text(encoding="utf-8")).get("stages", {})
-    except (ValueError, AttributeError):
-        return ()  # another kind of JSON file
-    return stages.values() if isinstance(stages, dict) else ()
+        content = read_record(record)
+    except (InputError, RecursionError) as error:
+        raise InputError(f"{error}, {advice}") from error
+    if not all(isinstance(content.get(name), dict) for name in ("settings", "inputs")):
+        raise InputError(f"{record}: expected settings and inputs, {advice}")
+    return content
 
 
-def _short(settings: dict[str, Any]) -> str:
-    values = {name: settings[name] for name in _SHORT if name in settings}
+def _run(path: Path) -> Run | None:
+    """Describe a folder of the cache; None for a file, or where it is gone by now."""
+    complete = path.suffix != _PARTIAL
+    try:
+        modified, is_stage = path.stat().st_mtime, path.is_dir()
+        record = _read(path / RECORD) if complete or (path / RECORD).exists() else {}
+    except FileNotFoundError:
+        return None
+    except InputError:
+        record = None
+    return Run(path.parent.name, path.stem, path, complete, modified, record) if is_stage and path.exists() else None
+
+
+def _short(record: dict[str, Any]) -> str:
+    values = {name: value for name, value in record.get("settings", {}).items() if name in _SHORT}
     if isinstance(patients := values.get("patients"), dict):  # a split; phantoms have a number
         values["patients"] = len(patients)
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(f"{name} {values[name]}" for name in _SHORT if name in values)
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(_bytes(place / name) for place, _, names in walk(folder) for name in names)
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process has removed it
+        return 0
 
 
 def _age(seconds: float) -> str:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from dainet.cache.atomic import write_complete
 from dainet.cache.folders import StageError, explained_disk, runs_folder
-from dainet.cache.locks import named_lock, try_lock
+from dainet.cache.in_use import note_use
+from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, read_record, write_record
 from dainet.errors import DainetError, InputError, reason
 
@@ -89,6 +90,8 @@ def run_stage(
     done = runs_folder() / stage / key
     record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
     with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
+        if _may_build.get() or os.path.lexists(done):
+            note_use(key)
         if not os.path.lexists(done):
             if not _may_build.get():
                 raise StageMissingError(f"{stage} has not been computed with these settings")
@@ -148,7 +151,7 @@ def _damaged(done: Path, what: str) -> StageError:
 @contextmanager
 def _only_one(done: Path) -> Iterator[None]:
     """Hold the stage's lock, waiting for another process that computes the same stage."""
-    name = f"{done.parent.name}-{done.name}"
+    name = stage_lock(done)
     lock = try_lock(name)
     if lock is None:
         log.info("%s: waiting for another process that computes %s", done.parent.name, done.name)

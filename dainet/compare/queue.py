@@ -16,6 +16,7 @@ from dainet import pipeline
 from dainet.cache.atomic import write_complete
 from dainet.cache.locks import try_lock
 from dainet.cache.records import write_record
+from dainet.cache.references import remember_figures
 from dainet.pipeline import Trained
 from dainet.reporting.artifacts import public_settings
 from dainet.segmentation.evaluation import native_dsc
@@ -122,5 +123,6 @@ def _publish(
     texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
     record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     write_record(folder / "records" / f"{training.name}.json", record)
+    remember_figures(folder)
     for name, text in texts.items():
         write_complete(folder / "records" / name, text)

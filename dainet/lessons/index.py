@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -13,40 +12,69 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from dainet.cache.records import provenance
-from dainet.reporting.artifacts import data_title, output_folder, public_settings
+from dainet.cache.atomic import write_complete
+from dainet.cache.records import provenance, read_record
+from dainet.errors import InputError
+from dainet.reporting.artifacts import (
+    data_title,
+    other_settings,
+    output_folder,
+    public_settings,
+    record_files,
+    source_name,
+)
 from dainet.settings import Settings
 
 __all__ = ["write_index"]
 
+_RECORD = "index.json"  # of the page itself
+
 
 def write_index(settings: Settings) -> Path:
-    """Write index.html: every figure and table of the output folder that has a provenance record, and the notebooks.
+    """Write index.html and its record: every figure, table and notebook in the output folder that these settings made.
 
-    Titles and captions come from captions.toml; what is not listed there follows at the end, titled by its file name.
+    What other settings have left there is listed by name only, with the difference. Titles and captions come from
+    captions.toml; what is not listed there follows at the end, titled by its file name.
     """
     folder = output_folder(settings)
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    records, others = _sorted_by_settings(folder, settings)
     captions = tomllib.loads(files(__package__).joinpath("captions.toml").read_text(encoding="utf-8"))
     names = [*(name for name in captions if name in records), *(name for name in records if name not in captions)]
-    items = [_described(name, captions.get(name, {}), data_title(settings)) for name in names]
-    tables = [item | _table(folder / item["name"]) for item in items if (folder / f"{item['name']}.csv").is_file()]
+    items = [_described(name, captions.get(name, {}), settings, records[name]) for name in names]
+    tables = [item | _table(folder / item["name"]) for item in items if _has(folder, item, "md")]
     counts = Counter(note for table in tables for note in table["notes"])
+    notebooks, other_notebooks = _sorted_by_settings(folder / "notebooks", settings)
     text = _page().render(
-        title=f"{data_title(settings)}, profile {settings.profile}",
+        title=", ".join(filter(None, (data_title(settings), source_name(settings), f"profile {settings.profile}"))),
         settings=settings,
-        figures=[
-            item | {"alt": records[item["name"]].get("alt") or item["title"]}
-            for item in items
-            if (folder / f"{item['name']}.png").is_file()
-        ],
+        figures=[item for item in items if _has(folder, item, "png")],
         tables=tables,
+        numbers=[item for item in items if _has(folder, item, "csv") and not _has(folder, item, "md")],
         shared_notes=[note for note, count in counts.items() if count > 1],
-        notebooks=[path.name for path in sorted((folder / "notebooks").glob("*.ipynb"))],
+        notebooks=[f"{name}.ipynb" for name in notebooks],
+        others=others | {f"notebooks/{name}": why for name, why in other_notebooks.items()},
+        data_states=len({item["data"] for item in items if item["data"]}),
         details={"Settings": public_settings(settings), "Versions and machine": provenance()},
     )
-    (folder / "index.html").write_text(text, encoding="utf-8")
-    return folder / "index.html"
+    page = folder / "index.html"
+    write_complete(page, text)
+    record_files(folder / _RECORD, [page], settings, {})
+    return page
+
+
+def _sorted_by_settings(folder: Path, settings: Settings) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the records in a folder that these settings made, by name, and the difference of all others."""
+    own, others = {}, {}
+    for path in sorted(set(folder.glob("*.json")) - {folder / _RECORD}):
+        try:
+            record = read_record(path)
+        except InputError:
+            record = {}
+        if why := other_settings(record, settings):
+            others[path.stem] = why
+        else:
+            own[path.stem] = record
+    return own, others
 
 
 def _page() -> Any:
@@ -54,9 +82,21 @@ def _page() -> Any:
     return environment.get_template("index.html")
 
 
-def _described(name: str, caption: Mapping[str, str], data: str) -> dict[str, Any]:
-    title = caption.get("title", name.replace("_", " ").capitalize()).replace("{data}", data)
-    return {"name": name, "title": title, "text": caption.get("text", ""), "lesson": caption.get("lesson", "")}
+def _described(name: str, caption: Mapping[str, str], settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
+    title = caption.get("title", name.replace("_", " ").capitalize()).replace("{data}", data_title(settings))
+    return {
+        "name": name,
+        "title": title,
+        "text": caption.get("text", ""),
+        "lesson": caption.get("lesson", ""),
+        "alt": record.get("alt") or title,
+        "code": str(record.get("git", "")),
+        "data": ", ".join(str(digest)[:8] for digest in record.get("data", ())),
+    }
+
+
+def _has(folder: Path, item: Mapping[str, Any], ending: str) -> bool:
+    return (folder / f"{item['name']}.{ending}").is_file()
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,8 @@ from dainet import pipeline
 from dainet.cache.folders import repository_root
 from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
-from dainet.reporting.artifacts import output_folder
-from dainet.settings import load_settings
+from dainet.reporting.artifacts import output_folder, record_files
+from dainet.settings import Settings, load_settings
 
 __all__ = ["NotebookError", "explained_death", "find_notebooks", "reproduce"]
 
@@ -66,7 +67,7 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     (folder / "notebooks").mkdir(exist_ok=True)
     for notebook in notebooks:
         log.info("%s ...", notebook.name)
-        _execute(notebook, folder / "notebooks" / notebook.name, parameters)
+        _execute(notebook, folder / "notebooks" / notebook.name, settings, parameters)
     return write_index(settings)
 
 
@@ -101,12 +102,14 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         raise unknown(f"{notebook.name}: parameter", missing[0], sorted(known))
 
 
-def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
+def _execute(notebook: Path, copy: Path, settings: Settings, parameters: Mapping[str, Any]) -> None:
+    """Run a notebook; its copy, the failed or interrupted one too, appears together with its record when it ends."""
+    running = copy.with_name(f".{copy.name}")
     try:
-        with explained_death(notebook, copy):
+        with explained_death(notebook, running):
             papermill.execute_notebook(
                 str(notebook),
-                str(copy),
+                str(running),
                 dict(parameters),
                 cwd=str(notebook.parent),
                 progress_bar=False,
@@ -117,3 +120,7 @@ def _execute(notebook: Path, copy: Path, parameters: Mapping[str, Any]) -> None:
         raise NotebookError(
             f"{notebook.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue} (executed copy: {copy})"
         ) from error
+    finally:
+        if running.is_file():
+            os.replace(running, copy)
+            record_files(copy.with_suffix(".json"), [copy], settings, {})

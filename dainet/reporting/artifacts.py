@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -12,15 +14,25 @@ from matplotlib.figure import Figure
 
 from dainet.cache.folders import explained_disk, repository_root, runs_folder
 from dainet.cache.records import hash_file, write_record
+from dainet.cache.references import remember_figures
 from dainet.cache.runs import lineage
 from dainet.settings import Settings
 
-_ENDINGS = (".png", ".pdf", ".csv", ".md", ".tex")
 _OTHER = "another folder in the setting output"
-
+_PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"))
 _DATA_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
 
-__all__ = ["data_title", "output_folder", "public_settings", "save_figure", "save_table"]
+__all__ = [
+    "data_title",
+    "other_settings",
+    "output_folder",
+    "public_settings",
+    "record_files",
+    "save_csv",
+    "save_figure",
+    "save_table",
+    "source_name",
+]
 
 
 def data_title(settings: Settings) -> str:
@@ -29,9 +41,19 @@ def data_title(settings: Settings) -> str:
     return f"{name} phantoms" if settings.data.source == "phantom" else name
 
 
+def source_name(settings: Settings) -> str:
+    """Return the name of the folder with the scans, without its path; empty for phantoms."""
+    source = settings.data.source
+    return "" if source == "phantom" else " ".join(_name(os.path.abspath(source)).split())
+
+
 def output_folder(settings: Settings) -> Path:
-    """Create and return `settings.output`, or figures/[phantom-]<dataset>-<profile>, for figures and tables."""
-    data = ("phantom-" if settings.data.source == "phantom" else "") + settings.data.dataset
+    """Create and return the folder for figures and tables.
+
+    It is `settings.output`, or figures/phantom-<dataset>-<profile>, or figures/<dataset>-<source>-<profile> for scans.
+    """
+    dataset = settings.data.dataset
+    data = f"phantom-{dataset}" if settings.data.source == "phantom" else f"{dataset}-{source_name(settings)}"
     folder = repository_root() / (settings.output or f"figures/{data}-{settings.profile}")
     with explained_disk(folder, _OTHER):
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +73,7 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
     with explained_disk(path.parent, _OTHER):
         figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
         figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
-        _write_record(path, settings, stages, str(figure.get_label()))
+        record_files(path.with_suffix(".json"), _with(path, ".png", ".pdf"), settings, stages, str(figure.get_label()))
     return path
 
 
@@ -74,28 +96,82 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
         table.to_csv(path.with_suffix(".csv"), index=False)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         path.with_suffix(".tex").write_text(comments + _escape_latex(latex), encoding="utf-8")
-        _write_record(path, settings, stages)
+        record_files(path.with_suffix(".json"), _with(path, ".csv", ".md", ".tex"), settings, stages)
     return path
+
+
+def save_csv(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping[str, str]) -> Path:
+    """Write the numbers behind tables and figures as `name.csv`, and the record `name.json`; return the CSV's path."""
+    path = output_folder(settings) / f"{name}.csv"
+    with explained_disk(path.parent, _OTHER):
+        table.to_csv(path, index=False)
+        record_files(path.with_suffix(".json"), [path], settings, stages)
+    return path
+
+
+def record_files(
+    record: Path, files: Iterable[Path], settings: Settings, stages: Mapping[str, str], alt: str = ""
+) -> None:
+    """Write the record of files in its folder: their hashes, settings, stages and data; `alt` describes a figure."""
+    made_by = {"settings": public_settings(settings), "run": _run(settings), "stages": dict(stages)}
+    content: dict[str, Any] = {"file": record.stem, **made_by}
+    if alt:
+        content["alt"] = alt
+    content["data"] = sorted(
+        {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
+    )
+    content["files"] = {file.name: hash_file(file) for file in files}
+    write_record(record, content)
+    if stages:
+        remember_figures(record.parent)
 
 
 def public_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings as they may be published: files and folders by name, without their paths."""
     values = settings.model_dump(mode="json", exclude={"output"})
-    for section, name in (("data", "source"), ("data", "split"), ("vit", "weights")):
-        values[section][name] = PureWindowsPath(values[section][name]).name  # splits at / and at \\
+    for section, name in _PATHS:
+        values[section][name] = _name(values[section][name])
+    values["data"]["source"] = source_name(settings) or "phantom"
     return values
 
 
-def _write_record(path: Path, settings: Settings, stages: Mapping[str, str], alt: str = "") -> None:
-    written = [path.with_suffix(ending) for ending in _ENDINGS if path.with_suffix(ending).is_file()]
-    record = {"file": path.stem, "settings": public_settings(settings), "stages": dict(stages)}
-    if alt:
-        record["alt"] = alt
-    record["data"] = sorted(
-        {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
-    )
-    record["files"] = {file.name: hash_file(file) for file in written}
-    write_record(path.with_suffix(".json"), record)
+def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
+    """Say in which settings a record differs from these; empty where both are the same run.
+
+    Files and folders are compared with their paths; where and on which device a run computes makes no other run.
+    """
+    if not isinstance(record.get("settings"), dict):
+        return "its record cannot be read"
+    now, then = _flat(public_settings(settings)), _flat(record["settings"])
+    different = [name for name in sorted(now | then) if now.get(name) != then.get(name) and name != "device"]
+    if different:
+        return "; ".join(f"{name}: {then.get(name, 'none')}, here {now.get(name, 'none')}" for name in different)
+    return "" if record.get("run", _run(settings)) == _run(settings) else "other files or folders of the same names"
+
+
+def _run(settings: Settings) -> str:
+    """Return a hash of all settings that make a run, with the paths that `public_settings` leaves out."""
+    values = settings.model_dump(mode="json", exclude={"output", "device"})
+    for section, name in _PATHS:
+        if os.path.exists(values[section][name]):
+            values[section][name] = os.path.realpath(values[section][name])
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _name(path: str) -> str:
+    return PureWindowsPath(path).name  # splits at / and at \\
+
+
+def _with(path: Path, *endings: str) -> list[Path]:
+    return [path.with_suffix(ending) for ending in endings]
 
 
 def _collapsed(stages: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dainet.data.prepared import Prepared
+from dainet.reporting.artifacts import source_name
 from dainet.reporting.statistics import summarize
 from dainet.settings import Settings
 
@@ -69,7 +70,7 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     patients = prepared.cases.groupby("split")["patient"].nunique()
     counts = (f"{patients.get(name, 0)} of {total} {name}" for name, total in about["listed"].items())
     phantoms = settings.data.source == "phantom"
-    kind = "phantoms in the format " if phantoms else ""
+    kind = "phantoms in the format " if phantoms else f"{source_name(settings)}, "
     labels = f", labels in the order of {about['label_order']}" if about["label_order"] else ""
     phases = " (ED and ES are separate volumes)" if prepared.cases["phase"].any() else ""
     notes = [

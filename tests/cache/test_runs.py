@@ -1,21 +1,21 @@
-"""Commands that list, explain, prune and verify the cache."""
+"""Commands that list and explain the cache."""
 
 import json
-import sys
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from dainet import __main__ as command_line
 from dainet import pipeline
-from dainet.cache.runs import find_run, find_runs, lineage, remove, runs_table, unreferenced
-from dainet.cache.store import UNFINISHED, run_stage
-from dainet.cache.verify import verify_folder
+from dainet.cache.runs import find_run, find_runs, lineage, runs_table
+from dainet.cache.store import RECORD, run_stage
 from dainet.pipeline import Trained
-from dainet.reporting.artifacts import save_figure, save_table
+from dainet.reporting.artifacts import save_table
 from dainet.settings import Settings
+from tests.helpers.commands import command
+from tests.helpers.stages import unfinished
 
 
 @pytest.fixture
@@ -23,18 +23,8 @@ def trained(tiny: Settings) -> Trained:
     return pipeline.train(tiny, "unet", seed=0)
 
 
-def command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
-) -> tuple[str | int | None, str]:
-    monkeypatch.setattr(sys, "argv", ["dainet", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        command_line.main()
-    return stopped.value.code, capsys.readouterr().out
-
-
 def test_the_list_has_finished_and_unfinished_stages(trained: Trained, runs: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: (_ for _ in ()).throw(KeyboardInterrupt), resumes=True)
+    unfinished({"epochs": 3})
     table = {line["stage"]: line for line in runs_table(find_runs())}
     assert set(table) == {"prepared", "segmentation", "scores", "dino"}
     assert (table["dino"]["complete"], table["dino"]["settings"]) == ("no", "epochs 3")
@@ -61,72 +51,50 @@ def test_a_key_may_be_shortened_but_not_be_unclear(trained: Trained) -> None:
         find_run("")
 
 
-def test_pruning_keeps_what_figures_refer_to_and_what_that_was_made_from(
-    tiny: Settings, trained: Trained, tmp_path: Path
-) -> None:
-    other = pipeline.train(tiny, "unet", seed=1)
-    settings = tiny.model_copy(update={"output": str(tmp_path / "figures" / "mine")})
-    save_figure(Figure(), "curves", settings, {"segmentation": trained.segmentation.key})
-    (tmp_path / "figures" / "other.json").write_text("[1, 2]")
-    left = unreferenced(find_runs(), tmp_path / "figures")
-    assert trained.segmentation.key not in {run.key for run in left}
-    assert {run.stage for run in left} == {"segmentation", "scores"}  # of seed 1; scores of seed 0 are in no figure
-    for run in left:
-        remove(run)
-    assert trained.segmentation.path.is_dir()
-    assert not other.segmentation.path.exists()
-
-
-def test_the_commands(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert "segmentation" in command(monkeypatch, capsys, "runs")[1]
-    status, text = command(monkeypatch, capsys, "runs", "--why", trained.segmentation.key[:6])
+def test_why_tells_what_an_unfinished_stage_is_to_become(runs: Path) -> None:
+    data = run_stage("prepared", 1, {"size": 32}, {}, lambda folder: None)
+    key = unfinished({"epochs": 3}, {"prepared": data.key}).stem
+    status, said = command("runs", "--why", key[:8])
     assert status == 0
-    assert set(json.loads(text)) >= {trained.segmentation.key}
-    monkeypatch.setattr("typer.confirm", lambda question: False)
-    assert "segmentation" in command(monkeypatch, capsys, "runs", "--prune")[1]
-    assert trained.segmentation.path.is_dir()
-    monkeypatch.setattr("typer.confirm", lambda question: True)
-    command(monkeypatch, capsys, "runs", "--prune")
-    assert not trained.segmentation.path.exists()
-    assert not find_runs()
-    assert "no stages" in command(monkeypatch, capsys, "runs")[1]
+    assert "unfinished" in said.splitlines()[0]
+    found = json.loads(said[said.index("{") :])
+    assert (found[key]["settings"], found[data.key]["settings"]) == ({"epochs": 3}, {"size": 32})
 
 
-def test_a_finished_stage_verifies_and_a_changed_byte_does_not(
-    trained: Trained, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = trained.segmentation.path
-    assert not (folder / UNFINISHED).exists()
-    assert verify_folder(folder) == (3, [])
-    assert command(monkeypatch, capsys, "verify", str(folder)) == (0, "OK: 3 files match their records\n")
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    (folder / "history.csv").unlink()
-    status, text = command(monkeypatch, capsys, "verify", str(folder))
-    assert status == 1
-    assert "history.csv: missing" in text
-    assert "safetensors: differs" in text
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": {"epo', '{"settings": 1, "inputs": 2}', None])
+@pytest.mark.parametrize("complete", [True, False], ids=["finished", "unfinished"])
+def test_a_damaged_record_is_named_and_does_not_stop_the_list(runs: Path, content: str | None, complete: bool) -> None:
+    good = run_stage("prepared", 1, {"size": 32}, {}, lambda folder: None)
+    bad = run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: None).path if complete else unfinished({"epochs": 3})
+    (bad / RECORD).write_text(content) if content is not None else (bad / RECORD).unlink()
+    status, said = command("runs")
+    assert status == 0
+    assert good.key in said
+    begun = content is None and not complete  # the moment before an unfinished stage gets its record
+    assert (str(bad / RECORD) in said) == (not begun)
+    status, _ = command("runs", "--why", bad.stem)
+    assert str(bad / RECORD) in str(status)
 
 
-def test_figures_and_tables_verify_and_name_their_data(tiny: Settings, trained: Trained, tmp_path: Path) -> None:
-    settings = tiny.model_copy(update={"output": str(tmp_path / "out")})
-    stages = {"segmentation": trained.segmentation.key}
-    save_figure(Figure(), "curves", settings, stages)
-    path = save_table(pd.DataFrame({"a": ["1"]}), "scores", settings, stages, ["note"])
-    assert verify_folder(tmp_path / "out") == (5, [])
-    record = json.loads(path.with_suffix(".json").read_text())
-    assert {"git", "packages", "settings", "stages", "accelerator", "files"} <= set(record)
-    assert record["data"] == [pipeline.prepare(tiny).result.record()["inputs"]["data"]]
-    path.write_text("other")
-    assert verify_folder(tmp_path / "out")[1] == [f"{path}: differs from its record"]
+def test_a_stage_that_is_there_finished_and_unfinished_is_one(runs: Path) -> None:
+    done = run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: None)
+    shutil.copytree(done.path, f"{done.path}.partial")
+    assert find_run(done.key).complete
+    assert "no" not in {line["complete"] for line in runs_table([find_run(done.key)])}
 
 
-def test_a_folder_without_records_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="records"):
-        verify_folder(Path(tmp_path))
+def test_links_and_files_beside_stages(runs: Path, tmp_path: Path) -> None:
+    done = run_stage("dino", 1, {"epochs": 3}, {}, lambda folder: np.save(folder / "a.npy", np.zeros(250_000)))
+    shutil.move(done.path, tmp_path / "other disk")
+    done.path.symlink_to(tmp_path / "other disk")
+    (runs / "dino" / "a file").touch()
+    (runs / "dino" / "gone").symlink_to(tmp_path / "nowhere")
+    (line,) = runs_table(find_runs())
+    assert (line["key"], line["MB"], line["settings"]) == (done.key, "2.0", "epochs 3")
+
+
+def test_without_stages_the_list_says_so(runs: Path) -> None:
+    assert command("runs") == (0, f"{runs} has no stages\n")
 
 
 @pytest.mark.parametrize("verdict", ["none", "uniform"])

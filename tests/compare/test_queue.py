@@ -50,7 +50,7 @@ def test_the_queue_runs_what_is_missing_and_leaves_scores_histories_and_records(
     assert record["settings"]["attention"]["control"] == "image"
     assert str(tmp_path) not in json.dumps(record)
     assert record["selection"]["epochs_run"] == 2
-    assert verify_folder(folder) == (8, [])
+    assert verify_folder(folder) == (8, [], [], [])
 
 
 def test_the_dsc_of_the_last_epoch_is_that_of_a_training_that_keeps_it(

@@ -38,6 +38,7 @@ from dainet.explorer.drawing import score_table
 from dainet.explorer.pictures import figure_html
 from dainet.lessons.index import write_index
 from dainet.protocol import load_split
+from dainet.reporting.artifacts import public_settings
 from dainet.settings import DataSettings, load_settings, parse_override
 from dainet.vit.checkpoints import load_dino_center, load_dino_head
 from dainet.vit.model import DinoViT, load_vit
@@ -344,16 +345,18 @@ def test_the_index_escapes_what_others_have_named(tmp_path: Path, monkeypatch: p
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     settings = load_settings("tour", {"output": "out", "data.source": SCRIPT})
+    record = {"settings": public_settings(settings), "git": SCRIPT, "data": [SCRIPT]}
     (tmp_path / "out" / "notebooks").mkdir(parents=True)
     name = "javascript:alert(1)<img src=x onerror=alert(2)>\"'"
     for ending, text in {
-        "json": json.dumps({"settings": SCRIPT}),
+        "json": json.dumps(record),
         "png": "",
         "csv": f"{SCRIPT},b\n{SCRIPT},<b>\n",
         "md": f"| a |\n\n- {SCRIPT}\n",
     }.items():
         (tmp_path / "out" / f"{name}.{ending}").write_text(text)
-    (tmp_path / "out" / "notebooks" / "<b>.ipynb").touch()
+    for path in (tmp_path / "out" / "notebooks" / "<b>.json", tmp_path / "out" / f"other {name}.json"):
+        path.write_text(json.dumps(record | ({"settings": {SCRIPT: SCRIPT}} if "other" in path.name else {})))
     text = write_index(settings).read_text(encoding="utf-8")
     assert text.count("&lt;script&gt;") >= 3
     assert "&lt;b&gt;.ipynb" in text

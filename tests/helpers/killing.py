@@ -23,7 +23,7 @@ import torch
 
 from dainet import pipeline
 from dainet.cache.folders import runs_folder
-from dainet.reporting.artifacts import output_folder, save_table
+from dainet.reporting.artifacts import save_csv, save_table
 from dainet.reporting.tables import policies
 from dainet.settings import Settings, load_settings
 
@@ -34,7 +34,7 @@ def reproduce(settings: Settings, networks: tuple[str, ...] = NETWORKS) -> None:
     """All stages, and the table of their scores."""
     trained = [pipeline.train(settings, name, seed=0) for name in networks]
     scores = pipeline.scores(trained)
-    scores.to_csv(output_folder(settings) / "scores_per_case.csv", index=False)
+    save_csv(scores, "scores_per_case", settings, {})
     save_table(policies(scores), "table", settings, {}, ["killed and resumed"])
 
 

@@ -1,17 +1,21 @@
 """The index page of a run, as a browser's parser sees it."""
 
+import json
 import tomllib
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 
+from dainet.cache.store import run_stage
 from dainet.lessons.index import write_index
 from dainet.lessons.reproduce import find_notebooks
 from dainet.protocol import CLASSES, published_table
-from dainet.reporting.artifacts import save_figure, save_table
+from dainet.reporting.artifacts import save_csv, save_figure, save_table
 from dainet.reporting.charts import new_figure
 from dainet.reporting.tables import compare
 from dainet.settings import load_settings
@@ -99,6 +103,99 @@ def test_the_page_fits_a_phone_and_a_dark_room(text: str) -> None:
     assert "prefers-color-scheme: dark" in text
     scrolling = [attributes for attributes in page.all("div") if attributes.get("class") == "scroll"]
     assert len(scrolling) == len(page.all("table")) == 2
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output folder that several runs share."""
+    for name in ("a", "b"):
+        (tmp_path / name / "scans").mkdir(parents=True)
+    return tmp_path / "out"
+
+
+def run(folder: Path, name: str, value: str, overrides: dict[str, Any]) -> Page:
+    """Save a table with one value, write the page, and read it."""
+    settings = load_settings("tour", {"output": str(folder), "segmentation.epochs": 5} | overrides)
+    save_table(pd.DataFrame({"Value": [value]}), name, settings, {}, [f"note of {name}"])
+    return Page(write_index(settings).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"segmentation.epochs": 6}, ["segmentation.epochs", "5", "6"]),
+        ({"segmentation.seeds": [0, 1]}, ["segmentation.seeds", "[0]", "[0, 1]"]),
+        ({"data.dataset": "synapse"}, ["data.dataset", "acdc", "synapse"]),
+        ({"vit.weights": "random"}, ["vit.weights"]),
+        ({"data.source": "b/scans"}, ["same names"]),
+    ],
+)
+def test_a_page_shows_only_what_its_settings_made(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, Any], words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    livers = {"data.source": "a/scans"}
+    run(folder, "table2", "1111.0", livers)
+    page = run(folder, "table_heads", "2222.0", livers | overrides)
+    assert "2222.0" in page.read("td")
+    assert "1111.0" not in page.read("td")
+    assert "note of table2" not in page.read("p", "li")
+    (other,) = (text for text in page.read("a", "li") if all(word in text for word in words))
+    assert any(link["href"] == "./table2.json" for link in page.all("a"))
+    assert str(tmp_path) not in other
+    back = run(folder, "table3", "3333.0", livers)
+    assert {"1111.0", "3333.0"} <= set(back.read("td"))
+    assert "2222.0" not in back.read("td")
+
+
+def test_where_it_is_computed_and_moved_makes_no_other_run(folder: Path) -> None:
+    run(folder, "table2", "1111.0", {"device": "cpu"})
+    moved = folder.rename(folder.with_name("moved"))
+    assert "1111.0" in run(moved, "table_heads", "2222.0", {}).read("td")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"settings": 3}', '{"file": "ta'])
+def test_a_table_with_a_damaged_record_is_not_shown(folder: Path, content: str) -> None:
+    run(folder, "table2", "1111.0", {})
+    (folder / "table2.json").write_text(content)
+    page = run(folder, "table_heads", "2222.0", {})
+    assert "1111.0" not in page.read("td")
+    assert any(link["href"] == "./table2.json" for link in page.all("a"))
+
+
+def test_a_table_of_an_older_version_is_compared_by_its_settings(folder: Path) -> None:
+    run(folder, "table2", "1111.0", {})
+    record = json.loads((folder / "table2.json").read_text())
+    del record["run"], record["record_sha256"]
+    (folder / "table2.json").write_text(json.dumps(record))
+    assert "1111.0" in run(folder, "table_heads", "2222.0", {}).read("td")
+    assert "1111.0" not in run(folder, "table_heads", "2222.0", {"dino.lr": 1e-5}).read("td")
+
+
+def test_states_of_the_data_are_told_apart(folder: Path) -> None:
+    settings = load_settings("tour", {"output": str(folder)})
+    for number in (0, 0, 1):
+        data = run_stage("prepared", 1, {}, {"data": f"{number}" * 64}, lambda folder: None)
+        save_table(pd.DataFrame({"a": ["1"]}), f"table{number}", settings, {"prepared": data.key}, [])
+        page = Page(write_index(settings).read_text(encoding="utf-8"))
+        said = " ".join(page.read("strong"))
+        assert ("changed" in said) == (number == 1)
+        assert f"data {str(number) * 8}" in " ".join(page.read("a", "p"))
+
+
+def test_numbers_without_a_table_are_linked(folder: Path) -> None:
+    settings = load_settings("tour", {"output": str(folder)})
+    save_csv(pd.DataFrame({"dsc": [0.5]}), "scores_per_case", settings, {})
+    page = Page(write_index(settings).read_text(encoding="utf-8"))
+    assert "./scores_per_case.csv" in [link["href"] for link in page.all("a")]
+    assert "Scores of every test volume" in page.read("h3")
+
+
+def test_the_source_stands_in_the_title(folder: Path) -> None:
+    page = run(folder, "table2", "1111.0", {"data.dataset": "custom", "data.source": "/scans/Dataset501_Liver"})
+    (title,) = page.read("h1")
+    assert {"Dataset501_Liver", "tour"} <= set(title.replace(",", "").split())
+    assert "/scans" not in page.read("h1")
 
 
 def test_whatever_the_lessons_save_has_a_title() -> None:

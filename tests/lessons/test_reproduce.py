@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dainet.cache.verify import verify_folder
 from dainet.lessons.exercises import check
 from dainet.lessons.regenerate import normalized, regenerate
 from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
@@ -51,6 +52,7 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository: Pa
     assert "<b>" not in text
     assert text.index("01_first.ipynb") < text.index("02_second.ipynb")
     assert (index.parent / "notebooks" / "02_second.ipynb").is_file()
+    assert verify_folder(index.parent) == (5, [], [], [])  # a figure in two forms, two notebooks, the page
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(repository: Path) -> None:
@@ -58,9 +60,10 @@ def test_a_failing_cell_is_named_and_its_copy_kept(repository: Path) -> None:
     write(repository, "02_second.ipynb", "1")
     with pytest.raises(NotebookError, match=r"01_first.ipynb.*cell \d.*OSError: no disk"):
         reproduce("tour", {}, find_notebooks())
-    copies = list((repository / "figures" / "phantom-acdc-tour" / "notebooks").iterdir())
-    assert [copy.name for copy in copies] == ["01_first.ipynb"]
-    assert "no disk" in copies[0].read_text()
+    folder = repository / "figures" / "phantom-acdc-tour" / "notebooks"
+    assert [path.name for path in sorted(folder.iterdir())] == ["01_first.ipynb", "01_first.json"]
+    assert "no disk" in (folder / "01_first.ipynb").read_text()
+    assert verify_folder(folder) == (1, [], [], [])
 
 
 DIES = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"  # as the system does when memory runs out

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -136,11 +137,31 @@ def test_saved_tables_have_three_forms_and_a_record(tmp_path: Path) -> None:
     assert "secret" not in path.with_suffix(".json").read_text()
 
 
-def test_output_folder_is_named_after_data_and_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert output_folder(load_settings("tour")).relative_to(tmp_path).as_posix() == "figures/phantom-acdc-tour"
-    real = load_settings("laptop", {"data.source": "x"})
-    assert output_folder(real).relative_to(tmp_path).as_posix() == "figures/acdc-laptop"
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ({}, "phantom-acdc-tour"),
+        ({"data.dataset": "synapse"}, "phantom-synapse-tour"),
+        ({"data.source": "/scans/ACDC"}, "acdc-ACDC-tour"),
+        ({"data.source": "/scans/ACDC/"}, "acdc-ACDC-tour"),
+        ({"data.dataset": "custom", "data.source": "/a/Dataset501_Liver"}, "custom-Dataset501_Liver-tour"),
+        ({"data.dataset": "custom", "data.source": "/a/Dataset502_Heart"}, "custom-Dataset502_Heart-tour"),
+        ({"data.dataset": "custom", "data.source": "."}, "custom-here-tour"),
+        ({"data.source": "../here"}, "acdc-here-tour"),
+    ],
+)
+def test_output_folder_is_named_after_data_source_and_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, Any], name: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    folder = output_folder(load_settings("tour", overrides))
+    assert folder.relative_to(tmp_path / "here").as_posix() == f"figures/{name}"
+
+
+def test_the_source_is_named_beneath_a_table(tiny: Settings) -> None:
+    notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", scores())
+    assert "Data: h5, " in " ".join(notes)  # the folder's name
 
 
 def test_public_settings_hold_no_folders() -> None:

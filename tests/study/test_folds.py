@@ -78,5 +78,4 @@ def test_the_wide_unet_has_97_percent_of_the_parameters_of_the_dual_encoder(name
 
 
 def test_plans_and_folds_are_those_of_their_registration() -> None:
-    count, problems = verify_folder(PLANS)
-    assert (count, problems) == (13, [])
+    assert verify_folder(PLANS) == (13, [], [], [])
