@@ -6,8 +6,9 @@ import pytest
 from pandas import DataFrame
 
 from dainet import pipeline
-from dainet.attention.controls import donor_rows
+from dainet.attention.controls import donor_rows, run_other_patient
 from dainet.attention.stage import open_attention
+from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings
 
 
@@ -60,3 +61,11 @@ def test_the_setting_replaces_the_maps_under_a_key_of_their_own(tiny: Settings) 
     stored, grid = open_attention(maps["constant"])
     assert stored.shape == open_attention(maps["none"])[0].shape
     assert np.unique(stored) == np.float16(1 / (grid.grid[0] * grid.grid[1]))
+
+
+def test_another_patients_maps_are_those_of_the_donor_rows(data: SliceData) -> None:
+    table = cases([("a", "ED", "train", 18), ("b", "ED", "train", 18)])
+    true, grid = open_attention(data.attention)
+    given, other_grid = open_attention(run_other_patient(data.attention, table))
+    np.testing.assert_array_equal(given, np.concatenate([true[18:], true[:18]]))
+    assert other_grid == grid

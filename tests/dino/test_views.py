@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as torchvision
 
+from dainet.dino import views
 from dainet.dino.views import adjust, blur, multi_crop, random_boxes, resized_crop, solarize
 from dainet.settings import DinoSettings
 
@@ -125,6 +128,37 @@ def test_solarize_is_torchvisions() -> None:
     found = solarize(images, torch.tensor([True, False]))
     assert torch.equal(found[0], torchvision.solarize(images[0], 0.5))
     assert torch.equal(found[1], images[1])
+
+
+def test_views_are_drawn_as_the_authors_draw_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """main_dino.py:419-464: scales, flips of 0.5, jitter of 0.4 in 0.8, blur by 0.1 to 2 px in 1, 0.1 and 0.5."""
+    seen: dict[str, list[Any]] = {"random_boxes": [], "resized_crop": [], "adjust": [], "blur": []}
+
+    def watch(name: str) -> None:
+        function = getattr(views, name)
+        monkeypatch.setattr(views, name, lambda *args: seen[name].append(args) or function(*args))
+
+    for name in seen:
+        watch(name)
+    scales = {"global_scale": (0.3, 0.9), "local_scale": (0.1, 0.3)}
+    images = torch.rand(1500, 1, 6, 6, generator=generator())
+    multi_crop(images, settings(global_size=8, local_size=4, local_crops=1, **scales), generator())
+    assert [args[2] for args in seen["random_boxes"]] == [(0.3, 0.9), (0.3, 0.9), (0.1, 0.3)]
+    flips = [args[2].float().mean().item() for args in seen["resized_crop"]]
+    assert flips == pytest.approx([0.5] * 3, abs=0.05)
+    for _, brightness, contrast in seen["adjust"]:
+        for factors in (brightness, contrast):
+            changed = factors[factors != 1]
+            assert len(changed) / 1500 == pytest.approx(0.8, abs=0.04)
+            assert (changed.min().item(), changed.max().item()) == pytest.approx((0.6, 1.4), abs=0.01)
+        assert torch.equal(brightness == 1, contrast == 1)
+        assert not torch.equal(brightness, contrast)
+    shares = []
+    for _, sigma in seen["blur"]:
+        blurred = sigma[sigma != 0.01]
+        shares.append(len(blurred) / 1500)
+        assert (blurred.min().item(), blurred.max().item()) == pytest.approx((0.1, 2.0), abs=0.05)
+    assert shares == pytest.approx([1, 0.1, 0.5], abs=0.04)
 
 
 def test_only_the_second_global_view_is_solarized() -> None:
