@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from dainet import __main__ as command_line
 from dainet import pipeline
 from dainet.attention import stage as attention_stage
+from dainet.attention.head_scores import head_scores
 from dainet.attention.stage import open_attention
 from dainet.cache import store
 from dainet.cache.store import finished_only
@@ -92,6 +94,23 @@ def test_head_scores_of_the_test_slices(tiny: Settings) -> None:
     assert set(scores["class"]) == {"RV", "Myo", "LV", "any"}
     assert (scores["slices"] == 6).all()
     assert scores["auroc"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_head_scores_are_those_of_the_resized_maps_of_the_splits_rows(tiny: Settings, split: str) -> None:
+    prepared, (maps, _) = pipeline.prepare(tiny), open_attention(pipeline.attention(tiny, "random"))
+    rows = np.flatnonzero(prepared.cases["split"] == split)
+    large = torch.tensor(maps[rows]).float().repeat_interleave(8, -1).repeat_interleave(8, -2).numpy()
+    expected = head_scores(large, prepared.labels[rows], ("RV", "Myo", "LV"))
+    pd.testing.assert_frame_equal(pipeline.score_heads(tiny, "random", split), expected)
+
+
+def test_the_vit_sees_images_from_0_to_1_whatever_the_networks_see(tiny: Settings) -> None:
+    settings = changed(tiny, "data", normalization="zscore")
+    assert abs(float(pipeline.prepare(settings).images.astype(np.float32).mean())) < 0.05
+    images = pipeline.prepare_for_vit(settings).images
+    assert np.array_equal(images, pipeline.prepare_for_vit(tiny).images)
+    assert -0.2 < images.min() < 0.1 < 0.9 < images.max() < 1.2
 
 
 def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_trained(

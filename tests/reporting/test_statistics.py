@@ -42,6 +42,41 @@ def test_paired_differences_are_within_patients() -> None:
     assert found["p (Wilcoxon)"] == stats.wilcoxon(shift).pvalue
 
 
+def test_distances_are_compared_in_voxels_and_one_class_by_itself() -> None:
+    frame = pd.concat([two_networks([0.0] * 3).assign(**{"class": name}) for name in ("LV", "RV")])
+    frame["hd95_vox"] = 3.0 + 2.0 * (frame["model"] == "b") + 4.0 * (frame["class"] == "RV") * (frame["model"] == "b")
+    for class_name, expected in (("LV", 2.0), ("RV", 6.0), ("mean", 4.0)):
+        found = paired_differences(frame, "b", "a", "hd95_vox", class_name)
+        assert found["difference"] == found["low"] == found["high"] == expected
+        assert found["comparison"] == "b - a"
+
+
+def test_policies_distances_and_seeds_are_summarized_apart() -> None:
+    parts = [
+        scores(seeds=(0, 1)).assign(hd95_vox=lambda t: 3.0 + 2 * t["seed"], hd95_mm=10.0),
+        scores("single", seeds=(0,)).assign(hd95_vox=8.0),
+        scores(seeds=(0, 1)).assign(policy="peer", dsc=1.0),
+    ]
+    found = summarize(pd.concat(parts)).set_index(["model", "policy", "class"])
+    assert len(found) == 3 * 4
+    strict = found.loc[("unet", "strict", "mean")]
+    assert (strict["hd95_vox"], strict["hd95_vox_std"]) == (4.0, pytest.approx(math.sqrt(2)))
+    assert (strict["hd95_mm"], strict["hd95_mm_std"], strict["seeds"]) == (10.0, 0.0, 2)
+    assert (found.loc[("single", "strict", "RV"), ["hd95_vox", "seeds"]] == [8.0, 1]).all()
+    assert found.loc[("unet", "peer", "LV"), "dsc"] == 100.0
+
+
+def test_the_interval_over_patients_and_seeds_is_that_of_resampling_both() -> None:
+    random = np.random.default_rng(3)
+    first, second = random.normal(70, 6, (3, 7)), random.normal(68, 6, (5, 7))
+    means = []
+    for _ in range(20_000):
+        patients = random.integers(7, size=7)
+        seeds = random.integers(3, size=3), random.integers(5, size=5)
+        means.append(first[np.ix_(seeds[0], patients)].mean() - second[np.ix_(seeds[1], patients)].mean())
+    assert seeded_interval(first, second) == pytest.approx(tuple(np.quantile(means, (0.025, 0.975))), abs=0.15)
+
+
 def test_equal_networks_do_not_differ() -> None:
     found = paired_differences(two_networks([0.0] * 4), "b", "a")
     assert found["difference"] == found["low"] == found["high"] == 0
