@@ -160,6 +160,15 @@ def test_damaged_nifti(
     assert set(report.cases["case_id"]) == good
 
 
+@pytest.mark.parametrize(("moved_mm", "fits"), [(0.6, True), (0.8, False)])
+def test_half_a_voxel_between_image_and_label_is_rounding(tmp_path: Path, moved_mm: float, fits: bool) -> None:
+    """The smallest edge is 1.4 mm."""
+    pair = raw_nnunet(tmp_path)
+    rewritten(pair.label, same, moved_mm)
+    problems = check_source(settings(tmp_path, "custom")).problems
+    assert len(problems) == (not fits)
+
+
 def test_a_run_reports_all_bad_cases_in_one_go(tmp_path: Path, runs: Path) -> None:
     for number in range(1, 7):
         acdc_patient(tmp_path / f"patient{number:03d}", seed=100 * number)
