@@ -136,7 +136,12 @@ def test_views_are_drawn_as_the_authors_draw_them(monkeypatch: pytest.MonkeyPatc
 
     def watch(name: str) -> None:
         function = getattr(views, name)
-        monkeypatch.setattr(views, name, lambda *args: seen[name].append(args) or function(*args))
+
+        def watched(*args: Any) -> Any:
+            seen[name].append(args)
+            return function(*args)
+
+        monkeypatch.setattr(views, name, watched)
 
     for name in seen:
         watch(name)
