@@ -21,14 +21,11 @@ def settings(tmp_path: Path) -> Settings:
 def fine_tuned(verdict: str) -> tuple[StageResult, StageResult]:
     """Return a DINO stage that ended like this after 7 epochs, and the attention stage made from it."""
     prepared = run_stage("prepared", 1, {"case": verdict}, {"data": f"content {verdict}"}, lambda folder: None)
-    record = json.dumps({"collapse": verdict, "epochs": 7})
-    dino = run_stage(
-        "dino",
-        1,
-        {"case": verdict},
-        {"prepared": prepared.key},
-        lambda folder: (folder / "training.json").write_text(record),
-    )
+
+    def train(folder: Path) -> None:
+        (folder / "training.json").write_text(json.dumps({"collapse": verdict, "epochs": 7}))
+
+    dino = run_stage("dino", 1, {"case": verdict}, {"prepared": prepared.key}, train)
     return dino, run_stage("attention", 1, {}, {"dino": dino.key}, lambda folder: None)
 
 
