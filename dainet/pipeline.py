@@ -75,7 +75,8 @@ def check_early(settings: Settings, maps: bool = True) -> None:
     check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
     if not maps:
         return
-    patch, dino, sizes = patch_side(settings.vit.weights), settings.dino, {"vit.image_size": settings.vit.image_size}
+    patch, dino = patch_side(settings.vit.weights, settings.vit.heads), settings.dino
+    sizes = {"vit.image_size": settings.vit.image_size}
     if dino.epochs:
         check_shared_batches(dino, settings.n_processes)
         sizes |= {"dino.global_size": dino.global_size, "dino.local_size": dino.local_size}
@@ -119,15 +120,16 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
     Raises:
         InputError: `kind` is unknown.
     """
-    weights = settings.vit.weights
+    weights, heads = settings.vit.weights, settings.vit.heads
     if kind == "finetuned":
         result = finetune(settings, prepared_vit)
         return result.read("teacher.safetensors", lambda path: load_vit(str(path))), {"dino": result.key}
     if kind == "pretrained":
-        return load_vit(weights), {"weights": weights_hash(weights)}
+        return load_vit(weights, heads=heads), {"weights": weights_hash(weights, heads)}
     if kind == "random":
         seed = settings.attention.random_seed
-        return randomized(load_vit(weights), seed), {"random_like": weights_hash(weights), "seed": str(seed)}
+        identity = {"random_like": weights_hash(weights, heads), "seed": str(seed)}
+        return randomized(load_vit(weights, heads=heads), seed), identity
     raise unknown("backbone", kind, ("finetuned", "pretrained", "random"))
 
 
@@ -141,7 +143,8 @@ def attention(settings: Settings, kind: str | None = None) -> StageResult:
     kind = kind or settings.attention.backbone
     prepared, control = prepare_for_vit(settings), settings.attention.control
     if control == "constant":
-        return run_constant(prepared, grid_of(load_vit(settings.vit.weights), settings.vit.image_size))
+        vit = load_vit(settings.vit.weights, heads=settings.vit.heads)
+        return run_constant(prepared, grid_of(vit, settings.vit.image_size))
     vit, identity = backbone(settings, kind, prepared)
     maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device))
     return run_other_patient(maps, prepared.cases) if control == "other-patient" else maps
@@ -166,7 +169,8 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
     """Load all slices onto the device, with attention maps if `with_maps`, or what the control puts in their place."""
     prepared, device = prepare(settings), choose_device(settings.device)  # what is refused should not wait for the maps
     if with_maps and settings.attention.control == "image":
-        return SliceData(prepared, None, settings.attention, device, load_vit(settings.vit.weights).heads)
+        vit = load_vit(settings.vit.weights, heads=settings.vit.heads)
+        return SliceData(prepared, None, settings.attention, device, vit.heads)
     return SliceData(prepared, attention(settings) if with_maps else None, settings.attention, device)
 
 

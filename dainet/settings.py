@@ -89,6 +89,7 @@ class VitSettings(_Frozen):
     """The transformer that makes the maps (paper section 4.2: DINO's ViT-S/16, ImageNet weights)."""
 
     weights: str = "hub"  # "hub" (ViT-S/16 DINO), "tour" (shipped), "random", a timm name, or a file
+    heads: int | None = Field(None, ge=1)  # of a file that does not store them; None = those of a known ViT's shape
     image_size: int = Field(256, ge=16, le=4096)  # px; rounded down to a multiple of the patch, as DINO's script does
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from dainet import __main__ as command_line
 from dainet import pipeline
@@ -25,6 +26,7 @@ from dainet.segmentation import evaluation
 from dainet.segmentation import stage as segmentation_stage
 from dainet.segmentation.stage import load_model
 from dainet.settings import Settings, load_settings
+from dainet.vit.model import DinoViT
 from tests.helpers.samples import tiny_overrides
 
 
@@ -251,3 +253,15 @@ def test_training_opens_each_of_its_inputs_once(
         monkeypatch.setattr(module, "run_stage", counted)
     pipeline.train(tiny, network, seed=0)
     assert stages == opened
+
+
+def test_heads_that_are_set_reach_every_use_of_a_foreign_file(tiny: Settings, tmp_path: Path) -> None:
+    vit = DinoViT(img_size=32, patch_size=8, embed_dim=64, depth=1, num_heads=4)
+    save_file(dict(vit.state_dict()), tmp_path / "foreign.safetensors")
+    weights = str(tmp_path / "foreign.safetensors")
+    unsaid, said = (changed(tiny, "vit", weights=weights, heads=heads) for heads in (None, 4))
+    for kind in ("finetuned", "pretrained", "random"):
+        with pytest.raises(InputError, match=r"vit\.heads"):
+            pipeline.backbone(unsaid, kind)
+        assert pipeline.backbone(said, kind)[0].heads == 4
+    assert pipeline.attention(changed(said, "attention", control="constant")).path.is_dir()

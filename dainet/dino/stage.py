@@ -51,14 +51,15 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
     def build(folder: Path) -> None:
         run_task("dino", settings, folder, lambda: fit(settings, prepared_vit, device, folder))
 
-    inputs = {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights)}
+    inputs = {"prepared": prepared_vit.result.key, "weights": weights_hash(settings.vit.weights, settings.vit.heads)}
     return run_stage("dino", _VERSION, values, inputs, build, resumes=True)
 
 
 def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
     """Fine-tune on the training slices (see `run_dino`); where several processes do, each of them calls this."""
     rows = training_rows(prepared_vit)
-    finetune(_in_effect(settings.dino), settings.vit.weights, prepared_vit.images, rows, device, folder)
+    dino, vit = _in_effect(settings.dino), settings.vit
+    finetune(dino, vit.weights, prepared_vit.images, rows, device, folder, vit.heads)
 
 
 def _in_effect(settings: DinoSettings) -> DinoSettings:

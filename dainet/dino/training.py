@@ -77,7 +77,13 @@ class TrainingState:
 
 
 def finetune(
-    settings: DinoSettings, weights: str, images: np.ndarray, rows: np.ndarray, device: Device, folder: Path
+    settings: DinoSettings,
+    weights: str,
+    images: np.ndarray,
+    rows: np.ndarray,
+    device: Device,
+    folder: Path,
+    heads: int | None = None,
 ) -> None:
     """Train student and teacher from the same weights and write both; resume from the last state in `folder`, if any.
 
@@ -90,7 +96,7 @@ def finetune(
 
     Args:
         settings: epochs = 0 writes the weights as they are, and no head.
-        weights: as for `dainet.vit.model.load_vit`.
+        weights, heads: as for `dainet.vit.model.load_vit`.
         images: [N, H, W] float16 in about [0, 1], usually mapped from disk; batches go to the device one by one, so
             that memory does not grow with N.
         rows: row numbers of the training images.
@@ -105,9 +111,9 @@ def finetune(
     """
     if not settings.epochs:
         if collectives.rank() == 0:
-            _keep(weights, settings, folder)
+            _keep(load_vit(weights, heads=heads), settings, folder)
         return
-    state = starting_state(settings, weights, device)
+    state = starting_state(settings, weights, device, heads)
     settings = _fit_views(settings, state.student.backbone)
     _check(settings, images, rows)
     _resume(state, settings, folder)
@@ -120,16 +126,16 @@ def finetune(
         _finish(state, settings, folder)
 
 
-def starting_state(settings: DinoSettings, weights: str, device: Device) -> TrainingState:
+def starting_state(settings: DinoSettings, weights: str, device: Device, heads: int | None = None) -> TrainingState:
     """Build student and teacher from the same weights, with head and center of a full checkpoint or with a new head."""
     torch.manual_seed(_seed(settings, 0))
-    vit, head_state, center = load_vit(weights, settings.drop_path), load_dino_head(weights, "teacher"), None
+    vit, head_state, center = load_vit(weights, settings.drop_path, heads), load_dino_head(weights, "teacher"), None
     if head_state is None:
         head = DinoHead(vit.embed_dim, settings.out_dim, settings.norm_last_layer)
     else:
         head = head_from_authors(head_state, settings.out_dim, settings.norm_last_layer)
         center = load_dino_center(weights)
-    student, teacher = DinoNetwork(vit, head), DinoNetwork(load_vit(weights), deepcopy(head))
+    student, teacher = DinoNetwork(vit, head), DinoNetwork(load_vit(weights, heads=heads), deepcopy(head))
     student.train().to(device.torch_device)
     teacher.eval().requires_grad_(False).to(device.torch_device)
     for network in (student, teacher):
@@ -252,9 +258,9 @@ def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     log.info("resuming after epoch %d", len(state.history))
 
 
-def _keep(weights: str, settings: DinoSettings, folder: Path) -> None:
+def _keep(vit: DinoViT, settings: DinoSettings, folder: Path) -> None:
     for name in ("student", "teacher"):
-        save_vit(load_vit(weights), folder / f"{name}.safetensors")
+        save_vit(vit, folder / f"{name}.safetensors")
     _conclude([], settings, folder)
 
 

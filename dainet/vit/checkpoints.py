@@ -13,7 +13,7 @@ from typing import Any, Literal
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from dainet.cache.records import hash_file
@@ -39,14 +39,15 @@ def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
     return (*_read_timm(weights), weights) if path is None else (*_read_file(path), path.name)
 
 
-def weights_hash(weights: str) -> str:
-    """Identify the weights in a stage key: SHA-256 of a file, otherwise the name.
+def weights_hash(weights: str, heads: int | None = None) -> str:
+    """Identify the weights in a stage key: SHA-256 of a file, otherwise the name; with the number of heads if given.
 
     Raises:
         InputError, FileNotFoundError: as `load_vit`.
     """
     path = _weights_file(weights)
-    return (_HUB_NAME if weights == "hub" else weights) if path is None else hash_file(path)
+    identity = (_HUB_NAME if weights == "hub" else weights) if path is None else hash_file(path)
+    return f"{identity}, {heads} heads" if heads else identity
 
 
 def load_dino_head(weights: str, network: Literal["teacher", "student"]) -> dict[str, Tensor] | None:
@@ -93,9 +94,12 @@ def _blank(name: str) -> Any:
     """Build a timm model without memory for weights, and refuse all but a plain ViT."""
     with torch.device("meta"):
         blank: Any = timm.create_model(name)
-    act = getattr(blank.blocks[0].mlp, "act", None) if type(blank) is VisionTransformer else None
+    block = blank.blocks[0] if type(blank) is VisionTransformer else None
+    act = getattr(block.mlp, "act", None) if type(block) is Block else None  # other blocks compute something else
     if not isinstance(act, nn.GELU):
-        raise InputError(f"{name} is a {type(blank).__name__}; expected a plain VisionTransformer with GELU")
+        inside = f" of blocks {type(block).__name__}, activation {type(act).__name__}" if block else ""
+        found = f"{name} is a {type(blank).__name__}{inside}"
+        raise InputError(f"{found}; expected a plain VisionTransformer, of blocks Block, activation GELU")
     return blank
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 from dainet.cache.atomic import write_tensors
 from dainet.errors import InputError
 from dainet.vit.checkpoints import read_weights, timm_patch
+from dainet.vit.shapes import agreed_heads, architecture_of
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_AXES = {"cls_token": 3, "pos_embed": 3, "patch_embed.proj.weight": 4, "blocks.0.mlp.fc1.weight": 2}
 _VIT_S16 = {"img_size": 224, "patch_size": 16, "embed_dim": 384, "depth": 12, "num_heads": 6}
 
 
@@ -89,7 +88,7 @@ def _resample_grid(embedding: Tensor, old: tuple[int, int], new: tuple[int, int]
     return F.interpolate(grid, scale_factor=scale, mode="bicubic").flatten(2).transpose(1, 2)
 
 
-def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
+def load_vit(weights: str, drop_path: float = 0.0, heads: int | None = None) -> DinoViT:
     """Load a ViT in evaluation mode and float32; the architecture follows from the tensor shapes.
 
     Args:
@@ -97,16 +96,20 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
             seed 0), any timm name of a plain VisionTransformer, a .safetensors file with timm's tensor names, or a
             backbone or full checkpoint of facebookresearch/dino (the teacher is used).
         drop_path: stochastic depth rate of the deepest block in training mode (DINO's student: 0.1).
+        heads: attention heads of a file that does not store them. Files of the kit do; those of timm and of DINO do
+            not, and without `heads` only the shapes of known ViTs (ViT-S, ViT-B ...) are read.
 
     Raises:
-        InputError: unknown name, refused or unsuitable file, missing or unexpected tensors; the message names them.
+        InputError: unknown name, refused or unsuitable file, missing or unexpected tensors, an unknown number of heads;
+            the message names them.
         FileNotFoundError: the file does not exist.
         ConnectionError: the hub does not answer.
     """
     if weights == "random":
+        agreed_heads(_VIT_S16["num_heads"], heads, weights)
         return _seeded(_VIT_S16 | {"drop_path_rate": drop_path}, seed=0)
-    state, heads, origin = read_weights(weights)
-    architecture = _architecture(state, heads, origin) | {"drop_path_rate": drop_path}
+    state, stored, origin = read_weights(weights)
+    architecture = architecture_of(state, agreed_heads(stored, heads, origin), origin) | {"drop_path_rate": drop_path}
     with torch.device("meta"):
         vit = DinoViT(**architecture)
     try:
@@ -118,15 +121,15 @@ def load_vit(weights: str, drop_path: float = 0.0) -> DinoViT:
     return vit.eval()
 
 
-def patch_side(weights: str) -> int:
-    """Return the side of a patch in px of weights as for `load_vit`; nothing is fetched from a hub.
+def patch_side(weights: str, heads: int | None = None) -> int:
+    """Return the side of a patch in px of weights and heads as for `load_vit`; nothing is fetched from a hub.
 
     Raises:
         InputError, FileNotFoundError: as `load_vit`.
     """
     if weights == "random":
         return int(_VIT_S16["patch_size"])
-    return timm_patch(weights) or load_vit(weights).patch
+    return timm_patch(weights) or load_vit(weights, heads=heads).patch
 
 
 def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -177,43 +180,3 @@ def _seeded(architecture: Mapping[str, Any], seed: int) -> DinoViT:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return DinoViT(**architecture).eval()
-
-
-def _architecture(state: Mapping[str, Tensor], heads: int | None, origin: str) -> dict[str, Any]:
-    """Derive the arguments of `DinoViT` from the tensors; strict loading reports whatever does not fit."""
-    missing = [name for name in _AXES if name not in state]
-    if missing:
-        found = shorten(", ".join(list(state)[:5]), 200)
-        raise InputError(f"{origin}: found {found} ... without {', '.join(missing)}; expected a ViT with CLS token")
-    for name, axes in {**_AXES, "reg_token": 3}.items():
-        shape = tuple(state[name].shape) if name in state else (1,) * axes
-        if len(shape) != axes or 0 in shape:
-            raise InputError(f"{origin}: {name} has the shape {shape}; expected {axes} axes, none of length 0")
-    width, patch = state["cls_token"].shape[-1], state["patch_embed.proj.weight"].shape[-1]
-    heads = heads or width // 64
-    if not heads or width % heads:
-        raise InputError(f'{origin}: width {width} is not a multiple of {heads} heads; set "heads" in its metadata')
-    registers = state["reg_token"].shape[1] if "reg_token" in state else 0
-    side, no_embed_class = _grid_side(state["pos_embed"].shape[1], 1 + registers, origin)
-    return {
-        "img_size": side * patch,
-        "patch_size": patch,
-        "embed_dim": width,
-        "depth": len({name.split(".")[1] for name in state if name.startswith("blocks.")}),
-        "num_heads": heads,
-        "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / width,
-        "qkv_bias": "blocks.0.attn.qkv.bias" in state,
-        "qk_norm": "blocks.0.attn.q_norm.weight" in state,
-        "init_values": 1.0 if "blocks.0.ls1.gamma" in state else None,
-        "reg_tokens": registers,
-        "no_embed_class": no_embed_class,
-    }
-
-
-def _grid_side(positions: int, prefix: int, origin: str) -> tuple[int, bool]:
-    """Return the side of the position grid, and whether it lacks CLS and registers (DINOv2 with registers)."""
-    for tokens, no_embed_class in ((positions - prefix, False), (positions, True)):
-        side = math.isqrt(max(tokens, 0))
-        if side and side**2 == tokens:
-            return side, no_embed_class
-    raise InputError(f"{origin}: {positions} position embeddings for {prefix} prefix tokens; expected a square grid")

@@ -38,6 +38,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "data.window_hu": ((-100, 200), None),  # of CT only, as the order of labels; both: see test_stale_files.py
     "data.label_order": ("transunet", None),
     "vit.weights": ("random", "dino"),
+    "vit.heads": (6, "dino"),
     "vit.image_size": (48, "prepared for the ViT"),
     "dino.epochs": (2, "dino"),
     "dino.batch_size": (5, "dino"),

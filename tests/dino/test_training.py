@@ -69,9 +69,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def trained(weights: str, folder: Path, **changes: Any) -> dict[str, dict[str, Tensor]]:
+def trained(weights: str, folder: Path, heads: int | None = None, **changes: Any) -> dict[str, dict[str, Tensor]]:
     folder.mkdir(exist_ok=True)
-    finetune(settings(**changes), weights, slices(), np.arange(9), CPU, folder)
+    finetune(settings(**changes), weights, slices(), np.arange(9), CPU, folder, heads)
     return {path.name: load_file(path) for path in folder.glob("*.safetensors")}
 
 
@@ -100,8 +100,14 @@ def cosine(start: float, end: float, done: float) -> float:
 
 def test_the_history_holds_the_schedules_values_of_the_last_iteration(weights: str, tmp_path: Path) -> None:
     """Three epochs of two iterations; the rate warms up during the first (main_dino.py:230-243, :373-379)."""
-    temperatures = {"warmup_teacher_temperature": 0.02, "teacher_temperature": 0.06}
-    rates = {"lr": 1e-3, "min_lr": 1e-5, "weight_decay": 0.1, "weight_decay_end": 0.5, "teacher_momentum": 0.9}
+    temperatures: dict[str, Any] = {"warmup_teacher_temperature": 0.02, "teacher_temperature": 0.06}
+    rates: dict[str, Any] = {
+        "lr": 1e-3,
+        "min_lr": 1e-5,
+        "weight_decay": 0.1,
+        "weight_decay_end": 0.5,
+        "teacher_momentum": 0.9,
+    }
     trained(weights, tmp_path, **rates, **temperatures, warmup_teacher_temperature_epochs=3)
     history = pd.read_csv(tmp_path / "history.csv")
     assert history["lr"].tolist() == pytest.approx([1e-3, cosine(1e-3, 1e-5, 1 / 4), cosine(1e-3, 1e-5, 3 / 4)])
@@ -215,12 +221,12 @@ def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
     center = torch.full((1, 16), 2.0)
     path = tmp_path / "full.pth"
     torch.save({"student": student, "teacher": network, "dino_loss": {"center": center}}, path)
-    kept = starting_state(settings(), str(path), CPU).teacher.head.state_dict()
+    kept = starting_state(settings(), str(path), CPU, heads=1).teacher.head.state_dict()
     assert torch.equal(kept["last_layer.parametrizations.weight.original1"], head["head.last_layer.weight_v"])
-    trained(str(path), tmp_path / "1", epochs=1, center_momentum=1.0)
+    trained(str(path), tmp_path / "1", heads=1, epochs=1, center_momentum=1.0)
     assert pd.read_csv(tmp_path / "1" / "history.csv")["center_norm"].tolist() == [8]
     with pytest.raises(ValueError, match=r"16.*8.*dino.out_dim"):
-        trained(str(path), tmp_path / "2", epochs=1, out_dim=8)
+        trained(str(path), tmp_path / "2", heads=1, epochs=1, out_dim=8)
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def write_safetensors(folder: Path) -> Sequence[Path]:
 def read_weights_file(folder: Path, path: Path) -> Sequence[str]:
     load_dino_head(str(path), "teacher")
     load_dino_center(str(path))
-    load_vit(str(path))
+    load_vit(str(path), heads=1)
     return ()
 
 
