@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,9 @@ def hash_file(path: Path) -> str:
     return _sha256(path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
-def hash_files(paths: Iterable[Path], root: Path) -> str:
-    """Compute one SHA-256 over the names below `root` and the contents of files, independent of their order."""
-    lines = sorted(f"{path.relative_to(root).as_posix()} {hash_file(path)}" for path in paths)
-    text = "\n".join(lines)
+def hash_files(files: Mapping[str, Path]) -> str:
+    """Compute one SHA-256 over the given names and the contents of files, independent of their order and places."""
+    text = "\n".join(sorted(f"{name} {hash_file(path)}" for name, path in files.items()))
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # file names may not be UTF-8
 
 

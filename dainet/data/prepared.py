@@ -93,12 +93,12 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     split = choose_patients(listed, {case.patient for case in source.cases}, settings.train_patients)
     source = replace(source, cases=tuple(case for case in source.cases if case.patient in split))
     about = _about(settings, source) | {"image_size": image_size, "native": keep_native}
-    files = {path for case in source.cases for path in case.files if _can_be_opened(path)}
+    files = {f"{case.case_id} {i}": path for case in source.cases for i, path in enumerate(case.files)}
     result = run_stage(
         "prepared",
         _VERSION,
         about | {"label_orders": source.label_orders, "patients": split, "cases": _described(source.cases)},
-        {"data": hash_files(files, source.folder)},
+        {"data": hash_files({name: path for name, path in files.items() if _can_be_opened(path)})},
         lambda target: _build(target, source, split, about),
     )
     counts = {name: list(listed.values()).count(name) for name in ("train", "valid", "test")}

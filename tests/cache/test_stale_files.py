@@ -161,6 +161,14 @@ def other_order(folder: Path, _: pytest.MonkeyPatch) -> None:
     shutil.rmtree(folder / "other")
 
 
+def other_folder(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "training").rename(folder / "testing")
+
+
+def one_folder_further(folder: Path, _: pytest.MonkeyPatch) -> Changed:
+    return {"source": str(folder / "btcv")}
+
+
 def set_to(**values: Any) -> Callable[..., Changed]:
     return lambda folder, patch: values
 
@@ -204,6 +212,7 @@ ROWS = [
     ),
     Row("raw ACDC", "split: absent patients", absent_patients, False),
     Row("raw ACDC", "split: under another name", other_split_name, False),
+    Row("raw ACDC", "folder between", other_folder, False),
     Row("raw ACDC", "window", set_to(window_hu=(-100, 200)), False),
     Row("raw ACDC", "order of labels", set_to(label_order="cascade"), False),
     Row("raw ACDC", "number of phantoms", set_to(phantom_patients=7), False),
@@ -230,6 +239,7 @@ ROWS = [
     Row("MT-UNet", "image of a slice", voxel("train/case_001_sliceED_3.npz", "img"), True),
     Row("MT-UNet", "label of a volume", voxel("test/case_002_volume_ES.npz", "label"), True),
     Row("raw BTCV", "image", voxel("btcv/img/img0001.nii.gz"), True),
+    Row("raw BTCV", "source one folder further", one_folder_further, False),
     Row("raw BTCV", "label", voxel("btcv/label/label0001.nii.gz"), True),
     Row("raw BTCV", "image outside the split", voxel("btcv/img/img0003.nii.gz"), False),
     Row("TransUNet", "image of a slice", voxel("train_npz/case0005_slice003.npz"), True),

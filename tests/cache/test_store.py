@@ -206,14 +206,14 @@ def test_hash_of_files_follows_names_and_contents(tmp_path: Path) -> None:
     for name, text in (("a", "1"), ("b", "2"), ("c", "1")):
         (tmp_path / name).write_text(text)
     a, b, c = (tmp_path / name for name in "abc")
-    assert hash_files([a, b], tmp_path) == hash_files([b, a], tmp_path)
-    assert len({hash_files(paths, tmp_path) for paths in ([a], [b], [c])}) == 3
-    before = hash_files([a], tmp_path)
+    assert hash_files({"x": a, "y": b}) == hash_files({"y": b, "x": a}) == hash_files({"x": c, "y": b})
+    assert len({hash_files(named) for named in ({"x": a}, {"x": b}, {"y": a}, {"x": b, "y": a}, {"x": a, "y": b})}) == 5
+    before = hash_files({"x": a})
     a.write_text("2")  # same name and size
-    assert hash_files([a], tmp_path) != before
+    assert hash_files({"x": a}) != before
 
 
 def test_file_names_need_not_be_utf_8(tmp_path: Path) -> None:
-    path = tmp_path / os.fsdecode(b"J\xfcrgen")
-    path.write_text("1")
-    assert len(hash_files([path], tmp_path)) == 64
+    name = os.fsdecode(b"J\xfcrgen")
+    (tmp_path / name).write_text("1")
+    assert len(hash_files({name: tmp_path / name})) == 64
