@@ -1,6 +1,7 @@
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,26 @@ def test_the_label_order_that_was_found_is_recorded_with_its_evidence(tmp_path: 
     assert about["normalization"] == "window"
 
 
+def test_examples_are_the_fullest_slices_of_evenly_spaced_volumes(h5_source: Path) -> None:
+    prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
+    labels = np.zeros_like(prepared.labels)
+    chosen = {}
+    for case_id, rows in prepared.volumes("train").items():
+        chosen[case_id] = rows[len(chosen) % 3]
+        labels[chosen[case_id], :5] = 1
+    examples = replace(prepared, labels=labels).example_rows("train", 3)
+    names = sorted(chosen)  # eight volumes
+    assert examples.tolist() == [chosen[names[i]] for i in (0, 4, 7)]
+    assert len(prepared.example_rows("test", 9)) == 2
+
+
+@pytest.mark.parametrize("keep_native", [True, False])
+def test_labels_of_test_volumes_alone_are_kept_on_their_grid(h5_source: Path, keep_native: bool) -> None:
+    prepared = run_prepared(DataSettings(source=str(h5_source)), 32, keep_native=keep_native)
+    kept = {path.stem for path in (prepared.result.path / "native").iterdir()}
+    assert kept == ({"patient002_ED", "patient002_ES"} if keep_native else set())
+
+
 def test_the_prepared_key_follows_a_files_content(h5_source: Path) -> None:
     def prepare() -> Any:
         return run_prepared(DataSettings(source=str(h5_source)), 32).result.key
@@ -106,7 +127,8 @@ def test_a_split_without_test_patients_is_refused() -> None:
 def test_data_without_a_split_are_spread_70_10_20() -> None:
     counts = pd.Series(spread([f"case{i:03d}" for i in range(50)])).value_counts()
     assert counts.to_dict() == {"train": 35, "test": 10, "valid": 5}
-    assert set(spread(["a", "b", "c"]).values()) == {"train", "test"}
+    kinds = ["train", "train", "test", "train", "train", "valid", "train", "test", "train", "train"]
+    assert list(spread([f"case{i:03d}" for i in range(23)]).values()) == [*kinds, *kinds, *kinds[:3]]
 
 
 @pytest.mark.parametrize("mode", ["minmax", "percentile", "zscore"])

@@ -10,7 +10,7 @@ from dainet.cache.store import run_stage
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.data.preprocessing import resize_slices
 from dainet.device import choose_device
-from dainet.segmentation.evaluation import predict_native, read_scores, run_scores
+from dainet.segmentation.evaluation import class_dsc, predict_native, read_scores, run_scores, volume_dsc
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
 from dainet.settings import AttentionSettings, DataSettings, Settings
@@ -51,6 +51,11 @@ def test_scores_are_those_of_each_volume_on_its_own(prepared: Prepared, data: Sl
     segmentation = run_stage("segmentation", 1, {}, {}, lambda folder: None)
     frame = read_scores(run_scores(Thresholds(), segmentation, prepared, data))
     assert len(frame) == 2 * 3 * 2  # volumes, classes, policies
+    assert set(frame["patient"]) == {"patient002"}
+    assert frame.drop_duplicates("case_id").set_index("case_id")["phase"].to_dict() == {
+        "patient002_ED": "ED",
+        "patient002_ES": "ES",
+    }
     for case_id, rows in prepared.volumes("test").items():
         label, _ = prepared.native_label(case_id)
         prediction = predict_native(Thresholds(), data, rows, label.shape)
@@ -81,6 +86,19 @@ def test_distances_in_millimeters_use_the_spacing_of_the_file(tmp_path: Path) ->
         assert found["hd95_vox"].tolist() == 2 * [binary.hd95(*masks)]
         assert found["hd95_mm"].to_numpy() == pytest.approx(binary.hd95(*masks, (10, 1.4, 1.5)))
         assert found["assd_mm"].to_numpy() == pytest.approx(binary.assd(*masks, (10, 1.4, 1.5)))
+
+
+def test_dsc_per_class_is_that_of_whole_volumes(prepared: Prepared, data: SliceData) -> None:
+    volumes = prepared.volumes("train")
+    found = volume_dsc(Thresholds(), data, volumes)
+    assert found.shape == (len(volumes), 3)
+    for scores, rows in zip(found, volumes.values(), strict=True):
+        prediction, label = data.predict(Thresholds(), rows).numpy(), prepared.labels[rows]
+        for value, score in enumerate(scores, start=1):
+            assert score.item() == pytest.approx(binary.dc(prediction == value, label == value), abs=1e-6)
+    absent = class_dsc(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), 3)
+    assert absent[:2].tolist() == pytest.approx([2 / 3, 0.0])
+    assert torch.isnan(absent[2])
 
 
 def test_predicting_in_batches_changes_nothing(prepared: Prepared, data: SliceData) -> None:

@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from dainet.segmentation.networks import build, parameter_count
 
@@ -56,6 +58,43 @@ def test_a_skip_that_is_off_has_no_weights_in_the_decoder(digits: str) -> None:
 def test_switch_1_is_the_deepest_unless_told_otherwise() -> None:
     assert build("dual-1000", width=4).skips_on == (True, False, False, False)
     assert build("dual-1000", width=4, switch_order="shallow-first").skips_on == (False, False, False, True)
+
+
+def convolved(block: Any, x: Tensor) -> Tensor:
+    for conv, norm in ((block[0], block[1]), (block[3], block[4])):
+        x = functional.conv2d(x, conv.weight, padding=1)
+        mean, var = (value[:, None, None] for value in (norm.running_mean, norm.running_var))
+        x = ((x - mean) / (var + 1e-5).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]).clamp(min=0)
+    return x
+
+
+def encoded(encoder: Any, x: Tensor) -> list[Tensor]:
+    features = [convolved(encoder.blocks[0], x)]
+    for block in encoder.blocks[1:]:
+        features.append(convolved(block, functional.max_pool2d(features[-1], 2)))
+    return features
+
+
+@pytest.mark.parametrize(("name", "deepest_on"), [("single", ()), ("dual-0110", (False, True, True, False))])
+def test_the_networks_are_those_of_figure_2_written_out(name: str, deepest_on: tuple[bool, ...]) -> None:
+    torch.manual_seed(0)
+    model: Any = build(name, heads=3, width=4).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.3)
+    image, maps = torch.rand(2, 1, 32, 48), torch.rand(2, 3, 32, 48)
+    if name == "single":
+        *skips, x = encoded(model.encoder, torch.cat([image, maps], dim=1))
+        levels = [[skip] for skip in skips]
+    else:
+        *skips, bottom = encoded(model.image_encoder, image)
+        *others, other_bottom = encoded(model.attention_encoder, maps)
+        x = torch.cat([bottom, other_bottom], dim=1)
+        levels = [[a, b] if on else [a] for a, b, on in zip(skips, others, reversed(deepest_on), strict=True)]
+    for up, block, level in zip(model.decoder.ups, model.decoder.blocks, reversed(levels), strict=True):
+        x = functional.conv_transpose2d(x, up.weight, up.bias, stride=2)
+        x = convolved(block, torch.cat([*level, x], dim=1))
+    expected = functional.conv2d(x, model.head.weight, model.head.bias)
+    torch.testing.assert_close(model(image, maps), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_switched_off_skip_carries_nothing() -> None:

@@ -233,6 +233,12 @@ def test_random_weights_are_seeded_and_leave_the_generator_alone() -> None:
     assert not torch.equal(first.pos_embed, other.pos_embed)
     random = load_vit("random")
     assert (random.embed_dim, random.patch, random.heads, len(random.blocks)) == (384, 16, 6, 12)
+    assert random.patch_embed.grid_size == (14, 14)
+    assert {layer.eps for layer in random.modules() if isinstance(layer, nn.LayerNorm)} == {1e-6}
+    assert not random.training
+    student: Any = load_vit("random", drop_path=0.1)
+    assert student.blocks[-1].drop_path1.drop_prob == pytest.approx(0.1)
+    assert torch.equal(student.pos_embed, random.pos_embed)
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -141,6 +141,19 @@ def test_a_contradicting_label_order_is_an_error_with_evidence(tmp_path: Path) -
         data.read(data.cases[0])
 
 
+@pytest.mark.parametrize(("low", "high", "fits"), [(-0.4, 1.4, True), (-0.6, 1.0, False), (0.0, 1.6, False)])
+def test_copies_may_overshoot_their_window_a_little(tmp_path: Path, low: float, high: float, fits: bool) -> None:
+    transunet(tmp_path)
+    with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "a") as file:
+        file["image"][0, 0, :2] = low, high
+    data = source(tmp_path, "synapse")
+    if fits:
+        assert data.read(data.cases[0]).image[0, 0, :2] == pytest.approx([400 * low - 125, 400 * high - 125])
+    else:
+        with pytest.raises(DataError, match=r"case0001.*0 to 1"):
+            data.read(data.cases[0])
+
+
 def test_wrongly_scaled_copies_are_refused(tmp_path: Path) -> None:
     transunet(tmp_path)
     with h5py.File(tmp_path / "test_vol_h5" / "case0001.npy.h5", "a") as file:
