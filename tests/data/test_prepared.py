@@ -74,7 +74,7 @@ def test_the_label_order_that_was_found_is_recorded_with_its_evidence(tmp_path: 
 def test_examples_are_the_fullest_slices_of_evenly_spaced_volumes(h5_source: Path) -> None:
     prepared = run_prepared(DataSettings(source=str(h5_source)), image_size=32)
     labels = np.zeros_like(prepared.labels)
-    chosen = {}
+    chosen: dict[str, int] = {}
     for case_id, rows in prepared.volumes("train").items():
         chosen[case_id] = rows[len(chosen) % 3]
         labels[chosen[case_id], :5] = 1

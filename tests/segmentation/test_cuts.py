@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
 from dainet.segmentation.cuts import CutNetwork, head_importance
+from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc
@@ -103,6 +104,20 @@ def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData
     assert whole > 0
     assert (lost[["Head 1", "Head 3"]] == 0).all()
     assert len(lost) == 4 * 4
+
+
+def test_dsc_of_a_cut_network_is_in_percent_per_class_and_over_classes(prepared: Prepared, data: SliceData) -> None:
+    model, volumes = network("single"), prepared.volumes("train")
+    table = head_importance(model, data, volumes).set_index(["head", "class"])
+    whole = 100 * volume_dsc(model, data, volumes)
+    without_first = CutNetwork(model)
+    without_first.heads_on = (False, True, True)
+    cut = 100 * volume_dsc(without_first, data, volumes)
+    for value, name in enumerate(("RV", "Myo", "LV")):
+        assert table.loc[("Head 1", name), "dsc"] == pytest.approx(cut[:, value].nanmean().item())
+        assert table.loc[("Head 1", name), "lost"] == pytest.approx((whole - cut)[:, value].nanmean().item(), abs=1e-4)
+    assert table.loc[("Head 1", "mean"), "dsc"] == pytest.approx(cut.nanmean().item())
+    assert list(dict.fromkeys(head for head, _ in table.index)) == ["Head 1", "Head 2", "Head 3", "all heads"]
 
 
 def test_head_importance_needs_heads_and_volumes(prepared: Prepared, data: SliceData) -> None:
