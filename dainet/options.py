@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from dainet.errors import DainetError
+from dainet.interrupts import INTERRUPTED, explain_interrupt, watch_imports
 from dainet.settings import parse_override
 
 __all__ = ["Dataset", "Device", "Profile", "Set", "Source", "Weights", "new_app", "overrides", "run_app"]
@@ -27,7 +28,6 @@ _PATHS = {"data.source": ("phantom",), "data.split": (), "vit.weights": ("hub", 
 log = logging.getLogger(__name__)
 _TRACEBACK = "--traceback"
 _EPILOG = f"{_TRACEBACK}, anywhere on the line, shows where an error was raised."
-_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 
 def new_app(purpose: str | None) -> typer.Typer:
@@ -45,12 +45,13 @@ def run_app(app: typer.Typer) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for command in app.registered_commands:
         command.epilog = _EPILOG
+    watch_imports()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     try:
         app(arguments)
     except SystemExit as stop:
-        if stop.code == _INTERRUPTED:
-            sys.stderr.write("dainet: interrupted; finished work is kept; run the same command again to resume\n")
+        if stop.code == INTERRUPTED:  # which typer makes of KeyboardInterrupt
+            explain_interrupt()
         raise
     except (DainetError, OSError) as error:
         if _TRACEBACK in sys.argv[1:]:

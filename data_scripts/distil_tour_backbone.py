@@ -6,6 +6,11 @@ the Kullback-Leibler divergence between the two distributions over the tokens. I
 
 from __future__ import annotations
 
+from dainet.interrupts import watch_imports
+
+if __name__ == "__main__":
+    watch_imports()  # before those below, which take seconds
+
 import logging
 from pathlib import Path
 from typing import Annotated

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dainet.interrupts import watch_imports
+
+if __name__ == "__main__":
+    watch_imports()  # before those below, which take seconds
+
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 __all__ = ["best_heads", "head_scores"]
 
 _MASS = 0.6  # share of a map's mass in DINO's masks (visualize_attention.py:186-195; docs/protocol.md#4.3)
+_UNKNOWN = {"auroc": np.nan, "iou": np.nan}
 
 
 def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_names: Sequence[str]) -> pd.DataFrame:
@@ -27,7 +28,7 @@ def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_
         Columns head, class, auroc, iou and slices. AUROC: the chance that a pixel of the class has more attention than
         a pixel outside it, ties counted half. IoU: overlap of the class with DINO's mask, the smallest set of pixels
         that holds 60 % of the map's mass. slices: number of slices with pixels inside and outside the class, over which
-        both are averaged; a class without such slices has no row.
+        both are averaged; both are NaN for a class without such slices.
 
     Raises:
         ValueError: different numbers of maps and labels, or different sizes.
@@ -42,28 +43,28 @@ def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_
     if not rows:
         return pd.DataFrame(columns=["head", "class", "auroc", "iou", "slices"])
     groups = pd.concat(rows).groupby(["head", "class"], sort=False)
-    return groups.agg(auroc=("auroc", "mean"), iou=("iou", "mean"), slices=("auroc", "size")).reset_index()
+    return groups.agg(auroc=("auroc", "mean"), iou=("iou", "mean"), slices=("auroc", "count")).reset_index()
 
 
 def best_heads(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the head with the highest AUROC for each class; columns as in `head_scores`."""
-    return scores.loc[scores.groupby("class", sort=False)["auroc"].idxmax()].reset_index(drop=True)
+    """Return the head with the highest AUROC for each class that has one; columns as in `head_scores`."""
+    known = scores.dropna(subset="auroc")
+    return known.loc[known.groupby("class", sort=False)["auroc"].idxmax()].reset_index(drop=True)
 
 
 def _slice_scores(maps: np.ndarray, label: np.ndarray, class_names: Sequence[str]) -> list[pd.DataFrame]:
-    """Return one table per class in the slice; maps [h, H, W], label [H, W]."""
+    """Return one table per class, NaN where the slice does not show it; maps [h, H, W], label [H, W]."""
     flat = maps.reshape(len(maps), -1)
     ranks = rankdata(flat, axis=1)
     masks = _mass_masks(flat)
     classes = {name: label.ravel() == number for number, name in enumerate(class_names, start=1)}
     classes["any"] = label.ravel() > 0
-    return [
-        pd.DataFrame(
-            {"head": range(len(maps)), "class": name, "auroc": _auroc(ranks, truth), "iou": _iou(masks, truth)}
-        )
-        for name, truth in classes.items()
-        if truth.any() and not truth.all()
-    ]
+    tables = []
+    for name, truth in classes.items():
+        shown = truth.any() and not truth.all()
+        scores = {"auroc": _auroc(ranks, truth), "iou": _iou(masks, truth)} if shown else _UNKNOWN
+        tables.append(pd.DataFrame({"head": range(len(maps)), "class": name, **scores}))
+    return tables
 
 
 def _auroc(ranks: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ from dainet.segmentation.evaluation import class_dsc
 from dainet.settings import Settings
 
 __all__ = ["Explorer"]
+
+log = logging.getLogger(__name__)
 
 _NOTES = {
     False: "This network was <b>trained</b> with exactly these skips, so its weights could adapt to the missing ones.",
@@ -110,14 +113,15 @@ class Explorer:
         if self.predictor is None:
             self.open_dataset()  # once more; says why not
             return
-        maps = self._maps()
+        maps, prediction = None, None
+        with self._messages():
+            maps = self._maps()
         if maps is not None:
             self._fit_heads(len(maps))
         choice = self.controls.choice
         self._show_setting(choice)
         if choice != self._now:
             self._now, self._before = choice, self._now
-        prediction = None
         with self._messages():
             prediction = self.predictor.slice_label(choice, self.row)
         self._show_maps(maps)
@@ -182,7 +186,7 @@ class Explorer:
 
     @contextmanager
     def _messages(self) -> Iterator[None]:
-        """Show errors of the user's data and settings on the screen; errors of the code itself stay errors."""
+        """Show every error on the screen, since a page has no other place for it; log the traceback of a fault."""
         try:
             yield
         except StageMissingError:
@@ -192,6 +196,9 @@ class Explorer:
             self.view.say(f"Not computed yet: {what}. At the profile tour, this takes a few minutes.", offer=True)
         except (DainetError, OSError) as error:
             self.view.say(str(error))
+        except Exception as error:  # a damaged file, or no memory left: libraries raise nearly anything
+            log.exception("the explorer cannot go on with %s", self.controls.choice)
+            self.view.say(f"This cannot be computed: {type(error).__name__}: {error}")
 
     def _report(self, description: str, finished: int, total: int) -> None:
         self.view.progress.max, self.view.progress.value = total, finished

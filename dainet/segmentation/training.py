@@ -229,7 +229,7 @@ def _finish(
         "rule": settings.selection,
         "split": MONITORED_SPLIT[settings.selection],
         "epoch": line["epoch"],
-        "dsc": line["dsc"],
+        "dsc": None if np.isnan(line["dsc"]) else line["dsc"],  # without validation volumes; JSON has no NaN
         "epochs_run": len(history),
     }
     write_complete(folder / "selection.json", json.dumps(record, indent=1))

@@ -57,13 +57,20 @@ def test_known_answers(labels: np.ndarray) -> None:
     assert best_heads(frame).set_index("class")["head"].to_dict()["any"] == 0
 
 
-def test_absent_class_has_no_row_and_absent_slices_do_not_count(labels: np.ndarray) -> None:
+def test_an_absent_class_has_no_score_and_absent_slices_do_not_count(labels: np.ndarray) -> None:
     frame = head_scores(np.random.default_rng(0).random((4, 2, 20, 20)), labels, CLASSES)
-    assert set(frame["class"]) == {"Myo", "LV", "any"}
-    assert frame.groupby("class")["slices"].first().to_dict() == {"Myo": 3, "LV": 2, "any": 3}
-    full = np.ones((1, 4, 4), np.uint8)  # no background
-    assert head_scores(np.zeros((1, 2, 4, 4)), full, CLASSES).empty
-    assert best_heads(head_scores(np.zeros((1, 2, 4, 4)), full, CLASSES)).empty
+    assert frame.groupby("class")["slices"].first().to_dict() == {"RV": 0, "Myo": 3, "LV": 2, "any": 3}
+    assert set(frame.loc[frame["auroc"].isna(), "class"]) == set(frame.loc[frame["iou"].isna(), "class"]) == {"RV"}
+    assert set(best_heads(frame)["class"]) == {"Myo", "LV", "any"}
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_slices_of_one_label_alone_give_no_scores(value: int) -> None:
+    frame = head_scores(np.ones((3, 2, 4, 4)), np.full((3, 4, 4), value, np.uint8), CLASSES)
+    assert list(frame["class"].unique()) == [*CLASSES, "any"]
+    assert frame[["auroc", "iou"]].isna().all(axis=None)
+    assert (frame["slices"] == 0).all()
+    assert best_heads(frame).empty
 
 
 def test_iou_of_the_sixty_percent_mask() -> None:

@@ -1,7 +1,9 @@
 """The explorer without a browser: the effect of every control."""
 
 import asyncio
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from medpy.metric.binary import dc
 from numpy import float64
 
 from dainet import pipeline
-from dainet.explorer import Explorer, explorable
+from dainet.errors import InputError
+from dainet.explorer import Explorer, app, explorable
 from dainet.explorer.predictor import Predictor
 from dainet.segmentation.cuts import CutNetwork
 from dainet.segmentation.slices import SliceData
@@ -204,6 +207,49 @@ def test_data_that_cannot_be_read_are_reported_in_place(settings: Settings, tmp_
     explorer.controls.dataset.value = "good"
     assert explorer.view.message.value == ""
     assert "<img" in explorer.view.pictures[2].value
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError(), InputError("lower the rate")])
+def test_the_page_says_why_a_training_failed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
+    explorer = Explorer({"discs": settings})
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as failing:
+        failing.setattr(app, "train", fail)
+        explorer.view.train.click()
+    assert (str(error) or type(error).__name__) in explorer.view.message.value
+    assert not explorer.view.train.disabled
+    assert explorer.view.progress.layout.display == "none"
+    explorer.controls.slice.value = 1
+    explorer.controls.model.label = "U-Net"
+    assert "Not computed yet" in explorer.view.message.value  # and offered again
+    assert explorer.view.train.layout.display == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [("segmentation/*/model.safetensors", "segmentation"), ("attention/*/attention.npy", "attention")],
+)
+def test_a_damaged_stage_is_named_and_stops_nothing_else(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, stage: str
+) -> None:
+    runs = shutil.copytree(os.environ["DAINET_RUNS"], tmp_path / "runs")
+    monkeypatch.setenv("DAINET_RUNS", str(runs))
+    unet = pipeline.segment(settings, "unet", 0).path
+    for path in runs.glob(file):
+        if path.parent != unet:
+            path.write_bytes(path.read_bytes()[:100])
+    explorer = Explorer({"discs": settings})
+    assert stage in explorer.view.message.value
+    assert 'class="empty"' in explorer.view.pictures[2].value
+    explorer.controls.model.label = "U-Net"
+    assert "<img" in explorer.view.pictures[2].value
+    assert not np.isnan(explorer.scores["this volume"]).any()
 
 
 def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settings: Settings) -> None:

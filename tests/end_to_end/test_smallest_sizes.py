@@ -1,0 +1,87 @@
+"""All notebooks under papermill at the smallest and the largest sizes that can be; every run combines several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dainet.lessons.reproduce import find_notebooks, reproduce
+from dainet.vit.model import DinoViT, save_vit
+from tests.helpers.formats import nnunet, save_nifti
+from tests.helpers.notebooks import QUICK
+
+
+def write_vit(folder: Path, patch: int, heads: int) -> Path:
+    torch.manual_seed(0)
+    vit = DinoViT(img_size=4 * patch, patch_size=patch, embed_dim=24, depth=1, num_heads=heads, mlp_ratio=1)
+    save_vit(vit, folder / "vit.safetensors")
+    return folder / "vit.safetensors"
+
+
+def write_source(folder: Path, parts: list[str], classes: int, slices: int) -> dict[str, Any]:
+    """Squares of `classes` classes in noise, one patient per part of the split; the settings that name them."""
+    names = [f"case{number}" for number, _ in enumerate(parts)]
+    labels = {"background": 0, **{f"organ {number}": number for number in range(1, max(classes, 1) + 1)}}
+    nnunet(folder, names, labels=labels)
+    random = np.random.default_rng(0)
+    for name in names:
+        label = np.zeros((slices, 40, 36), np.uint8)
+        for number in range(classes):
+            row, column = 3 + 9 * (number // 4), 2 + 8 * (number % 4)
+            label[:, row : row + 7, column : column + 6] = number + 1
+        image = label + random.normal(0, 0.5, label.shape)
+        save_nifti(folder / "imagesTr" / f"{name}_0000.nii.gz", image.astype(np.float32))
+        save_nifti(folder / "labelsTr" / f"{name}.nii.gz", label)
+    split = folder / "split.csv"
+    split.write_text("patient,split\n" + "".join(f"{pair[0]},{pair[1]}\n" for pair in zip(names, parts, strict=True)))
+    return {"data.dataset": "custom", "data.source": str(folder), "data.split": str(split)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("parts", "classes", "slices", "patch", "heads", "changes"),
+    [
+        pytest.param(
+            ["train", "test"],
+            *(1, 1, 14, 1),
+            {"segmentation.selection": "last", "dino.epochs": 0, "segmentation.batch_size": 1},
+            id="one training patient, one test patient, no validation, one class, one slice, patch 14, one head",
+        ),
+        pytest.param(
+            ["train", "train", "valid", "test", "test"],
+            *(15, 2, 8, 12),
+            {"dino.batch_size": 2},
+            id="fifteen classes, patch 8, twelve heads",
+        ),
+        pytest.param(
+            ["train", "valid", "test", "test"],
+            *(0, 3, 16, 3),
+            {"dino.batch_size": 3, "data.normalization": "percentile"},
+            id="no label anywhere, as many slices as DINO's batch",
+        ),
+    ],
+)
+def test_the_notebooks_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parts: list[str],
+    classes: int,
+    slices: int,
+    patch: int,
+    heads: int,
+    changes: dict[str, Any],
+) -> None:
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    source = write_source(tmp_path / "scans", parts, classes, slices)
+    given = {"vit.weights": str(write_vit(tmp_path, patch, heads)), "output": str(tmp_path / "figures")}
+    index = reproduce("tour", QUICK | source | given | changes, find_notebooks())
+    table = pd.read_csv(index.parent / "table3.csv", keep_default_na=False)
+    assert len(table) == 6
+    assert {f"organ {number}" for number in range(1, classes + 1)} <= set(table.columns)
+    importance = pd.read_csv(index.parent / "table_head_importance.csv", dtype=str)
+    assert set(importance["head"]) == {*(f"Head {number}" for number in range(1, heads + 1)), "all heads"}
