@@ -12,10 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from dainet.cache.atomic import write_complete
 from dainet.cache.records import provenance, read_record
 from dainet.errors import InputError
 from dainet.reporting.artifacts import (
+    appearing,
     data_title,
     other_settings,
     output_folder,
@@ -56,10 +56,11 @@ def write_index(settings: Settings) -> Path:
         data_states=len({item["data"] for item in items if item["data"]}),
         details={"Settings": public_settings(settings), "Versions and machine": provenance()},
     )
-    page = folder / "index.html"
-    write_complete(page, text)
-    record_files(folder / _RECORD, [page], settings, {})
-    return page
+    with appearing(folder) as hidden:
+        page = hidden / "index.html"
+        page.write_text(text, encoding="utf-8")
+        record_files(hidden / _RECORD, [page], settings, {})
+    return folder / "index.html"
 
 
 def _sorted_by_settings(folder: Path, settings: Settings) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:

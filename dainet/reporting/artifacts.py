@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -23,6 +25,7 @@ _PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"))
 _DATA_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
 
 __all__ = [
+    "appearing",
     "data_title",
     "other_settings",
     "output_folder",
@@ -69,12 +72,12 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
         settings: settings of the run.
         stages: names and keys of the finished stages that the figure shows.
     """
-    path = output_folder(settings) / f"{name}.png"
-    with explained_disk(path.parent, _OTHER):
-        figure.savefig(path, dpi=120, bbox_inches="tight", metadata={"Software": None})
-        figure.savefig(path.with_suffix(".pdf"), bbox_inches="tight", metadata={"CreationDate": None})
-        record_files(path.with_suffix(".json"), _with(path, ".png", ".pdf"), settings, stages, str(figure.get_label()))
-    return path
+    with appearing(output_folder(settings)) as folder:
+        files = [folder / f"{name}.png", folder / f"{name}.pdf"]
+        figure.savefig(files[0], dpi=120, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(files[1], bbox_inches="tight", metadata={"CreationDate": None})
+        record_files(folder / f"{name}.json", files, settings, stages, str(figure.get_label()))
+    return output_folder(settings) / f"{name}.png"
 
 
 def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping[str, str], notes: list[str]) -> Path:
@@ -88,25 +91,33 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
         notes: the protocol in words; a number without it means little. Collapsed DINO trainings are added.
     """
     notes = [*notes, *_collapsed(stages)]
-    path = output_folder(settings) / f"{name}.md"
     lines = [table.to_markdown(index=False, disable_numparse=True), "", *(f"- {note}" for note in notes)]
     latex = table.style.hide(axis="index").to_latex(hrules=True, convert_css=True)
     comments = "".join(f"% {note}\n" for note in notes)
-    with explained_disk(path.parent, _OTHER):
-        table.to_csv(path.with_suffix(".csv"), index=False)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        path.with_suffix(".tex").write_text(comments + _escape_latex(latex), encoding="utf-8")
-        record_files(path.with_suffix(".json"), _with(path, ".csv", ".md", ".tex"), settings, stages)
-    return path
+    with appearing(output_folder(settings)) as folder:
+        files = [folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")]
+        table.to_csv(files[0], index=False)
+        files[1].write_text("\n".join(lines) + "\n", encoding="utf-8")
+        files[2].write_text(comments + _escape_latex(latex), encoding="utf-8")
+        record_files(folder / f"{name}.json", files, settings, stages)
+    return output_folder(settings) / f"{name}.md"
 
 
 def save_csv(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping[str, str]) -> Path:
     """Write the numbers behind tables and figures as `name.csv`, and the record `name.json`; return the CSV's path."""
-    path = output_folder(settings) / f"{name}.csv"
-    with explained_disk(path.parent, _OTHER):
-        table.to_csv(path, index=False)
-        record_files(path.with_suffix(".json"), [path], settings, stages)
-    return path
+    with appearing(output_folder(settings)) as folder:
+        table.to_csv(folder / f"{name}.csv", index=False)
+        record_files(folder / f"{name}.json", [folder / f"{name}.csv"], settings, stages)
+    return output_folder(settings) / f"{name}.csv"
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder for files and their record, which appear in `folder` together at the end, or not at all."""
+    with explained_disk(folder, _OTHER), TemporaryDirectory(prefix=".", dir=folder) as hidden:
+        yield Path(hidden)
+        for path in sorted(Path(hidden).iterdir()):
+            os.replace(path, folder / path.name)
 
 
 def record_files(
@@ -123,7 +134,7 @@ def record_files(
     content["files"] = {file.name: hash_file(file) for file in files}
     write_record(record, content)
     if stages:
-        remember_figures(record.parent)
+        remember_figures(output_folder(settings))
 
 
 def public_settings(settings: Settings) -> dict[str, Any]:
@@ -168,10 +179,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _name(path: str) -> str:
     return PureWindowsPath(path).name  # splits at / and at \\
-
-
-def _with(path: Path, *endings: str) -> list[Path]:
-    return [path.with_suffix(ending) for ending in endings]
 
 
 def _collapsed(stages: Mapping[str, str]) -> list[str]:

@@ -212,6 +212,19 @@ def test_records_name_their_data_and_a_table_made_again_is_ok_again(tiny: Settin
     assert command("verify", str(tmp_path / "out"))[0] == 0
 
 
+def test_a_figure_that_cannot_be_written_leaves_the_one_before(figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, before = load_settings("tour", {"output": str(figures)}), (figures / "curves.png").read_bytes()
+    monkeypatch.setattr("dainet.reporting.artifacts.write_record", lambda path, record: interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        save_figure(Figure(figsize=(2, 2)), "curves", settings, {})
+    assert (figures / "curves.png").read_bytes() == before
+    assert command("verify", str(figures)) == (0, "OK: 7 files match their records\n")
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_computation_beside_it_does_not_disturb(runs: Path) -> None:
     end = threading.Event()
 
