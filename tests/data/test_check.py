@@ -238,6 +238,37 @@ def test_an_outlier_in_size_needs_five_cases(tmp_path: Path) -> None:
     assert check(tmp_path, "custom").suspicions == ()
 
 
+@pytest.mark.parametrize(("voxels", "odd"), [(9, True), (10, False), (160, False), (161, True)])
+def test_four_times_the_median_is_not_odd_yet(tmp_path: Path, voxels: int, odd: bool) -> None:
+    images, labels = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for seed, (name, count) in enumerate(zip("abcde", (40, 40, 40, 40, voxels), strict=True)):
+        images[name] = discs(seed)[0]
+        labels[name] = (np.arange(images[name].size) < count).astype(np.uint8).reshape(images[name].shape)
+    save_custom(tmp_path, images, labels)
+    found = [line for line in check(tmp_path, "custom").suspicions if "voxels of core" in line]
+    assert [(line[:2], "40" in line, str(voxels) in line) for line in found] == [("e:", True, True)] * odd
+
+
+@pytest.mark.parametrize(("lowest", "windowed"), [(-200, False), (-199, True)])
+def test_a_ct_volume_without_air_is_suspicious(tmp_path: Path, lowest: int, windowed: bool) -> None:
+    nnunet(tmp_path, names=(), channel_names={"0": "CT"})
+    image, label = discs(0)
+    image[0, 0, 0] = lowest
+    save_nifti(tmp_path / "imagesTr" / "a_0000.nii.gz", image)
+    save_nifti(tmp_path / "labelsTr" / "a.nii.gz", label)
+    report = check(tmp_path, "custom")
+    assert len(report.suspicions) == windowed
+    assert (report.cases["lowest"].item(), report.cases["highest"].item()) == (lowest, round(float(image.max()), 2))
+
+
+def test_swapped_ventricles_need_more_than_half_of_the_volumes(cardiac: Path) -> None:
+    for path in cardiac.rglob("*frame01_gt.nii.gz"):  # half of them
+        nifti = load_nifti(path)
+        swapped = np.array([0, 3, 2, 1], np.uint8)[np.asarray(nifti.dataobj)]
+        nibabel.Nifti1Image(swapped, nifti.affine).to_filename(path)
+    assert check(cardiac).problems == ()
+
+
 def test_a_windowed_btcv_volume(tmp_path: Path) -> None:
     write_abdomen_phantoms(tmp_path, 1, size=48)
     assert check(tmp_path, "synapse").suspicions == ()

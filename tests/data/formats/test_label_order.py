@@ -3,6 +3,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
@@ -192,6 +193,47 @@ def test_an_unusual_patient_is_accepted_under_the_right_name_only() -> None:
     assert any(text.startswith("unusual: right kidney") for text in check_order("samed", measurements))
     with pytest.raises(DataError, match=r"data.label_order=transunet.*right kidney"):
         check_order("transunet", measurements)
+
+
+def measured(*organs: tuple[int, int, float]) -> pd.DataFrame:
+    """What `measure` would give for organs (label, voxels, position x), each in 4 slices that end within the volume."""
+    lines = [
+        {"label": label, "voxels": voxels, "slices": 4, "cut": False, "z": 2.0, "y": 5.0, "x": x}
+        for label, voxels, x in organs
+    ]
+    return pd.DataFrame(lines).set_index("label")
+
+
+@pytest.mark.parametrize(("kidney", "sides"), [(125, 1), (124, 0), (81, 0), (80, -1)])
+def test_a_quarter_more_decides_and_less_does_not(kidney: int, sides: int) -> None:
+    """BTCV's right kidney against its gallbladder of 100 voxels; nothing else is known of this volume."""
+    tables = [measured((2, kidney, 0.0), (4, 100, 50.0))]
+    evidence = check_order("btcv", tables) if sides >= 0 else []
+    assert [text.startswith("right kidney (label 2) is larger") for text in evidence] == [True] * sides
+    if sides < 0:
+        with pytest.raises(DataError, match=r"right kidney \(label 2\) is not larger"):
+            check_order("btcv", tables)
+
+
+@pytest.mark.parametrize(("off", "holds"), [(24, True), (25, None), (37, None), (38, False)])
+def test_the_aorta_lies_within_30_percent_of_the_middle_of_the_kidneys(off: int, holds: bool | None) -> None:
+    tables = [measured((8, 10, 50.0 + off), (2, 10, 0.0), (3, 10, 100.0))]
+    order = [text for text in judged("btcv", tables) if "midway" in text]
+    assert [("not" not in text) for text in order] == ([] if holds is None else [holds])
+
+
+def judged(order: str, tables: list[pd.DataFrame]) -> list[str]:
+    """The sentences for an order, or those against it."""
+    try:
+        return check_order(order, tables)
+    except DataError as error:
+        return str(error).split("; ")
+
+
+def test_an_organ_that_the_volume_cuts_counts_as_at_least_as_large() -> None:
+    cut = measured((2, 50, 0.0), (4, 100, 50.0))
+    cut.loc[2, "cut"] = True
+    assert check_order("btcv", [cut]) == []
 
 
 def test_unknown_orders_and_labels_are_named() -> None:
