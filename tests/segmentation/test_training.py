@@ -158,6 +158,17 @@ def fake_scores(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[di
     return weights
 
 
+def test_weights_chosen_before_an_interruption_stay_chosen(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fake_scores(monkeypatch, [0.5, 0.4])
+    with pytest.raises(StopIteration):  # in epoch 3
+        train(small_network(), tiny.segmentation, 0, prepared, data, tmp_path)
+    fake_scores(monkeypatch, [0.3])
+    train(small_network(seed=7), tiny.segmentation, 0, prepared, data, tmp_path)
+    assert equal(trained_weights(tmp_path), before[0])
+
+
 NAN = float("nan")
 
 
