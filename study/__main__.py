@@ -8,6 +8,7 @@ if __name__ == "__main__":
     watch_imports()  # before those below, which take seconds
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -18,8 +19,11 @@ from dainet.compare.queue import run_queue
 from dainet.errors import unknown
 from dainet.options import Device, Source, Weights, new_app, overrides, run_app
 from study.folds import PLANS
+from study.next_report import write_plan_report
+from study.overview import Gain, Row, first_study_gains, first_study_rows
 from study.pictures import draw_pictures
 from study.plan import load_more_seeds, load_plan
+from study.rehearsal import NOTE, simulate_scores
 from study.report import read_scores, write_report
 
 app = new_app(__doc__)
@@ -60,6 +64,27 @@ def report() -> None:
     """Write every table and chart again from the committed scores, also the tables in the report."""
     folder = _folder(_FIRST)
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
+    for name in _names()[1:]:
+        plan, folder = read_plan(PLANS / f"{name}.yaml"), _folder(name)
+        if (folder / "scores").is_dir():
+            write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
+            typer.echo(f"tables and charts: {folder}")
+
+
+@app.command()
+def rehearse() -> None:
+    """Write every table and figure of the next studies from simulated scores, into figures/rehearsal."""
+    for name in ("near-paper", "chaos"):
+        plan, output = read_plan(PLANS / f"{name}.yaml"), Path("figures", "rehearsal", name)
+        with TemporaryDirectory() as simulated:
+            simulate_scores(plan, Path(simulated))
+            write_plan_report(plan, Path(simulated), output, _first_study(), NOTE)
+        typer.echo(f"simulated tables and figures: {repository_root() / output}")
+
+
+def _first_study() -> tuple[list[Row], list[Gain]]:
+    strict = read_scores(_folder(_FIRST), load_plan() + load_more_seeds()).query("policy == 'strict'")
+    return first_study_rows(strict), first_study_gains(strict)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dainet.protocol import load_split
 
-__all__ = ["PLANS", "acdc_folds", "chaos_folds"]
+__all__ = ["PLANS", "acdc_folds", "chaos_folds", "pathology_of"]
 
 PLANS = Path(__file__).with_name("plans")
 _SAME_SCAN_TWICE = "patient074"  # its images are those of patient076
@@ -36,6 +36,12 @@ def chaos_folds() -> list[dict[str, str]]:
     patients = [f"chaos_{i:03d}" for i in _CHAOS]
     order = patients + patients[:3]
     return [_fold(patients, order[start : start + 4], order[start + 4 : start + 7]) for start in range(0, 20, 4)]
+
+
+def pathology_of(patient: str) -> str:
+    """Return the pathology of a patient of ACDC, whose ids are sorted by it."""
+    number = int(patient.removeprefix("patient"))
+    return max((first, kind) for kind, first in _PATHOLOGIES.items() if first <= number)[1]
 
 
 def _fold(patients: Sequence[str], test: Sequence[str], valid: Sequence[str]) -> dict[str, str]:

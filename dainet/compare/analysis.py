@@ -53,11 +53,11 @@ def spread_of(*networks: Sequence[np.ndarray]) -> Spread:
         networks: per network its folds, each an array [..., seeds, patients] with at least two seeds.
 
     Raises:
-        InputError: no fold has two trainings of a network.
+        InputError: no fold has two trainings of a network, or none has two patients.
     """
     folds = [fold for network in networks for fold in network if fold.shape[-2] > 1]
-    if not folds:
-        raise InputError("no fold has two trainings of one network; give the networks whose spread is to be borrowed")
+    if not folds or all(fold.shape[-1] < 2 for fold in folds):
+        raise InputError("no fold has two trainings of one network and two patients, from which a spread could be had")
     means = [fold.mean(-1) for fold in folds]
     rests = [fold - fold.mean(-1, keepdims=True) - fold.mean(-2, keepdims=True) for fold in folds]
     rests = [rest + fold.mean((-2, -1), keepdims=True) for rest, fold in zip(rests, folds, strict=True)]
@@ -80,13 +80,15 @@ def difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray], borrow
         borrowed: spread for a network with a single seed per fold, from networks of the same study.
 
     Raises:
-        InputError: patients differ, or a network has one seed and nothing to borrow.
+        InputError: patients differ or are too few, or a network has one seed and nothing to borrow.
     """
     if [fold.shape[-1] for fold in first] != [fold.shape[-1] for fold in second]:
         raise InputError("the networks were not scored on the same patients in the same folds")
     deltas = [a.mean(-2) - b.mean(-2) for a, b in zip(first, second, strict=True)]
     patients, folds = sum(delta.shape[-1] for delta in deltas), len(deltas)
     freedom = patients - folds
+    if freedom < 1:
+        raise InputError(f"{patients} patients in {folds} folds; a difference needs more patients than folds")
     within = sum(((delta - delta.mean(-1, keepdims=True)) ** 2).sum(-1) for delta in deltas)
     parts, freedoms, noise = [within / freedom / patients], [freedom], 0.0
     for network in (first, second):

@@ -155,3 +155,10 @@ def test_other_patients_are_refused() -> None:
 )
 def test_verdicts(estimate: float, error: float, margin: float | None, words: str) -> None:
     assert verdict(Difference(estimate, error, 30), margin) == words
+
+
+def test_too_few_patients_are_refused() -> None:
+    with pytest.raises(InputError):
+        difference([np.zeros((3, 1))] * 5, [np.zeros((3, 1))] * 5)
+    with pytest.raises(InputError):
+        spread_of([np.zeros((3, 1))] * 5)

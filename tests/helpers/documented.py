@@ -41,6 +41,7 @@ NOT_RUN_HERE = {
     r"make help": "test_repository.py",
     r"make bench": "half an hour; tests/benchmarks runs the parts",
     r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
+    r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
     r"python -m study run( .*)?": "needs real scans and hours; tests/compare/test_queue.py",
     r"(OMP_NUM_THREADS=1 )?python -m benchmarks\..*": "minutes; tests/benchmarks",
     r"python -m tests\.helpers\.killing .*": "hours; tests/end_to_end/test_killing.py kills fewer times",

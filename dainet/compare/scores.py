@@ -1,0 +1,85 @@
+"""The scores of a plan's trainings, wave by wave, as the analysis takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dainet.compare.plan import Plan, Training
+from dainet.errors import InputError
+
+__all__ = ["Scored", "fold_scores", "read_scored"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the whole waves of a plan have left.
+
+    `scores` holds one line per test case and class (strict policy), `histories` one line per epoch, both with the
+    columns model, fold and seed. `waves` of the plan's waves are whole; trainings beyond them are not looked at.
+    """
+
+    plan: Plan
+    waves: int
+    trainings: tuple[Training, ...]
+    scores: pd.DataFrame
+    histories: pd.DataFrame
+
+
+def read_scored(plan: Plan, folder: Path) -> Scored:
+    """Read the scores of all trainings of whole waves (see `dainet.compare.queue`).
+
+    Raises:
+        InputError: not even the first wave is whole; the message counts what is there.
+    """
+    trainings, waves = list[Training](), 0
+    for number in range(1, len(plan.waves) + 1):
+        wave = plan.model_copy(update={"waves": plan.waves[number - 1 : number]}).trainings()
+        missing = [each.name for each in wave if not (folder / "scores" / f"{each.name}.csv").is_file()]
+        if missing:
+            if not waves:
+                raise InputError(
+                    f"plan {plan.name}: {len(wave) - len(missing)} of the {len(wave)} trainings of the first wave have "
+                    f"scores in {folder.name}; {missing[0]} is the first that is missing; only whole waves are read"
+                )
+            break
+        trainings, waves = trainings + wave, number
+    scores = _read(folder / "scores", trainings)
+    return Scored(
+        plan, waves, tuple(trainings), scores[scores["policy"] == "strict"], _read(folder / "histories", trainings)
+    )
+
+
+def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[np.ndarray]:
+    """Return a network's scores per fold, [seeds, patients]: means over what a patient has, DSC in points.
+
+    Patients are in the order of their ids, so that two networks can be compared. A patient without any value, such as
+    an organ that no label shows, is left out.
+
+    Raises:
+        InputError: the network has no scores, or its trainings were not scored on the same patients.
+    """
+    chosen = scores[scores["model"] == model]
+    if chosen.empty:
+        raise InputError(f"there are no scores of {model}; found those of {', '.join(sorted(set(scores['model'])))}")
+    factor = 100 if column.startswith("dsc") else 1
+    tables = [part.groupby(["seed", "patient"])[column].mean().unstack("patient") for _, part in chosen.groupby("fold")]
+    tables = [table.dropna(axis=1, how="all") for table in tables]
+    if any(table.isna().any(axis=None) for table in tables):
+        raise InputError(f"{model}: the seeds of a fold were not scored on the same patients")
+    return [factor * table.to_numpy() for table in tables]
+
+
+def _read(folder: Path, trainings: Sequence[Training]) -> pd.DataFrame:
+    names = dict.fromkeys(("patient", "case_id", "group", "phase", "class"), str)
+    parts = [
+        pd.read_csv(folder / f"{each.name}.csv", dtype=names, keep_default_na=False, na_values=[""]).assign(
+            **each.labels, seed=each.seed
+        )
+        for each in trainings
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,112 @@
+"""What the segmentations of ACDC say of a heart: volumes, ejection fractions, mass, and their agreement with labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dainet.compare.analysis import Difference, difference
+from dainet.reporting.charts import WIDTH, label_axes, new_figure
+
+__all__ = ["agreement_figure", "agreement_table", "compare_ef_errors", "heart_numbers"]
+
+_DENSITY = 1.05  # g/ml of myocardium
+_WRONG_EF, _LOW_EF = 5.0, 40.0  # points of ejection fraction: a large error, and the border of a reduced one
+
+
+def heart_numbers(scores: pd.DataFrame) -> pd.DataFrame:
+    """Compute the numbers of every heart from voxel counts, predicted and labeled.
+
+    Args:
+        scores: per case and class (RV, Myo, LV) at ED and ES: model, fold, seed, patient, phase, class,
+            predicted_voxels, labeled_voxels, spacing_z_mm, spacing_y_mm, spacing_x_mm.
+
+    Returns:
+        Per model, fold, seed, patient and source ("predicted" or "labeled"): lv_edv, lv_esv, rv_edv, rv_esv (ml), lv_ef
+        and rv_ef = 100 (EDV - ESV) / EDV (percent; NaN without a volume), mass (g, myocardium at ED).
+    """
+    names = ["model", "fold", "seed", "patient"]
+    milliliters = scores[["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]].prod(axis=1) / 1000
+    parts = []
+    for source in ("predicted", "labeled"):
+        volumes = scores.assign(ml=scores[f"{source}_voxels"] * milliliters)
+        wide = volumes.pivot_table(index=names, columns=["class", "phase"], values="ml")
+        table = pd.DataFrame({"mass": _DENSITY * wide["Myo", "ED"]})
+        for short, name in (("lv", "LV"), ("rv", "RV")):
+            end_diastole, end_systole = wide[name, "ED"], wide[name, "ES"]
+            table[f"{short}_edv"], table[f"{short}_esv"] = end_diastole, end_systole
+            table[f"{short}_ef"] = 100 * (end_diastole - end_systole) / end_diastole.where(end_diastole > 0)
+        parts.append(table.assign(source=source))
+    return pd.concat(parts).reset_index()
+
+
+def agreement_table(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Compare predicted with labeled hearts, per network: bias and limits of agreement (Bland and Altman), EF errors.
+
+    A patient's prediction is the mean over a network's seeds.
+    """
+    lines = []
+    for model, own in numbers.groupby("model", sort=False):
+        errors, labeled = _errors(own)
+        row: dict[str, Any] = {"Network": model}
+        for name, title in (("lv_edv", "LV EDV (ml)"), ("lv_esv", "LV ESV (ml)"), ("lv_ef", "LV EF (points)")):
+            row[title] = _limits(errors[name])
+        row |= {"RV EF (points)": _limits(errors["rv_ef"]), "Mass (g)": _limits(errors["mass"])}
+        ef = errors["lv_ef"].dropna()
+        row["Mean absolute error of LV EF"] = f"{ef.abs().mean():.2f}"
+        row[f"EF wrong by more than {_WRONG_EF:.0f}"] = f"{(ef.abs() > _WRONG_EF).sum()} of {len(ef)}"
+        truth = labeled.loc[ef.index, "lv_ef"]
+        crossed = (truth < _LOW_EF) != (truth + ef < _LOW_EF)
+        lines.append(row | {f"Changes side of EF {_LOW_EF:.0f} %": f"{crossed.sum()} of {len(ef)}"})
+    return pd.DataFrame(lines)
+
+
+def compare_ef_errors(numbers: pd.DataFrame, first: str, second: str) -> Difference:
+    """Compute the difference of two networks' absolute errors of the LV's ejection fraction, in points of EF.
+
+    Less is better, so a negative difference speaks for `first`. Patients whose EF a network cannot give (no volume at
+    ED) are left out; `agreement_table` counts those that are left.
+    """
+    folds: dict[str, list[np.ndarray]] = {first: [], second: []}
+    wide = numbers.pivot_table(index=["fold", "patient"], columns=["source", "model", "seed"], values="lv_ef")
+    errors = (wide["predicted"] - wide["labeled"]).abs()[[first, second]].dropna()
+    for _, part in errors.groupby("fold"):
+        for name, own in folds.items():
+            own.append(part[name].to_numpy().T)
+    return difference(folds[first], folds[second])
+
+
+def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...] = ("unet", "dual-1111")) -> Figure:
+    """Draw Bland-Altman plots of the LV's ejection fraction, one panel per network and one point per patient."""
+    alt = "Bland-Altman plots of the left ventricle's ejection fraction, predicted and labeled, one panel per network"
+    figure = new_figure(WIDTH, 3.6, alt)
+    panels = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
+    for panel, model in zip(panels, models, strict=True):
+        errors, labeled = _errors(numbers[numbers["model"] == model])
+        ef, truth = errors["lv_ef"].dropna(), labeled["lv_ef"]
+        panel.plot(truth[ef.index] + ef / 2, ef, "o", markersize=3.5, alpha=0.6, color="#0072b2")
+        bias, half = ef.mean(), 1.96 * ef.std()
+        for height, style in ((bias, "-"), (bias - half, "--"), (bias + half, "--")):
+            panel.axhline(height, color="black", linewidth=0.9, linestyle=style)
+        panel.set_title(f"{model}: {_limits(ef)}", fontsize=9)
+        label_axes(panel, "Mean of predicted and labeled EF (%)", "Predicted - labeled (points)")
+        panel.label_outer()
+    return figure
+
+
+def _errors(own: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return predicted - labeled and labeled numbers per patient, of means over seeds."""
+    columns = ["lv_edv", "lv_esv", "lv_ef", "rv_edv", "rv_esv", "rv_ef", "mass"]
+    means = own.groupby(["source", "patient"])[columns].mean()
+    return means.loc["predicted"] - means.loc["labeled"], means.loc["labeled"]
+
+
+def _limits(errors: pd.Series) -> str:
+    errors = errors.dropna()
+    half = 1.96 * errors.std()
+    return (
+        f"{errors.mean():+.1f} ({errors.mean() - half:+.1f} to {errors.mean() + half:+.1f})" if len(errors) > 1 else "-"
+    )

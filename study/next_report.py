@@ -1,0 +1,76 @@
+"""The tables and figures of a plan in study/plans, from its committed scores or from simulated ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dainet.compare import report
+from dainet.compare.plan import Plan
+from dainet.compare.scores import Scored, read_scored
+from dainet.reporting.artifacts import save_figure, save_table
+from study.clinic import agreement_figure, agreement_table, heart_numbers
+from study.overview import Gain, Row, gains_of, overview_figure, rows_of
+
+__all__ = ["plan_tables", "write_plan_report"]
+
+log = logging.getLogger(__name__)
+_LICENSES = {
+    "near-paper": "Data: ACDC (Bernard et al., 2018), CC BY-NC-SA 4.0.",
+    "chaos": "Data: CHAOS (Kavur et al., 2021), CC BY-NC-SA 4.0, resampled by others.",
+}
+
+
+def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
+    """Return the tables of a plan as text, by name: questions, checks, parts, networks, spread, and hearts for ACDC."""
+    tables = {
+        "table_questions": report.questions_table(scored),
+        "table_checks": report.checks_table(scored),
+        "table_networks": report.networks_table(scored),
+        "table_parts": report.parts_table(scored),
+        "table_spread": report.spread_table(scored),
+    }
+    if _is_cardiac(scored.plan):
+        tables["table_hearts"] = agreement_table(heart_numbers(scored.scores))
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def write_plan_report(
+    plan: Plan, folder: Path, output: Path, others: tuple[Sequence[Row], Sequence[Gain]] = ((), ()), note: str = ""
+) -> Scored:
+    """Write tables and figures of a plan's whole waves.
+
+    Args:
+        plan: see `dainet.compare.plan`.
+        folder: holds scores/ and histories/.
+        output: folder of the tables and figures, relative to the repository.
+        others: rows and gains of other studies, for the common figure.
+        note: goes into every table and above the figure, such as that scores are simulated.
+    """
+    scored = read_scored(plan, folder)
+    settings = scored.trainings[0].settings({"output": output.as_posix()})
+    for name, table in plan_tables(scored).items():
+        save_table(table, name, settings, {}, [*([note] if note else []), *_notes(scored)])
+    rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
+    save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
+    if _is_cardiac(plan):
+        save_figure(agreement_figure(heart_numbers(scored.scores)), "ejection_fraction", settings, {})
+    return scored
+
+
+def _is_cardiac(plan: Plan) -> bool:
+    return plan.settings.get("data.dataset", "acdc") == "acdc"
+
+
+def _notes(scored: Scored) -> list[str]:
+    plan = scored.plan
+    counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
+    return [
+        f"{plan.title}: {counted}; every patient is tested in one of {len(plan.folds)} folds; strict policy for empty "
+        "masks.",
+        f"Intervals count patients and trainings (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
+        *([_LICENSES[plan.name]] if plan.name in _LICENSES else []),
+    ]
