@@ -30,6 +30,14 @@ def test_a_window_holds_whole_blocks_and_mixes_them() -> None:
         assert window != sorted(window)
 
 
+def test_by_itself_it_reads_blocks_of_256_rows_and_mixes_64_of_them() -> None:
+    generator = torch.Generator().manual_seed(0)
+    free = torch.randperm(64 * 256, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(block_shuffle(64 * 256, generator), free)
+    rows = block_shuffle(130 * 256, generator)
+    assert [len((part // 256).unique()) for part in rows.split(64 * 256)] == [64, 64, 2]
+
+
 def test_epochs_differ_in_blocks_and_rows() -> None:
     first, second = order(1000, seed=1), order(1000, seed=2)
     assert first == order(1000, seed=1)

@@ -117,6 +117,26 @@ def test_the_history_holds_the_schedules_values_of_the_last_iteration(weights: s
     assert history["teacher_temperature"].tolist() == pytest.approx([0.02, 0.04, 0.06])
 
 
+def test_an_epoch_reads_whole_batches_in_an_order_of_its_own(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches, multi_crop = [], training.multi_crop
+
+    def watched(images: Tensor, *rest: Any) -> list[Tensor]:
+        batches.append(images)
+        return multi_crop(images, *rest)
+
+    monkeypatch.setattr(training, "multi_crop", watched)
+    images, rows = slices(12), np.array([0, 1, 2, 4, 5, 7, 8, 9, 11])
+    finetune(settings(epochs=2, seed=3), weights, images, rows, CPU, tmp_path)
+    assert [batch.shape for batch in batches] == 4 * [(4, 1, 16, 16)]
+    for epoch in (1, 2):
+        stream = torch.Generator().manual_seed(3 * 100_003 + epoch)
+        order = rows[torch.randperm(9, generator=stream)][:8]
+        read = torch.cat(batches[2 * epoch - 2 : 2 * epoch])[:, 0]
+        np.testing.assert_array_equal(read, images[order])
+
+
 def test_a_step_is_that_of_the_paper(weights: str) -> None:
     """Loss and center from the logits before the step; then the student moves and the teacher follows (eq. 1 to 3)."""
     values = settings(drop_path=0.0, clip_grad=1e-3, center_momentum=0.8, freeze_last_layer_epochs=0)
