@@ -13,7 +13,17 @@ from dainet.data.prepared import run_prepared
 from dainet.data.sources import Source
 from dainet.data.volume import DataError
 from dainet.settings import DataSettings
-from tests.helpers.formats import abdomen, acdc_patient, mtunet, nnunet, save_nifti, source, ssl4mis_slices, transunet
+from tests.helpers.formats import (
+    abdomen,
+    acdc_patient,
+    mtunet,
+    nnunet,
+    save_nifti,
+    save_npz,
+    source,
+    ssl4mis_slices,
+    transunet,
+)
 from tests.helpers.samples import discs
 
 
@@ -206,6 +216,47 @@ def test_two_forms_of_one_data_set_are_refused(h5_source: Path) -> None:
     acdc_patient(h5_source / "training" / "patient001")
     with pytest.raises(DataError, match=r"raw ACDC.*SSL4MIS.*data.source"):
         source(h5_source)
+
+
+@pytest.mark.parametrize(("number", "missed"), [("0060", True), ("0061", False), ("0080", False), ("0081", True)])
+def test_of_btcv_only_61_to_80_have_no_labels(tmp_path: Path, number: str, missed: bool) -> None:
+    write_abdomen_phantoms(tmp_path, 1, size=48)
+    save_nifti(tmp_path / "img" / f"img{number}.nii.gz", discs(0)[0])
+    problems = source(tmp_path, "synapse").problems
+    assert [(problem.patient, f"label{number}" in str(problem)) for problem in problems] == [
+        (f"case{number}", True)
+    ] * missed
+
+
+def test_acdc_without_compression(tmp_path: Path) -> None:
+    folder = acdc_patient(tmp_path / "patient001")
+    for path in folder.glob("*frame*.nii.gz"):
+        nibabel.load(path).to_filename(path.with_suffix(""))
+        path.unlink()
+    data = source(tmp_path)
+    assert not data.problems
+    assert [case.files[1].name for case in data.cases] == ["patient001_frame01_gt.nii", "patient001_frame09_gt.nii"]
+    np.testing.assert_array_equal(data.read(data.cases[0]).label, discs(1)[1])
+
+
+def test_classes_without_a_color_get_those_of_okabe_and_ito_in_turn(tmp_path: Path) -> None:
+    nnunet(tmp_path, labels={"background": 0} | {f"class {i}": i for i in range(1, 10)}, colors={"class 2": "red"})
+    colors = source(tmp_path, "custom").classes.colors
+    assert colors[:3] == ("#d55e00", "#ff0000", "#0072b2")
+    assert colors[7:] == ("#999999", "#d55e00")
+
+
+def test_a_numbered_slice_that_is_missing_is_named_whether_they_count_from_0_or_1(tmp_path: Path) -> None:
+    for first, patient in ((0, 5), (1, 7)):
+        for i in range(4):
+            if i != 1:
+                image, label = np.ones((8, 8)), np.zeros((8, 8), np.uint8)
+                path = tmp_path / "train_npz" / f"case000{patient}_slice{first + i:03d}.npz"
+                save_npz(path, image=image, label=label)
+    problems = source(tmp_path, "synapse").problems
+    assert [problem.patient for problem in problems] == ["case0005", "case0007"]
+    assert ["slice 1 " in str(problems[0]), "slice 2 " in str(problems[1])] == [True, True]
+    assert ["is 3" in str(problems[0]), "is 4" in str(problems[1])] == [True, True]
 
 
 def test_btcvs_unlabeled_test_images_are_left_alone(tmp_path: Path) -> None:
