@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from dainet.data.prepared import run_prepared
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import output_folder, public_settings, save_table
-from dainet.reporting.tables import compare, policies, protocol_notes
+from dainet.reporting.tables import compare, policies, protocol_notes, spread
 from dainet.settings import Settings, load_settings
 from tests.helpers.samples import scores
 
@@ -119,6 +120,27 @@ def test_a_class_that_is_never_found_is_noted(tiny: Settings) -> None:
     notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", failed)
     assert "single, seed 0" in notes[-1]
     assert [name for name in ACDC if name in notes[-1]] == ["Myo"]
+
+
+def test_only_a_class_that_a_training_finds_nowhere_counts_as_failed(tiny: Settings) -> None:
+    prepared = run_prepared(tiny.data, 32)
+    both = scores("single", seeds=(0, 1))
+    both.loc[(both["class"] == "Myo") & (both["patient"] == "a"), "dsc"] = 0.0  # found in patient b
+    both.loc[(both["class"] != "RV") & (both["seed"] == 1), "dsc"] = 0.0
+    peer = scores("unet").assign(policy="peer", dsc=0.0)  # an absent class has 0 there
+    before = protocol_notes(tiny, prepared, "strict", scores())
+    notes = protocol_notes(tiny, prepared, "strict", pd.concat([both, peer]))
+    assert len(notes) == len(before) + 1
+    assert "single, seed 1" in notes[-1]
+    assert [name for name in ACDC if name in notes[-1]] == ["Myo", "LV"]
+
+
+def test_numbers_have_two_decimals_and_a_sign() -> None:
+    assert spread(12.346, math.nan) == "12.35"
+    assert spread(12.3, 0.456) == "12.30 ± 0.46"
+    assert spread(math.nan, math.nan) == ""
+    better = compare(published_table("acdc", "table2"), scores("dual-1111").assign(dsc=0.95), ACDC, "strict")
+    assert better.iloc[-1]["Difference"] == "+3.10"
 
 
 def test_saved_tables_have_three_forms_and_a_record(tmp_path: Path) -> None:

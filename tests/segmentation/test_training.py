@@ -14,8 +14,9 @@ from dainet.device import choose_device
 from dainet.segmentation import training
 from dainet.segmentation.augment import random_transforms, transform
 from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
-from dainet.segmentation.stage import run_segmentation
+from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.training import augmented_batch, mean_volume_dsc, poly_factor, train
 from dainet.settings import AttentionSettings, Settings
 from tests.helpers.training import equal, small_network, train_until, trained_weights
@@ -227,6 +228,33 @@ def test_an_infinite_loss_stops_with_advice(
         model.get_parameter("head.bias")[0] = float("nan")
     with pytest.raises(FloatingPointError, match=r"epoch 1.*segmentation.lr"):
         train(model, tiny.segmentation, 0, prepared, data, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["unet", "dual-0011"])
+def test_a_training_starts_from_the_weights_of_its_seed(
+    tiny: Settings, plain: SliceData, data: SliceData, name: str
+) -> None:
+    """A rate of 0 leaves them as they are."""
+    still = tiny.segmentation.model_copy(update={"lr": 0.0, "epochs": 1, "width": 6})
+    settings, source = tiny.model_copy(update={"segmentation": still}), plain if name == "unet" else data
+    state = torch.get_rng_state()
+    result = run_segmentation(settings, name, 5, source)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(5)
+    expected = build(name, in_channels=1, heads=0 if name == "unet" else 3, classes=4, width=6)
+    found = load_model(settings, name, result, source)
+    assert not found.training
+    for (parameter, value), start in zip(found.named_parameters(), expected.parameters(), strict=True):
+        assert torch.equal(value, start), parameter
+
+
+def test_the_key_of_a_training_names_seed_network_and_maps(tiny: Settings, data: SliceData) -> None:
+    def key(name: str = "single", seed: int = 0, settings: Settings = tiny) -> str:
+        return run_segmentation(settings, name, seed, data).key
+
+    maps = tiny.model_copy(update={"attention": tiny.attention.model_copy(update={"normalization": "tokens"})})
+    keys = [key(), key(seed=1), key(name="dual-0000"), key(settings=maps)]
+    assert len(set(keys)) == 4
 
 
 def test_a_unets_key_does_not_depend_on_maps(
