@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,20 @@ def test_selection_and_early_stopping(
     kept_last = tmp_path / "last.safetensors"
     assert kept_last.exists() == (selection != "last")
     assert selection == "last" or equal(load_file(kept_last), weights[run - 1])
+
+
+def test_the_record_of_a_training_without_validation_volumes_is_json(
+    tiny: Settings, prepared: Prepared, data: SliceData, tmp_path: Path
+) -> None:
+    cases = prepared.cases.assign(split=prepared.cases["split"].replace("valid", "train"))
+    settings = tiny.segmentation.model_copy(update={"selection": "last", "epochs": 1})
+    train(small_network(), settings, 0, replace(prepared, cases=cases), data, tmp_path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    record = json.loads((tmp_path / "selection.json").read_text(), parse_constant=refuse)
+    assert record["dsc"] is None
 
 
 def test_selecting_without_validation_volumes_is_refused(
