@@ -14,11 +14,13 @@ from dainet.attention.maps import resize_maps
 from dainet.attention.stage import grid_of, open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
+from dainet.data.sources import source_folder
 from dainet.device import choose_device
 from dainet.dino.stage import run_dino
 from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError, unknown
 from dainet.parallel.free_device import free_device
+from dainet.protocol import load_split
 from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.networks import DAINet, UNet, check_network
 from dainet.segmentation.slices import SliceData
@@ -72,6 +74,10 @@ def check_early(settings: Settings, maps: bool = True) -> None:
     Raises:
         InputError, FileNotFoundError: the message names the setting.
     """
+    if settings.data.source != "phantom":  # phantoms are written on first use, which is a stage
+        source_folder(settings.data)
+    if settings.data.split:
+        load_split(settings.data.dataset, settings.data.split)
     check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
     if not maps:
         return

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dainet.errors import unknown
+from dainet.errors import InputError, unknown
 from dainet.parallel.collectives import summed, weighted_mean
 
 __all__ = ["dice_loss", "segmentation_loss"]
@@ -39,8 +39,11 @@ def dice_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
             "eq5": sum(p) + sum(y) as printed in the paper's eq. 5.
 
     Raises:
-        InputError: `dice` is unknown.
+        InputError: `dice` is unknown, or batch, height and width of logits and label differ.
     """
+    if label.shape != logits[:, 0].shape:
+        found = f"logits {tuple(logits.shape)} and label {tuple(label.shape)}"
+        raise InputError(f"{found}; expected [B, classes, H, W] and [B, H, W]")
     if dice not in ("squared", "eq5"):
         raise unknown("dice", dice, ("squared", "eq5"))
     probability = logits.float().softmax(dim=1)

@@ -3,6 +3,7 @@ import torch
 from monai.losses import DiceLoss
 from torch.nn import functional
 
+from dainet.errors import InputError
 from dainet.segmentation.losses import dice_loss, segmentation_loss
 
 
@@ -48,3 +49,9 @@ def test_a_perfect_prediction_costs_nothing(dice: str) -> None:
 def test_unknown_dice() -> None:
     with pytest.raises(ValueError, match=r"squared.*eq5"):
         dice_loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long), "cubed")
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (2, 1, 1), (2, 4, 5), (4, 4), (2, 1, 4, 4)])
+def test_a_label_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"\(2, 3, 4, 4\)"):
+        dice_loss(torch.zeros(2, 3, 4, 4), torch.zeros(shape, dtype=torch.long))
