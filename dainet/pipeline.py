@@ -14,28 +14,25 @@ from dainet.attention.maps import resize_maps
 from dainet.attention.stage import grid_of, open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
-from dainet.data.sources import source_folder
 from dainet.device import choose_device
 from dainet.dino.stage import run_dino
-from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError, unknown
 from dainet.parallel.free_device import free_device
-from dainet.protocol import load_split
+from dainet.preflight import check_early
 from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.networks import DAINet, UNet, check_network
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
-from dainet.segmentation.training import check_sync_batch_norm, monitored_volumes
+from dainet.segmentation.training import monitored_volumes
 from dainet.settings import Settings
 from dainet.vit.checkpoints import weights_hash
-from dainet.vit.model import DinoViT, load_vit, patch_side, randomized
+from dainet.vit.model import DinoViT, load_vit, randomized
 
 __all__ = [
     "STAGES",
     "Trained",
     "attention",
     "backbone",
-    "check_early",
     "finetune",
     "network_data",
     "prepare",
@@ -62,33 +59,6 @@ class Trained:
     segmentation: StageResult
     scored: StageResult
     cases: pd.DataFrame
-
-
-def check_early(settings: Settings, maps: bool = True) -> None:
-    """Refuse, before anything is computed, settings that would stop a run after its first stages.
-
-    Args:
-        settings: the run's settings.
-        maps: whether the run needs attention maps; if so, the ViT must exist and its patches fit into the images.
-
-    Raises:
-        InputError, FileNotFoundError: the message names the setting.
-    """
-    if settings.data.source != "phantom":  # phantoms are written on first use, which is a stage
-        source_folder(settings.data)
-    if settings.data.split:
-        load_split(settings.data.dataset, settings.data.split)
-    check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
-    if not maps:
-        return
-    patch, dino = patch_side(settings.vit.weights, settings.vit.heads), settings.dino
-    sizes = {"vit.image_size": settings.vit.image_size}
-    if dino.epochs:
-        check_shared_batches(dino, settings.n_processes)
-        sizes |= {"dino.global_size": dino.global_size, "dino.local_size": dino.local_size}
-    for name, size in sizes.items():
-        if size < patch:
-            raise InputError(f"setting {name}: {size} px are less than one patch of {patch} px; enlarge it")
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -226,7 +196,8 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         What is now in the cache: one result, but two for "data", at the networks' and at the ViT's size.
 
     Raises:
-        InputError: the name is unknown, or network and seed are missing, unknown or not needed; or as `check_early`.
+        InputError: the name is unknown, or network and seed are missing, unknown or not needed; or as
+            `dainet.preflight.check_early`.
     """
     if name not in STAGES:
         raise unknown("stage", name, STAGES)

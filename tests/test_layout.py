@@ -17,7 +17,7 @@ FLOORS = [
     ["parallel", "data", "vit"],
     ["attention", "dino"],
     ["segmentation"],
-    ["pipeline", "reporting"],
+    ["preflight", "pipeline", "reporting"],
     ["compare"],
     ["worker", "lessons", "options"],
     ["explorer"],

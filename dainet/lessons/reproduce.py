@@ -14,10 +14,10 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from dainet import pipeline
 from dainet.cache.folders import repository_root
 from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
+from dainet.preflight import check_early
 from dainet.reporting.artifacts import output_folder, record_files
 from dainet.settings import Settings, load_settings
 
@@ -54,7 +54,7 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     copies stay in the output folder, the failed one included. Finished stages are reused.
 
     Raises:
-        InputError, FileNotFoundError: an unknown setting, see `dainet.pipeline.check_early`, or a notebook without the
+        InputError, FileNotFoundError: an unknown setting, see `dainet.preflight.check_early`, or a notebook without the
             parameters PROFILE and OVERRIDES.
         NotebookError: a cell raised, or the kernel died.
     """
@@ -62,7 +62,7 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     parameters = {"PROFILE": profile, "OVERRIDES": dict(overrides)}
     for notebook in notebooks:
         _check_parameters(notebook, parameters)
-    pipeline.check_early(settings, maps=any(notebook.name[:2] != _WITHOUT_MAPS for notebook in notebooks))
+    check_early(settings, maps=any(notebook.name[:2] != _WITHOUT_MAPS for notebook in notebooks))
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
     for notebook in notebooks:

@@ -1,0 +1,41 @@
+"""What would stop a run after hours, refused before anything is computed."""
+
+from __future__ import annotations
+
+from dainet.data.sources import source_folder
+from dainet.device import choose_device
+from dainet.dino.training import check_shared_batches
+from dainet.errors import InputError
+from dainet.protocol import load_split
+from dainet.segmentation.training import check_sync_batch_norm
+from dainet.settings import Settings
+from dainet.vit.model import patch_side
+
+__all__ = ["check_early"]
+
+
+def check_early(settings: Settings, maps: bool = True) -> None:
+    """Refuse settings whose paths, sizes or devices do not fit together; nothing is computed, fetched or written.
+
+    Args:
+        settings: the run's settings.
+        maps: whether the run needs attention maps; if so, the ViT must exist and its patches fit into the images.
+
+    Raises:
+        InputError, FileNotFoundError: the message names the setting.
+    """
+    if settings.data.source != "phantom":  # phantoms are written on first use, which is a stage
+        source_folder(settings.data)
+    if settings.data.split:
+        load_split(settings.data.dataset, settings.data.split)
+    check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
+    if not maps:
+        return
+    patch, dino = patch_side(settings.vit.weights, settings.vit.heads), settings.dino
+    sizes = {"vit.image_size": settings.vit.image_size}
+    if dino.epochs:
+        check_shared_batches(dino, settings.n_processes)
+        sizes |= {"dino.global_size": dino.global_size, "dino.local_size": dino.local_size}
+    for name, size in sizes.items():
+        if size < patch:
+            raise InputError(f"setting {name}: {size} px are less than one patch of {patch} px; enlarge it")
