@@ -58,7 +58,8 @@ def _own_notes() -> _Notes:
     for notes in _held:
         if notes.owner == owner:
             return notes
-    _held[:] = [notes for notes in _held if notes.owner[0] != owner[0]]  # of a cache that this process has left
+    for notes in [notes for notes in _held if notes.owner[0] == owner[0]]:
+        _held.remove(notes)  # of a cache that this process has left
     stages_in_use()
     name = f"process-{uuid4().hex}"
     notes = _Notes(owner, locks_folder() / f"{name}.opened", try_lock(name))

@@ -18,7 +18,7 @@ from dainet.cache.locks import try_lock
 from dainet.cache.records import write_record
 from dainet.cache.references import remember_figures
 from dainet.pipeline import Trained
-from dainet.reporting.artifacts import public_settings
+from dainet.reporting.run_identity import public_settings
 from dainet.segmentation.evaluation import native_dsc
 from dainet.segmentation.stage import load_model
 from dainet.settings import Settings

@@ -15,19 +15,16 @@ from jinja2 import Environment, PackageLoader
 from dainet.cache.records import provenance, read_record
 from dainet.errors import InputError
 from dainet.reporting.artifacts import (
+    PAGE,
     appearing,
     data_title,
-    other_settings,
     output_folder,
-    public_settings,
     record_files,
-    source_name,
 )
+from dainet.reporting.run_identity import other_settings, public_settings, source_name
 from dainet.settings import Settings
 
 __all__ = ["write_index"]
-
-_RECORD = "index.json"  # of the page itself
 
 
 def write_index(settings: Settings) -> Path:
@@ -56,17 +53,17 @@ def write_index(settings: Settings) -> Path:
         data_states=len({item["data"] for item in items if item["data"]}),
         details={"Settings": public_settings(settings), "Versions and machine": provenance()},
     )
-    with appearing(folder) as hidden:
-        page = hidden / "index.html"
+    with appearing(settings) as hidden:
+        page = hidden / f"{PAGE}.html"
         page.write_text(text, encoding="utf-8")
-        record_files(hidden / _RECORD, [page], settings, {})
-    return folder / "index.html"
+        record_files(page.with_suffix(".json"), [page], settings, {})
+    return folder / page.name
 
 
 def _sorted_by_settings(folder: Path, settings: Settings) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Return the records in a folder that these settings made, by name, and the difference of all others."""
     own, others = {}, {}
-    for path in sorted(set(folder.glob("*.json")) - {folder / _RECORD}):
+    for path in sorted(set(folder.glob("*.json")) - {folder / f"{PAGE}.json"}):
         try:
             record = read_record(path)
         except InputError:

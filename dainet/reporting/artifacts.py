@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -15,26 +14,26 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dainet.cache.folders import explained_disk, repository_root, runs_folder
-from dainet.cache.records import hash_file, write_record
+from dainet.cache.records import hash_file, read_record, write_record
 from dainet.cache.references import remember_figures
 from dainet.cache.runs import lineage
+from dainet.errors import InputError
+from dainet.reporting.run_identity import other_settings, public_settings, run_hash, source_name
 from dainet.settings import Settings
 
+PAGE = "index"  # name of the page that shows all others, and of its record
 _OTHER = "another folder in the setting output"
-_PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"))
 _DATA_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
 
 __all__ = [
+    "PAGE",
     "appearing",
     "data_title",
-    "other_settings",
     "output_folder",
-    "public_settings",
     "record_files",
     "save_csv",
     "save_figure",
     "save_table",
-    "source_name",
 ]
 
 
@@ -42,12 +41,6 @@ def data_title(settings: Settings) -> str:
     """Return the title of a run's data: "ACDC", "Synapse phantoms", "own data"."""
     name = _DATA_TITLES[settings.data.dataset]
     return f"{name} phantoms" if settings.data.source == "phantom" else name
-
-
-def source_name(settings: Settings) -> str:
-    """Return the name of the folder with the scans, without its path; empty for phantoms."""
-    source = settings.data.source
-    return "" if source == "phantom" else " ".join(_name(os.path.abspath(source)).split())
 
 
 def output_folder(settings: Settings) -> Path:
@@ -72,7 +65,7 @@ def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[s
         settings: settings of the run.
         stages: names and keys of the finished stages that the figure shows.
     """
-    with appearing(output_folder(settings)) as folder:
+    with appearing(settings) as folder:
         files = [folder / f"{name}.png", folder / f"{name}.pdf"]
         figure.savefig(files[0], dpi=120, bbox_inches="tight", metadata={"Software": None})
         figure.savefig(files[1], bbox_inches="tight", metadata={"CreationDate": None})
@@ -94,7 +87,7 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
     lines = [table.to_markdown(index=False, disable_numparse=True), "", *(f"- {note}" for note in notes)]
     latex = table.style.hide(axis="index").to_latex(hrules=True, convert_css=True)
     comments = "".join(f"% {note}\n" for note in notes)
-    with appearing(output_folder(settings)) as folder:
+    with appearing(settings) as folder:
         files = [folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")]
         table.to_csv(files[0], index=False)
         files[1].write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -105,17 +98,22 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
 
 def save_csv(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping[str, str]) -> Path:
     """Write the numbers behind tables and figures as `name.csv`, and the record `name.json`; return the CSV's path."""
-    with appearing(output_folder(settings)) as folder:
+    with appearing(settings) as folder:
         table.to_csv(folder / f"{name}.csv", index=False)
         record_files(folder / f"{name}.json", [folder / f"{name}.csv"], settings, stages)
     return output_folder(settings) / f"{name}.csv"
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """Give a hidden folder for files and their record, which appear in `folder` together at the end, or not at all."""
+def appearing(settings: Settings) -> Iterator[Path]:
+    """Give a hidden folder for files and their record, which appear in the output folder together at the end, or not.
+
+    An index page of other settings leaves then, because it would show these files as its own.
+    """
+    folder = output_folder(settings)
     with explained_disk(folder, _OTHER), TemporaryDirectory(prefix=".", dir=folder) as hidden:
         yield Path(hidden)
+        _withdraw_page(folder, settings)
         for path in sorted(Path(hidden).iterdir()):
             os.replace(path, folder / path.name)
 
@@ -124,7 +122,7 @@ def record_files(
     record: Path, files: Iterable[Path], settings: Settings, stages: Mapping[str, str], alt: str = ""
 ) -> None:
     """Write the record of files in its folder: their hashes, settings, stages and data; `alt` describes a figure."""
-    made_by = {"settings": public_settings(settings), "run": _run(settings), "stages": dict(stages)}
+    made_by = {"settings": public_settings(settings), "run": run_hash(settings), "stages": dict(stages)}
     content: dict[str, Any] = {"file": record.stem, **made_by}
     if alt:
         content["alt"] = alt
@@ -137,48 +135,15 @@ def record_files(
         remember_figures(output_folder(settings))
 
 
-def public_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings as they may be published: files and folders by name, without their paths."""
-    values = settings.model_dump(mode="json", exclude={"output"})
-    for section, name in _PATHS:
-        values[section][name] = _name(values[section][name])
-    values["data"]["source"] = source_name(settings) or "phantom"
-    return values
-
-
-def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
-    """Say in which settings a record differs from these; empty where both are the same run.
-
-    Files and folders are compared with their paths; where and on which device a run computes makes no other run.
-    """
-    if not isinstance(record.get("settings"), dict):
-        return "its record cannot be read"
-    now, then = _flat(public_settings(settings)), _flat(record["settings"])
-    different = [name for name in sorted(now | then) if now.get(name) != then.get(name) and name != "device"]
-    if different:
-        return "; ".join(f"{name}: {then.get(name, 'none')}, here {now.get(name, 'none')}" for name in different)
-    return "" if record.get("run", _run(settings)) == _run(settings) else "other files or folders of the same names"
-
-
-def _run(settings: Settings) -> str:
-    """Return a hash of all settings that make a run, with the paths that `public_settings` leaves out."""
-    values = settings.model_dump(mode="json", exclude={"output", "device"})
-    for section, name in _PATHS:
-        if os.path.exists(values[section][name]):
-            values[section][name] = os.path.realpath(values[section][name])
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return settings by dotted name."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _name(path: str) -> str:
-    return PureWindowsPath(path).name  # splits at / and at \\
+def _withdraw_page(folder: Path, settings: Settings) -> None:
+    record = folder / f"{PAGE}.json"
+    try:
+        made_here = not other_settings(read_record(record), settings)
+    except InputError:  # no page yet, or a damaged record
+        made_here = False
+    if not made_here:
+        for ending in ("html", "json"):
+            (folder / f"{PAGE}.{ending}").unlink(missing_ok=True)
 
 
 def _collapsed(stages: Mapping[str, str]) -> list[str]:

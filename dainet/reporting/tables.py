@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dainet.data.prepared import Prepared
-from dainet.reporting.artifacts import source_name
+from dainet.reporting.run_identity import source_name
 from dainet.reporting.statistics import summarize
 from dainet.settings import Settings
 

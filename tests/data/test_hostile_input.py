@@ -38,7 +38,7 @@ from dainet.explorer.drawing import score_table
 from dainet.explorer.pictures import figure_html
 from dainet.lessons.index import write_index
 from dainet.protocol import load_split
-from dainet.reporting.artifacts import public_settings
+from dainet.reporting.run_identity import public_settings
 from dainet.settings import DataSettings, load_settings, parse_override
 from dainet.vit.checkpoints import load_dino_center, load_dino_head
 from dainet.vit.model import DinoViT, load_vit

@@ -148,6 +148,16 @@ def test_a_page_shows_only_what_its_settings_made(
     assert "2222.0" not in back.read("td")
 
 
+def test_a_page_leaves_when_other_settings_replace_its_pictures(folder: Path) -> None:
+    run(folder, "table2", "1111.0", {})
+    settings = load_settings("tour", {"output": str(folder), "segmentation.epochs": 5})
+    save_figure(new_figure(1, 1), "data_sheet", settings, {})
+    assert (folder / "index.html").is_file()
+    save_figure(new_figure(1, 1), "data_sheet", load_settings("tour", {"output": str(folder)}), {})
+    assert not (folder / "index.html").exists()
+    assert not (folder / "index.json").exists()
+
+
 def test_where_it_is_computed_and_moved_makes_no_other_run(folder: Path) -> None:
     run(folder, "table2", "1111.0", {"device": "cpu"})
     moved = folder.rename(folder.with_name("moved"))

@@ -9,7 +9,8 @@ import pytest
 
 from dainet.data.prepared import run_prepared
 from dainet.protocol import CLASSES, published_table
-from dainet.reporting.artifacts import output_folder, public_settings, save_table
+from dainet.reporting.artifacts import output_folder, save_table
+from dainet.reporting.run_identity import public_settings
 from dainet.reporting.tables import compare, policies, protocol_notes, spread
 from dainet.settings import Settings, load_settings
 from tests.helpers.samples import scores

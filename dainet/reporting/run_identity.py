@@ -1,0 +1,66 @@
+"""What tells one run from another: its settings and the name of its data, as they may be published, without paths."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import PureWindowsPath
+from typing import Any
+
+from dainet.settings import Settings
+
+__all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
+
+_PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"))
+
+
+def source_name(settings: Settings) -> str:
+    """Return the name of the folder with the scans, without its path; empty for phantoms."""
+    source = settings.data.source
+    return "" if source == "phantom" else " ".join(_name(os.path.abspath(source)).split())
+
+
+def public_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings as they may be published: files and folders by name, without their paths."""
+    values = settings.model_dump(mode="json", exclude={"output"})
+    for section, name in _PATHS:
+        values[section][name] = _name(values[section][name])
+    values["data"]["source"] = source_name(settings) or "phantom"
+    return values
+
+
+def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
+    """Say in which settings a record differs from these; empty where both are the same run.
+
+    Files and folders are compared with their paths; where and on which device a run computes makes no other run.
+    """
+    if not isinstance(record.get("settings"), dict):
+        return "its record cannot be read"
+    now, then = _flat(public_settings(settings)), _flat(record["settings"])
+    different = [name for name in sorted(now | then) if now.get(name) != then.get(name) and name != "device"]
+    if not different and record.get("run", run_hash(settings)) != run_hash(settings):
+        return "other files or folders of the same names"
+    return "; ".join(f"{name}: {then.get(name, 'none')}, here {now.get(name, 'none')}" for name in different)
+
+
+def run_hash(settings: Settings) -> str:
+    """Return a hash of all settings that make a run, with the paths that `public_settings` leaves out."""
+    values = settings.model_dump(mode="json", exclude={"output", "device"})
+    for section, name in _PATHS:
+        if os.sep in values[section][name]:  # a path, not a name such as "hub"
+            values[section][name] = os.path.realpath(values[section][name])
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _name(path: str) -> str:
+    return PureWindowsPath(path).name  # splits at / and at \\
