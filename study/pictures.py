@@ -17,12 +17,14 @@ from dainet.attention.stage import open_attention
 from dainet.cache.folders import repository_root
 from dainet.cache.records import read_record
 from dainet.cache.store import StageMissingError, finished_only
+from dainet.csv_files import read_csv
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
 from dainet.reporting.artifacts import save_csv, save_figure
 from dainet.reporting.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings
 from study.plan import PATIENTS, first_trainings
+from study.tables import HEADS
 
 __all__ = ["draw_pictures", "extreme_cases"]
 
@@ -73,7 +75,7 @@ def extreme_cases(scores: pd.DataFrame, model: str) -> dict[str, str]:
 def _stored_heads(folder: Path) -> dict[str, pd.DataFrame]:
     """Read the scores of heads that an earlier call left: kind of weights -> rows."""
     path = folder / "heads.csv"
-    return dict(iter(pd.read_csv(path).groupby("weights"))) if path.is_file() else {}
+    return dict(iter(read_csv(path, numbers=HEADS).groupby("weights"))) if path.is_file() else {}
 
 
 def _stored_stages(folder: Path) -> dict[str, str]:

@@ -12,15 +12,18 @@ import numpy as np
 import pandas as pd
 
 from dainet.cache.folders import repository_root
+from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.statistics import patient_means
+from dainet.segmentation.evaluation import SCORES
 from dainet.settings import Settings
 from study.calibration import calibrate
 from study.charts import forest_plot, learning_curves, regime_plot
 from study.notes import notes
 from study.plan import PATIENTS, Training, load_more_seeds, load_plan
 from study.tables import (
+    HEADS,
     calibration_table,
     claims_table,
     heads_table,
@@ -74,14 +77,14 @@ def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.
     tables |= {"table_ten_seeds": robustness_table(families["ten_seeds"])}
     tables |= {"table_models": models_table(scores), "table_regimes": regimes_table(sizes)}
     if (folder / "heads.csv").is_file():
-        tables["table_heads"] = heads_table(pd.read_csv(folder / "heads.csv"))
+        tables["table_heads"] = heads_table(read_csv(folder / "heads.csv", numbers=HEADS))
     return tables
 
 
 def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
     """Read the per-case scores of the plan's finished trainings, in the plan's order (see `dainet.compare.queue`)."""
     parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
-    tables = [pd.read_csv(path, dtype={"patient": str, "case_id": str}) for path in parts]
+    tables = [read_csv(path, numbers=[*SCORES, "dsc_last_epoch", "train_patients", "seed"]) for path in parts]
     if not tables:
         raise InputError(f"{folder / 'scores'} has no scores of the plan; run `python -m study run` first")
     return pd.concat(tables, ignore_index=True)
@@ -175,4 +178,4 @@ def _record(folder: Path, training: Training) -> dict[str, Any]:
 
 
 def _history(folder: Path, training: Training) -> pd.DataFrame:
-    return pd.read_csv(folder / "histories" / f"{training.name}.csv")
+    return read_csv(folder / "histories" / f"{training.name}.csv", numbers="all")

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import nn
 
 from dainet.cache.folders import repository_root
+from dainet.csv_files import read_csv
 from dainet.protocol import published_table
 from dainet.reporting.tables import compare, spread
 from dainet.segmentation.networks import build, parameter_count
@@ -16,6 +17,7 @@ from study.plan import PATIENTS, first_trainings
 from study.verdicts import BADLY_TRAINED, cost_verdict
 
 __all__ = [
+    "HEADS",
     "calibration_table",
     "claims_table",
     "heads_table",
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 _NETWORK, _HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
+_COSTS = ("Parameters (M)", "GFLOP per image")  # columns of numbers there
+HEADS = ("head", "auroc", "iou", "slices")  # columns of numbers in the scores of the heads
 _CLASSES = ("RV", "Myo", "LV")
 _BOOTSTRAP, _T = "95 % (patients and seeds)", "95 % (patients and trainings, t)"
 
@@ -123,7 +127,7 @@ def _claim_row(line: dict[str, Any]) -> dict[str, str]:
 
 
 def _cost_row() -> dict[str, str]:
-    costs = pd.read_csv(repository_root() / "benchmarks" / "results" / "networks.csv").set_index("Network")
+    costs = read_csv(repository_root() / "benchmarks" / "results" / "networks.csv", numbers=_COSTS).set_index("Network")
     counts = [
         f"{costs.loc[name, 'Parameters (M)']:.1f} M, {costs.loc[name, 'GFLOP per image']:.0f} GFLOP"
         for name in (_NETWORK, _HYBRID)

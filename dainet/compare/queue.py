@@ -17,6 +17,7 @@ from dainet.cache.atomic import write_complete
 from dainet.cache.locks import try_lock
 from dainet.cache.records import write_record
 from dainet.cache.references import remember_figures
+from dainet.csv_files import read_csv
 from dainet.pipeline import Trained
 from dainet.reporting.run_identity import public_settings
 from dainet.segmentation.evaluation import native_dsc
@@ -119,7 +120,7 @@ def _publish(
         "stage": {"segmentation": stage.key, "inputs": stage.record()["inputs"]},
         "selection": json.loads((stage.path / "selection.json").read_text(encoding="utf-8")),
     }
-    tables = {"histories": pd.read_csv(stage.path / "history.csv"), "scores": scores}
+    tables = {"histories": read_csv(stage.path / "history.csv", numbers="all"), "scores": scores}
     texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
     record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     write_record(folder / "records" / f"{training.name}.json", record)

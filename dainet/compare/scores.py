@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from dainet.compare.plan import Plan, Training
+from dainet.csv_files import read_csv
 from dainet.errors import InputError
+from dainet.segmentation.evaluation import SCORES
 
 __all__ = ["Scored", "fold_scores", "read_scored"]
 
@@ -48,10 +51,9 @@ def read_scored(plan: Plan, folder: Path) -> Scored:
                 )
             break
         trainings, waves = trainings + wave, number
-    scores = _read(folder / "scores", trainings)
-    return Scored(
-        plan, waves, tuple(trainings), scores[scores["policy"] == "strict"], _read(folder / "histories", trainings)
-    )
+    scores = _read(folder / "scores", trainings, [*SCORES, "dsc_last_epoch"])
+    histories = _read(folder / "histories", trainings, "all")
+    return Scored(plan, waves, tuple(trainings), scores[scores["policy"] == "strict"], histories)
 
 
 def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[np.ndarray]:
@@ -74,12 +76,6 @@ def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[n
     return [factor * table.to_numpy() for table in tables]
 
 
-def _read(folder: Path, trainings: Sequence[Training]) -> pd.DataFrame:
-    names = dict.fromkeys(("patient", "case_id", "group", "phase", "class"), str)
-    parts = [
-        pd.read_csv(folder / f"{each.name}.csv", dtype=names, keep_default_na=False, na_values=[""]).assign(
-            **each.labels, seed=each.seed
-        )
-        for each in trainings
-    ]
+def _read(folder: Path, trainings: Sequence[Training], numbers: Collection[str] | Literal["all"]) -> pd.DataFrame:
+    parts = [read_csv(folder / f"{each.name}.csv", numbers).assign(**each.labels, seed=each.seed) for each in trainings]
     return pd.concat(parts, ignore_index=True)

@@ -16,6 +16,7 @@ import pandas as pd
 from dainet.cache.atomic import growing_array
 from dainet.cache.records import hash_files
 from dainet.cache.store import StageResult, run_stage
+from dainet.csv_files import read_csv
 from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
@@ -32,6 +33,7 @@ _COLUMNS = (
     *("case_id", "patient", "phase", "group", "slice", "split"),
     *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm", "file", "sha256"),
 )
+_NUMBERS = ("slice", "spacing_z_mm", "spacing_y_mm", "spacing_x_mm")
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def _read_about(path: Path) -> tuple[dict[str, Any], Classes, int]:
 
 
 def _read_cases(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, keep_default_na=False, dtype={"patient": str, "case_id": str})[list(_COLUMNS)]
+    return read_csv(path, numbers=_NUMBERS)[list(_COLUMNS)]
 
 
 def _open_slices(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

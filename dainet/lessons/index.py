@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from dainet.cache.records import provenance, read_record
+from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.reporting.artifacts import (
     PAGE,
@@ -99,11 +99,10 @@ def _has(folder: Path, item: Mapping[str, Any], ending: str) -> bool:
 
 def _table(path: Path) -> dict[str, Any]:
     """Read header, rows and notes of a table that `save_table` wrote; `path` has no ending."""
-    with Path(f"{path}.csv").open(encoding="utf-8", newline="") as handle:
-        header, *rows = csv.reader(handle)
+    table = read_csv(Path(f"{path}.csv"))
     lines = Path(f"{path}.md").read_text(encoding="utf-8").splitlines()
     return {
-        "header": header,
-        "rows": rows,
+        "header": list(table.columns),
+        "rows": table.to_numpy().tolist(),
         "notes": [line.removeprefix("- ") for line in lines if line.startswith("- ")],
     }

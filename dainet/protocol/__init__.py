@@ -5,11 +5,13 @@ from __future__ import annotations
 import reprlib
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from textwrap import shorten
 
 import pandas as pd
 
+from dainet.csv_files import read_csv
 from dainet.errors import InputError, unknown
 
 __all__ = ["CLASSES", "DEFAULT_SPLIT", "NETWORKS", "Classes", "load_split", "published_table", "split_names"]
@@ -47,7 +49,7 @@ NETWORKS = {
 
 def split_names(dataset: str) -> tuple[str, ...]:
     """Return the names of the splits of a data set that circulate."""
-    return tuple(_read_csv(f"{dataset}_splits.csv").columns[1:])
+    return tuple(read_csv(_own_file(f"{dataset}_splits.csv")).columns[1:])
 
 
 def load_split(dataset: str, name: str) -> dict[str, str]:
@@ -61,7 +63,7 @@ def load_split(dataset: str, name: str) -> dict[str, str]:
     """
     known = split_names(dataset) if dataset in DEFAULT_SPLIT else ()
     if name in known:
-        table = _read_csv(f"{dataset}_splits.csv")
+        table = read_csv(_own_file(f"{dataset}_splits.csv"))
         return dict(zip(table["patient"], table[name], strict=True))
     if not Path(name).is_file():
         raise unknown("split", name, (*known, "a CSV file with the columns patient,split"))
@@ -75,19 +77,14 @@ def published_table(dataset: str, name: str) -> pd.DataFrame:
     whatever the paper calls it (docs/protocol.md#1.5), empty where not printed. `model` names the network of this kit
     that reproduces the row and is empty for peers' rows.
     """
-    if not files(__name__).joinpath(f"{dataset}_{name}.csv").is_file():
+    path = _own_file(f"{dataset}_{name}.csv")
+    if not path.is_file():
         return pd.DataFrame(columns=["method", "model", "marker", "dsc"])
-    return _read_csv(f"{dataset}_{name}.csv")
+    return read_csv(path, numbers={"dsc", "hd95", *(class_name.lower() for class_name in CLASSES[dataset].names)})
 
 
 def _load_split_file(path: Path) -> dict[str, str]:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-        said = " ".join(str(error).split())
-        raise InputError(
-            f"{path.name}: not a CSV file ({said}); expected UTF-8 text, first line patient,split"
-        ) from None
+    table = read_csv(path)
     if not {"patient", "split"} <= set(table.columns):
         found = reprlib.repr(list(table.columns))
         raise InputError(f"{path.name}: found the columns {found}; expected patient and split")
@@ -102,6 +99,5 @@ def _load_split_file(path: Path) -> dict[str, str]:
     return dict(zip(table["patient"], table["split"], strict=True))
 
 
-def _read_csv(name: str) -> pd.DataFrame:
-    with files(__name__).joinpath(name).open(encoding="utf-8") as handle:
-        return pd.read_csv(handle, keep_default_na=False)
+def _own_file(name: str) -> Traversable:
+    return files(__name__).joinpath(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -100,9 +101,9 @@ def _never_found(scores: pd.DataFrame) -> list[str]:
 
 
 def _paper_row(line: Mapping[Hashable, Any], class_names: Sequence[str]) -> dict[str, str]:
-    distance = str(line.get("hd95", ""))
+    distance = line.get("hd95", math.nan)  # Table 1 alone has it, and not in every row
     row = {"Method": line["method"] + line["marker"], "By": "paper", "DSC (%)": f"{float(line['dsc']):.2f}"}
-    row |= {"HD95 (voxels)": f"{float(distance):.2f}" if distance else "", "Difference": ""}
+    row |= {"HD95 (voxels)": spread(distance, math.nan), "Difference": ""}
     return row | {name: f"{float(line[name.lower()]):.2f}" for name in class_names}
 
 

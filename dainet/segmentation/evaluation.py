@@ -12,15 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.store import StageResult, run_stage
+from dainet.csv_files import read_csv
 from dainet.data.prepared import Prepared
 from dainet.data.preprocessing import resize_slices
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
 
-__all__ = ["class_dsc", "native_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
+__all__ = ["SCORES", "class_dsc", "native_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
 
 _VERSION = 3
 _CASE = ["case_id", "patient", "phase", "group", "spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
+# The columns of numbers in the scores of a network.
+SCORES = (
+    *("dsc", "hd95_vox", "hd95_mm", "assd_mm", "surface_dice_2mm", "predicted_voxels", "labeled_voxels"),
+    *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm"),
+)
 
 
 def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -73,7 +79,7 @@ def run_scores(model: nn.Module, segmentation: StageResult, prepared: Prepared, 
 
 def read_scores(result: StageResult) -> pd.DataFrame:
     """Read a network's scores: one line per case, class and policy with the columns of `_CASE` and `score_volume`."""
-    return result.read("cases.csv", partial(pd.read_csv, dtype={"case_id": str, "patient": str, "phase": str}))
+    return result.read("cases.csv", partial(read_csv, numbers=SCORES))
 
 
 def native_dsc(model: nn.Module, prepared: Prepared, data: SliceData) -> pd.DataFrame:

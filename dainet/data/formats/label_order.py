@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from dainet.csv_files import read_csv
 from dainet.data.volume import DataError
 from dainet.errors import unknown
 
@@ -226,8 +227,8 @@ def _labels(order: str) -> dict[str, int]:
     """Stored label of each organ, in the order of Table 1."""
     if order not in ORDERS:
         raise unknown("data.label_order", order, ORDERS)
-    with files("dainet.protocol").joinpath("synapse_labels.csv").open(encoding="utf-8") as handle:
-        return pd.read_csv(handle, index_col="organ")[order].to_dict()
+    table = read_csv(files("dainet.protocol").joinpath("synapse_labels.csv"), numbers=[order])
+    return dict(zip(table["organ"], table[order], strict=True))
 
 
 def _short(against: list[str]) -> str:
