@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dainet.cache import records
 from dainet.cache.records import read_record, write_record
 from dainet.errors import InputError
 from tests.helpers.damage import flip
@@ -52,3 +53,10 @@ def test_a_missing_one_is_named_and_an_older_one_without_a_hash_is_read(tmp_path
         read_record(tmp_path / "none.json")
     (tmp_path / "old.json").write_text('{"stage": "dino"}')
     assert read_record(tmp_path / "old.json") == {"stage": "dino"}
+
+
+def test_a_copy_without_git_is_told_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records.dainet, "__file__", str(tmp_path / "__init__.py"))
+    assert records.provenance()["git"] == "not a git checkout"
+    monkeypatch.setenv("DAINET_COMMIT", "0123456789ab")
+    assert records.provenance()["git"] == "0123456789ab"
