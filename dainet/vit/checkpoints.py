@@ -40,13 +40,15 @@ def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
 
 
 def weights_hash(weights: str, heads: int | None = None) -> str:
-    """Identify the weights in a stage key: SHA-256 of a file, otherwise the name; with the number of heads if given.
+    """Identify the weights in a stage key: SHA-256 of a file, or timm's full name; with the number of heads if given.
 
     Raises:
         InputError, FileNotFoundError: as `load_vit`.
     """
+    if weights == "random":
+        return weights
     path = _weights_file(weights)
-    identity = (_HUB_NAME if weights == "hub" else weights) if path is None else hash_file(path)
+    identity = _timm_name(weights) if path is None else hash_file(path)
     return f"{identity}, {heads} heads" if heads else identity
 
 
@@ -79,6 +81,20 @@ def _weights_file(weights: str) -> Path | None:
     return path
 
 
+def _timm_name(weights: str) -> str:
+    """Return timm's full name of a model: without a tag, timm chooses the weights, and its next version may not agree.
+
+    Raises:
+        InputError: timm has no weights with this tag.
+    """
+    name = _HUB_NAME if weights == "hub" else weights
+    try:
+        chosen: Any = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        raise unknown("weights", weights, timm.list_pretrained(f"{name.partition('.')[0]}.*")) from None
+    return f"{chosen.architecture}.{chosen.tag}"
+
+
 def timm_patch(weights: str) -> int | None:
     """Return the side of a patch in px of a model that timm names, without fetching its weights; None for a file.
 
@@ -87,7 +103,7 @@ def timm_patch(weights: str) -> int | None:
     """
     if _weights_file(weights) is not None:
         return None
-    return _blank(_HUB_NAME if weights == "hub" else weights).patch_embed.patch_size[0]
+    return _blank(_timm_name(weights)).patch_embed.patch_size[0]
 
 
 def _blank(name: str) -> Any:
@@ -104,7 +120,7 @@ def _blank(name: str) -> Any:
 
 
 def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
-    name = _HUB_NAME if weights == "hub" else weights
+    name = _timm_name(weights)
     _blank(name)
     try:
         model: Any = timm.create_model(name, pretrained=True, num_classes=0)

@@ -248,6 +248,10 @@ def test_weights_hash(tmp_path: Path) -> None:
     assert weights_hash(str(tmp_path / "vit.safetensors")) == hashlib.sha256(content).hexdigest()
     assert weights_hash("hub") == weights_hash("vit_small_patch16_224.dino") == "vit_small_patch16_224.dino"
     assert weights_hash("random") == "random"
+    chosen = "vit_small_patch16_224.augreg_in21k_ft_in1k"  # timm's choice, from its own table
+    assert weights_hash("vit_small_patch16_224") == weights_hash(chosen) == chosen
+    with pytest.raises(ValueError, match=r"nonsense.*vit_small_patch16_224\.dino"):
+        weights_hash("vit_small_patch16_224.nonsense")
     with pytest.raises(FileNotFoundError):
         weights_hash("nowhere.safetensors")
 
