@@ -92,7 +92,8 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
 
 
 def _never_found(scores: pd.DataFrame) -> list[str]:
-    best = scores[scores["policy"] == "strict"].groupby(["model", "seed", "class"], sort=False)["dsc"].max()
+    there = scores[(scores["policy"] == "strict") & (scores["labeled_voxels"] > 0)]  # a class may be in no test volume
+    best = there.groupby(["model", "seed", "class"], sort=False)["dsc"].max()
     missed = best[best == 0].reset_index().groupby(["model", "seed"], sort=False)["class"].agg(", ".join)
     return [
         f"{model}, seed {seed}: this training failed; it finds no voxel of {names} in any test volume."

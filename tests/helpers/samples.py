@@ -60,5 +60,8 @@ def scores(
         for case_id, shift in (("a", 0.0), ("b", 0.1)):
             for name, value in zip(classes, np.arange(9, 0, -1) / 10, strict=False):
                 record = {"model": model, "seed": seed, "patient": case_id, "class": name, "policy": "strict"}
-                lines.append(record | {"dsc": value - shift - 0.02 * seed, "hd95_vox": 4.0, "hd95_mm": math.nan})
+                lines.append(
+                    record
+                    | {"dsc": value - shift - 0.02 * seed, "hd95_vox": 4.0, "hd95_mm": math.nan, "labeled_voxels": 9}
+                )
     return pd.DataFrame(lines)

@@ -123,6 +123,13 @@ def test_a_class_that_is_never_found_is_noted(tiny: Settings) -> None:
     assert [name for name in ACDC if name in notes[-1]] == ["Myo"]
 
 
+def test_a_class_that_no_test_volume_has_is_not_noted_as_never_found(tiny: Settings) -> None:
+    absent = scores("single")
+    absent.loc[absent["class"] == "Myo", ["dsc", "labeled_voxels"]] = 0
+    notes = protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", absent)
+    assert "Myo" not in " ".join(notes)
+
+
 def test_only_a_class_that_a_training_finds_nowhere_counts_as_failed(tiny: Settings) -> None:
     prepared = run_prepared(tiny.data, 32)
     both = scores("single", seeds=(0, 1))
