@@ -57,7 +57,7 @@ def explorer(
     weights: Weights = None,
     device: Device = None,
     set_: Set = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="port on localhost")] = 8866,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on localhost; 0: a free one")] = 8866,
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
 ) -> None:
     """Serve the explorer of notebook 06 as a web page on this machine, until interrupted."""
