@@ -100,7 +100,7 @@ def run_stage(
                     log.info("%s: computing %s", stage, key)
                     _build(done, record, build, resumes)
     _check(done, record)
-    shutil.rmtree(done / UNFINISHED, ignore_errors=True)
+    shutil.rmtree(done / UNFINISHED, ignore_errors=True)  # also what a process killed at the very end has left
     return StageResult(stage, key, done)
 
 
