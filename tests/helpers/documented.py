@@ -39,6 +39,8 @@ NOT_RUN_HERE = {
     r"python -m dainet stage .*": "minutes; test_commands.py runs every stage with small settings",
     r"make( setup| format| lint| test| test-notebooks| test-all)+": "installs, or runs this very test",
     r"make help": "test_repository.py",
+    r"python -m dainet verify runs/STAGE/KEY": "names a stage; tests/cache/test_verify.py verifies some",
+    r"python -m dainet verify study/plans": "needs the repository; tests/study/test_folds.py does it",
     r"make bench": "half an hour; tests/benchmarks runs the parts",
     r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
     r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
