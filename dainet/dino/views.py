@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from dainet.errors import InputError
 from dainet.settings import DinoSettings
 
 __all__ = ["adjust", "blur", "multi_crop", "random_boxes", "resized_crop", "solarize"]
@@ -65,7 +66,12 @@ def random_boxes(
     Returns:
         Top, left, height, width, each [B], whole numbers in px; where none of ten attempts fits, the largest central
         box of an allowed aspect ratio.
+
+    Raises:
+        InputError: the shares are not above 0, at most 1 and in order.
     """
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise InputError(f"scale: found {scale}; expected two shares of the area, above 0, at most 1, the lower first")
     height, width = shape
     area = height * width * _uniform(*scale, (batch, _ATTEMPTS), generator)
     ratio = _uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1]), (batch, _ATTEMPTS), generator).exp()

@@ -12,6 +12,7 @@ from torchvision.transforms import functional as torchvision
 
 from dainet.dino import views
 from dainet.dino.views import adjust, blur, multi_crop, random_boxes, resized_crop, solarize
+from dainet.errors import InputError
 from dainet.settings import DinoSettings
 
 
@@ -95,7 +96,7 @@ def test_boxes_follow_torchvisions_rule(scale: tuple[float, float]) -> None:
 
 
 def test_boxes_fall_back_to_the_center() -> None:
-    boxes = random_boxes(2, (60, 20), (2.0, 3.0), generator())
+    boxes = random_boxes(2, (60, 20), (1.0, 1.0), generator())
     assert [box.tolist() for box in boxes] == [[17, 17], [0, 0], [27, 27], [20, 20]]  # aspect ratio 3/4
 
 
@@ -175,3 +176,9 @@ def test_only_the_second_global_view_is_solarized() -> None:
 
 def share_below_half(view: Tensor) -> float:
     return (view.amax(dim=(1, 2, 3)) < 0.5).float().mean().item()
+
+
+@pytest.mark.parametrize("scale", [(40, 100), (0, 1), (0.4, 0.2), (-0.5, 0.5), (0.5, float("nan")), (0.2, 1.01)])
+def test_scales_that_are_no_shares_are_refused(scale: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="scale"):
+        random_boxes(2, (8, 8), scale, torch.Generator())
