@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dainet.explorer import Explorer, explorable
 from dainet.lessons.reproduce import find_notebooks, reproduce
 from dainet.vit.model import DinoViT, save_vit
 from tests.helpers.formats import nnunet, save_nifti
@@ -79,9 +80,14 @@ def test_the_notebooks_run(
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
     source = write_source(tmp_path / "scans", parts, classes, slices)
     given = {"vit.weights": str(write_vit(tmp_path, patch, heads)), "output": str(tmp_path / "figures")}
-    index = reproduce("tour", QUICK | source | given | changes, find_notebooks())
+    settings = QUICK | source | given | changes
+    index = reproduce("tour", settings, find_notebooks())
     table = pd.read_csv(index.parent / "table3.csv", keep_default_na=False)
     assert len(table) == 6
     assert {f"organ {number}" for number in range(1, classes + 1)} <= set(table.columns)
     importance = pd.read_csv(index.parent / "table_head_importance.csv", dtype=str)
     assert set(importance["head"]) == {*(f"Head {number}" for number in range(1, heads + 1)), "all heads"}
+    explorer = Explorer(explorable("tour", settings))
+    assert explorer.view.message.value == ""
+    assert len(explorer.controls.heads) == heads
+    assert len(explorer.scores["this volume"] or ()) == max(classes, 1)
