@@ -75,6 +75,8 @@ def run_queue(
     """
     begun, longest, count = time.monotonic(), 0.0, 0
     for training in trainings:
+        if (folder / "scores" / f"{training.name}.csv").exists():
+            continue
         start = time.monotonic()
         if seconds is not None and start - begun + longest > seconds:
             log.info("no time is left for %s", training.name)
