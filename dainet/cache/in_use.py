@@ -45,7 +45,8 @@ def stages_in_use() -> set[str]:
     for path in locks_folder().glob("*.opened"):
         lock = try_lock(path.stem)
         if lock is None:
-            keys.update(path.read_text(encoding="utf-8").split())
+            with suppress(FileNotFoundError):  # that process has ended in this moment
+                keys.update(path.read_text(encoding="utf-8").split())
             continue
         path.unlink(missing_ok=True)
         path.with_suffix("").unlink(missing_ok=True)
