@@ -41,6 +41,7 @@ def test_any_is_all_classes_together() -> None:
     label = np.array([[0, 1, 2], [3, 0, 0]])
     head = (label > 0).astype(np.float64)[None]
     frame = head_scores([head], [label], CLASSES)
+    assert list(frame["class"]) == ["RV", "Myo", "LV", "any"]
     assert value(frame, 0, "any", "auroc") == 1.0
     assert value(frame, 0, "any", "iou") == pytest.approx(2 / 3)  # two of three equal pixels hold 60 % of the mass
     assert value(frame, 0, "RV", "auroc") == (3 * 1 + 2 * 0.5) / 5  # three pixels below, ties with two

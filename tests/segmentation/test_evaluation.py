@@ -10,7 +10,7 @@ from dainet.cache.store import run_stage
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.data.preprocessing import resize_slices
 from dainet.device import choose_device
-from dainet.segmentation.evaluation import class_dsc, predict_native, read_scores, run_scores, volume_dsc
+from dainet.segmentation.evaluation import class_dsc, native_dsc, predict_native, read_scores, run_scores, volume_dsc
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
 from dainet.settings import AttentionSettings, DataSettings, Settings
@@ -99,6 +99,14 @@ def test_dsc_per_class_is_that_of_whole_volumes(prepared: Prepared, data: SliceD
     absent = class_dsc(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), 3)
     assert absent[:2].tolist() == pytest.approx([2 / 3, 0.0])
     assert torch.isnan(absent[2])
+
+
+def test_dsc_of_other_weights_is_that_of_the_scores(prepared: Prepared, data: SliceData) -> None:
+    segmentation = run_stage("segmentation", 1, {}, {}, lambda folder: None)
+    scores = read_scores(run_scores(Thresholds(), segmentation, prepared, data)).query("policy == 'strict'")
+    found = native_dsc(Thresholds(), prepared, data).merge(scores, on=["case_id", "class"], validate="one_to_one")
+    assert len(found) == len(scores) == 2 * 3
+    assert found["dsc_last_epoch"].to_numpy() == pytest.approx(found["dsc"].to_numpy())
 
 
 def test_predicting_in_batches_changes_nothing(prepared: Prepared, data: SliceData) -> None:
