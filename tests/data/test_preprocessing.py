@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dainet.data.preprocessing import resize_slices
+from dainet.data.preprocessing import normalize, resize_slices
 
 # 512 -> 224, 224 -> 96, 256 -> 32 and 32 -> 16 are sizes at which scipy puts the last pixel outside.
 SIZES = [
@@ -41,3 +41,16 @@ def test_labels_are_those_of_scipys_nearest_zoom(shape: tuple[int, int], size: i
 
 def test_the_shape_may_change_its_ratio() -> None:
     assert resize_slices(np.ones((3, 20, 30)), (16, 48), order=3).shape == (3, 16, 48)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_gray_values_that_are_not_finite_are_refused_everywhere(value: float) -> None:
+    image = np.arange(8.0).reshape(2, 2, 2)
+    image[1, 1, 1] = value
+    with pytest.raises(ValueError, match=r"inf|nan"):
+        normalize(image, "minmax")
+
+
+@pytest.mark.parametrize("order", [0, 3])
+def test_slices_of_one_pixel_stay_what_they_are(order: int) -> None:
+    assert resize_slices(np.full((2, 1, 1), 7.0), (1, 1), order).tolist() == 2 * [[[7.0]]]
