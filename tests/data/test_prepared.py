@@ -14,7 +14,7 @@ from dainet.data.check import check_source
 from dainet.data.prepared import run_prepared
 from dainet.data.preprocessing import normalize, resize_slices
 from dainet.data.sources import source_folder
-from dainet.data.splits import choose_patients, spread
+from dainet.data.splits import choose_patients, resolve_split, spread
 from dainet.data.volume import DataError, fullest_slice
 from dainet.errors import InputError
 from dainet.settings import DataSettings
@@ -249,13 +249,23 @@ def test_problems_are_reported_together_and_nothing_is_left(h5_source: Path, run
     assert not list((runs / "prepared").iterdir())
 
 
-def test_problems_of_patients_outside_the_split_do_not_stop_a_run(h5_source: Path, tmp_path: Path) -> None:
+def test_a_problem_without_a_patient_moves_nobody_to_another_part_of_the_split(tmp_path: Path) -> None:
+    nnunet(tmp_path)
+    settings, data = DataSettings(dataset="custom", source=str(tmp_path)), source(tmp_path, "custom")
+    unlisted = replace(data, problems=(DataError("a folder cannot be listed"),))
+    assert resolve_split(settings, unlisted) == resolve_split(settings, data)
+
+
+def test_problems_of_patients_outside_the_split_do_not_stop_a_run(
+    h5_source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (h5_source / "patient005_frame09.h5").unlink()
     split = tmp_path / "mine.csv"
     split.write_text("patient,split\npatient001,train\npatient002,test\npatient019,valid\n")
     prepared = run_prepared(DataSettings(source=str(h5_source), split=str(split)), 32)
     assert prepared.about["split"] == "mine.csv"
     assert prepared.cases["patient"].nunique() == 3
+    assert [text for text in caplog.messages if "patient005" in text]
 
 
 def test_phantoms_of_both_kinds_are_sources() -> None:

@@ -70,6 +70,12 @@ def test_loss_and_center_are_the_authors(views: int, batch: int, out_dim: int) -
     torch.testing.assert_close(update_center(center, teacher, 0.9), next_center)
 
 
+def test_one_teacher_view_is_compared_with_every_other_view() -> None:
+    student, teacher, center = logits(3, 4, 7), logits(1, 4, 7, seed=1), torch.zeros(7)
+    loss, _ = authors_loss(student, teacher, center, 0.1, 0.07)
+    torch.testing.assert_close(dino_loss(student, teacher, center, 0.1, 0.07), loss)
+
+
 def test_loss_is_lightlys_over_several_steps() -> None:
     """lightly takes lists of views, a temperature per call, and moves its center inside forward."""
     theirs = DINOLoss(output_dim=17, student_temp=0.1, center_momentum=0.8)
@@ -235,6 +241,8 @@ def test_entropies_of_known_outputs() -> None:
         (6.92, 6.93, "uniform"),
         (0.01, 0.02, "constant"),
         (3.0, 3.01, "constant"),
+        (4.0, 4.14, "constant"),  # less than 5 % of what is left up to ln 1024 = 6.931
+        (4.0, 4.16, "none"),
         (2.0, 4.5, "none"),
         (6.5, 6.9, "none"),
         (6.8, 6.85, "none"),  # a fresh head after a few epochs
