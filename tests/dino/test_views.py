@@ -92,6 +92,8 @@ def test_boxes_follow_torchvisions_rule(scale: tuple[float, float]) -> None:
     theirs = torch.tensor([RandomResizedCrop.get_params(image, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)])
     ours = torch.stack([top, left, height, width], dim=1)
     torch.testing.assert_close(ours.mean(0), theirs.float().mean(0), atol=0.8, rtol=0)
+    places = torch.stack([top / (60 - height).clamp(min=1), left / (50 - width).clamp(min=1)])
+    assert abs(torch.corrcoef(places)[0, 1]) < 0.1  # drawn apart
     torch.testing.assert_close(ours.std(0), theirs.float().std(0), atol=0.8, rtol=0)
 
 

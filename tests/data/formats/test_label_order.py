@@ -215,6 +215,14 @@ def test_a_quarter_more_decides_and_less_does_not(kidney: int, sides: int) -> No
             check_order("btcv", tables)
 
 
+def test_only_volumes_that_decide_a_rule_are_counted() -> None:
+    clear, close = measured((2, 125, 0.0), (4, 100, 50.0)), measured((2, 110, 0.0), (4, 100, 50.0))
+    for tables, ending in (([clear], False), ([clear, close], False), ([clear, close, clear], True)):
+        (sentence,) = check_order("btcv", tables)
+        assert sentence.endswith("(in 2 of 2 volumes)") == ending
+        assert ("volumes)" in sentence) == ending
+
+
 @pytest.mark.parametrize(("off", "holds"), [(24, True), (25, None), (37, None), (38, False)])
 def test_the_aorta_lies_within_30_percent_of_the_middle_of_the_kidneys(off: int, holds: bool | None) -> None:
     tables = [measured((8, 10, 50.0 + off), (2, 10, 0.0), (3, 10, 100.0))]
