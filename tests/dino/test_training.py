@@ -117,6 +117,27 @@ def test_the_history_holds_the_schedules_values_of_the_last_iteration(weights: s
     assert history["teacher_temperature"].tolist() == pytest.approx([0.02, 0.04, 0.06])
 
 
+def test_views_are_rounded_down_to_whole_patches(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, multi_crop = [], training.multi_crop
+
+    def watched(images: Tensor, values: DinoSettings, *rest: Any) -> list[Tensor]:
+        sizes.append((values.global_size, values.local_size))
+        return multi_crop(images, values, *rest)
+
+    monkeypatch.setattr(training, "multi_crop", watched)
+    trained(weights, tmp_path, epochs=1, global_size=23, local_size=15)  # patches of 8 px
+    assert sizes == 2 * [(16, 8)]
+
+
+def test_one_wrong_image_among_many_is_found(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_CHECKED_TOGETHER", 4)
+    for value in (-0.6, 1.6):
+        images = slices(12)
+        images[1, 0, 0] = value
+        with pytest.raises(ValueError, match=f"{value:.2f}"):
+            finetune(settings(), weights, images, np.arange(12), CPU, tmp_path)
+
+
 def test_an_epoch_reads_whole_batches_in_an_order_of_its_own(
     weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +168,7 @@ def test_a_step_is_that_of_the_paper(weights: str) -> None:
         student, teacher = state.student(views), state.teacher(views[:2])
     before, center = [p.clone() for p in state.teacher.parameters()], state.center.clone()
     start = [p.clone() for p in state.student.parameters()]
-    now = {"lr": 1e-3, "weight_decay": 0.3, "momentum": 0.7}
+    now = {"lr": 2e-3, "weight_decay": 0.3, "momentum": 0.7}
     loss, teacher_entropy, batch_entropy = training.train_step(state, values, views, FLOAT32, 0, now)
     expected = formulas.dino_loss(
         student, teacher, center, values.student_temperature, values.warmup_teacher_temperature
@@ -160,7 +181,7 @@ def test_a_step_is_that_of_the_paper(weights: str) -> None:
         torch.testing.assert_close(new, 0.7 * old + 0.3 * moved)
     assert any(not torch.equal(old, new) for old, new in zip(start, state.student.parameters(), strict=True))
     groups = [(group["lr"], group["weight_decay"]) for group in state.optimizer.param_groups]
-    assert groups == [(1e-3, 0.3), (1e-3, 0.0)]
+    assert groups == [(2e-3, 0.3), (2e-3, 0.0)]
     gradients = [p.grad for p in state.student.parameters() if p.grad is not None]
     assert max(gradient.norm().item() for gradient in gradients) == pytest.approx(1e-3, rel=1e-2)
 

@@ -16,8 +16,9 @@ from dainet.data.check import check_source
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.prepared import run_prepared
 from dainet.data.volume import DataError
-from tests.helpers.formats import acdc_patient, load_nifti, nnunet, source
+from tests.helpers.formats import acdc_patient, load_nifti, nnunet, save_nifti, source
 from tests.helpers.refusals import Pair, left_in, raw_acdc, refused, settings
+from tests.helpers.samples import discs
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,18 @@ def test_half_a_voxel_between_image_and_label_is_rounding(tmp_path: Path, moved_
     rewritten(pair.label, same, moved_mm)
     problems = check_source(settings(tmp_path, "custom")).problems
     assert len(problems) == (not fits)
+
+
+@pytest.mark.parametrize(("moved_mm", "fits"), [(0.2, True), (0.3, False)])
+def test_the_smallest_edge_counts_and_may_be_less_than_a_millimeter(
+    tmp_path: Path, moved_mm: float, fits: bool
+) -> None:
+    pair = raw_nnunet(tmp_path)
+    image, label = discs(2)
+    save_nifti(pair.image, image, spacing=(0.5, 1.4, 1.5))
+    save_nifti(pair.label, label, spacing=(0.5, 1.4, 1.5))
+    rewritten(pair.label, same, moved_mm)
+    assert len(check_source(settings(tmp_path, "custom")).problems) == (not fits)
 
 
 def test_a_run_reports_all_bad_cases_in_one_go(tmp_path: Path, runs: Path) -> None:
