@@ -182,6 +182,12 @@ def test_the_smallest_edge_counts_and_may_be_less_than_a_millimeter(
     assert len(check_source(settings(tmp_path, "custom")).problems) == (not fits)
 
 
+def test_a_volume_needs_no_edge_in_time(tmp_path: Path) -> None:
+    pair = raw_nnunet(tmp_path)
+    image_of_bytes(patched(92, [0.0], "<f4"))(pair)  # pixdim[4]
+    assert check_source(settings(tmp_path, "custom")).problems == ()
+
+
 def test_a_run_reports_all_bad_cases_in_one_go(tmp_path: Path, runs: Path) -> None:
     for number in range(1, 7):
         acdc_patient(tmp_path / f"patient{number:03d}", seed=100 * number)
