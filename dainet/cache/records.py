@@ -88,12 +88,14 @@ def _content_hash(content: Mapping[str, Any]) -> str:
 def _git_state() -> str:
     """Return the commit, with "-dirty" where the package differs from it; files outside the package do not count.
 
-    A copy without git, as on a machine that is lent for minutes, is told its commit by DAINET_COMMIT.
+    A copy whose history is not its own, as on a machine that is lent for minutes, is told its commit by DAINET_COMMIT.
     """
+    if told := os.environ.get("DAINET_COMMIT"):
+        return told
     git = ["git", "-C", str(Path(dainet.__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
         changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("DAINET_COMMIT", "not a git checkout")
+        return "not a git checkout"
     return commit.stdout.strip() + ("-dirty" if changed.stdout else "")

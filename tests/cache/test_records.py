@@ -57,6 +57,7 @@ def test_a_missing_one_is_named_and_an_older_one_without_a_hash_is_read(tmp_path
 
 def test_a_copy_without_git_is_told_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records.dainet, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.delenv("DAINET_COMMIT", raising=False)
     assert records.provenance()["git"] == "not a git checkout"
     monkeypatch.setenv("DAINET_COMMIT", "0123456789ab")
     assert records.provenance()["git"] == "0123456789ab"
