@@ -9,9 +9,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dainet.compare.analysis import difference, fold_difference
+from dainet.compare.analysis import Difference, difference, fold_difference, spread_of
+from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Plan, read_plan
-from dainet.compare.report import checks_table, compare_networks, networks_table, questions_table, spread_table
+from dainet.compare.report import (
+    checks_table,
+    compare_networks,
+    networks_table,
+    parts_table,
+    questions_table,
+    spread_table,
+)
 from dainet.compare.scores import Scored, fold_scores, read_scored
 from dainet.errors import InputError
 from tests.compare.test_plan import PLAN, write_plan
@@ -148,3 +156,185 @@ def test_networks_and_their_spread(plan: Plan, tmp_path: Path) -> None:
     means = [fold.mean(1).var(ddof=1) for fold in fold_scores(own.scores, "unet")]
     assert float(spread.loc["unet", "Standard deviation (points)"]) == pytest.approx(np.sqrt(np.mean(means)), abs=0.006)
     assert spread.loc["image", "Standard deviation (points)"] == ""
+
+
+def measured(plan: Plan, effect: float = 0.3, movers: float = 0.0) -> Scored:
+    """Two folds of six patients with other scores in every case, two seeds (of image one), and histories.
+
+    `random` is better by `effect` points, in the last three patients of the second fold by `movers` more.
+    """
+    random, lines, histories = np.random.default_rng(7), [], []
+    for model, seeds in (("unet", 2), ("random", 2), ("image", 1)):
+        for fold, seed in ((fold, seed) for fold in (1, 2) for seed in range(1, seeds + 1)):
+            labels = {"model": model, "fold": fold, "seed": seed}
+            histories += [labels | {"epoch": epoch, "dsc": random.uniform(0.5, 0.9)} for epoch in (1, 2, 3)]
+            for patient in range(6):
+                gain = (effect + movers * (fold == 2 and patient > 2)) * (model == "random")
+                level = 80 + 2 * patient + gain + 0.02 * random.standard_normal()
+                for phase, name in ((phase, name) for phase in ("ED", "ES") for name in ("LV", "RV")):
+                    dsc, last = (level + 0.02 * random.standard_normal((2,)) + 3 * (name == "LV")) / 100
+                    group = ("NOR", "DCM", "")[patient % 3]
+                    line = {"patient": f"{fold}{patient}", "group": group, "phase": phase, "class": name, "dsc": dsc}
+                    line |= {"dsc_last_epoch": last - 0.1 * (model == "unet"), "hd95_mm": random.uniform(1, 30)}
+                    line |= {"assd_mm": random.uniform(1, 9), "surface_dice_2mm": random.uniform(0.2, 0.9)}
+                    lines.append(labels | line)
+    return Scored(plan, 2, (), pd.DataFrame(lines), pd.DataFrame(histories))
+
+
+def arrays(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[np.ndarray]:
+    own = scores[scores["model"] == model]
+    folds = []
+    for fold in sorted(set(own["fold"])):
+        part = own[own["fold"] == fold]
+        rows = [
+            [100 * part[(part["seed"] == seed) & (part["patient"] == patient)][column].mean() for patient in patients]
+            for patients in [sorted(set(part["patient"]))]
+            for seed in sorted(set(part["seed"]))
+        ]
+        folds.append(np.array(rows))
+    return folds
+
+
+def ends(text: str) -> tuple[float, ...]:
+    """The numbers of "+0.30 (+0.10 to +0.50)" or "+0.10 to +0.50"."""
+    return tuple(float(word) for word in text.replace("(", "").replace(")", "").split() if word != "to")
+
+
+def printed(result: Difference) -> object:
+    return pytest.approx((result.estimate, *result.interval(0.95)), abs=0.00501)
+
+
+def test_the_numbers_of_a_question_are_those_of_its_analysis(plan: Plan) -> None:
+    own = measured(plan, effect=0.33)
+    rows = questions_table(own).to_dict("records")
+    unet, random, image = (arrays(own.scores, name) for name in ("unet", "random", "image"))
+    lent = spread_of(random, unet)
+    results = [
+        difference(random, unet),
+        difference(random, image, lent),
+        difference(image, unet, lent),
+        difference(unet, image, lent),
+    ]
+    for row, result in zip(rows, results, strict=True):
+        assert ends(row["Difference"] + " " + row["95 %"]) == printed(result)
+        assert ends(row["90 %"]) == pytest.approx(result.interval(0.90), abs=0.00501)
+        assert float(row["Error"]) == pytest.approx(result.error, abs=0.000501)
+        assert float(row["Degrees of freedom"]) == pytest.approx(result.freedom, abs=0.501)
+    assert float(rows[0]["Error (mixed model)"]) == pytest.approx(mixed_model_error(random, unet)[1], abs=0.000501)
+    assert {row["Error (mixed model)"] for row in rows[1:]} == {"not fitted: one seed"}
+    assert [row["Paper"] for row in rows] == ["+0.33", "", "", ""]
+    assert [row["Interval contains the paper's"] for row in rows] == ["yes", "", "", ""]
+    assert [row["Role"] for row in rows] == ["primary", "secondary", "secondary", "exploratory"]
+    assert [row["Trainings"] for row in rows] == ["4 and 4", "4 and 2", "2 and 4", "4 and 2"]
+    assert [row["Comparison"] for row in rows][1:3] == ["random - image", "image - unet"]
+    assert [row["Verdict"] for row in rows] == ["supported", "supported", "equivalent", "not judged"]
+
+
+def test_a_difference_that_three_patients_carry_says_so(plan: Plan) -> None:
+    found = questions_table(measured(plan, effect=0.0, movers=2.0))["Verdict"][0]
+    assert found.startswith("inconclusive")
+    assert "without 3 of them: equivalent" in found
+
+
+def test_the_checks_are_computed_from_the_scores_they_name(plan: Plan) -> None:
+    own = measured(plan, movers=0.5)
+    row = checks_table(own).iloc[0]
+    rest = own.scores[~own.scores["patient"].isin(["23", "24", "25"])]
+    for name, scores, column in (("Last epoch", own.scores, "dsc_last_epoch"), ("Without 3 patients", rest, "dsc")):
+        result = difference(*(arrays(scores, model, column) for model in ("random", "unet")))
+        assert ends(row[name]) == printed(result)
+    result = difference(*(arrays(own.scores, model) for model in ("random", "unet")))
+    assert float(row["Difference"]) == pytest.approx(result.estimate, abs=0.00501)
+    second = own.scores[own.scores["fold"] == 2]
+    result = difference(*(arrays(second, model) for model in ("random", "unet")))
+    assert ends(row["Folds after the first"]) == printed(result)
+    best = own.histories.groupby(["model", "fold", "seed"])["dsc"].max()
+    expected = 100 * (best["random"].mean() - best["unet"].mean())
+    assert float(row["Validation patients"]) == pytest.approx(expected, abs=0.00501)
+
+
+def test_signs_are_counted_of_patients_and_of_pairs_of_trainings(plan: Plan) -> None:
+    own = measured(plan)
+    worse = own.scores.copy()
+    worse.loc[(worse["model"] == "random") & (worse["patient"] == "10"), "dsc"] -= 0.01
+    worse.loc[(worse["model"] == "random") & (worse["fold"] == 2) & (worse["seed"] == 2), "dsc"] -= 0.005
+    row = checks_table(Scored(plan, 2, (), worse, own.histories)).iloc[0]
+    deltas = np.concatenate(
+        [a.mean(0) - b.mean(0) for a, b in zip(arrays(worse, "random"), arrays(worse, "unet"), strict=True)]
+    )
+    assert row["Patients of this sign"] == f"{(np.sign(deltas) == np.sign(deltas.mean())).sum()} of 12"
+    assert 0 < (deltas > 0).sum() < 12
+    pairs = np.concatenate(
+        [a.mean(1) - b.mean(1) for a, b in zip(arrays(worse, "random"), arrays(worse, "unet"), strict=True)]
+    )
+    assert row["Trainings of this sign"] == f"{(np.sign(pairs) == np.sign(deltas.mean())).sum()} of 4 pairs"
+    assert len(set(np.sign(pairs))) == 2
+
+
+def test_parts_are_the_judged_comparisons_of_each_pathology_phase_and_class(plan: Plan) -> None:
+    own = measured(plan)
+    table = parts_table(own)
+    parts = [("group", "Pathology", "DCM"), ("group", "Pathology", "NOR"), ("phase", "Phase", "ED")]
+    parts += [("phase", "Phase", "ES"), ("class", "Class", "LV"), ("class", "Class", "RV")]
+    assert list(table["Comparison"]) == ["random - unet"] * 6 + ["random - image"] * 6 + ["image - unet"] * 6
+    assert list(zip(table["By"], table["Part"], strict=True))[:6] == [part[1:] for part in parts]
+    for row, (column, _, name) in zip(table.to_dict("records"), parts, strict=False):
+        part = own.scores[own.scores[column] == name]
+        assert row["Patients"] == str(part["patient"].nunique())
+        assert ends(row["Difference"]) == printed(difference(arrays(part, "random"), arrays(part, "unet")))
+
+
+def test_a_part_with_too_few_patients_has_no_number(plan: Plan) -> None:
+    own = measured(plan)
+    few = own.scores.assign(group=own.scores["patient"].map({"10": "MINF"}).fillna("NOR"))
+    table = parts_table(Scored(plan, 2, (), few, own.histories)).set_index("Part")
+    assert table.loc["MINF", "Difference"].tolist() == ["too few"] * 3
+    assert table.loc["MINF", "Patients"].tolist() == ["1"] * 3
+
+
+def test_a_network_is_described_by_its_cases(plan: Plan) -> None:
+    own = measured(plan)
+    scores = own.scores.copy()
+    scores.loc[scores.index[:1], ["dsc", "hd95_mm"]] = 0.0, np.nan  # empty: a failure without a distance
+    scores.loc[scores.index[1:2], "hd95_mm"] = 20.0  # not beyond the limit
+    scores = scores[scores["model"] != "image"]
+    table = networks_table(Scored(plan, 2, (), scores, own.histories)).set_index("Network")
+    assert list(table.index) == ["unet", "random"]
+    for name, row in table.iterrows():
+        cases = scores[scores["model"] == name]
+        for title, column in (("HD95", "hd95_mm"), ("Surface distance", "assd_mm")):
+            low, middle, high = np.nanpercentile(cases[column], [25, 50, 75])
+            assert row[f"{title} (mm), median (quartiles)"] == f"{middle:.1f} ({low:.1f} to {high:.1f})"
+        assert float(row["Surface Dice at 2 mm (%)"]) == pytest.approx(
+            100 * cases["surface_dice_2mm"].mean(), abs=0.0501
+        )
+        for organ in ("LV", "RV"):
+            assert float(row[organ]) == pytest.approx(
+                100 * cases.loc[cases["class"] == organ, "dsc"].mean(), abs=0.00501
+            )
+        means = np.concatenate([fold.mean(1) for fold in arrays(scores, str(name))])
+        assert float(row["DSC (%)"]) == pytest.approx(means.mean(), abs=0.00501)
+        failed = (cases["hd95_mm"] > 20).sum() + (name == "unet")
+        assert row["Failures (HD95 > 20 mm, or empty)"] == f"{failed} of {len(cases)}"
+    no_distances = networks_table(Scored(plan, 2, (), scores.assign(hd95_mm=np.nan), own.histories))
+    assert set(no_distances["HD95 (mm), median (quartiles)"]) == {""}
+
+
+def test_the_spread_of_trainings_has_its_interval_and_its_test(plan: Plan) -> None:
+    own = measured(plan)
+    table = spread_table(own).set_index("Network")
+    variances = {
+        name: np.mean([fold.mean(1).var(ddof=1) for fold in arrays(own.scores, name)]) for name in ("unet", "random")
+    }
+    for name, variance in variances.items():
+        row = table.loc[name]
+        assert float(row["Standard deviation (points)"]) == pytest.approx(np.sqrt(variance), abs=0.00501)
+        assert row["Degrees of freedom"] == "2"
+        interval = np.sqrt(2 * variance / np.array([stats.chi2(2).ppf(0.975), stats.chi2(2).ppf(0.025)]))
+        assert ends(row["95 %"]) == pytest.approx(tuple(interval), abs=0.00501)
+    assert list(table.index) == ["unet", "random", "image", "F test, unet / random"]
+    found = table.loc["F test, unet / random", "Standard deviation (points)"].replace(",", "").split()
+    ratio = variances["unet"] / variances["random"]
+    assert float(found[1]) == pytest.approx(ratio, abs=0.00501)
+    tails = stats.f(2, 2).cdf(ratio), stats.f(2, 2).sf(ratio)
+    assert float(found[3]) == pytest.approx(2 * min(tails), rel=0.05)
