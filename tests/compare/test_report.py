@@ -195,6 +195,10 @@ def arrays(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[np.nda
     return folds
 
 
+def better(scores: pd.DataFrame, column: str = "dsc") -> Difference:
+    return difference(arrays(scores, "random", column), arrays(scores, "unet", column))
+
+
 def ends(text: str) -> tuple[float, ...]:
     """The numbers of "+0.30 (+0.10 to +0.50)" or "+0.10 to +0.50"."""
     return tuple(float(word) for word in text.replace("(", "").replace(")", "").split() if word != "to")
@@ -241,12 +245,12 @@ def test_the_checks_are_computed_from_the_scores_they_name(plan: Plan) -> None:
     row = checks_table(own).iloc[0]
     rest = own.scores[~own.scores["patient"].isin(["23", "24", "25"])]
     for name, scores, column in (("Last epoch", own.scores, "dsc_last_epoch"), ("Without 3 patients", rest, "dsc")):
-        result = difference(*(arrays(scores, model, column) for model in ("random", "unet")))
+        result = better(scores, column)
         assert ends(row[name]) == printed(result)
-    result = difference(*(arrays(own.scores, model) for model in ("random", "unet")))
+    result = better(own.scores)
     assert float(row["Difference"]) == pytest.approx(result.estimate, abs=0.00501)
     second = own.scores[own.scores["fold"] == 2]
-    result = difference(*(arrays(second, model) for model in ("random", "unet")))
+    result = better(second)
     assert ends(row["Folds after the first"]) == printed(result)
     best = own.histories.groupby(["model", "fold", "seed"])["dsc"].max()
     expected = 100 * (best["random"].mean() - best["unet"].mean())
@@ -281,7 +285,7 @@ def test_parts_are_the_judged_comparisons_of_each_pathology_phase_and_class(plan
     for row, (column, _, name) in zip(table.to_dict("records"), parts, strict=False):
         part = own.scores[own.scores[column] == name]
         assert row["Patients"] == str(part["patient"].nunique())
-        assert ends(row["Difference"]) == printed(difference(arrays(part, "random"), arrays(part, "unet")))
+        assert ends(row["Difference"]) == printed(better(part))
 
 
 def test_a_part_with_too_few_patients_has_no_number(plan: Plan) -> None:
