@@ -139,3 +139,27 @@ def test_one_seed_without_a_value_takes_the_mean_of_that_patients_other_seeds() 
     first, second = np.array([[70.0, 80.0], [72.0, np.nan], [74.0, 84.0]]), np.zeros((1, 2))
     filled = np.where(np.isnan(first), 82.0, first)
     assert seeded_interval(first, second) == seeded_interval(filled, second)
+
+
+def test_rows_stay_in_the_order_of_the_scores() -> None:
+    found = summarize(pd.concat([scores("unet"), scores("single")]))
+    assert list(found.loc[found["class"] == "mean", "model"]) == ["unet", "single"]
+    assert list(found["class"][:3]) == ["RV", "Myo", "LV"]
+
+
+def test_one_patient_without_a_difference_does_not_decide_p() -> None:
+    shift = [0.0, 0.01, 0.03, 0.02, 0.05, 0.04]
+    found = paired_differences(two_networks(shift), "b", "a")
+    values = two_networks(shift).pivot(index="patient", columns="model", values="dsc")
+    assert found["p (Wilcoxon)"] == pytest.approx(stats.wilcoxon(values["b"] - values["a"]).pvalue)
+    assert float(found["p (Wilcoxon)"]) < 0.2
+
+
+def test_patients_and_the_seeds_of_both_networks_are_drawn_independently() -> None:
+    """With as many seeds as patients, draws that depend on each other would add up or cancel."""
+    values = np.random.default_rng(8).normal(0, 1, 12)
+    by_patient, by_seed, nothing = np.tile(values, (12, 1)), np.tile(values[:, None], (1, 12)), np.zeros((1, 12))
+    error = math.sqrt(2 * values.var() / 12)  # of the sum or difference of two independent means
+    for first, second in ((by_patient + by_seed, nothing), (by_patient, by_seed), (by_seed, by_seed)):
+        low, high = seeded_interval(first, second)
+        assert high - low == pytest.approx(2 * 1.96 * error, rel=0.05)

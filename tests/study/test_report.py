@@ -120,6 +120,38 @@ def test_regimes_compare_where_both_ran() -> None:
     assert table["difference"].item() == pytest.approx(10, abs=1)
 
 
+def test_regimes_have_the_means_and_deviations_of_both_networks() -> None:
+    scores = pd.concat([network("unet", [0.80, 0.84, 0.85]), network("dual-1111", [0.90, 0.91])])
+    line = verdicts.regimes(scores).iloc[0]
+    seeds = {name: 100 * part.groupby("seed")["dsc"].mean() for name, part in scores.groupby("model")}
+    assert (line["train_patients"], line["seeds"]) == (40, 2)
+    for role, name in (("first", "dual-1111"), ("second", "unet")):
+        assert line[f"{role}_mean"] == pytest.approx(seeds[name].mean())
+        assert line[f"{role}_std"] == pytest.approx(seeds[name].std(ddof=1))
+    assert line["difference"] == pytest.approx(seeds["dual-1111"].mean() - seeds["unet"].mean())
+    assert line["low_seeds"] < line["difference"] < line["high_seeds"]
+    assert line["low_t"] < line["median"] < line["high_t"], "two seeds are enough for the other ways"
+    assert "median" not in verdicts.regimes(pd.concat([network("unet", [0.8] * 3), network("dual-1111", [0.9])]))
+
+
+def test_all_seeds_compare_the_claims_and_each_of_their_networks_with_the_unet() -> None:
+    pairs = [(claim["better"], claim["worse"]) for claim in verdicts.ten_seed_comparisons()]
+    others = ("dual-1111-random", "dual-1111-other-patient", "unet-wide")
+    assert pairs[:4] == [("dual-1111", name) for name in (*others[:2], "unet", others[2])]
+    assert pairs[4:] == [(name, "unet") for name in others]
+
+
+def test_a_claim_has_the_means_and_deviations_of_both_networks() -> None:
+    scores = pd.concat([network("a", [0.80, 0.84, 0.85]), network("b", [0.90, 0.91, 0.93, 0.95])])
+    line = verdicts.judge(scores, [CLAIM]).iloc[0]
+    assert (line["seeds"], line["patients"], line["paper"]) == (3, 20, 1.0)
+    for role, name in (("better", "b"), ("worse", "a")):
+        seeds = 100 * scores[scores["model"] == name].groupby("seed")["dsc"].mean()
+        assert line[f"{role}_mean"] == pytest.approx(seeds.mean())
+        assert line[f"{role}_std"] == pytest.approx(seeds.std(ddof=1))
+    assert line["low_seeds"] < line["low"] < line["difference"] < line["high"] < line["high_seeds"]
+
+
 def test_a_single_seed_has_no_deviation_in_the_table() -> None:
     parts = pd.concat([network(name, [0.8]) for name in ("unet", "dual-1111")])
     row = tables.regimes_table(verdicts.regimes(parts)).iloc[0]
