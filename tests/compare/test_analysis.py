@@ -151,6 +151,9 @@ def test_other_patients_are_refused() -> None:
         (-0.15, 0.05, 0.3, "contradicted, equivalent"),
         (0.2, 0.3, 0.3, "inconclusive"),
         (0.0, 0.1, None, "inconclusive"),
+        (0.3, 0.0, 0.3, "supported, equivalent"),
+        (-0.3, 0.0, 0.3, "contradicted, equivalent"),
+        (0.0, 0.0, 0.3, "equivalent"),
     ],
 )
 def test_verdicts(estimate: float, error: float, margin: float | None, words: str) -> None:

@@ -75,3 +75,56 @@ def test_the_figure_has_a_panel_per_network_and_an_alternative_text() -> None:
     figure = agreement_figure(heart_numbers(pd.concat(parts)))
     assert len(figure.axes) == 2
     assert figure.get_label()
+
+
+def test_bland_altman_plots_show_every_patient_its_bias_and_its_limits() -> None:
+    """ES volumes of 40 + k ml where 40 are labeled: the ejection fraction falls by k points from 60."""
+    shifts = {"unet": np.array([-3.0, 0.0, 2.0, 5.0]), "dual-1111": np.array([-1.0, 0.0, 0.0, 2.0])}
+    parts = [
+        scores({("LV", "ES"): int(2000 + 50 * shift)}, model, f"p{number}")
+        for model, own in shifts.items()
+        for number, shift in enumerate(own)
+    ]
+    numbers = heart_numbers(pd.concat(parts))
+    limits = agreement_table(numbers).set_index("Network")["LV EF (points)"]
+    panels = agreement_figure(numbers).axes
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    assert panels[0].get_xlim() == panels[1].get_xlim()
+    for panel, (model, own) in zip(panels, shifts.items(), strict=True):
+        points, *levels = panel.lines
+        assert np.asarray(points.get_xdata()) == pytest.approx(60 - own / 2)
+        assert np.asarray(points.get_ydata()) == pytest.approx(-own)
+        bias, half = -own.mean(), 1.96 * own.std(ddof=1)
+        heights = {np.unique(np.asarray(line.get_ydata())).item(): line.get_linestyle() for line in levels}
+        assert list(heights) == pytest.approx([bias, bias - half, bias + half])
+        assert list(heights.values()) == ["-", "--", "--"]
+        assert panel.get_title() == f"{model}: {limits[model]}"
+
+
+def test_every_measure_of_a_heart_has_its_own_bias_and_limits() -> None:
+    """Errors in ml of LV at ED and ES, RV at ED, and of the myocardium, in four patients."""
+    errors = np.array([[4, 1, 6, 2], [-2, 3, 0, 1], [0, 0, -3, -4], [6, -2, 3, 5]])
+    keys, truth = [("LV", "ED"), ("LV", "ES"), ("RV", "ED"), ("Myo", "ED")], np.array([100, 40, 120, 80])
+    voxels = 50 * (truth + errors)  # of 0.02 ml
+    parts = [
+        scores({key: int(count) for key, count in zip(keys, row, strict=True)}, patient=f"p{number}")
+        for number, row in enumerate(voxels)
+    ]
+    row = agreement_table(heart_numbers(pd.concat(parts))).iloc[0]
+    lv_ed, lv_es, rv_ed, _ = (truth + errors).T
+    expected = {
+        "LV EDV (ml)": errors[:, 0],
+        "LV ESV (ml)": errors[:, 1],
+        "LV EF (points)": 100 * (lv_ed - lv_es) / lv_ed - 60,
+        "RV EF (points)": 100 * (rv_ed - 60) / rv_ed - 50,
+        "Mass (g)": 1.05 * errors[:, 3],
+    }
+    for title, values in expected.items():
+        half = 1.96 * values.std(ddof=1)
+        words = row[title].replace("(", "").replace(")", "").split(" ")
+        found = [float(word) for word in words if word != "to"]
+        assert found == pytest.approx([values.mean(), values.mean() - half, values.mean() + half], abs=0.0501), title
+
+
+def test_a_single_patient_has_no_limits() -> None:
+    assert agreement_table(heart_numbers(scores({}))).iloc[0]["LV EF (points)"] == "-"
