@@ -98,12 +98,13 @@ def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData
     network: Any = SeesOneHead()
     data.maps[:, 1] = (data.labels == 1)[:, ::8, ::8] + 0.0
     volumes = prepared.volumes("valid")
-    lost = head_importance(network, data, volumes).set_index(["head", "class"])["lost"]
+    table = head_importance(network, data, volumes)
+    assert table.index.tolist() == list(range(4 * 4))
+    lost = table.set_index(["head", "class"])["lost"]
     whole = 100 * mean_volume_dsc(network, data, volumes)
     assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole)
     assert whole > 0
     assert (lost[["Head 1", "Head 3"]] == 0).all()
-    assert len(lost) == 4 * 4
 
 
 def test_dsc_of_a_cut_network_is_in_percent_per_class_and_over_classes(prepared: Prepared, data: SliceData) -> None:

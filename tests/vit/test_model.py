@@ -9,6 +9,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import timm
@@ -25,6 +26,7 @@ from dainet.vit.model import (
     load_vit,
     randomized,
     save_vit,
+    set_fused_attention,
     to_vit_input,
 )
 
@@ -236,10 +238,28 @@ def test_random_weights_are_seeded_and_leave_the_generator_alone() -> None:
     assert random.patch_embed.grid_size == (14, 14)
     assert {layer.eps for layer in random.modules() if isinstance(layer, nn.LayerNorm)} == {1e-6}
     assert not random.training
+    assert {type(block.drop_path1) for block in random.blocks} == {nn.Identity}  # no stochastic depth unless asked for
     student: Any = load_vit("random", drop_path=0.1)
     assert student.blocks[-1].drop_path1.drop_prob == pytest.approx(0.1)
     assert torch.equal(student.pos_embed, random.pos_embed)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_random_is_the_vit_s16_that_timm_draws_from_seed_0() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        peer = VisionTransformer(num_classes=0, embed_dim=384, depth=12, num_heads=6)
+    torch.testing.assert_close(dict(load_vit("random").state_dict()), dict(peer.state_dict()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_fused_kernel_runs_where_it_is_asked_for(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Mock(wraps=nn.functional.scaled_dot_product_attention)
+    monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", kernel)
+    vit = tiny_vit(depth=3)
+    set_fused_attention(vit, fused)
+    vit(torch.rand(1, 3, 32, 32))
+    assert kernel.call_count == (3 if fused else 0)
 
 
 def test_weights_hash(tmp_path: Path) -> None:
