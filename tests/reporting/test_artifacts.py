@@ -7,9 +7,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from dainet.cache.store import StageResult, run_stage
-from dainet.reporting.artifacts import data_title, save_figure, save_table
+from dainet.reporting.artifacts import (
+    PAGE,
+    appearing,
+    data_title,
+    output_folder,
+    record_files,
+    save_csv,
+    save_figure,
+    save_table,
+)
 from dainet.settings import Settings, load_settings
 
 
@@ -76,3 +86,76 @@ def test_a_record_holds_hashes_of_all_files_and_of_the_data_behind_them(settings
 )
 def test_titles_say_what_the_data_are(dataset: str, source: str, title: str) -> None:
     assert data_title(load_settings("tour", {"data.dataset": dataset, "data.source": source})) == title
+
+
+def test_a_figure_is_saved_the_same_twice_with_its_margins_cut_and_120_dots_per_inch(settings: Settings) -> None:
+    def drawn() -> Figure:
+        figure = Figure(figsize=(4, 3))
+        figure.add_axes((0.5, 0.5, 0.2, 0.2)).plot([0, 1])
+        return figure
+
+    path = save_figure(drawn(), "curves", settings, {})
+    first = [file.read_bytes() for file in (path, path.with_suffix(".pdf"))]
+    save_figure(drawn(), "curves", settings, {})
+    assert [file.read_bytes() for file in (path, path.with_suffix(".pdf"))] == first
+    image = Image.open(path)
+    assert image.info["dpi"] == pytest.approx((120, 120), abs=0.1)
+    assert image.width < 4 * 120 * 0.5
+    assert "Software" not in image.info
+    assert b"CreationDate" not in first[1]
+
+
+def test_numbers_are_saved_without_their_row_numbers_and_with_a_record(settings: Settings) -> None:
+    stages = {"data": fine_tuned("none")[0].key}
+    path = save_csv(pd.DataFrame({"case": ["a", "b"], "dsc": [0.25, 0.5]}), "scores", settings, stages)
+    assert path == output_folder(settings) / "scores.csv"
+    assert path.read_text().splitlines() == ["case,dsc", "a,0.25", "b,0.5"]
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert (record["file"], record["stages"], list(record["files"])) == ("scores", stages, ["scores.csv"])
+
+
+def test_a_table_is_printed_as_it_is_given(settings: Settings) -> None:
+    path = save_table(pd.DataFrame({"Network": ["a†"], "DSC": ["90.10"]}), "table", settings, {}, ["5 % of all"])
+    header, _, line, blank, note = path.read_text().splitlines()
+    assert [cell.strip() for cell in header.split("|")[1:-1]] == ["Network", "DSC"]
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == ["a†", "90.10"]
+    assert (blank, note) == ("", "- 5 % of all")
+    assert path.with_suffix(".csv").read_text() == "Network,DSC\na†,90.10\n"
+    latex = path.with_suffix(".tex").read_text().splitlines()
+    assert latex[0] == "% 5 % of all"
+    assert [part.strip() for part in latex[latex.index(r"\midrule") + 1].split("&")] == [r"a\dag{}", r"90.10 \\"]
+
+
+def save_half(folder: Path) -> None:
+    (folder / "half.csv").write_text("half")
+    folder.write_text("fails")
+
+
+def test_files_appear_together_or_not_at_all(settings: Settings) -> None:
+    folder = output_folder(settings)
+    with pytest.raises(IsADirectoryError), appearing(settings) as hidden:
+        save_half(hidden)
+    assert list(folder.iterdir()) == []
+    with appearing(settings) as hidden:
+        (hidden / "whole.csv").write_text("whole")
+        assert not (folder / "whole.csv").exists()
+    assert [path.name for path in folder.iterdir()] == ["whole.csv"]
+
+
+@pytest.mark.parametrize(("of", "stays"), [("same", True), ("other", False), ("damaged", False), ("none", False)])
+def test_an_index_page_stays_if_it_is_of_the_same_settings(settings: Settings, of: str, stays: bool) -> None:
+    folder, pages = output_folder(settings), (f"{PAGE}.html", f"{PAGE}.json")
+    other = settings.model_copy(update={"dino": settings.dino.model_copy(update={"lr": 1e-5})})
+    record_of(folder, settings if of == "same" else other)
+    if of == "damaged":
+        (folder / pages[1]).write_text("{")
+    if of == "none":
+        (folder / pages[1]).unlink()
+    save_csv(pd.DataFrame({"a": [1]}), "numbers", settings, {})
+    assert [(folder / name).exists() for name in pages] == [stays, stays]
+
+
+def record_of(folder: Path, settings: Settings) -> None:
+    page = folder / f"{PAGE}.html"
+    page.write_text("page")
+    record_files(folder / f"{PAGE}.json", [page], settings, {})
