@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ import pandas as pd
 import pytest
 
 from dainet import pipeline
+from dainet.cache.locks import try_lock
 from dainet.cache.verify import verify_folder
-from dainet.compare.plan import Plan, read_plan
+from dainet.compare.plan import Plan, Training, read_plan
 from dainet.compare.queue import run_queue
+from dainet.settings import Settings
 from tests.compare.test_plan import write_plan
 from tests.helpers.samples import tiny_overrides
 
@@ -77,3 +80,60 @@ def test_nothing_begins_that_would_not_end_in_time(plan: Plan, where: dict[str, 
     folder = tmp_path / "study"
     assert run_queue(plan.trainings(), where, folder, seconds=0.001) == 1, "the first one tells how long they take"
     assert run_queue(plan.trainings(), where, folder, seconds=0) == 0
+
+
+def test_scores_histories_and_records_are_those_of_the_training(
+    plan: Plan, where: dict[str, Any], tmp_path: Path
+) -> None:
+    training, folder = plan.trainings()[1], tmp_path / "study"
+    run_queue([training], where, folder)
+    trained = pipeline.train(training.settings(where), training.network, training.seed)
+    scores = pd.read_csv(folder / "scores" / f"{training.name}.csv")
+    assert list(scores)[:4] == ["model", "fold", "seed", "patient"]
+    for name in ("dsc", "hd95_vox", "assd_mm", "surface_dice_2mm", "predicted_voxels", "labeled_voxels"):
+        np.testing.assert_allclose(scores[name], trained.cases[name].astype(float), atol=5.1e-7)
+    for name in ("case_id", "class", "policy", "phase", "seed"):
+        assert list(scores[name]) == list(trained.cases[name])
+    assert scores["dsc"].round(6).equals(scores["dsc"])
+    history = pd.read_csv(folder / "histories" / f"{training.name}.csv")
+    pd.testing.assert_frame_equal(history, pd.read_csv(trained.segmentation.path / "history.csv").round(6))
+    record = json.loads((folder / "records" / f"{training.name}.json").read_text())
+    stage = trained.segmentation
+    assert record["stage"] == {"segmentation": stage.key, "inputs": stage.record()["inputs"]}
+    assert record["selection"] == json.loads((stage.path / "selection.json").read_text())
+
+
+def test_a_training_that_another_process_holds_is_left_to_it(plan: Plan, where: dict[str, Any], tmp_path: Path) -> None:
+    training, folder = plan.trainings()[0], tmp_path / "study"
+    held = try_lock(f"study-{training.name}")
+    assert held is not None
+    assert run_queue([training], where, folder) == 0
+    assert not folder.exists()
+    held.release()
+    assert run_queue([training], where, folder) == 1
+    free = try_lock(f"study-{training.name}")
+    assert free is not None, "the queue has let it go"
+    free.release()
+
+
+class Timed:
+    """A training under a name of its own that takes so many seconds of a clock."""
+
+    def __init__(self, training: Training, name: str, clock: SimpleNamespace, seconds: float) -> None:
+        self.name, self.network, self.seed, self.labels = name, training.network, training.seed, training.labels
+        self._training, self._clock, self._seconds = training, clock, seconds
+
+    def settings(self, where: Any) -> Settings:
+        self._clock.now += self._seconds
+        return self._training.settings(where)
+
+
+def test_the_longest_training_so_far_must_still_fit(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("dainet.compare.queue.time", clock)
+    for takes, seconds, count in (((10, 4, 4), 23, 2), ((10, 4, 4), 24, 3), ((4, 10, 4), 23, 2)):
+        timed = [Timed(plan.trainings()[0], f"{number}", clock, each) for number, each in enumerate(takes)]
+        assert run_queue(timed, where, tmp_path / f"{takes} {seconds}", seconds) == count

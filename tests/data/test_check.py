@@ -249,6 +249,30 @@ def test_four_times_the_median_is_not_odd_yet(tmp_path: Path, voxels: int, odd: 
     assert [(line[:2], "40" in line, str(voxels) in line) for line in found] == [("e:", True, True)] * odd
 
 
+def test_a_case_without_the_class_is_named_and_does_not_count_for_the_median(tmp_path: Path) -> None:
+    images, labels = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for seed, (name, count) in enumerate(zip("abcdef", (40, 40, 40, 40, 161, 0), strict=True)):
+        images[name] = discs(seed)[0]
+        labels[name] = (np.arange(images[name].size) < count).astype(np.uint8).reshape(images[name].shape)
+    save_custom(tmp_path, images, labels)
+    first, second = [line for line in check(tmp_path, "custom").suspicions if "core" in line]
+    assert first == "f: no core"
+    assert second.startswith("e: 161")
+    (tmp_path / "imagesTr" / "a_0000.nii.gz").unlink()
+    (tmp_path / "labelsTr" / "a.nii.gz").unlink()
+    assert [line for line in check(tmp_path, "custom").suspicions if "core" in line] == ["f: no core"]
+
+
+def test_phases_with_as_many_voxels_are_not_taken_for_exchanged(cardiac: Path) -> None:
+    frames = dict(line.split(": ") for line in (cardiac / "patient002" / "Info.cfg").read_text().splitlines())
+    shutil.copy(gt_of(cardiac / "patient002", frames["ED"]), gt_of(cardiac / "patient002", frames["ES"]))
+    report = check(cardiac)
+    assert report.suspicions == ()
+    assert set(report.cases["orientation"]) == {
+        "".join(nibabel.aff2axcodes(load_nifti(next(cardiac.rglob("*_gt.nii.gz"))).affine))
+    }
+
+
 @pytest.mark.parametrize(("lowest", "windowed"), [(-200, False), (-199, True)])
 def test_a_ct_volume_without_air_is_suspicious(tmp_path: Path, lowest: int, windowed: bool) -> None:
     nnunet(tmp_path, names=(), channel_names={"0": "CT"})
