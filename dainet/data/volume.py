@@ -131,5 +131,5 @@ def _listed(label_map: Mapping[int, int]) -> str:
 
 def fullest_slice(label: np.ndarray) -> int:
     """Index of the slice of a label [D, H, W] to show: the one with most classes, then with most foreground."""
-    counts = [np.bincount(plane.ravel(), minlength=2)[1:] for plane in label]
+    counts = [np.bincount(plane.ravel())[1:] for plane in label]
     return max(range(len(label)), key=lambda z: (np.count_nonzero(counts[z]), counts[z].sum()))
