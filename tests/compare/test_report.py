@@ -342,3 +342,31 @@ def test_the_spread_of_trainings_has_its_interval_and_its_test(plan: Plan) -> No
     assert float(found[1]) == pytest.approx(ratio, abs=0.00501)
     tails = stats.f(2, 2).cdf(ratio), stats.f(2, 2).sf(ratio)
     assert float(found[3]) == pytest.approx(2 * min(tails), rel=0.05)
+
+
+def test_fold_scores_are_means_in_points_or_in_the_measures_own_unit(plan: Plan) -> None:
+    own = measured(plan).scores
+    for column, factor in (("dsc", 100), ("dsc_last_epoch", 100), ("hd95_mm", 1)):
+        shuffled = own.sample(frac=1, random_state=1)
+        for found, expected in zip(fold_scores(shuffled, "random", column), arrays(own, "random", column), strict=True):
+            assert found == pytest.approx(expected * factor / 100)
+
+
+def test_what_is_missing_of_a_first_wave_is_counted_and_named(plan: Plan, tmp_path: Path) -> None:
+    write_scores(plan, tmp_path / "study", {"unet": 90, "random": 91, "image": 90}, waves=1)
+    for name in ("random_fold2_seed1", "unet_fold2_seed1"):
+        (tmp_path / "study" / "scores" / f"{name}.csv").unlink()
+    with pytest.raises(InputError, match=r"4 of the 6 .*study; random_fold2_seed1") as refused:
+        read_scored(plan, tmp_path / "study")
+    assert "small" in str(refused.value)
+
+
+def test_scores_and_histories_say_which_training_they_are_of(plan: Plan, tmp_path: Path) -> None:
+    own = scored(plan, tmp_path / "study", {"unet": 90, "random": 91, "image": 90})
+    assert (own.waves, len(own.trainings)) == (2, 10)
+    assert own.histories.index.is_unique
+    best = own.histories[own.histories["epoch"] == 2].set_index(["model", "fold", "seed"])["dsc"]
+    assert best.to_dict() == {
+        (each.model, each.fold, each.seed): {"unet": 0.9, "random": 0.91, "image": 0.9}[each.model]
+        for each in own.trainings
+    }
