@@ -85,7 +85,7 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
     """
     notes = [*notes, *_collapsed(stages)]
     lines = [table.to_markdown(index=False, disable_numparse=True), "", *(f"- {note}" for note in notes)]
-    latex = table.style.hide(axis="index").to_latex(hrules=True, convert_css=True)
+    latex = table.style.hide(axis="index").to_latex(hrules=True)
     comments = "".join(f"% {note}\n" for note in notes)
     with appearing(settings) as folder:
         files = [folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")]

@@ -1,5 +1,6 @@
 """What is written next to a figure or a table: files, hashes, alternative text, data, and what failed beneath."""
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from dainet.cache.folders import StageError, runs_folder
 from dainet.cache.store import StageResult, run_stage
 from dainet.reporting.artifacts import (
     PAGE,
@@ -159,3 +161,34 @@ def record_of(folder: Path, settings: Settings) -> None:
     page = folder / f"{PAGE}.html"
     page.write_text("page")
     record_files(folder / f"{PAGE}.json", [page], settings, {})
+
+
+class FullDisk(pd.DataFrame):
+    """Numbers that a disk has no room for."""
+
+    def to_csv(self, path: Path, **_: object) -> None:  # type: ignore[override]
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+def test_a_full_or_protected_disk_is_named_with_another_way(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(output_folder(settings))
+    with pytest.raises(StageError, match=r"No space left.*setting output") as refused:
+        save_csv(FullDisk(), "numbers", settings, {})
+    assert folder in str(refused.value)
+
+    def protected(path: Path, **_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", protected)
+    with pytest.raises(StageError, match=r"Read-only.*setting output") as refused:
+        output_folder(settings)
+    assert folder in str(refused.value)
+
+
+def test_the_cache_remembers_only_figures_of_its_stages(settings: Settings) -> None:
+    save_csv(pd.DataFrame({"a": [1]}), "numbers", settings, {})
+    assert not list(runs_folder().glob(".figures"))
+    save_csv(pd.DataFrame({"a": [1]}), "numbers", settings, {"data": fine_tuned("none")[0].key})
+    assert str(output_folder(settings).name) in (runs_folder() / ".figures").read_text()
