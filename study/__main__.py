@@ -16,6 +16,7 @@ import typer
 from dainet.cache.folders import repository_root
 from dainet.compare.plan import read_plan
 from dainet.compare.queue import run_queue
+from dainet.compare.scores import finished_waves
 from dainet.errors import unknown
 from dainet.options import Device, Source, Weights, new_app, overrides, run_app
 from study.folds import PLANS
@@ -66,7 +67,9 @@ def report() -> None:
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
     for name in _names()[1:]:
         plan, folder = read_plan(PLANS / f"{name}.yaml"), _folder(name)
-        if (folder / "scores").is_dir():
+        if not finished_waves(plan, folder):
+            typer.echo(f"{name}: no wave is whole yet")
+        else:
             write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
             typer.echo(f"tables and charts: {folder}")
 

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,9 +121,9 @@ def _publish(
     record = {
         "settings": public_settings(settings),
         "stage": {"segmentation": stage.key, "inputs": stage.record()["inputs"]},
-        "selection": json.loads((stage.path / "selection.json").read_text(encoding="utf-8")),
+        "selection": stage.read("selection.json", lambda path: json.loads(path.read_text(encoding="utf-8"))),
     }
-    tables = {"histories": read_csv(stage.path / "history.csv", numbers="all"), "scores": scores}
+    tables = {"histories": stage.read("history.csv", partial(read_csv, numbers="all")), "scores": scores}
     texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
     record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     write_record(folder / "records" / f"{training.name}.json", record)

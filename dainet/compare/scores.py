@@ -15,7 +15,7 @@ from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import SCORES
 
-__all__ = ["Scored", "fold_scores", "read_scored"]
+__all__ = ["Scored", "finished_waves", "fold_scores", "read_scored"]
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,29 @@ class Scored:
     histories: pd.DataFrame
 
 
+def finished_waves(plan: Plan, folder: Path) -> int:
+    """Count the waves of a plan, from the first one on, of which every training has left its scores."""
+    for number in range(len(plan.waves)):
+        if _missing(_wave(plan, number), folder):
+            return number
+    return len(plan.waves)
+
+
 def read_scored(plan: Plan, folder: Path) -> Scored:
     """Read the scores of all trainings of whole waves (see `dainet.compare.queue`).
 
     Raises:
         InputError: not even the first wave is whole; the message counts what is there.
     """
-    trainings, waves = list[Training](), 0
-    for number in range(1, len(plan.waves) + 1):
-        wave = plan.model_copy(update={"waves": plan.waves[number - 1 : number]}).trainings()
-        missing = [each.name for each in wave if not (folder / "scores" / f"{each.name}.csv").is_file()]
-        if missing:
-            if not waves:
-                raise InputError(
-                    f"plan {plan.name}: {len(wave) - len(missing)} of the {len(wave)} trainings of the first wave have "
-                    f"scores in {folder.name}; {missing[0]} is the first that is missing; only whole waves are read"
-                )
-            break
-        trainings, waves = trainings + wave, number
+    waves = finished_waves(plan, folder)
+    if not waves:
+        wave = _wave(plan, 0)
+        missing = _missing(wave, folder)
+        raise InputError(
+            f"plan {plan.name}: {len(wave) - len(missing)} of the {len(wave)} trainings of the first wave have scores "
+            f"in {folder.name}; {missing[0].name} is the first that is missing; only whole waves are read"
+        )
+    trainings = [training for number in range(waves) for training in _wave(plan, number)]
     scores = _read(folder / "scores", trainings, [*SCORES, "dsc_last_epoch"])
     histories = _read(folder / "histories", trainings, "all")
     return Scored(plan, waves, tuple(trainings), scores[scores["policy"] == "strict"], histories)
@@ -74,6 +79,14 @@ def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[n
     if any(table.isna().any(axis=None) for table in tables):
         raise InputError(f"{model}: the seeds of a fold were not scored on the same patients")
     return [factor * table.to_numpy() for table in tables]
+
+
+def _wave(plan: Plan, number: int) -> list[Training]:
+    return plan.model_copy(update={"waves": plan.waves[number : number + 1]}).trainings()
+
+
+def _missing(trainings: Sequence[Training], folder: Path) -> list[Training]:
+    return [each for each in trainings if not (folder / "scores" / f"{each.name}.csv").is_file()]
 
 
 def _read(folder: Path, trainings: Sequence[Training], numbers: Collection[str] | Literal["all"]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from dainet.compare.report import (
     questions_table,
     spread_table,
 )
-from dainet.compare.scores import Scored, fold_scores, read_scored
+from dainet.compare.scores import Scored, finished_waves, fold_scores, read_scored
 from dainet.errors import InputError
 from tests.compare.test_plan import PLAN, write_plan
 
@@ -70,6 +70,7 @@ def test_only_whole_waves_are_read(plan: Plan, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     with pytest.raises(InputError, match="0 of the 6"):
         read_scored(plan, folder)
+    assert finished_waves(plan, folder) == 0
     write_scores(plan, folder, {"unet": 90, "random": 91, "image": 90})
     assert read_scored(plan, folder).waves == 2
     (folder / "scores" / "random_fold2_seed2.csv").unlink()

@@ -35,7 +35,7 @@ def test_what_is_finished_is_drawn_and_the_rest_is_named(
     scores = trained.cases.query("policy == 'strict'").assign(model="dual-1111", train_patients=PATIENTS)
     folder.mkdir(parents=True)
     caplog.clear()
-    with caplog.at_level(logging.WARNING, "dainet"):
+    with caplog.at_level(logging.WARNING, "study"):
         draw_pictures(where, scores, folder)
     assert {path.name for path in folder.glob("*.png")} == {"figure1_pretrained.png"}
     assert set(pd.read_csv(folder / "heads.csv")["weights"]) == {"pre-trained"}
