@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from dainet.compare.plan import read_plan
 from dainet.errors import InputError
@@ -72,6 +74,11 @@ def test_a_training_has_its_fold_its_seed_and_its_own_settings(tmp_path: Path) -
         ("margin: 0.3", "margin: -1", "margin"),
         ("role: primary", "role: main", "role"),
         ("margin: 0.3", "margins: 0.3", "margin"),
+        ("folds: [one.csv, two.csv]", "folds: []", "folds"),
+        ("margin: 0.3", "margin: 0", "margin"),
+        ("margin: 0.3", "margin: .inf", "margin"),
+        ("networks: [unet, random]}", "networks: []}", "networks"),
+        (PLAN[PLAN.index("waves") : PLAN.index("margin")], "waves: []\n", "waves"),
         (PLAN, "- a list", "plan.yaml"),
     ],
 )
@@ -79,6 +86,13 @@ def test_what_a_plan_must_not_say_is_named(tmp_path: Path, old: str, new: str, n
     assert old in PLAN
     with pytest.raises(InputError, match=named):
         read_plan(write_plan(tmp_path, PLAN.replace(old, new)))
+
+
+def test_nothing_of_a_plan_changes_after_it_was_read(tmp_path: Path) -> None:
+    plan = read_plan(write_plan(tmp_path))
+    for part, name in ((plan, "margin"), (plan.waves[0], "seed"), (plan.trainings()[0], "seed")):
+        with pytest.raises((ValidationError, FrozenInstanceError)):
+            setattr(part, name, 5)
 
 
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:

@@ -49,3 +49,11 @@ def test_of_acdcs_known_twins_the_one_that_trains_is_left_out(trains: str, other
     assert problems == []
     assert list(left_out) == [f"patient{trains}"]
     assert f"patient{other} ({split})" in left_out[f"patient{trains}"]
+
+
+def test_problems_come_in_the_order_of_the_cases() -> None:
+    lines = [("p1", "train", "b"), ("p2", "train", "a"), ("p3", "test", "b"), ("p4", "test", "a")]
+    problems, _ = find_twins(volumes(*lines))
+    assert ["p1_ED (train) and p3_ED (test)" in problems[0], "p2_ED (train) and p4_ED (test)" in problems[1]] == [
+        True
+    ] * 2
