@@ -88,6 +88,13 @@ def test_what_a_plan_must_not_say_is_named(tmp_path: Path, old: str, new: str, n
         read_plan(write_plan(tmp_path, PLAN.replace(old, new)))
 
 
+def test_the_two_folds_that_test_one_patient_are_named(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, PLAN.replace("[one.csv, two.csv]", "[one.csv, two.csv, three.csv]"))
+    (tmp_path / "three.csv").write_bytes((tmp_path / "one.csv").read_bytes())
+    with pytest.raises(InputError, match=r"patient001 .*one\.csv and three\.csv"):
+        read_plan(path)
+
+
 def test_nothing_of_a_plan_changes_after_it_was_read(tmp_path: Path) -> None:
     plan = read_plan(write_plan(tmp_path))
     for part, name in ((plan, "margin"), (plan.waves[0], "seed"), (plan.trainings()[0], "seed")):
