@@ -168,6 +168,20 @@ def test_training_leaves_the_scores_to_their_own_stage(tiny: Settings, runs: Pat
     assert not (runs / "scores").exists()
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_network_and_seed_reach_the_training(tiny: Settings, monkeypatch: pytest.MonkeyPatch, processes: int) -> None:
+    handed, result = [], store.StageResult("segmentation", "some-key", Path())
+
+    def noted(*arguments: Any) -> store.StageResult:
+        handed.append(arguments)
+        return result
+
+    monkeypatch.setattr(pipeline, "segment", noted)
+    settings = changed(tiny, "segmentation", sync_batch_norm=False).model_copy(update={"n_processes": processes})
+    assert run_named_stage(settings, "train", "unet", 0) == [result]
+    assert handed == [(settings, "unet", 0)]
+
+
 @pytest.mark.parametrize(
     ("name", "network", "seed", "words"),
     [
@@ -265,3 +279,4 @@ def test_heads_that_are_set_reach_every_use_of_a_foreign_file(tiny: Settings, tm
             pipeline.backbone(unsaid, kind)
         assert pipeline.backbone(said, kind)[0].heads == 4
     assert pipeline.attention(changed(said, "attention", control="constant")).path.is_dir()
+    assert pipeline.network_data(changed(said, "attention", control="image"), "single").heads == 4
