@@ -332,6 +332,37 @@ def test_stage_trains_once_on_training_slices_only(
     assert {path.name for path in result.path.iterdir()} >= {*FILES, "history.csv", "training.json", "provenance.json"}
 
 
+def test_the_stage_resumes_after_the_last_finished_epoch(
+    tiny: Settings, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny.model_copy(update={"dino": tiny.dino.model_copy(update={"epochs": 2})})
+    begun, train_epoch = [], training._train_epoch
+
+    def stopped_once_in_the_second(*args: Any) -> dict[str, float]:
+        begun.append(args[-1])
+        if begun == [0, 1]:
+            raise KeyboardInterrupt
+        return train_epoch(*args)
+
+    monkeypatch.setattr(training, "_train_epoch", stopped_once_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_dino(settings, prepared, CPU)
+    run_dino(settings, prepared, CPU)
+    assert begun == [0, 1, 1]
+
+
+def test_precision_and_processes_are_in_the_key_where_they_count(
+    tiny: Settings, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[dict[str, Any]] = []
+    monkeypatch.setattr(stage, "run_stage", lambda name, version, values, *rest, **more: keys.append(values))
+    for epochs, processes in ((0, 2), (1, 1), (1, 2), (1, 3)):
+        dino = tiny.dino.model_copy(update={"epochs": epochs})
+        run_dino(tiny.model_copy(update={"dino": dino, "n_processes": processes}), prepared, CPU)
+    found = [(values.get("precision"), values.get("n_processes")) for values in keys]
+    assert found == [(None, None), (CPU.precision, None), (CPU.precision, 2), (CPU.precision, 3)]
+
+
 def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
     cases = pd.DataFrame({"patient": ["patient001", "patient001", "patient002"], "split": ["train", "test", "test"]})
     prepared = Prepared(

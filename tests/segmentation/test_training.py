@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
-from dainet.segmentation import training
+from dainet.segmentation import stage, training
 from dainet.segmentation.augment import random_transforms, transform
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build
@@ -270,6 +270,24 @@ def test_the_key_of_a_training_names_seed_network_and_maps(tiny: Settings, data:
     maps = tiny.model_copy(update={"attention": tiny.attention.model_copy(update={"normalization": "tokens"})})
     keys = [key(), key(seed=1), key(name="dual-0000"), key(settings=maps)]
     assert len(set(keys)) == 4
+
+
+def test_processes_and_copies_of_the_image_are_in_the_key(
+    tiny: Settings, prepared: Prepared, plain: SliceData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[dict[str, Any]] = []
+    monkeypatch.setattr(stage, "run_stage", lambda name, version, values, *rest, **more: keys.append(values))
+    for processes in (1, 2, 3):
+        run_segmentation(tiny.model_copy(update={"n_processes": processes}), "unet", 0, plain)
+    assert [(values.get("n_processes"), values.get("sync_batch_norm")) for values in keys] == [
+        (None, None),
+        (2, tiny.segmentation.sync_batch_norm),
+        (3, tiny.segmentation.sync_batch_norm),
+    ]
+    for copies in (3, 6):
+        data = SliceData(prepared, None, tiny.attention, plain.device, copies)
+        run_segmentation(tiny, "single", 0, data)
+    assert [values.get("maps") for values in keys] == [None, None, None, {"image_channels": 3}, {"image_channels": 6}]
 
 
 def test_a_unets_key_does_not_depend_on_maps(
