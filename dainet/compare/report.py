@@ -51,7 +51,7 @@ def questions_table(scored: Scored) -> pd.DataFrame:
         result = compare_networks(scored, line)
         word = _verdict(scored, line, result) if line.role != "exploratory" and asked else "not judged"
         if line.role != "exploratory":
-            asked = asked and word != "inconclusive"
+            asked = asked and not word.startswith("inconclusive")
         low, high = result.interval(0.95)
         row = {"Question": line.question, "Role": line.role, "Comparison": f"{line.first} - {line.second}"}
         row |= {"Difference": f"{result.estimate:+.2f}", "95 %": _between(low, high)}

@@ -371,3 +371,9 @@ def test_scores_and_histories_say_which_training_they_are_of(plan: Plan, tmp_pat
         (each.model, each.fold, each.seed): {"unet": 0.9, "random": 0.91, "image": 0.9}[each.model]
         for each in own.trainings
     }
+
+
+def test_what_few_patients_carry_is_no_answer_to_go_on_from(plan: Plan) -> None:
+    verdicts = questions_table(measured(plan, effect=0.0, movers=2.0))["Verdict"].tolist()
+    assert verdicts[0].startswith("inconclusive; carried by few patients")
+    assert verdicts[1:] == ["not judged"] * 3
