@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dainet.cache.folders import explained_disk, repository_root, runs_folder
+from dainet.cache.locks import named_lock
 from dainet.cache.records import hash_file, read_record, write_record
 from dainet.cache.references import remember_figures
 from dainet.cache.runs import lineage
@@ -21,6 +23,7 @@ from dainet.errors import InputError
 from dainet.reporting.run_identity import other_settings, public_settings, run_hash, source_name
 from dainet.settings import Settings
 
+_HIDDEN = ".appearing-"  # prefix of the folder in which files and their record are written
 PAGE = "index"  # name of the page that shows all others, and of its record
 _OTHER = "another folder in the setting output"
 _DATA_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
@@ -108,14 +111,18 @@ def save_csv(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping
 def appearing(settings: Settings) -> Iterator[Path]:
     """Give a hidden folder for files and their record, which appear in the output folder together at the end, or not.
 
-    An index page of other settings leaves then, because it would show these files as its own.
+    An index page of other settings leaves then, because it would show these files as its own. One process writes at a
+    time, so what a killed one left can be told and removed.
     """
     folder = output_folder(settings)
-    with explained_disk(folder, _OTHER), TemporaryDirectory(prefix=".", dir=folder) as hidden:
-        yield Path(hidden)
-        _withdraw_page(folder, settings)
-        for path in sorted(Path(hidden).iterdir()):
-            os.replace(path, folder / path.name)
+    with explained_disk(folder, _OTHER), named_lock(f"output-{folder.name}"):
+        for left in folder.glob(f"{_HIDDEN}*"):
+            shutil.rmtree(left)
+        with TemporaryDirectory(prefix=_HIDDEN, dir=folder) as hidden:
+            yield Path(hidden)
+            _withdraw_page(folder, settings)
+            for path in sorted(Path(hidden).iterdir()):
+                os.replace(path, folder / path.name)
 
 
 def record_files(

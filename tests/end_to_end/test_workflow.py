@@ -128,7 +128,7 @@ def cancel(network: str, seed: int, running: subprocess.Popen, users: dict[str, 
             subprocess.run(["scancel", job], env=os.environ | users, check=True)
             while job_of(network, seed) == job:
                 time.sleep(0.05)
-            return int(states(folder)[-1].stem.removeprefix("epoch_"))
+            return int(states(folder)[-1].stem.split("_")[1])
         time.sleep(0.05)
     raise AssertionError(f"{network}, seed {seed}: the workflow ended before this training was seen")
 

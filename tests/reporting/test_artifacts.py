@@ -192,3 +192,11 @@ def test_the_cache_remembers_only_figures_of_its_stages(settings: Settings) -> N
     assert not list(runs_folder().glob(".figures"))
     save_csv(pd.DataFrame({"a": [1]}), "numbers", settings, {"data": fine_tuned("none")[0].key})
     assert str(output_folder(settings).name) in (runs_folder() / ".figures").read_text()
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_files(settings: Settings) -> None:
+    left = output_folder(settings) / ".appearing-x"
+    left.mkdir()
+    (left / "table.csv").write_text("half")
+    save_csv(pd.DataFrame({"a": [1]}), "table", settings, {})
+    assert [path.name for path in sorted(output_folder(settings).iterdir())] == ["table.csv", "table.json"]
