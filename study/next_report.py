@@ -62,7 +62,7 @@ def write_plan_report(
 
 
 def _is_cardiac(plan: Plan) -> bool:
-    return plan.settings.get("data.dataset", "acdc") == "acdc"
+    return plan.dataset == "acdc"
 
 
 def _notes(scored: Scored) -> list[str]:

@@ -37,7 +37,7 @@ def simulate_scores(plan: Plan, folder: Path) -> None:
 
 
 def _scores(plan: Plan, training: Training, patients: Sequence[str]) -> list[dict[str, Any]]:
-    acdc = plan.settings.get("data.dataset", "acdc") == "acdc"
+    acdc = plan.dataset == "acdc"
     random, lines = _random(training.name), []
     shift = random.normal(0, _TRAININGS)
     for patient in patients:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dainet.cache.folders import repository_root
+from dainet.cache.records import read_record
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_figure, save_table
@@ -174,7 +174,7 @@ def _finished(folder: Path, plan: Sequence[Training]) -> list[Training]:
 
 
 def _record(folder: Path, training: Training) -> dict[str, Any]:
-    return json.loads((folder / "records" / f"{training.name}.json").read_text(encoding="utf-8"))
+    return read_record(folder / "records" / f"{training.name}.json")
 
 
 def _history(folder: Path, training: Training) -> pd.DataFrame:

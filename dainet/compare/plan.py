@@ -64,6 +64,11 @@ class Plan(_Part):
     comparisons: tuple[Comparison, ...]
     folder: Path
 
+    @property
+    def dataset(self) -> str:
+        """Name of the data set, as in the setting data.dataset."""
+        return str(self.settings.get("data.dataset", "acdc"))
+
     def trainings(self) -> list[Training]:
         """List the trainings in their order: wave by wave and fold by fold; within folds the order rotates."""
         return [
@@ -75,7 +80,7 @@ class Plan(_Part):
 
     def split(self, fold: int) -> dict[str, str]:
         """Return "train", "valid" or "test" for every patient of a fold, which are numbered from 1."""
-        return load_split(self.settings.get("data.dataset", "acdc"), str(self.folder / self.folds[fold - 1]))
+        return load_split(self.dataset, str(self.folder / self.folds[fold - 1]))
 
     def _training(self, model: str, fold: int, seed: int) -> Training:
         row = self.networks[model]
