@@ -13,7 +13,11 @@ __all__ = ["DainetError", "InputError", "NonFiniteError", "needs_extra", "reason
 
 
 class DainetError(Exception):
-    """Something that the user can mend: command lines show its message as one line, without a traceback."""
+    """Something that the user can mend: command lines and notebooks show its message as one line, no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that a notebook shows; IPython asks for them under this name."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class InputError(DainetError, ValueError):

@@ -180,7 +180,7 @@ def profile_names() -> tuple[str, ...]:
 
 
 def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Load a profile, with single values overridden by dotted name, such as {"segmentation.epochs": 5}.
+    """Load a profile, with single values overridden: {"segmentation.epochs": 5} or {"segmentation": {"epochs": 5}}.
 
     Raises:
         InputError: the profile or a name is unknown, a value has the wrong type or range, or an override names a
@@ -188,7 +188,7 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     """
     if profile not in profile_names():
         raise unknown("profile", profile, profile_names())
-    overrides = dict(overrides or {})
+    overrides = _dotted(overrides or {})
     if "profile" in overrides:
         raise InputError(
             f"setting profile: found {_shown(overrides['profile'])} next to the profile {profile}, whose values it "
@@ -206,6 +206,14 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
         return Settings.model_validate(values)
     except ValidationError as error:
         raise InputError(shorten(_explain(error), 1000)) from error
+
+
+def _dotted(overrides: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """Write nested overrides by dotted name, so that they join a section of the profile and do not replace it."""
+    flat: dict[str, Any] = {}
+    for name, value in overrides.items():
+        flat |= _dotted(value, f"{section}{name}.") if isinstance(value, Mapping) else {f"{section}{name}": value}
+    return flat
 
 
 def parse_override(item: str) -> tuple[str, Any]:
@@ -267,7 +275,15 @@ def _shown(value: Any) -> str:
 
 
 def _known_names(name: str) -> list[str]:
-    """Return the dotted names of all settings in the section of `name`."""
-    section, _, _ = name.rpartition(".")
+    """Return the dotted names of the settings in the section of `name`, or those of its name where it lacks one."""
+    section, _, field = name.rpartition(".")
     model: Any = Settings.model_fields[section].annotation if section in Settings.model_fields else Settings
-    return [f"{section}.{field}".lstrip(".") for field in getattr(model, "model_fields", {})]
+    own = [f"{section}.{known}".lstrip(".") for known in getattr(model, "model_fields", {})]
+    elsewhere = [dotted for dotted in _all_names() if not section and dotted.endswith(f".{field}")]
+    return elsewhere or own
+
+
+def _all_names() -> list[str]:
+    """Return the dotted names of all settings."""
+    sections = {name: getattr(item.annotation, "model_fields", None) for name, item in Settings.model_fields.items()}
+    return [f"{name}.{field}" for name, fields in sections.items() for field in fields or ()]

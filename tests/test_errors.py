@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from dainet.errors import DainetError, InputError, unknown
 from dainet.settings import load_settings
@@ -51,3 +52,12 @@ def test_an_unknown_name_stays_short() -> None:
 def test_an_unknown_setting_is_named_with_its_section(setting: str, known: str) -> None:
     with pytest.raises(InputError, match=f"'{setting}'.*{re.escape(known)}"):
         load_settings("tour", {setting: 3})
+
+
+def test_a_notebook_shows_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """IPython asks the error for its lines; a traceback of forty would hide them."""
+    shell = InteractiveShell()
+    shell.run_cell("from dainet.settings import load_settings; load_settings('tour', {'epocs': 3})")
+    said = capsys.readouterr().out
+    assert "epocs" in said
+    assert len(said.strip().splitlines()) == 1

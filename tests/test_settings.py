@@ -71,6 +71,9 @@ def test_a_profile_may_differ_by_data_set() -> None:
         ({"segmentation.lr": True}, "segmentation.lr.*True"),
         ({"dino.global_scale": [True, True]}, "dino.global_scale.*True"),
         ({"n_processes": True}, "n_processes.*True"),
+        ({"segmentation": {"epocs": 3}}, "segmentation.epocs.*did you mean segmentation.epochs"),
+        ({"epochs": 3}, "epochs.*dino.epochs, segmentation.epochs"),
+        ({"segmentation": 3}, "segmentation.*3"),
     ],
 )
 def test_wrong_overrides_name_the_setting(overrides: dict[str, Any], words: str) -> None:
@@ -92,6 +95,17 @@ def test_old_names_are_taken_with_a_warning_that_names_the_new_one(old: str, val
 def test_unknown_profile_lists_the_known() -> None:
     with pytest.raises(ValueError, match="laptop, paper, tour"):
         load_settings("gpu")
+
+
+@pytest.mark.parametrize("profile", ["tour", "laptop", "paper"])
+def test_nested_overrides_join_the_profile(profile: str) -> None:
+    nested = load_settings(profile, {"segmentation": {"epochs": 3}, "data": {"source": "elsewhere"}})
+    assert nested == load_settings(profile, {"segmentation.epochs": 3, "data.source": "elsewhere"})
+
+
+def test_of_two_ways_to_name_a_setting_the_later_counts() -> None:
+    assert load_settings("tour", {"dino": {"epochs": 3}, "dino.epochs": 4}).dino.epochs == 4
+    assert load_settings("tour", {"dino.epochs": 4, "dino": {"epochs": 3}}).dino.epochs == 3
 
 
 @pytest.mark.parametrize("given", ["paper", "tour", "nonsense", 5])

@@ -1,19 +1,25 @@
-"""Start of a lesson, and checks of answers to its exercises."""
+"""Start of a lesson, checks of answers to its exercises, and predictions beside what came out."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from IPython import get_ipython
 from IPython.core.pylabtools import print_figure
 from matplotlib.figure import Figure
 
+from dainet.errors import unknown
+from dainet.lessons.answers import EXERCISES
+from dainet.lessons.answers.kinds import needed_names
 from dainet.settings import Settings, load_settings
 
-__all__ = ["check", "start"]
+__all__ = ["check", "predicted", "start"]
+
+_wrong: Counter[str] = Counter()  # wrong answers so far in this session, by exercise
 
 
 def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
@@ -32,9 +38,38 @@ def _described_png(figure: Figure) -> tuple[str, dict[str, str]]:
     return print_figure(figure, "png", base64=True), {"alt": alt} if alt else {}
 
 
-def check(answer: Any, right: Callable[[Any], bool], hint: str) -> None:
-    """Print whether the answer to an exercise is right, or the hint; None counts as not answered yet."""
+def check(number: str, answer: Any) -> None:
+    """Print whether the answer to an exercise, such as "3.2", is right; None counts as not answered yet.
+
+    A known mistake is named. Otherwise the first wrong answer gets a nudge, and every later one the hint.
+
+    Raises:
+        InputError: there is no such exercise.
+    """
+    if number not in EXERCISES:
+        raise unknown("exercise", number, EXERCISES)
+    exercise = EXERCISES[number]
     if answer is None:
         print("not answered yet")
-    else:
-        print("right" if right(answer) else f"not yet: {hint}")
+        return
+    made = _made_by_the_lesson()
+    if missing := sorted(needed_names(exercise) - set(made)):
+        print(f"run the cells above first ({', '.join(missing)} is missing): menu Run > Run All Above Selected Cell")
+        return
+    fault = exercise.fault(answer, made)
+    if fault is None:
+        print("right")
+        return
+    _wrong[number] += 1
+    print(f"not yet: {fault or (exercise.nudge if _wrong[number] == 1 else exercise.hint)}")
+
+
+def predicted(guess: float | None, found: float, unit: str = "") -> None:
+    """Print what the reader has predicted beside what was found; a prediction is never wrong, only interesting."""
+    said = "You have not predicted" if guess is None else f"You predicted {guess:g}{unit}"
+    print(f"{said}; found: {found:.3g}{unit}")
+
+
+def _made_by_the_lesson() -> Mapping[str, Any]:
+    shell = get_ipython()
+    return shell.user_ns if shell else {}

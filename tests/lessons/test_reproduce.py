@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from dainet.cache.verify import verify_folder
-from dainet.lessons.exercises import check
 from dainet.lessons.regenerate import normalized, regenerate
 from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
 
@@ -166,9 +165,3 @@ def test_normalizing_drops_what_changes_without_meaning() -> None:
     assert "widgets" not in notebook.metadata
     assert notebook.cells[0].outputs[0].metadata == {"image/png": {"alt": "a heart"}}
     nbformat.validate(notebook)
-
-
-@pytest.mark.parametrize(("answer", "words"), [(None, "not answered"), (3, "right"), (4, "not yet: count again")])
-def test_checking_an_answer(capsys: pytest.CaptureFixture[str], answer: int | None, words: str) -> None:
-    check(answer, lambda value: value == 3, "count again")
-    assert words in capsys.readouterr().out

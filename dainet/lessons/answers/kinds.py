@@ -1,0 +1,82 @@
+"""Kinds of exercises, and what each says about a wrong answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Choice", "Exercise", "Number", "needed_names"]
+
+Made = Mapping[str, Any]  # what the cells of the lesson have made, by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exercise:
+    """An exercise: how its truth is computed, and what is said after the first and after every later wrong answer.
+
+    The parameters of `truth`, and of every other function given here, are names that the cells of the lesson define.
+    """
+
+    truth: Callable[..., Any]
+    nudge: str
+    hint: str
+
+    def fault(self, answer: Any, made: Made) -> str | None:
+        """Return None for a right answer, what is known to be wrong with it, or "" where nothing is known."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Exercise):
+    """A number, right within a tolerance; typical mistakes are computed like the truth and have words of their own."""
+
+    within: float = 1e-9
+    share: bool = False  # from 0 to 1, so that an answer in percent can be named as one
+    mistakes: Mapping[str, Callable[..., float]] = field(default_factory=dict)  # what to say -> the mistaken number
+
+    def fault(self, answer: Any, made: Made) -> str | None:
+        """Return None for a right answer, what is known to be wrong with it, or "" where nothing is known."""
+        if isinstance(answer, str):
+            return f"expected a number without quotes, found the text {answer!r}"
+        try:
+            value = float(answer)
+        except (TypeError, ValueError):
+            return f"expected a number, found {answer!r}"
+        truth = _called(self.truth, made)
+        if self._near(value, truth):
+            return None
+        if self.share and self._near(value / 100, truth):
+            return "right in percent, but the question asks for a share between 0 and 1"
+        said = (words for words, wrong in self.mistakes.items() if self._near(value, _called(wrong, made)))
+        return next(said, "")
+
+    def _near(self, value: float, other: float) -> bool:
+        return abs(value - other) <= self.within
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Exercise):
+    """A name or a letter out of several, in upper or lower case; each wrong one may have a reason of its own."""
+
+    options: Callable[..., Any]
+    reasons: Mapping[str, str] = field(default_factory=dict)  # wrong choice -> why it is wrong
+
+    def fault(self, answer: Any, made: Made) -> str | None:
+        """Return None for a right answer, what is known to be wrong with it, or "" where nothing is known."""
+        options = {str(option).casefold(): str(option) for option in _called(self.options, made)}
+        chosen = options.get(str(answer).strip().casefold())
+        if chosen is None:
+            return f"expected one of {', '.join(options.values())}, found {answer!r}"
+        return None if chosen == str(_called(self.truth, made)) else self.reasons.get(chosen, "")
+
+
+def needed_names(exercise: Exercise) -> set[str]:
+    """Return the names that cells of the lesson must have defined before this exercise can be checked."""
+    functions = [exercise.truth, getattr(exercise, "options", None), *getattr(exercise, "mistakes", {}).values()]
+    return {name for function in functions if function for name in inspect.signature(function).parameters}
+
+
+def _called(function: Callable[..., Any], made: Made) -> Any:
+    return function(**{name: made[name] for name in inspect.signature(function).parameters})

@@ -1,0 +1,90 @@
+"""What `check` says about right answers, typical mistakes and other wrong answers."""
+
+from typing import Any
+
+import pytest
+
+from dainet.errors import InputError
+from dainet.lessons import exercises
+from dainet.lessons.answers import EXERCISES
+from dainet.lessons.answers.kinds import Choice, Exercise, Number
+from dainet.lessons.exercises import check, predicted
+
+SHARE = Number(
+    truth=lambda: 0.868, within=0.01, share=True, mistakes={"HALF": lambda: 0.434}, nudge="NUDGE", hint="HINT"
+)
+NAME = Choice(
+    truth=lambda: "Myo", options=lambda: ("RV", "Myo", "LV"), reasons={"LV": "WHY"}, nudge="NUDGE", hint="HINT"
+)
+MADE = Number(truth=lambda count: count + 1, nudge="NUDGE", hint="HINT")
+
+
+@pytest.fixture(autouse=True)
+def lesson(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names that the cells of a lesson have made."""
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(exercises, "_made_by_the_lesson", lambda: made)
+    monkeypatch.setattr(exercises, "EXERCISES", {"1": SHARE, "2": NAME, "3": MADE})
+    exercises._wrong.clear()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "words"),
+    [
+        ("1", None, "not answered"),
+        ("1", 0.87, "right"),
+        ("1", 86.8, "percent"),
+        ("1", "0.87", "quotes"),
+        ("1", [0.87], "number"),
+        ("1", 0.434, "HALF"),
+        ("1", 0.5, "NUDGE"),
+        ("2", "Myo", "right"),
+        ("2", " myo ", "right"),
+        ("2", "LV", "WHY"),
+        ("2", "RV", "NUDGE"),
+        ("2", "liver", "RV, Myo, LV"),
+        ("2", 2, "RV, Myo, LV"),
+    ],
+)
+def test_an_answer_is_judged(capsys: pytest.CaptureFixture[str], number: str, answer: object, words: str) -> None:
+    check(number, answer)
+    said = capsys.readouterr().out
+    assert words in said
+    assert (said == "right\n") == (words == "right")
+
+
+def test_the_hint_follows_the_nudge(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("NUDGE", "HINT", "HINT"):
+        check("1", 0.1)
+        assert words in capsys.readouterr().out
+
+
+def test_what_the_lesson_has_made_is_used(capsys: pytest.CaptureFixture[str], lesson: dict[str, Any]) -> None:
+    check("3", 5)
+    assert "count" in capsys.readouterr().out
+    lesson["count"] = 4
+    check("3", 5)
+    assert capsys.readouterr().out == "right\n"
+
+
+def test_an_unknown_exercise_lists_the_known() -> None:
+    with pytest.raises(InputError, match=r"9.*1, 2, 3"):
+        check("9", 1)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_every_exercise_helps_twice(exercise: Exercise) -> None:
+    assert exercise.nudge
+    assert exercise.hint
+    assert exercise.nudge != exercise.hint
+
+
+@pytest.mark.parametrize(("guess", "words"), [(None, "not predicted"), (5, "5 points"), (-1.5, "-1.5 points")])
+def test_a_prediction_stands_beside_what_was_found(
+    capsys: pytest.CaptureFixture[str], guess: float | None, words: str
+) -> None:
+    predicted(guess, 3.0, " points")
+    said = capsys.readouterr().out
+    assert words in said
+    assert "3 points" in said
