@@ -20,7 +20,16 @@ from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
 
 PAGES = [
-    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "notebooks/README.md", "benchmarks/README.md")),
+    *(
+        REPOSITORY / name
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "notebooks/README.md",
+            "teaching/README.md",
+            "benchmarks/README.md",
+        )
+    ),
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.helpers import REPOSITORY
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_FOLDERS = (".", "docs", "benchmarks", "notebooks", "figures", "figures/acdc-study", "dainet/vit/weights")
+_FOLDERS = (".", "docs", "benchmarks", "notebooks", "teaching", "figures", "figures/acdc-study", "dainet/vit/weights")
 
 
 def pages() -> list[Path]:
