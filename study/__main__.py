@@ -19,6 +19,7 @@ from dainet.compare.queue import run_queue
 from dainet.compare.scores import finished_waves
 from dainet.errors import unknown
 from dainet.options import Device, Source, Weights, new_app, overrides, run_app
+from study.evidence import EVIDENCE, write_evidence
 from study.folds import PLANS
 from study.next_report import write_plan_report
 from study.overview import Gain, Row, first_study_gains, first_study_rows
@@ -72,6 +73,13 @@ def report() -> None:
         else:
             write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
             typer.echo(f"tables and charts: {folder}")
+
+
+@app.command()
+def evidence() -> None:
+    """Write the scores and claims that lesson 7 ships with the package from the committed scores of the first study."""
+    write_evidence(_folder(_FIRST))
+    typer.echo(f"scores and claims of lesson 7: {EVIDENCE}")
 
 
 @app.command()

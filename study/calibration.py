@@ -10,9 +10,9 @@ import pandas as pd
 from scipy import stats
 
 from dainet.compare.analysis import difference, spread_of
+from dainet.compare.rule import LEVEL
 from dainet.compare.simulation import Design, Truth, simulate
 from dainet.reporting.statistics import seeded_interval
-from study.verdicts import LEVEL
 
 __all__ = ["calibrate", "observed_truth", "rule_rates"]
 

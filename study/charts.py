@@ -1,10 +1,9 @@
-"""Charts of the study: learning curves with seed bands, a forest plot, the data regimes."""
+"""Charts of the study: learning curves with seed bands, the data regimes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
-from study.verdicts import BADLY_TRAINED, VERDICTS
 
-__all__ = ["forest_plot", "learning_curves", "regime_plot"]
+__all__ = ["learning_curves", "regime_plot"]
 
 _ACROSS = 6  # networks per row
-VERDICT_COLORS = dict(zip(VERDICTS, ("#009e73", "#d55e00", "#555555"), strict=True))
 
 
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
@@ -56,45 +53,6 @@ def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, color: str) -> None:
         panel.label_outer()
 
 
-def forest_plot(families: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw every difference in DSC with its two intervals, colored by verdict; a diamond is the paper's difference.
-
-    The thick interval resamples patients, the thin one patients and seeds. A dagger marks a network that trained badly.
-
-    Args:
-        families: title -> lines of `study.verdicts.judge`; claims that have not run or are not about DSC are left out.
-    """
-    tables = {title: _drawable(table) for title, table in families.items()}
-    tables = {title: table for title, table in tables.items() if len(table)}
-    heights = [len(table) + 0.6 for table in tables.values()]
-    lines = [line for table in tables.values() for line in table.to_dict("records")]
-    told = "; ".join(
-        f"{line['better']} - {line['worse']} {line['difference']:+.2f}, {line['verdict']}" for line in lines
-    )
-    figure = new_figure(10, 0.5 * sum(heights) + 1.2, f"Forest plot of differences in points of DSC: {told}")
-    panels = figure.subplots(len(tables), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, (title, table) in zip(panels, tables.items(), strict=True):
-        for height, line in enumerate(table[::-1].to_dict("records")):
-            color = VERDICT_COLORS[line["verdict"]]
-            panel.plot([line["low_seeds"], line["high_seeds"]], [height] * 2, color=color, linewidth=1.2)
-            panel.plot([line["low"], line["high"]], [height] * 2, color=color, linewidth=4, solid_capstyle="butt")
-            panel.plot(line["difference"], height, "o", color=color, markersize=7)
-            if pd.notna(line.get("paper")):
-                panel.plot(line["paper"], height, "D", markerfacecolor="white", color="black", markersize=6)
-        panel.axvline(0, color="black", linewidth=0.8)
-        names = [_named(line) for line in table[::-1].to_dict("records")]
-        panel.set_yticks(range(len(table)), names)
-        panel.set_ylim(-0.6, len(table) - 0.4)
-        panel.set_title(title, fontsize=10, loc="left")
-        label_axes(panel, "", "")
-        panel.set_yticks(range(len(table)), names, fontsize=9)
-    panels[-1].set_xlabel("Difference in DSC (points)", fontsize=10)
-    handles = [panels[0].plot([], [], "o", color=color, label=name)[0] for name, color in VERDICT_COLORS.items()]
-    handles.append(panels[0].plot([], [], "D", markerfacecolor="white", color="black", label="paper (one run)")[0])
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-    return figure
-
-
 def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-1111")) -> Figure:
     """Plot mean test DSC over the number of training patients: a mark per seed, a line through their means.
 
@@ -118,12 +76,3 @@ def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-111
     panel.minorticks_off()
     panel.legend(fontsize=9, frameon=False)
     return figure
-
-
-def _drawable(table: pd.DataFrame) -> pd.DataFrame:
-    return table[(table["verdict"] != "not run") & (table["measure"] == "dsc")]
-
-
-def _named(line: Mapping[Hashable, Any]) -> str:
-    mark = "†" if line["worse"] in BADLY_TRAINED else ""
-    return f"{line['claim']}{mark}\n({line['better']} - {line['worse']})"

@@ -12,6 +12,7 @@ import pandas as pd
 
 from dainet.cache.folders import repository_root
 from dainet.cache.records import read_record
+from dainet.compare.forest import forest_plot
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_figure, save_table
@@ -19,7 +20,7 @@ from dainet.reporting.statistics import patient_means
 from dainet.segmentation.evaluation import SCORES
 from dainet.settings import Settings
 from study.calibration import calibrate
-from study.charts import forest_plot, learning_curves, regime_plot
+from study.charts import learning_curves, regime_plot
 from study.notes import notes
 from study.plan import PATIENTS, Training, load_more_seeds, load_plan
 from study.tables import (
@@ -31,7 +32,7 @@ from study.tables import (
     regimes_table,
     robustness_table,
 )
-from study.verdicts import judge, load_claims, regimes, ten_seed_comparisons
+from study.verdicts import BADLY_TRAINED, judge, load_claims, regimes, ten_seed_comparisons
 
 __all__ = ["calibration", "fill_tables", "read_scores", "read_validation", "study_tables", "write_report"]
 
@@ -166,7 +167,7 @@ def _draw(families: Mapping[str, pd.DataFrame], folder: Path, settings: Settings
     save_figure(learning_curves(curves), "learning_curves", settings, stages)
     save_figure(regime_plot(strict), "regimes", settings, stages)
     if any((family["verdict"] != "not run").any() for family in titles.values()):
-        save_figure(forest_plot(titles), "forest", settings, stages)
+        save_figure(forest_plot(titles, BADLY_TRAINED), "forest", settings, stages)
 
 
 def _finished(folder: Path, plan: Sequence[Training]) -> list[Training]:

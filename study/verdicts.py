@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
-from statsmodels.stats.multitest import multipletests
 
-from dainet.reporting.statistics import paired_differences, patient_means, seeded_interval
+from dainet.compare import rule
+from dainet.reporting.statistics import patient_means, seeded_interval
 from study.plan import PATIENTS
 from study.robustness import robustness
 
 __all__ = [
     "BADLY_TRAINED",
-    "LEVEL",
-    "VERDICTS",
     "cost_verdict",
     "judge",
     "load_claims",
@@ -25,13 +23,9 @@ __all__ = [
     "ten_seed_comparisons",
 ]
 
-VERDICTS = ("supported", "contradicted", "inconclusive")  # in docs/claims.md: supports, contradicts, cannot tell
 BADLY_TRAINED = (
     "dual-1111-constant",
 )  # batch norm has nothing to normalize: validation DSC below 0.6 until late epochs
-LEVEL = 0.05
-_SEEDS = 3
-_SIDE = {"dsc": 1, "hd95_vox": -1}  # which sign of better - worse is as claimed: distances are better where smaller
 
 
 def load_claims() -> dict[str, list[dict[str, Any]]]:
@@ -58,22 +52,15 @@ def judge(scores: pd.DataFrame, claims: list[dict[str, Any]]) -> pd.DataFrame:
 
     Args:
         scores: per case, strict policy, with the column train_patients; see `dainet.compare.queue`.
-        claims: a family of `load_claims`; p is Holm-corrected over those that could be compared.
+        claims: a family of `load_claims`.
 
     Returns:
-        The claim's own columns, and of its comparison: better_mean, better_std, worse_mean, worse_std (over seeds),
-        difference = better - worse (points of DSC, or voxels), low and high (95 %, patients), low_seeds and high_seeds
-        (patients and seeds), p, agreeing (patients whose sign is as claimed), patients, seeds (of the network with
-        fewer), what `study.robustness.robustness` gives, and verdict: one of `VERDICTS`. Without three seeds of both
-        networks, the verdict is "not run" and the rest is missing.
+        What `dainet.compare.rule.judge` and, where the networks have run, `study.robustness.robustness` give.
     """
     usable = scores[scores["train_patients"] == PATIENTS]
-    table = pd.DataFrame([claim | _compared(usable, claim) for claim in claims])
-    if "p" in table:
-        done = table["p"].notna()
-        if done.sum() > 1:  # statsmodels collects garbage each time, which takes half a second
-            table.loc[done, "p"] = multipletests(table.loc[done, "p"], method="holm")[1]
-    return table.assign(verdict=[_verdict(line) for line in table.to_dict("records")])
+    table = rule.judge(usable, claims)
+    lines = [{} if line["verdict"] == "not run" else _robust(usable, line) for line in table.to_dict("records")]
+    return table.join(pd.DataFrame(lines, index=table.index))
 
 
 def cost_verdict(costs: pd.DataFrame, network: str, hybrid: str) -> str:
@@ -113,29 +100,8 @@ def regimes(scores: pd.DataFrame, first: str = "dual-1111", second: str = "unet"
     return table.assign(difference=table["first_mean"] - table["second_mean"]) if lines else table
 
 
-def _compared(scores: pd.DataFrame, claim: dict[str, Any]) -> dict[str, Any]:
-    names, measure = (claim["better"], claim["worse"]), claim["measure"]
-    values = [patient_means(scores, name, measure, claim["class"]) for name in names]
-    if any(len(value) < _SEEDS for value in values):
-        return {}
-    pair = paired_differences(scores, *names, measure, claim["class"])
-    arrays = [value.to_numpy() for value in values]
-    low, high = seeded_interval(*arrays)
-    difference = values[0].mean() - values[1].mean()
-    line: dict[str, Any] = {"difference": pair["difference"], "low": pair["low"], "high": pair["high"]}
-    line |= {"low_seeds": low, "high_seeds": high, "p": pair["p (Wilcoxon)"]} | robustness(*arrays)
-    line |= {"agreeing": int((difference * _SIDE[measure] > 0).sum()), "patients": pair["patients"]}
-    line["seeds"] = min(map(len, values))
-    for role, value in zip(("better", "worse"), values, strict=True):
-        seeds = value.mean(axis=1)
-        line |= {f"{role}_mean": seeds.mean(), f"{role}_std": seeds.std()}
-    return line
-
-
-def _verdict(line: dict[str, Any]) -> str:
-    if np.isnan(line.get("p", np.nan)):
-        return "not run"
-    ends = np.array([line["low_seeds"], line["high_seeds"]]) * _SIDE[line["measure"]]
-    if line["p"] < LEVEL and (ends > 0).all():
-        return "supported"
-    return "contradicted" if line["p"] < LEVEL and (ends < 0).all() else "inconclusive"
+def _robust(scores: pd.DataFrame, line: dict[Hashable, Any]) -> dict[str, Any]:
+    first, second = (
+        patient_means(scores, line[role], line["measure"], line["class"]).to_numpy() for role in ("better", "worse")
+    )
+    return robustness(first, second)

@@ -12,6 +12,7 @@ from pandas import DataFrame, Series
 from scipy import stats
 
 from dainet.cache.folders import repository_root
+from dainet.compare.forest import forest_plot
 from dainet.reporting.statistics import patient_means, seeded_interval
 from study import charts, report, tables, verdicts
 from study.pictures import extreme_cases
@@ -226,10 +227,10 @@ def test_every_claim_compares_trainings_of_the_plan() -> None:
 def test_charts_draw_what_has_run() -> None:
     scores = pd.concat([network("a", [0.80, 0.81, 0.79]), network("b", [0.9] * 3)])
     families = {"claims": verdicts.judge(scores, [CLAIM, CLAIM | {"better": "missing"}])}
-    panels = charts.forest_plot(families).axes
+    panels = forest_plot(families).axes
     assert len(panels) == 1
     assert len(panels[0].get_yticks()) == 1
-    assert "b - a" in str(charts.forest_plot(families).get_label())
+    assert "b - a" in str(forest_plot(families).get_label())
     assert len(charts.regime_plot(scores, ("a", "b")).axes[0].lines) == 4
 
 
