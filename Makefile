@@ -12,7 +12,7 @@ PROFILE ?= tour
 ARGS ?=
 RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks results bench clean
+.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching results bench clean
 
 help: ## list the targets (this text)
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -57,6 +57,9 @@ lint: setup ## check style, format, spelling and types
 notebooks: setup ## execute the notebooks in place at the tour profile and normalize them, for committing
 	$(BIN)/dainet notebooks
 
+teaching: setup ## build slides, handout, votes and answer key into teaching/_build; seconds
+	$(BIN)/python -m teaching
+
 results: setup ## rebuild tables and charts of docs/reproduction.md from the committed scores; no data needed
 	$(BIN)/python -m study report
 
@@ -65,6 +68,6 @@ bench: setup ## measure speed and memory as ratios to named peers into benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove runs/, caches and build products; keep data/, figures/ and .venv
-	rm -rf runs .snakemake build *.egg-info .mypy_cache .pytest_cache .ruff_cache
-	find benchmarks dainet data_scripts notebooks study tests -depth \
+	rm -rf runs .snakemake build teaching/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find benchmarks dainet data_scripts notebooks study teaching tests -depth \
 	    \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

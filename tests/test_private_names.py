@@ -29,7 +29,7 @@ UNPROMISED = {
     "torch.distributed.launcher.api.LaunchConfig",
     "torch.distributed.launcher.api.elastic_launch",
 }
-FOLDERS = ("dainet", "study", "benchmarks", "data_scripts", "tests")
+FOLDERS = ("dainet", "study", "benchmarks", "data_scripts", "teaching", "tests")
 
 
 def is_private(name: str) -> bool:

@@ -15,7 +15,7 @@ PAGE = REPOSITORY / "docs" / "protocol.md"
 ROW = re.compile(r'^\| <a id="(5\.\d+)"></a>(.*) \|$', re.MULTILINE)
 SETTING = re.compile(r"`(?P<name>\w+\.\w+)(?:=(?P<value>[^`]+))?`(?: \((?P<others>[^)]*)\))?")
 CITATION = re.compile(r"docs/protocol\.md((?:,? ?#\d(?:\.\d+)?)+)")
-CITING = ("dainet", "study", "benchmarks", "data_scripts", "tests", "workflow")
+CITING = ("dainet", "study", "benchmarks", "data_scripts", "teaching", "tests", "workflow")
 
 
 def rows() -> dict[str, list[str]]:

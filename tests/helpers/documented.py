@@ -20,16 +20,8 @@ from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
 
 PAGES = [
-    *(
-        REPOSITORY / name
-        for name in (
-            "README.md",
-            "CONTRIBUTING.md",
-            "notebooks/README.md",
-            "teaching/README.md",
-            "benchmarks/README.md",
-        )
-    ),
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md")),
+    *(REPOSITORY / folder / "README.md" for folder in ("notebooks", "teaching", "benchmarks")),
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 
@@ -51,6 +43,7 @@ NOT_RUN_HERE = {
     r"python -m dainet verify runs/STAGE/KEY": "names a stage; tests/cache/test_verify.py verifies some",
     r"python -m dainet verify study/plans": "needs the repository; tests/study/test_folds.py does it",
     r"make bench": "half an hour; tests/benchmarks runs the parts",
+    r"make teaching": "writes into the repository; tests/teaching/test_build.py builds into another folder",
     r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
     r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
     r"python -m study run( .*)?": "needs real scans and hours; tests/compare/test_queue.py",

@@ -1,0 +1,1 @@
+"""Slides, handout, votes and objectives for a lecturer, built from the notebooks: `python -m teaching`."""

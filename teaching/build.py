@@ -1,0 +1,70 @@
+"""All pages for a class, written into one folder."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+
+from dainet.errors import InputError
+from teaching.handout import handout_page
+from teaching.pages import render
+from teaching.slides import read_slides
+from teaching.votes import read_objectives, read_votes
+
+__all__ = ["BUILT", "NOTEBOOKS", "build", "print_pdf"]
+
+BUILT = Path(__file__).with_name("_build")
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+log = logging.getLogger(__name__)
+
+
+def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS) -> Path:
+    """Write decks, handout, votes, answer key, objectives and an index that links to them; return the index.
+
+    Raises:
+        InputError: a notebook has no slide, a formula cannot be drawn, or votes and objectives are incomplete.
+    """
+    titles = {path: _title(path) for path in notebooks}
+    votes, objectives = read_votes(), read_objectives()
+    pages = {
+        "handout.html": handout_page(),
+        "votes.html": render("votes.html", votes=votes, key=False),
+        "votes_key.html": render("votes.html", votes=votes, key=True),
+        "objectives.html": render("objectives.html", titles=titles, objectives=objectives),
+    }
+    for path, title in titles.items():
+        slides = read_slides(path)
+        if not slides:
+            raise InputError(f"{path.name} has no slide; give the cells that a lecture shows the tag slide")
+        pages[f"slides/{path.stem}.html"] = render("slides.html", title=title, slides=slides)
+    (output / "slides").mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (output / name).write_text(text, encoding="utf-8")
+    printed = print_pdf(output / "handout.html")
+    index = output / "index.html"
+    index.write_text(render("index.html", titles=titles, printed=printed), encoding="utf-8")
+    return index
+
+
+def print_pdf(page: Path) -> bool:
+    """Print a page to a PDF next to it with Chromium; without Chromium, say so and return False."""
+    program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if program is None:
+        log.info("no Chromium: %s is not printed; print it from a browser", page.name)
+        return False
+    pdf = page.with_suffix(".pdf")
+    # Chromium's sandbox does not work for root, and this page is our own.
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={pdf}")
+    subprocess.run([program, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+    return True
+
+
+def _title(path: Path) -> str:
+    """Return the first heading of a notebook, such as "1. Data preparation: from scans to arrays"."""
+    return str(nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# "))
