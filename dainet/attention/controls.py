@@ -16,9 +16,19 @@ from dainet.cache.store import StageResult, run_stage
 from dainet.data.prepared import Prepared
 from dainet.errors import InputError
 
-__all__ = ["donor_rows", "run_constant", "run_other_patient"]
+__all__ = ["center_map", "donor_rows", "run_constant", "run_other_patient"]
 
 _VERSION = 1
+
+
+def center_map(size: int) -> np.ndarray:
+    """Return a map [size, size] that has seen no image: 1 in the center of the slice, falling with distance to 0.
+
+    What it finds of an organ, it finds because scanners put organs in the middle.
+    """
+    ramp = np.arange(size) - (size - 1) / 2
+    distance = np.hypot(ramp[:, None], ramp[None])
+    return 1 - distance / max(distance.max(), 1)
 
 
 def run_constant(prepared_vit: Prepared, grid: AttentionGrid) -> StageResult:

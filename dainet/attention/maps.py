@@ -1,4 +1,4 @@
-"""The CLS token's attention in the last block: one map per head, on the token grid, resized and scaled on use."""
+"""Attention in the last block: that of CLS is one map per head, on the token grid, resized and scaled on use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from dainet.errors import InputError
 from dainet.settings import AttentionSettings
 from dainet.vit.model import DinoViT
 
-__all__ = ["cls_attention", "network_maps", "normalize_maps", "resize_maps", "token_maps"]
+__all__ = [
+    "attention_matrix",
+    "cls_attention",
+    "last_block_input",
+    "network_maps",
+    "normalize_maps",
+    "resize_maps",
+    "token_maps",
+]
 
 
 def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
@@ -33,14 +41,38 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
         InputError: the last block is not timm's standard one.
         ValueError: the image is not a multiple of the patch.
     """
+    x = last_block_input(vit, images)
+    return _rows(vit.blocks[-1].attn, x[:, :1], x).squeeze(2)
+
+
+def attention_matrix(vit: DinoViT, images: Tensor) -> Tensor:
+    """Compute the softmax attention of every token to all tokens in the last block.
+
+    Row 0 is `cls_attention`; the row of a patch says where this patch looks.
+
+    Args:
+        vit, images: as for `cls_attention`, which says what is raised.
+
+    Returns:
+        [B, h, tokens, tokens] float32, queries before keys; each row sums to 1.
+    """
+    x = last_block_input(vit, images)
+    return _rows(vit.blocks[-1].attn, x, x)
+
+
+def last_block_input(vit: DinoViT, images: Tensor) -> Tensor:
+    """Compute the normalized tokens [B, tokens, D] from which the last block makes its queries and keys.
+
+    Args:
+        vit, images: as for `cls_attention`, which says what is raised.
+    """
     block = vit.blocks[-1]
     if type(block) is not Block or type(block.attn) is not Attention:
         kind = type(getattr(block, "attn", block)).__name__
         raise InputError(f"the last block is of type {kind}; expected timm's standard Block with Attention")
     _check_size(vit, images)
     x = vit.patch_drop(vit._pos_embed(vit.patch_embed(images)))
-    x = vit.blocks[:-1](vit.norm_pre(x))
-    return _cls_row(block.attn, block.norm1(x))
+    return block.norm1(vit.blocks[:-1](vit.norm_pre(x)))
 
 
 def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
@@ -107,14 +139,14 @@ def _check_size(vit: DinoViT, images: Tensor) -> None:
         )
 
 
-def _cls_row(attn: Attention, x: Tensor) -> Tensor:
-    """Compute the softmax [B, h, tokens] of the CLS query against all keys of x [B, tokens, D]."""
+def _rows(attn: Attention, asking: Tensor, x: Tensor) -> Tensor:
+    """Compute the softmax [B, h, queries, tokens] of the queries of asking [B, queries, D] and the keys of x."""
     dim, weight, bias = attn.num_heads * attn.head_dim, attn.qkv.weight, attn.qkv.bias
     query_bias, key_bias = (None, None) if bias is None else (bias[:dim], bias[dim : 2 * dim])
-    query = F.linear(x[:, :1], weight[:dim], query_bias)
+    query = F.linear(asking, weight[:dim], query_bias)
     key = F.linear(x, weight[dim : 2 * dim], key_bias)
     query, key = (t.unflatten(2, (attn.num_heads, attn.head_dim)).transpose(1, 2) for t in (query, key))
-    query, key = attn.q_norm(query), attn.k_norm(key)  # [B, h, 1, d], [B, h, tokens, d]
+    query, key = attn.q_norm(query), attn.k_norm(key)  # [B, h, queries, d], [B, h, tokens, d]
     with torch.autocast(x.device.type, enabled=False):
         logits = (query.float() * attn.scale) @ key.float().transpose(-2, -1)
-        return logits.softmax(-1).squeeze(2)
+        return logits.softmax(-1)

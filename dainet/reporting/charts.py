@@ -102,7 +102,8 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
     """Draw how well every attention head finds every class: one heat map per ViT, all on one color scale.
 
     Args:
-        scores: name of the ViT -> columns head (from 0), class and `metric`; see `dainet.attention.head_scores`.
+        scores: name of the ViT -> columns head (from 0), class and `metric`; see `dainet.attention.head_scores`. A
+            single map without heads, such as a control, is one row over the whole height.
         metric: "auroc" (0..1, white at 0.5 = chance) or "iou" (0..1, colors from 0 to the highest).
 
     Raises:
@@ -116,13 +117,15 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
     rows, columns = (max(table.shape[axis] for table in tables.values()) for axis in (0, 1))
     alt = f"Heat maps of {_METRICS[metric]} per attention head and class, one for each of: {', '.join(tables)}"
     figure = new_figure(min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8), 0.36 * rows + 1.0, alt)
-    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(tables), squeeze=False)[0]
     for panel, (name, table) in zip(panels, tables.items(), strict=True):
         style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 9}, "linewidths": 1, "cbar": False}
         sns.heatmap(table, ax=panel, vmin=0, vmax=top, cmap=color_map, **style)
         panel.set(xlabel="", ylabel="")
         panel.set_title(name, fontsize=10)
         panel.tick_params(labelsize=9, length=0, rotation=0)
+        if panel is not panels[0]:
+            panel.set_yticks([])  # the heads are named once, at the left
     bar = figure.colorbar(panels[-1].collections[0], ax=list(panels), fraction=0.05, pad=0.02)
     bar.set_label(_METRICS[metric], fontsize=9)
     return figure

@@ -6,7 +6,7 @@ import pytest
 from pandas import DataFrame
 
 from dainet import pipeline
-from dainet.attention.controls import donor_rows, run_other_patient
+from dainet.attention.controls import center_map, donor_rows, run_other_patient
 from dainet.attention.stage import open_attention
 from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings
@@ -20,6 +20,21 @@ def cases(volumes: list[tuple[str, str, str, int]]) -> DataFrame:
         for i in range(slices)
     ]
     return pd.DataFrame(lines)
+
+
+def test_the_center_of_an_odd_slice_is_its_brightest_pixel() -> None:
+    expected = [[0, 1 - 0.5**0.5, 0], [1 - 0.5**0.5, 1, 1 - 0.5**0.5], [0, 1 - 0.5**0.5, 0]]
+    np.testing.assert_allclose(center_map(3), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 96])
+def test_the_center_map_is_symmetric_and_from_0_to_1(size: int) -> None:
+    found = center_map(size)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found, found[::-1])
+    assert (found >= 0).all()
+    assert (found <= 1).all()
+    assert found[size // 2, size // 2] == found.max()
 
 
 def test_donors_are_another_patient_of_the_same_split_and_phase_at_the_same_depth() -> None:

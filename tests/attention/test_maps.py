@@ -13,7 +13,14 @@ import torch
 from timm.layers import set_fused_attn, use_fused_attn
 from torch import Tensor, nn
 
-from dainet.attention.maps import cls_attention, network_maps, normalize_maps, resize_maps, token_maps
+from dainet.attention.maps import (
+    attention_matrix,
+    cls_attention,
+    network_maps,
+    normalize_maps,
+    resize_maps,
+    token_maps,
+)
 from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.device import Device, choose_device
@@ -68,7 +75,9 @@ def test_equals_explicit_softmax(changes: dict[str, Any], size: tuple[int, int])
         vit(images)
         found = cls_attention(vit, images)
         maps = token_maps(vit, images)
+        matrix = attention_matrix(vit, images)
     torch.testing.assert_close(found, seen[0][:, :, 0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(matrix, seen[0], rtol=0, atol=1e-6)
     torch.testing.assert_close(found.sum(-1), torch.ones(2, vit.heads), rtol=0, atol=1e-5)
     rows, columns = size[0] // vit.patch, size[1] // vit.patch
     patches = found[:, :, vit.num_prefix_tokens :].reshape(2, vit.heads, rows, columns)
