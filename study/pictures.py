@@ -12,6 +12,8 @@ import pandas as pd
 import torch
 
 from dainet import pipeline
+from dainet.attention.controls import center_map
+from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import network_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.folders import repository_root
@@ -26,7 +28,7 @@ from dainet.settings import Settings
 from study.plan import PATIENTS, first_trainings
 from study.tables import HEADS
 
-__all__ = ["draw_pictures", "extreme_cases"]
+__all__ = ["draw_pictures", "extreme_cases", "score_controls"]
 
 log = logging.getLogger(__name__)
 _COMPARED = ("unet", "single", "dual-1111")
@@ -34,9 +36,9 @@ _KINDS = {"random": "random weights", "pretrained": "pre-trained", "finetuned": 
 
 
 def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) -> None:
-    """Write figure1_KIND, figure3_qualitative and `heads.csv` as far as finished stages allow; nothing is trained.
+    """Write figure1_KIND, figure3_qualitative, `heads.csv` and `head_controls.csv` as far as finished stages allow.
 
-    Files whose stages are missing stay as they are.
+    Nothing is trained. Files whose stages are missing stay as they are.
 
     Args:
         where: data, weights and device, by dotted name.
@@ -58,11 +60,27 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
     if stages:
         table = pd.concat([heads[title] for title in _KINDS.values() if title in heads])
         save_csv(table.round(6), "heads", settings, _stored_stages(folder) | stages)
+        controls, made_from = score_controls(prepared), {"prepared": prepared.result.key}
+        save_csv(controls.round(6), "head_controls", settings, made_from)
     try:
         with finished_only():
             _qualitative_figure({name: plan[name].settings({**where, **output}) for name in _COMPARED}, scores)
     except StageMissingError as missing:
         log.warning("figure3_qualitative is left out: %s", missing)
+
+
+def score_controls(prepared: Prepared) -> pd.DataFrame:
+    """Score two maps that no network made on the test slices: the center of the slice, and its brightness.
+
+    Returns:
+        Columns as in `dainet.attention.head_scores.head_scores`, and the control's name in `weights`.
+    """
+    rows = prepared.rows("test")
+    labels = prepared.labels[rows]
+    center = center_map(labels.shape[-1])[None]  # [1, H, W]
+    controls = {"center of the slice": [center] * len(rows), "brightness of the slice": prepared.images[rows][:, None]}
+    names = prepared.classes.names
+    return pd.concat([head_scores(maps, labels, names).assign(weights=name) for name, maps in controls.items()])
 
 
 def extreme_cases(scores: pd.DataFrame, model: str) -> dict[str, str]:

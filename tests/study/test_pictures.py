@@ -39,6 +39,7 @@ def test_what_is_finished_is_drawn_and_the_rest_is_named(
         draw_pictures(where, scores, folder)
     assert {path.name for path in folder.glob("*.png")} == {"figure1_pretrained.png"}
     assert set(pd.read_csv(folder / "heads.csv")["weights"]) == {"pre-trained"}
+    assert pd.read_csv(folder / "head_controls.csv").groupby("weights")["class"].count().tolist() == [4, 4]
     left_out = [message.split()[0] for message in caplog.messages]
     assert left_out == ["figure1_random", "figure1_finetuned", "figure3_qualitative"]
     pd.DataFrame({"weights": ["fine-tuned"], "auroc": [0.5]}).to_csv(folder / "heads.csv", index=False)
