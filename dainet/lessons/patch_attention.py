@@ -32,7 +32,9 @@ def patch_attention_figure(image: np.ndarray, rows: Tensor, row: int, column: in
     heads, grid = len(rows), rows.shape[1:3]
     if not (0 <= row < grid[0] and 0 <= column < grid[1]):
         raise InputError(f"patch ({row}, {column}); expected rows 0 to {grid[0] - 1} and columns 0 to {grid[1] - 1}")
-    figure = new_figure(1.6 * (heads + 1), 1.9, f"A slice with a framed patch, and the attention of it in {heads} heads")
+    figure = new_figure(
+        1.6 * (heads + 1), 1.9, f"A slice with a framed patch, and the attention of it in {heads} heads"
+    )
     panels = figure.subplots(1, heads + 1)
     panels[0].imshow(gray(image), cmap="gray", vmin=0, vmax=1, extent=(-0.5, grid[1] - 0.5, grid[0] - 0.5, -0.5))
     panels[0].set_title(f"patch ({row}, {column})", fontsize=9)
