@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from copy import deepcopy
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -87,10 +86,9 @@ def collapse_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _network(inputs: int) -> nn.Module:
-    """Build three layers: with random weights they give all images nearly the same output, as DINO's fresh head does."""
-    sizes = [inputs, _WIDTH, _WIDTH]
-    hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.GELU())]
-    return nn.Sequential(*hidden, nn.Linear(_WIDTH, CLASSES))
+    """Build three layers, which at first give all images nearly the same output, as DINO's fresh head does."""
+    first, second = nn.Linear(inputs, _WIDTH), nn.Linear(_WIDTH, _WIDTH)
+    return nn.Sequential(first, nn.GELU(), second, nn.GELU(), nn.Linear(_WIDTH, CLASSES))
 
 
 def _view(batch: Tensor) -> Tensor:

@@ -152,6 +152,15 @@ def test_head_scores_share_one_color_scale(metric: str, limits: tuple[Any, ...],
     assert left.texts[0].get_text() == first
 
 
+def test_a_single_map_is_one_row_without_the_name_of_a_head() -> None:
+    center = head_scores()[lambda table: table["head"] == 0]
+    figure = draw(charts.head_score_figure({"tuned": head_scores(), "center": center}))
+    left, right, _ = figure.axes
+    assert left.collections[0].get_array().shape == (4, 3)
+    assert right.collections[0].get_array().shape == (1, 3)
+    assert [text.get_text() for text in right.get_yticklabels()] == []
+
+
 def cases(policies: Sequence[str] = ("peer",)) -> DataFrame:
     rows = [
         (model, name, policy, random.random())
