@@ -42,7 +42,7 @@ def cls_attention(vit: DinoViT, images: Tensor) -> Tensor:
         ValueError: the image is not a multiple of the patch.
     """
     x = last_block_input(vit, images)
-    return _rows(vit.blocks[-1].attn, x[:, :1], x).squeeze(2)
+    return _rows(_last_block(vit)[1], x[:, :1], x).squeeze(2)
 
 
 def attention_matrix(vit: DinoViT, images: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def attention_matrix(vit: DinoViT, images: Tensor) -> Tensor:
         [B, h, tokens, tokens] float32, queries before keys; each row sums to 1.
     """
     x = last_block_input(vit, images)
-    return _rows(vit.blocks[-1].attn, x, x)
+    return _rows(_last_block(vit)[1], x, x)
 
 
 def last_block_input(vit: DinoViT, images: Tensor) -> Tensor:
@@ -66,10 +66,7 @@ def last_block_input(vit: DinoViT, images: Tensor) -> Tensor:
     Args:
         vit, images: as for `cls_attention`, which says what is raised.
     """
-    block = vit.blocks[-1]
-    if type(block) is not Block or type(block.attn) is not Attention:
-        kind = type(getattr(block, "attn", block)).__name__
-        raise InputError(f"the last block is of type {kind}; expected timm's standard Block with Attention")
+    block, _ = _last_block(vit)
     _check_size(vit, images)
     x = vit.patch_drop(vit._pos_embed(vit.patch_embed(images)))
     return block.norm1(vit.blocks[:-1](vit.norm_pre(x)))
@@ -128,6 +125,14 @@ def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit
     """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled."""
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
     return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalization, tokens)
+
+
+def _last_block(vit: DinoViT) -> tuple[Block, Attention]:
+    block = vit.blocks[-1]
+    if type(block) is not Block or type(block.attn) is not Attention:
+        kind = type(getattr(block, "attn", block)).__name__
+        raise InputError(f"the last block is of type {kind}; expected timm's standard Block with Attention")
+    return block, block.attn
 
 
 def _check_size(vit: DinoViT, images: Tensor) -> None:

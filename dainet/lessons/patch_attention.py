@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
@@ -49,8 +47,12 @@ def patch_attention_figure(image: np.ndarray, rows: Tensor, row: int, column: in
 
 def choose_patch(image: np.ndarray, rows: Tensor) -> ipywidgets.Widget:
     """Return two sliders, row and column of a patch, above its `patch_attention_figure`."""
+
+    def draw(row: int, column: int) -> Figure:
+        return patch_attention_figure(image, rows, row, column)
+
     sliders = {
         name: ipywidgets.IntSlider(value=count // 2, min=0, max=count - 1, description=name)
         for name, count in zip(("row", "column"), rows.shape[1:3], strict=True)
     }
-    return ipywidgets.interactive(partial(patch_attention_figure, image, rows), **sliders)
+    return ipywidgets.interactive(draw, **sliders)
