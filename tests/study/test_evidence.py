@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dainet.cache.folders import repository_root
-from dainet.lessons.evidence import read_claims, read_scores
+from dainet.lessons.evidence import read_claims, read_heads, read_scores
 from study.evidence import EVIDENCE, write_evidence
 from study.verdicts import load_claims
 
@@ -14,7 +14,7 @@ FOLDER = repository_root() / "figures" / "acdc-study"
 
 def test_written_again_the_files_are_the_same(tmp_path: Path) -> None:
     write_evidence(FOLDER, tmp_path)
-    for name in ("scores.csv", "claims.csv"):
+    for name in ("scores.csv", "claims.csv", "heads.csv"):
         assert (tmp_path / name).read_bytes() == (EVIDENCE / name).read_bytes()
 
 
@@ -33,6 +33,11 @@ def test_every_strict_score_of_the_study_is_shipped() -> None:
         check_dtype=False,
         check_index_type=False,
     )
+
+
+def test_every_score_of_a_head_and_of_a_control_is_shipped() -> None:
+    committed = pd.concat([pd.read_csv(FOLDER / "heads.csv"), pd.read_csv(FOLDER / "head_controls.csv")])
+    pd.testing.assert_frame_equal(read_heads(), committed.reset_index(drop=True), check_dtype=False)
 
 
 def test_the_claims_are_those_of_the_study() -> None:
