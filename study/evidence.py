@@ -1,4 +1,4 @@
-"""What the lesson about real patients reads: the first study's scores and claims, and what heads find, in files of the package."""
+"""What lessons read about real patients: the first study's scores and claims, and what heads find."""
 
 from __future__ import annotations
 
