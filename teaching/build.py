@@ -42,7 +42,8 @@ def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS) -> Path:
         slides = read_slides(path)
         if not slides:
             raise InputError(f"{path.name} has no slide; give the cells that a lecture shows the tag slide")
-        pages[f"slides/{path.stem}.html"] = render("slides.html", title=title, slides=slides)
+        of_lesson = {number: vote for number, vote in enumerate(votes, 1) if vote.lesson == path.name[:2]}
+        pages[f"slides/{path.stem}.html"] = render("slides.html", title=title, slides=slides, votes=of_lesson)
     (output / "slides").mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         (output / name).write_text(text, encoding="utf-8")

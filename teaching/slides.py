@@ -18,6 +18,7 @@ __all__ = ["Slide", "read_slides"]
 
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 _LOG = re.compile(r"^(\w+: computing [0-9a-f]{16}|epoch \d+/\d+ .*)\n?", re.MULTILINE)  # of stages; no news to a class
+_UNASKED = "You have not predicted; "  # a class predicts aloud
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)  # of pandas; the deck has its own
 
 
@@ -68,7 +69,7 @@ def _first_section(source: str) -> str:
 def _output(output: NotebookNode) -> Markup:
     """Return the richest form of an output that a page can show: a picture, a table, or text."""
     if output.output_type == "stream":
-        text = _LOG.sub("", output.text).rstrip()
+        text = _LOG.sub("", output.text).replace(_UNASKED, "").rstrip()
         return Markup("<pre>{}</pre>").format(text) if text else Markup()
     data = output.data
     if "image/png" in data:
