@@ -106,6 +106,12 @@ def test_the_numbers_of_the_votes_are_those_of_the_paper_the_protocol_and_the_co
     ours, other = ({name for name, part in load_split("acdc", split).items() if part == "test"} for split in SPLITS)
     assert f"share {len(ours & other)} of their {len(ours)} test patients" in vote_titled("Two tables, one name")
 
+    best = pd.read_csv(STUDY / "table_heads.csv").set_index(["Weights", "Class"])["AUROC, best head"]
+    blind = pd.read_csv(STUDY / "head_controls.csv").set_index(["weights", "class"])["auroc"]
+    head = vote_titled("A head that finds the heart")
+    assert f"an AUROC of {best['pre-trained', 'LV']} for the left ventricle" in head
+    assert f"merely bright in the middle has {blind['center of the slice', 'LV']:.3f}" in head
+
     ratio = parameter_count(build("dual-1111")) / parameter_count(build("unet"))
     random = row_of("table_ten_seeds", "dual-1111-random - unet")["Difference"]
     full = row_of("table_ten_seeds", "dual-1111 - unet")["Difference"]
