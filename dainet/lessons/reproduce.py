@@ -23,7 +23,7 @@ from dainet.settings import Settings, load_settings
 
 __all__ = ["NotebookError", "explained_death", "find_notebooks", "reproduce"]
 
-_WITHOUT_MAPS = "01"  # the lesson that needs no ViT
+_WITHOUT_MAPS = ("01", "07")  # the lessons that need no ViT
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     parameters = {"PROFILE": profile, "OVERRIDES": dict(overrides)}
     for notebook in notebooks:
         _check_parameters(notebook, parameters)
-    check_early(settings, maps=any(notebook.name[:2] != _WITHOUT_MAPS for notebook in notebooks))
+    check_early(settings, maps=any(notebook.name[:2] not in _WITHOUT_MAPS for notebook in notebooks))
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
     for notebook in notebooks:

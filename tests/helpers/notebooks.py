@@ -2,7 +2,10 @@
 
 import re
 
+import nbformat
 from nbformat import NotebookNode
+
+from dainet.lessons.reproduce import find_notebooks
 
 QUICK = {
     "data.phantom_patients": 7,  # the first of Synapse that validates is the seventh
@@ -16,6 +19,20 @@ QUICK = {
     "segmentation.width": 2,
     "segmentation.epochs": 1,
 }
+
+
+def lesson(number: str) -> NotebookNode:
+    """Read the notebook with this two-digit number."""
+    return nbformat.read(find_notebooks([number])[0], as_version=4)
+
+
+def shown(notebook: NotebookNode, source: str) -> str:
+    """What the only code cell with these words in its source shows: prints, values, alternative texts of figures."""
+    [cell] = [cell for cell in notebook.cells if cell.cell_type == "code" and source in cell.source]
+    words = [output.get("text", "") for output in cell.outputs]
+    words += [output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    words += [output.get("metadata", {}).get("image/png", {}).get("alt", "") for output in cell.outputs]
+    return "\n".join(words)
 
 
 def solutions(notebook: NotebookNode) -> dict[int, str]:

@@ -31,8 +31,8 @@ def outputs(notebook: NotebookNode) -> Iterator[str]:
             yield output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
 
 
-def test_all_six_lessons_are_there() -> None:
-    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
+def test_all_seven_lessons_are_there() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 def test_one_title_and_the_fixed_order(notebook: NotebookNode) -> None:

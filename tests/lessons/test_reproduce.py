@@ -111,8 +111,9 @@ def test_what_would_stop_a_later_notebook_is_said_before_the_first(
     assert not (repository / "figures").exists()
 
 
-def test_the_lesson_without_a_vit_needs_no_weights(repository: Path) -> None:
-    write(repository, "01_first.ipynb", "1")
+def test_lessons_without_a_vit_need_no_weights(repository: Path) -> None:
+    for name in ("01_first.ipynb", "07_last.ipynb"):
+        write(repository, name, "1")
     assert reproduce("tour", {"vit.weights": "nowhere.safetensors"}, find_notebooks()).is_file()
 
 

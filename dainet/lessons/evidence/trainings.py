@@ -1,4 +1,4 @@
-"""Patients against trainings: what varies by how much, and what fewer trainings than ten would have shown."""
+"""Trainings: what one student with one training finds, what varies by how much, what fewer than ten would show."""
 
 from __future__ import annotations
 
@@ -8,10 +8,35 @@ import numpy as np
 import pandas as pd
 
 from dainet.compare.analysis import difference, spread_of
+from dainet.reporting.statistics import paired_differences
 
-__all__ = ["components", "fewer_trainings"]
+__all__ = ["components", "fewer_trainings", "one_seed_students", "said"]
 
 _DRAWS = 2000
+
+
+def one_seed_students(scores: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Let a student per seed compare two networks by one training of each, with an interval over patients alone.
+
+    Args:
+        scores: per case, strict policy, see `dainet.lessons.evidence.read_scores`.
+        first, second: names of networks.
+
+    Returns:
+        One row per seed that both have: student ("seed 0"), difference, low, high (95 %, points), says (see `said`).
+    """
+    seeds = sorted(set.intersection(*(set(scores[scores["model"] == name]["seed"]) for name in (first, second))))
+    lines = []
+    for seed in seeds:
+        found = paired_differences(scores[scores["seed"] == seed], first, second)
+        line = {name: float(found[name]) for name in ("difference", "low", "high")}
+        lines.append({"student": f"seed {seed}", **line, "says": said(line["low"], line["high"])})
+    return pd.DataFrame(lines)
+
+
+def said(low: float, high: float) -> str:
+    """Say what an interval answers to "is the first network better?": "yes", "no", or "inconclusive" if it holds 0."""
+    return "yes" if low > 0 else "no" if high < 0 else "inconclusive"
 
 
 def components(scores: np.ndarray) -> dict[str, float]:
