@@ -24,7 +24,8 @@ STUDY = REPOSITORY / "figures" / "acdc-study"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What the cells of the lesson make in a folder far from the repository, as where only the package is installed."""
-    home, names = Path.cwd(), {}
+    home = Path.cwd()
+    names: dict[str, Any] = {}
     os.chdir(tmp_path_factory.mktemp("elsewhere"))
     try:
         for cell in NOTEBOOK.cells:
