@@ -54,16 +54,26 @@ def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS) -> Path:
 
 
 def print_pdf(page: Path) -> bool:
-    """Print a page to a PDF next to it with Chromium; without Chromium, say so and return False."""
+    """Print a page to a PDF next to it with Chromium; if that cannot be done, say so and return False."""
     program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if program is None:
         log.info("no Chromium: %s is not printed; print it from a browser", page.name)
         return False
     pdf = page.with_suffix(".pdf")
+    pdf.unlink(missing_ok=True)
     # Chromium's sandbox does not work for root, and this page is our own.
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--print-to-pdf={pdf}")
-    subprocess.run([program, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
-    return True
+    options = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-pdf-header-footer",
+        f"--print-to-pdf={pdf.resolve()}",
+    )
+    try:
+        subprocess.run([program, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+    except subprocess.SubprocessError as error:
+        log.warning("%s is not printed (%s); print it from a browser", page.name, error)
+    return pdf.exists()
 
 
 def _title(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -14,36 +13,37 @@ from nbformat import NotebookNode
 from dainet.errors import InputError
 from teaching.pages import markdown_html, picture_html
 
-__all__ = ["Slide", "read_slides"]
+__all__ = ["read_slides"]
 
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LOG = re.compile(r"^(\w+: computing [0-9a-f]{16}|epoch \d+/\d+ .*)\n?", re.MULTILINE)  # of stages; no news to a class
 _UNASKED = "You have not predicted; "  # a class predicts aloud
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)  # of pandas; the deck has its own
 
 
-@dataclass(frozen=True)
-class Slide:
-    """A slide: the heading of its section, unless the cell has its own, and what the cell shows."""
+def read_slides(path: Path) -> list[Markup]:
+    """Return the slides of a notebook in the order of its cells, as HTML; outputs are the stored ones.
 
-    heading: str
-    body: Markup
-
-
-def read_slides(path: Path) -> list[Slide]:
-    """Return the slides of a notebook in the order of its cells; outputs are the stored ones.
+    A cell without a heading of its own gets that of its section.
 
     Raises:
         InputError: a formula cannot be drawn, a picture is missing, or a cell shows nothing.
     """
     slides, section = [], ""
     for cell in nbformat.read(path, as_version=4).cells:
-        headings = _HEADING.findall(cell.source) if cell.cell_type == "markdown" else []
+        headings = _headings(cell.source) if cell.cell_type == "markdown" else []
         if "slide" in cell.metadata.get("tags", []):
-            own = cell.source.lstrip().startswith("#") and cell.cell_type == "markdown"
-            slides.append(Slide("" if own else section, _body(cell, path.parent)))
-        section = headings[-1] if headings else section
+            own = headings and not cell.source[: headings[0].start()].strip()
+            above = Markup() if own or not section else markdown_html(f"## {section}", path.parent)
+            slides.append(above + _body(cell, path.parent))
+        section = headings[-1][1] if headings else section
     return slides
+
+
+def _headings(source: str) -> list[re.Match[str]]:
+    """Find the headings of a Markdown text; comments in its code are none."""
+    return list(_HEADING.finditer(_FENCE.sub(lambda fence: " " * len(fence[0]), source)))
 
 
 def _body(cell: NotebookNode, folder: Path) -> Markup:
@@ -61,8 +61,7 @@ def _body(cell: NotebookNode, folder: Path) -> Markup:
 
 def _first_section(source: str) -> str:
     """Return the text up to the next heading, such as a summary without the exercises in the same cell."""
-    headings = list(_HEADING.finditer(source))
-    later = [heading.start() for heading in headings if source[: heading.start()].strip()]
+    later = [start for heading in _headings(source) if source[: (start := heading.start())].strip()]
     return source[: later[0]] if later else source
 
 
