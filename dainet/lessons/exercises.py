@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from IPython import get_ipython
-from IPython.core.pylabtools import print_figure
 from matplotlib.figure import Figure
 
 from dainet.errors import unknown
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import needed_names
+from dainet.lessons.pictures import described_png
 from dainet.settings import Settings, load_settings
 
 __all__ = ["check", "predicted", "start"]
@@ -28,14 +28,8 @@ def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     logger.handlers[:] = [logging.StreamHandler(sys.stdout)]
     logger.setLevel(logging.INFO)
     if shell := get_ipython():
-        shell.display_formatter.formatters["image/png"].for_type(Figure, _described_png)
+        shell.display_formatter.formatters["image/png"].for_type(Figure, described_png)
     return load_settings(profile, overrides)
-
-
-def _described_png(figure: Figure) -> tuple[str, dict[str, str]]:
-    """PNG in base64 and its metadata: the figure's label is the alternative text."""
-    alt = str(figure.get_label())
-    return print_figure(figure, "png", base64=True), {"alt": alt} if alt else {}
 
 
 def check(number: str, answer: Any) -> None:

@@ -40,7 +40,7 @@ def regenerate(path: Path) -> None:
 def normalized(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images.
 
-    Alternative texts of images stay.
+    Alternative texts of images stay, and so does the picture that stands for a widget where no kernel runs.
     """
     notebook.metadata = nbformat.from_dict(
         {
@@ -63,7 +63,8 @@ def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
             tidy[-1].text += output.text
             continue
         if _WIDGET in output.get("data", {}):
-            output.data = nbformat.from_dict({"text/plain": "(interactive: run this cell to see it)"})
+            still = {kind: data for kind, data in output.data.items() if kind == "image/png"}
+            output.data = nbformat.from_dict({"text/plain": "(interactive: run this cell to see it)"} | still)
         if "metadata" in output:
             output.metadata = nbformat.from_dict(_alternative_text(output.metadata))
         if "image/png" in output.get("data", {}):
