@@ -75,8 +75,8 @@ def collapse_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
     figure = new_figure(3.6 * len(histories), 3.2, alt)
     panels = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
     for panel, (name, history) in zip(panels, histories.items(), strict=True):
-        panel.plot(history["batch_entropy"], color="#d55e00", label="mean output (batch entropy)")
-        panel.plot(history["teacher_entropy"], color="#009e73", label="single output (teacher entropy)")
+        panel.plot(history["batch_entropy"], color="#d55e00", linewidth=4, label="mean output (batch entropy)")
+        panel.plot(history["teacher_entropy"], color="#009e73", linewidth=1.4, label="single output (teacher entropy)")
         panel.axhline(math.log(CLASSES), color="#555555", linestyle=":", label=f"ln K = {math.log(CLASSES):.2f}")
         panel.set_title(name, fontsize=10)
         label_axes(panel, "Step", "Entropy in nats" if panel is panels[0] else "")
