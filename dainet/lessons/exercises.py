@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -23,15 +24,39 @@ _wrong: Counter[str] = Counter()  # wrong answers so far in this session, by exe
 
 
 def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
-    """Load the settings of a lesson; log lines appear in the cell, and figures are displayed with alternative text."""
+    """Load the settings of a lesson; log lines appear in the cell, and figures are displayed with alternative text.
+
+    Keys of stages are left out, and a training shows its present epoch in place of the one before.
+    """
     logger = logging.getLogger("dainet")
-    logger.handlers[:] = [logging.StreamHandler(sys.stdout)]
+    logger.handlers[:] = [_CellLog(sys.stdout)]
     logger.setLevel(logging.INFO)
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, described_png)
     return load_settings(profile, overrides)
 
 
+<<<<<<< HEAD
+=======
+class _CellLog(logging.StreamHandler):
+    """Log lines as a reader wants them below a cell: without keys, and one line for all epochs of a training."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message without the key of its stage; a carriage return takes the place of an epoch's line end."""
+        text = re.sub(r" [0-9a-f]{16}$", "", super().format(record))
+        epoch = re.match(r"epoch (\d+)/(\d+)", text)
+        stopped_early = self.terminator == "\r" and not epoch
+        self.terminator = "\r" if epoch and epoch[1] != epoch[2] else "\n"
+        return f"\n{text}" if stopped_early else text
+
+
+def _described_png(figure: Figure) -> tuple[str, dict[str, str]]:
+    """PNG in base64 and its metadata: the figure's label is the alternative text."""
+    alt = str(figure.get_label())
+    return print_figure(figure, "png", base64=True), {"alt": alt} if alt else {}
+
+
+>>>>>>> 933c34c (Scores of two more seeds of the tour; differences per seed with failed trainings named; one line per training in lessons)
 def check(number: str, answer: Any) -> None:
     """Print whether the answer to an exercise, such as "3.2", is right; None counts as not answered yet.
 

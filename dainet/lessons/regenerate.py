@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from io import BytesIO
@@ -70,6 +71,9 @@ def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
         if "image/png" in output.get("data", {}):
             output.data["image/png"] = _small_png(output.data["image/png"])
         tidy.append(output)
+    for output in tidy:
+        if "text" in output:
+            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text).replace("\r\n", "\n")  # overwritten lines
     return tidy
 
 

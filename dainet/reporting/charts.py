@@ -20,6 +20,7 @@ from scipy.stats import spearmanr
 from dainet.errors import unknown
 
 __all__ = [
+    "ablation_figure",
     "dino_curves",
     "head_importance_figure",
     "head_score_figure",
@@ -184,6 +185,28 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     handles, names = panel.get_legend_handles_labels()
     panel.legend_ = None  # one legend, below the panel
     figure.legend(handles, names, loc="outside lower center", ncols=min(5, models), fontsize=9, frameon=False)
+    return figure
+
+
+def ablation_figure(paper: Mapping[str, float], means: pd.DataFrame, title: str) -> Figure:
+    """Draw DSC minus that of the same source's U-Net: the paper's rows on their own axis, and all rows on one.
+
+    Args:
+        paper: network -> difference in points as printed; empty for data that the paper does not have.
+        means: index network, columns seed: differences in points of this run.
+        title: of this run's data.
+    """
+    figure = new_figure(10, 3, "DSC minus that of the U-Net: the paper's rows enlarged, and beside those of every seed")
+    enlarged, together = figure.subplots(1, 2)
+    for panel in (enlarged, together) if paper else ():
+        panel.plot(list(paper), list(paper.values()), "s--", color="black", label="paper: patients, one run")
+    for seed in means:
+        together.plot(means.index, means[seed], "o-", alpha=0.7, label=f"here: {title}, seed {seed}")
+    for panel, name in ((enlarged, "the paper's rows, enlarged"), (together, "the same rows and ours")):
+        panel.axhline(0, color="gray", lw=0.8)
+        panel.set_title(name, fontsize=10)
+        label_axes(panel, "", "DSC minus U-Net (points)")
+    together.legend(fontsize=8)
     return figure
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dainet.data.prepared import Prepared
+from dainet.reporting.differences import failed_trainings
 from dainet.reporting.run_identity import source_name
 from dainet.reporting.statistics import summarize
 from dainet.settings import Settings
@@ -31,8 +32,9 @@ def compare(
         phantoms: our scores are of synthetic images, so By names them, and no difference is computed.
 
     Returns:
-        Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent, and, unless our scores
-        are of phantoms, Difference from the paper's DSC; all are texts, empty without a number.
+        Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent; unless our scores are of
+        phantoms, Difference from the paper's DSC; and Failed, where a training found no voxel of a class in any volume,
+        which enters the means. All are texts, empty without a number.
     """
     ours = summarize(scores)
     ours = ours[ours["policy"] == policy].set_index(["model", "class"])
@@ -44,7 +46,9 @@ def compare(
             left.remove(line["model"])
             rows.append(_our_row(line["model"], ours, class_names, float(line["dsc"])))
     rows += [_our_row(model, ours, class_names, None) for model in left]
-    table = pd.DataFrame(rows, columns=["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"])
+    columns = ["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"]
+    table = pd.DataFrame(rows, columns=columns)
+    table = _with_failures(table, table["Method"].where(table["By"] == "here"), scores)
     if not phantoms:
         return table
     return table.drop(columns="Difference").replace({"By": {"paper": "paper (patients)", "here": "here (phantoms)"}})
@@ -53,7 +57,8 @@ def compare(
 def policies(scores: pd.DataFrame) -> pd.DataFrame:
     """Compare both empty-mask policies for every network: DSC in percent, HD95 in voxels and in millimeters.
 
-    Mean over classes, mean ± deviation over seeds; millimeters stay empty where the data store no spacing.
+    Mean over classes, mean ± deviation over seeds; millimeters stay empty where the data store no spacing. A column
+    Failed names trainings that found no voxel of a class, if there are any.
     """
     summary = summarize(scores)
     overall = summary[summary["class"] == "mean"]
@@ -62,7 +67,8 @@ def policies(scores: pd.DataFrame) -> pd.DataFrame:
     for _, line in overall.iterrows():
         numbers = {title: spread(line[value], line[f"{value}_std"]) for value, title in columns.items()}
         rows.append({"Network": line["model"], "Policy": line["policy"], "Seeds": str(line["seeds"])} | numbers)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return _with_failures(table, table["Network"], scores)
 
 
 def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: pd.DataFrame) -> list[str]:
@@ -82,6 +88,9 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
         f"{segmentation.epochs} epochs, seeds {', '.join(map(str, segmentation.seeds))}.",
         f"Checkpoint rule: {segmentation.selection}. Policy for empty masks: {policy}.",
     ]
+    if shipped := sorted(set(scores["seed"]) - set(segmentation.seeds)):
+        seeds = ", ".join(map(str, shipped))
+        notes.append(f"Seeds {seeds} were trained before with the same settings; their scores come with the kit.")
     if phantoms:
         notes.append("The paper scored patients, this run scored phantoms: the difference would mean nothing.")
     if segmentation.selection == "peer-on-test":
@@ -91,13 +100,22 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     return notes + _never_found(scores)
 
 
+def _with_failures(table: pd.DataFrame, models: pd.Series, scores: pd.DataFrame) -> pd.DataFrame:
+    """Name failed trainings in a column beside the rows of their models; a table without any stays as it is."""
+    failed = failed_trainings(scores)
+    if failed.empty:
+        return table
+    named = {
+        model: "; ".join(f"seed {seed}: no {names}" for (_, seed), names in group.items())
+        for model, group in failed.groupby(level="model")
+    }
+    return table.assign(Failed=[named.get(model, "") for model in models])
+
+
 def _never_found(scores: pd.DataFrame) -> list[str]:
-    there = scores[(scores["policy"] == "strict") & (scores["labeled_voxels"] > 0)]  # a class may be in no test volume
-    best = there.groupby(["model", "seed", "class"], sort=False)["dsc"].max()
-    missed = best[best == 0].reset_index().groupby(["model", "seed"], sort=False)["class"].agg(", ".join)
     return [
         f"{model}, seed {seed}: this training failed; it finds no voxel of {names} in any test volume."
-        for (model, seed), names in missed.items()
+        for (model, seed), names in failed_trainings(scores).items()
     ]
 
 

@@ -1,14 +1,17 @@
 """What `check` says about right answers, typical mistakes and other wrong answers."""
 
+import logging
 from typing import Any
 
+import nbformat
 import pytest
 
 from dainet.errors import InputError
 from dainet.lessons import exercises
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import Choice, Exercise, Number
-from dainet.lessons.exercises import check, predicted
+from dainet.lessons.exercises import check, predicted, start
+from dainet.lessons.regenerate import normalized
 
 SHARE = Number(
     truth=lambda: 0.868, within=0.01, share=True, mistakes={"HALF": lambda: 0.434}, nudge="NUDGE", hint="HINT"
@@ -88,3 +91,17 @@ def test_a_prediction_stands_beside_what_was_found(
     said = capsys.readouterr().out
     assert words in said
     assert "3 points" in said
+
+
+def test_a_cell_shows_the_last_epoch_and_no_key(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("dainet.test")
+    before = logging.getLogger("dainet").handlers[:]
+    try:
+        start("tour", {})
+        for line in ("dino: computing 0123456789abcdef", "epoch 1/3 a", "epoch 2/3 b", "scores", "epoch 3/3 c", "end"):
+            logger.info(line)
+    finally:
+        logging.getLogger("dainet").handlers[:] = before
+    cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", text=capsys.readouterr().out)])
+    shown = normalized(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs[0].text
+    assert shown.splitlines() == ["dino: computing", "epoch 2/3 b", "scores", "epoch 3/3 c", "end"]

@@ -107,7 +107,7 @@ def test_notes_give_the_settings_that_made_the_numbers(tiny: Settings) -> None:
     changes = {"seeds": (3, 5), "width": 8, "epochs": 7, "image_size": 48, "selection": "last"}
     settings = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update=changes)})
     prepared = run_prepared(tiny.data, 32)
-    notes = protocol_notes(settings, prepared, "strict", scores())
+    notes = protocol_notes(settings, prepared, "strict", scores(seeds=(3, 5)))
     assert [word in notes[2] for word in ("tour", "width 8", "48 px", "7 epochs", "3, 5")] == 5 * [True]
     assert "last" in notes[3]
     assert "ED and ES" in notes[0]
@@ -123,6 +123,24 @@ def test_a_class_that_is_never_found_is_noted(tiny: Settings) -> None:
     assert [name for name in ACDC if name in notes[-1]] == ["Myo"]
 
 
+def test_a_failed_training_is_named_beside_the_rows_that_it_enters() -> None:
+    failed = scores("single", seeds=(0, 1))
+    failed.loc[(failed["class"] == "Myo") & (failed["seed"] == 1), "dsc"] = 0.0
+    both = pd.concat([failed, scores("unet")])
+    table = compare(published_table("acdc", "table2"), both, ACDC, "strict").set_index(["Method", "By"])["Failed"]
+    assert {key for key, text in table.items() if text} == {("single", "here")}
+    assert ("1" in table["single", "here"], "Myo" in table["single", "here"]) == (True, True)
+    assert policies(both).groupby("Network")["Failed"].first().map(bool).to_dict() == {"single": True, "unet": False}
+
+
+def test_seeds_that_come_with_the_kit_are_named(tiny: Settings) -> None:
+    before, notes = (
+        protocol_notes(tiny, run_prepared(tiny.data, 32), "strict", scores("unet", seeds=seeds))
+        for seeds in (tiny.segmentation.seeds, (*tiny.segmentation.seeds, 7))
+    )
+    assert [note for note in notes if note not in before and "7" in note]
+
+
 def test_a_class_that_no_test_volume_has_is_not_noted_as_never_found(tiny: Settings) -> None:
     absent = scores("single")
     absent.loc[absent["class"] == "Myo", ["dsc", "labeled_voxels"]] = 0
@@ -136,7 +154,7 @@ def test_only_a_class_that_a_training_finds_nowhere_counts_as_failed(tiny: Setti
     both.loc[(both["class"] == "Myo") & (both["patient"] == "a"), "dsc"] = 0.0  # found in patient b
     both.loc[(both["class"] != "RV") & (both["seed"] == 1), "dsc"] = 0.0
     peer = scores("unet").assign(policy="peer", dsc=0.0)  # an absent class has 0 there
-    before = protocol_notes(tiny, prepared, "strict", scores())
+    before = protocol_notes(tiny, prepared, "strict", scores("single", seeds=(0, 1)))
     notes = protocol_notes(tiny, prepared, "strict", pd.concat([both, peer]))
     assert len(notes) == len(before) + 1
     assert "single, seed 1" in notes[-1]
