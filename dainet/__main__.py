@@ -171,6 +171,7 @@ def notebooks() -> None:
 @app.command()
 def more_seeds(dataset: Dataset = "acdc") -> None:
     """Train seeds 1 and 2 of the tour's networks and store their scores in the package, where notebooks read them."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # the same rounding whatever the number of cores
     with needs_extra("lessons"):
         from dainet.lessons.more_seeds import train_more_seeds
         from dainet.settings import load_settings

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -93,10 +95,19 @@ def gpu_names() -> list[str]:
 
 
 def hardware() -> dict[str, str | int]:
-    """Return the name of the accelerator ("none" where there is only a CPU) and the number of threads, for records."""
+    """Return the names of accelerator ("none" without one) and processor, and the number of threads, for records."""
     kind = _best_available()
     name = torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
-    return {"accelerator": name, "threads": torch.get_num_threads()}
+    return {"accelerator": name, "processor": _processor(), "threads": torch.get_num_threads()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def _own_gpu(device: torch.device) -> torch.device:

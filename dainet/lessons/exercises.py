@@ -36,8 +36,6 @@ def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     return load_settings(profile, overrides)
 
 
-<<<<<<< HEAD
-=======
 class _CellLog(logging.StreamHandler):
     """Log lines as a reader wants them below a cell: without keys, and one line for all epochs of a training."""
 
@@ -50,13 +48,6 @@ class _CellLog(logging.StreamHandler):
         return f"\n{text}" if stopped_early else text
 
 
-def _described_png(figure: Figure) -> tuple[str, dict[str, str]]:
-    """PNG in base64 and its metadata: the figure's label is the alternative text."""
-    alt = str(figure.get_label())
-    return print_figure(figure, "png", base64=True), {"alt": alt} if alt else {}
-
-
->>>>>>> 933c34c (Scores of two more seeds of the tour; differences per seed with failed trainings named; one line per training in lessons)
 def check(number: str, answer: Any) -> None:
     """Print whether the answer to an exercise, such as "3.2", is right; None counts as not answered yet.
 

@@ -14,6 +14,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
+from dainet.cache.runs import find_runs
+from dainet.device import choose_device, hardware
 from dainet.lessons.reproduce import NotebookError, explained_death
 
 __all__ = ["normalized", "regenerate"]
@@ -35,7 +37,15 @@ def regenerate(path: Path) -> None:
             client.execute()
     except CellExecutionError as error:
         raise NotebookError(f"{path.name} failed: {error.ename}: {error.evalue}") from error
-    nbformat.write(normalized(notebook), path)
+    notebook = normalized(notebook)
+    notebook.metadata["dainet"] = _made_by()
+    nbformat.write(notebook, path)
+
+
+def _made_by() -> dict[str, Any]:
+    """Return what the outputs depend on: machine and keys of stages, which stand for settings, code and data."""
+    made = {"stages": {run.key: run.stage for run in find_runs() if run.complete}, **hardware()}
+    return made | {"precision": choose_device().precision}
 
 
 def normalized(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -5,7 +5,9 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from nbformat import NotebookNode
 
+from dainet.device import choose_device
 from dainet.lessons.reproduce import find_notebooks, reproduce
 from tests.helpers import REPOSITORY
 from tests.helpers.formats import nnunet
@@ -38,6 +40,15 @@ def test_the_solutions_are_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         nbformat.write(solved(nbformat.read(original, as_version=4)), path)
     index = reproduce("tour", {"output": str(tmp_path / "figures")}, paths)
     for path in paths:
+        assert _stages_of_another_state(nbformat.read(path, as_version=4)) == [], f"{path.name}: run `make notebooks`"
         executed = nbformat.read(index.parent / "notebooks" / path.name, as_version=4)
         checks = [cell for cell in executed.cells if cell.cell_type == "code" and "\ncheck(" in f"\n{cell.source}"]
         assert [cell.outputs[-1].text for cell in checks] == ["right\n"] * len(checks), path.name
+
+
+def _stages_of_another_state(notebook: NotebookNode) -> list[str]:
+    """Stages behind the stored outputs that the present code, settings and phantoms do not make."""
+    made_by = notebook.metadata["dainet"]
+    if made_by["precision"] != choose_device().precision:  # which is part of the keys
+        return []
+    return [stage for key, stage in made_by["stages"].items() if not (REPOSITORY / "runs" / stage / key).is_dir()]

@@ -1,10 +1,10 @@
-"""Exercises of notebook 4: channels, an absent class and the control for size."""
+"""Exercises of notebook 4: channels, an absent class, the control for size and the control for attention."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dainet.lessons.answers.kinds import Exercise, Number
+from dainet.lessons.answers.kinds import Choice, Exercise, Number
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.networks import build, parameter_count
 
@@ -32,10 +32,23 @@ EXERCISES: tuple[Exercise, ...] = (
         truth=_dsc_of_nothing_found_where_nothing_is,
         nudge="the policy looks at the prediction first",
         hint="try score_volume on two empty masks",
+        mistakes={"this is what an *invented* organ gets": lambda: 1},
     ),
     Number(
         truth=_width_of_equal_size,
         nudge="how do parameters grow with the width?",
         hint="parameters grow with the square of the width",
+        mistakes={"this divides by the ratio of parameters; how do parameters grow with the width?": lambda: 36},
+    ),
+    Choice(
+        truth=lambda: "b",
+        options=lambda: "abcd",
+        nudge="which one changes the maps and nothing else?",
+        hint="two of the four do not touch the maps at all",
+        reasons={
+            "a": "more seeds make the 1.5 points more certain, but not their reason",
+            "c": "this asks whether the U-Net has converged; it does not touch the maps",
+            "d": "this changes the number of maps and the size of the network together",
+        },
     ),
 )

@@ -1,29 +1,61 @@
-"""Exercises of notebook 5: the order of the switches, the price of one, and the number of trainings."""
+"""Exercises of notebook 5: the order of the switches, the price of one, the number of trainings, a failed one."""
 
 from __future__ import annotations
 
 import math
 
-from dainet.lessons.answers.kinds import Exercise, Number
+from dainet.lessons.answers.kinds import Choice, Exercise, Number
+from dainet.lessons.evidence import read_scores
 from dainet.segmentation.networks import build, parameter_count
 
 __all__ = ["EXERCISES"]
+
+
+def _price_of_skip_one(order: str) -> int:
+    with_skip, without = (build(name, switch_order=order) for name in ("dual-1000", "dual-0000"))
+    return parameter_count(with_skip) - parameter_count(without)
+
+
+def _trainings(of_one_network: bool = False) -> int:
+    means = 100 * read_scores().groupby(["model", "seed"])["dsc"].mean()
+    variances = [means[model].var() for model in ("unet", "dual-1111")]
+    return math.ceil((variances[0] if of_one_network else sum(variances)) / 0.1**2)
+
 
 EXERCISES: tuple[Exercise, ...] = (
     Number(
         truth=lambda: 1,
         nudge="which end is (1)?",
         hint="(4) is the last of the four, and (1) the deepest",
+        mistakes={"this is the resolution of switch (1)": lambda: 1 / 8},
     ),
     Number(
-        truth=lambda: parameter_count(build("dual-1000")) - parameter_count(build("dual-0000")),
-        nudge="which convolution reads the new channels?",
-        hint="only the first convolution of the deepest decoder block grows; build both networks and subtract",
+        truth=lambda: _price_of_skip_one("shallow-first"),
+        nudge="at which resolution is (1) in this order, and how many channels has a skip there?",
+        hint="only the first convolution of one decoder block grows; build both networks and subtract",
+        mistakes={
+            "this is its price in our order, deep-first": lambda: _price_of_skip_one("deep-first"),
+            "the convolution that reads the skip has 3 x 3 kernels": lambda: 64 * 64,
+        },
     ),
     Number(
-        truth=lambda: next(n for n in range(1, 1000) if 0.5 * math.sqrt(2 / n) < 0.1),
-        nudge="two means vary, not one",
-        hint="the difference of two means of n runs has variance 2 * 0.25 / n",
-        mistakes={"the standard error is then 0.1, and not below it": lambda: 50},
+        truth=_trainings,
+        nudge="both means vary",
+        hint="the variance of the difference of two means of n trainings is the sum of both variances, over n",
+        mistakes={
+            "the standard error is then 0.1 or more, and not below it": lambda: _trainings() - 1,
+            "this counts the spread of one network only": lambda: _trainings(of_one_network=True),
+        },
+    ),
+    Choice(
+        truth=lambda: "c",
+        options=lambda: "abcd",
+        nudge="look at the last column first",
+        hint="what does a network that never draws the wall do in every patient?",
+        reasons={
+            "a": "nearly all of the difference is the missing Myo; a training that works may take it away",
+            "b": "it is right about the patients: the missing class is missing in all of them",
+            "d": "more patients would only make the interval of the accident narrower",
+        },
     ),
 )
