@@ -1,5 +1,6 @@
 """Notebook 1: typical answers to its exercises, and what its prose says about figures and tables."""
 
+import re
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,8 @@ from nbformat import NotebookNode
 from dainet.data.phantoms.cardiac import make_cardiac_patient
 from dainet.data.preprocessing import normalize
 from dainet.lessons.answers import EXERCISES
-from dainet.protocol import CLASSES, published_table
+from dainet.protocol import CLASSES, load_split, published_table
+from tests.helpers import REPOSITORY
 from tests.helpers.notebooks import lesson, shown
 
 HEART = make_cardiac_patient(2)
@@ -123,6 +125,23 @@ def test_the_myocardium_has_the_lowest_ceiling_and_224_px_cost_hearts_little(not
     assert all(min(values, key=values.__getitem__) == "Myo" for size, values in table.items() if size != "224")
     assert min(table["224"].values()) > 0.99
     assert table["128"]["Myo"] - 0.92 < 1 - 0.93, "exercise 1.3: B is closer to what it could reach"
+
+
+def test_the_splits_are_as_told(notebook: NotebookNode) -> None:
+    carved = shown(notebook, "carved = ")
+    for name, counts in {"transunet": (18, 0, 12), "carved": (15, 3, 12)}.items():
+        parts = list(load_split("synapse", name).values())
+        assert tuple(parts.count(part) for part in ("train", "valid", "test")) == counts
+    assert [line.split() for line in carved.splitlines() if line.startswith("valid ")] == [["valid", "3", "0"]]
+    assert list(load_split("acdc", "mtunet").values()).count("train") == 70
+
+
+def test_the_experts_agree_as_the_protocol_says(notebook: NotebookNode) -> None:
+    prose = "".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    told = re.findall(r"(0\.9\d\d) \((RV|Myo|LV)\)", prose)
+    row = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8").split('id="5.35"')[1].splitlines()[0]
+    assert len(told) == 3
+    assert all(f"{name} {value}" in row for value, name in told)
 
 
 def test_lead_of_the_paper() -> None:
