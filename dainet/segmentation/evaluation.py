@@ -18,7 +18,16 @@ from dainet.data.preprocessing import resize_slices
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
 
-__all__ = ["SCORES", "class_dsc", "native_dsc", "predict_native", "read_scores", "run_scores", "volume_dsc"]
+__all__ = [
+    "SCORES",
+    "class_dsc",
+    "dsc_of_volumes",
+    "native_dsc",
+    "predict_native",
+    "read_scores",
+    "run_scores",
+    "volume_dsc",
+]
 
 _VERSION = 3
 _CASE = ["case_id", "patient", "phase", "group", "spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
@@ -46,11 +55,15 @@ def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarr
         data: its slices.
         volumes: case id -> row numbers, at least one; see `Prepared.volumes`.
     """
+    return dsc_of_volumes(data.predict(model, np.concatenate(list(volumes.values()))), data, volumes)
+
+
+def dsc_of_volumes(prediction: Tensor, data: SliceData, volumes: Mapping[str, np.ndarray]) -> Tensor:
+    """Compute DSC [V, N] as `volume_dsc` of labels [n, S, S] predicted for the rows of all volumes in their order."""
     rows, lengths = np.concatenate(list(volumes.values())), [len(part) for part in volumes.values()]
-    prediction = data.predict(model, rows).split(lengths)
     label = data.labels[torch.as_tensor(rows, device=data.labels.device)].split(lengths)
     classes = len(data.classes.names)
-    return torch.stack([class_dsc(p, y, classes) for p, y in zip(prediction, label, strict=True)])
+    return torch.stack([class_dsc(p, y, classes) for p, y in zip(prediction.split(lengths), label, strict=True)])
 
 
 def class_dsc(prediction: Tensor, label: Tensor, classes: int) -> Tensor:

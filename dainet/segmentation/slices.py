@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dainet.attention.controls import donor_rows
 from dainet.attention.maps import network_maps, normalize_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.store import StageResult
@@ -58,6 +61,12 @@ class SliceData:
     def heads(self) -> int:
         """Number of attention maps per slice, or of channels in their place; 0 without both."""
         return self.image_channels if self.maps is None else self.maps.shape[1]
+
+    @cached_property
+    def donors(self) -> Tensor:
+        """Row of the next patient's slice at the same relative depth [N], see `donor_rows`; of any split."""
+        donors = donor_rows(self.prepared.cases.assign(split="any"))  # a split can have a single patient
+        return _to_device(donors, self.device)
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the inputs of a network for these rows: image [B, 1, S, S] and maps [B, h, S, S] or None, float32."""

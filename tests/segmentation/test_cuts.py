@@ -1,11 +1,12 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
-from dainet.segmentation.cuts import CutNetwork, head_importance
+from dainet.segmentation.cuts import WAYS, CutNetwork, head_importance, stand_ins
 from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
@@ -41,6 +42,35 @@ def test_a_head_that_is_off_is_a_map_of_zeros(name: str, inputs: tuple[torch.Ten
     zeroed[:, 1] = 0
     assert torch.equal(cut(image, maps), model(image, zeroed))
     assert not torch.equal(cut(image, maps), model(image, maps))
+
+
+@pytest.mark.parametrize("name", ["single", "dual-1111"])
+def test_what_stands_in_for_a_head_reaches_the_network(name: str, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    model, (image, maps) = network(name), inputs
+    cut, others = CutNetwork(model), torch.rand_like(maps)
+    cut.heads_on = (True, False, True)
+    for stand_in in (maps.mean(dim=(2, 3), keepdim=True), others):
+        cut.instead = stand_in  # what is kept of the call before must not leak into this one
+        replaced = torch.stack([maps[:, 0], stand_in.expand_as(maps)[:, 1], maps[:, 2]], dim=1)
+        assert torch.equal(cut(image, maps), model(image, replaced))
+
+
+def test_stand_ins_by_hand(prepared: Prepared, data: SliceData) -> None:
+    rows = torch.from_numpy(prepared.rows("test"))
+    maps = data.inputs(rows)[1]
+    assert maps is not None
+    assert stand_ins("zero", data, rows, maps) == 0
+    mean = stand_ins("mean", data, rows, maps)
+    assert mean.shape == (*maps.shape[:2], 1, 1)
+    assert mean[1, 2].item() == pytest.approx(maps[1, 2].numpy().mean())
+    patients = sorted(prepared.cases["patient"].unique())
+    others = stand_ins("other patient", data, rows, maps)
+    for row, other in zip(rows.tolist(), others, strict=True):
+        case = prepared.cases.loc[row]
+        donor = patients[(patients.index(case["patient"]) + 1) % len(patients)]
+        same = prepared.cases[["patient", "phase", "slice"]].eq([donor, case["phase"], case["slice"]]).all(axis=1)
+        (twin,) = np.flatnonzero(same)  # the phantoms have equally many slices
+        assert torch.equal(other, data.inputs(torch.tensor([twin]))[1][0])  # type: ignore[index]
 
 
 @pytest.mark.parametrize("level", range(4))
@@ -105,6 +135,31 @@ def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData
     assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole)
     assert whole > 0
     assert (lost[["Head 1", "Head 3"]] == 0).all()
+
+
+class SeesItsLevel(SeesOneHead):
+    """Finds class 1 everywhere where the second map is not black, so that only a map of zeros hurts."""
+
+    def forward(self, image: Tensor, maps: Tensor | None) -> Tensor:
+        logits = super().forward(image, maps)
+        logits[:, 1] = ((maps[:, 1].mean(dim=(1, 2)) > 0) * 2.0 - 1)[:, None, None]
+        return logits
+
+
+def test_a_network_that_reads_only_a_level_loses_nothing_by_the_mean(prepared: Prepared, data: SliceData) -> None:
+    network: Any = SeesItsLevel()
+    volumes = prepared.volumes("valid")
+    lost = {way: head_importance(network, data, volumes, way).set_index(["head", "class"])["lost"] for way in WAYS}
+    assert lost["zero"][("Head 2", "RV")] > 0
+    assert (lost["mean"] == 0).all()
+    assert (lost["other patient"] == 0).all()
+
+
+def test_importance_by_other_maps_is_that_of_slices_with_replaced_maps(prepared: Prepared, data: SliceData) -> None:
+    model, volumes = network("dual-1111"), prepared.volumes("train")
+    found = head_importance(model, data, volumes, "other patient").set_index(["head", "class"])["dsc"]
+    data.maps[:, 1] = data.maps[data.donors, 1]
+    assert found[("Head 2", "mean")] == pytest.approx(100 * volume_dsc(model, data, volumes).nanmean().item())
 
 
 def test_dsc_of_a_cut_network_is_in_percent_per_class_and_over_classes(prepared: Prepared, data: SliceData) -> None:
