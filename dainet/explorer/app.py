@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
-import torch
 
 from dainet.cache.store import StageMissingError
 from dainet.data.volume import fullest_slice
 from dainet.errors import DainetError
-from dainet.explorer.drawing import network_drawing, score_table
-from dainet.explorer.pictures import color_blind_safe, figure_html, map_picture, slice_pictures
-from dainet.explorer.predictor import Choice, Predictor, train
-from dainet.explorer.view import TITLES, View
-from dainet.explorer.widgets import COLOR_BLIND_SAFE, Controls, head_toggles
+from dainet.explorer.background import Background
+from dainet.explorer.card import Card, Try
+from dainet.explorer.comparison import Comparison
+from dainet.explorer.pictures import color_blind_safe, slice_pictures
+from dainet.explorer.predictor import SOURCES, Choice, Predictor, everything_on, has_maps, is_prepared, missing, train
+from dainet.explorer.table import against, score_table
+from dainet.explorer.view import View
+from dainet.explorer.widgets import COLOR_BLIND_SAFE, Controls, head_toggles, relabel
 from dainet.progress import reported_to
-from dainet.segmentation.evaluation import class_dsc
 from dainet.settings import Settings
 
 __all__ = ["Explorer"]
 
 log = logging.getLogger(__name__)
-
-_NOTES = {
-    False: "This network was <b>trained</b> with exactly these skips, so its weights could adapt to the missing ones.",
-    True: "This network was trained with everything on. What you switch off enters as <b>zeros</b>, which it "
-    "never saw. This shows what it relies on, not what a network can do without.",
-}
 
 
 class Explorer:
@@ -48,13 +42,13 @@ class Explorer:
 
     def __init__(self, datasets: Mapping[str, Settings]) -> None:
         self.datasets = dict(datasets)
-        self.controls = Controls(list(self.datasets))
-        self.view = View(self.controls, self._deep_first)
+        self.controls = Controls({title: title for title in self.datasets})
+        self.card = Card(self.try_out)
+        self.view = View(self.controls, self.card.screen, self._deep_first)
         self.predictor: Predictor | None = None
         self.scores: dict[str, list[float] | None] = {}
-        self._now: Choice | None = None
-        self._before: Choice | None = None
-        self._ticket = object()  # of the volume in the making; a newer one makes an older one stop
+        self._asked: Choice | None = None  # by the card, until its result is there
+        self._volume = Background(self._messages)
         self._silent = False
         self._connect()
         self.open_dataset()
@@ -67,35 +61,36 @@ class Explorer:
     @property
     def row(self) -> int:
         """Row number of the chosen slice in the prepared data."""
-        assert self.predictor is not None
-        return int(self.predictor.rows(self.controls.phase.value)[self.controls.slice.value - 1])
+        return int(self._opened.rows(self.controls.phase.value)[self.controls.slice.value - 1])
+
+    def change_dataset(self) -> None:
+        """Open another data set with everything on, so that nobody trains by accident what was chosen for the last."""
+        with self._without_reaction():
+            self.controls.choose(self._everything_on)
+        self.open_dataset()
 
     def open_dataset(self) -> None:
         """Open the prepared data of the chosen data set and go to its first test patient."""
-        self.predictor, self._now, self._before = None, None, None
+        self.predictor, self._asked = None, None
         self.view.say("")
         self.view.place_switches(self._deep_first)
         with self._messages():
             self.predictor = Predictor(self.settings)
+        with self._messages():
+            self._offer()
+        self.view.hide_all_but_data_set(self.predictor is None)
         if self.predictor is None:
-            self._show_nothing()
             return
-        cases = self.predictor.prepared.cases.drop_duplicates("patient")
-        names = [f"{patient} ({split})" for patient, split in zip(cases["patient"], cases["split"], strict=True)]
         with self._without_reaction():
-            self.controls.patient.options = list(zip(names, cases["patient"], strict=True))
-            self.controls.patient.value = cases.loc[cases["split"] == "test", "patient"].iloc[0]
+            self.controls.source.value = self.settings.attention.backbone
+            self.controls.offer_patients(self.predictor.prepared.cases)
+        self.compared = Comparison(self.predictor, self._everything_on)
         self.open_patient()
 
     def open_patient(self) -> None:
         """Offer the phases of the chosen patient and go to the first."""
-        cases = self._opened.prepared.cases
-        phases = cases[cases["patient"] == self.controls.patient.value].drop_duplicates("case_id")
-        names = [str(phase) or "one scan" for phase in phases["phase"]]
         with self._without_reaction():
-            self.controls.phase.options = list(zip(names, phases["case_id"], strict=True))
-            self.controls.phase.value = phases["case_id"].iloc[0]
-            self.controls.phase.disabled = len(names) == 1
+            self.controls.offer_phases(self._opened.prepared.cases)
         self.open_volume()
 
     def open_volume(self) -> None:
@@ -119,33 +114,46 @@ class Explorer:
         if maps is not None:
             self._fit_heads(len(maps))
         choice = self.controls.choice
-        self._show_setting(choice)
-        if choice != self._now:
-            self._now, self._before = choice, self._now
+        self.view.show_setting(choice, self._deep_first)
+        self.compared.show(choice)
         with self._messages():
             prediction = self.predictor.slice_label(choice, self.row)
-        self._show_maps(maps)
+        self.view.show_maps(maps, self.controls.color_map.value)
         self._show_pictures(prediction)
+        self.compared.predict_pinned(self.row)
         self.show_scores()
         if prediction is not None:
-            self._predict_volume(choice)
+            self._volume.run(self.compared.volume_steps(self.controls.phase.value, self.row), self.show_scores)
 
     def show_scores(self) -> None:
-        """Fill the table: DSC of what has been predicted so far, and its change from the previous setting."""
-        rows = {"this slice": np.array([self.row]), "this volume": self._opened.rows(self.controls.phase.value)}
-        self.scores = {title: self._dsc(self._now, part) for title, part in rows.items()}
-        lines = {title: (self.scores[title], self._dsc(self._before, part)) for title, part in rows.items()}
+        """Fill the table: DSC of what has been predicted so far, and how far it is from the pinned setting."""
+        compared, volume = self.compared, self._opened.rows(self.controls.phase.value)
+        lines = compared.lines({"this slice": np.array([self.row]), "this volume": volume})
+        self.scores = {title: now for title, (now, _) in lines.items()}
         self.view.scores.value = score_table(lines, self._opened.prepared.classes.names, self._colors)
+        last = compared.change(compared.before, volume)
+        self.view.against.value = against(compared.pinned, compared.pinned == compared.now, last)
+        found = compared.change(compared.pinned, volume)
+        if self._asked == compared.now and not math.isnan(found):
+            self.card.report(found)
+            self._asked = None
+
+    def pin(self) -> None:
+        """Compare with the setting that is shown."""
+        self.compared.pinned = self.controls.choice
+        self.show()
+
+    def try_out(self, task: Try) -> None:
+        """Show the setting of a try, compared with everything on, and report the difference to the card."""
+        self._asked = task.change(self._everything_on)
+        self._choose(self._asked)
 
     def train_missing(self) -> None:
         """Compute what the chosen setting lacks, with a progress bar, and show it."""
-        self.view.train.disabled, self.view.progress.layout.display = True, ""
-        try:
-            with self._messages(), reported_to(self._report):
-                train(self.settings, self.controls.choice)
-                self.show()
-        finally:
-            self.view.train.disabled, self.view.progress.layout.display = False, "none"
+        with self.view.working(), self._messages(), reported_to(self.view.report):
+            train(self.settings, self.controls.choice)
+            self._offer()
+            self.show()
 
     @property
     def _opened(self) -> Predictor:
@@ -153,23 +161,29 @@ class Explorer:
         return self.predictor
 
     @property
+    def _everything_on(self) -> Choice:
+        return everything_on(len(self.controls.heads), self.settings.attention.backbone)
+
+    @property
     def _deep_first(self) -> bool:
         return self.settings.segmentation.switch_order == "deep-first"
 
     @property
     def _colors(self) -> list[str]:
-        classes = self._opened.prepared.classes
-        safe = self.controls.palette.value == COLOR_BLIND_SAFE
-        return color_blind_safe(len(classes.colors)) if safe else list(classes.colors)
+        colors = list(self._opened.prepared.classes.colors)
+        return color_blind_safe(len(colors)) if self.controls.palette.value == COLOR_BLIND_SAFE else colors
 
     def _connect(self) -> None:
         controls = self.controls
-        self._react(self.open_dataset, [controls.dataset])
+        self._react(self.change_dataset, [controls.dataset])
         self._react(self.open_patient, [controls.patient])
         self._react(self.open_volume, [controls.phase])
         self._react(self.show, [controls.slice, controls.opacity, controls.palette, controls.color_map])
-        self._react(self.show, [controls.model, controls.mode, controls.source, *controls.skips, *controls.heads])
+        self._react(self.show, [controls.model, controls.mode, controls.source, controls.instead])
+        self._react(self.show, [*controls.skips, *controls.heads])
         self.view.train.on_click(lambda _: self.train_missing())
+        self.view.pin.on_click(lambda _: self.pin())
+        self.view.reset.on_click(lambda _: self._choose(self._everything_on))
 
     def _react(self, called: Callable[[], None], touched: Iterable[Any]) -> None:
         for control in touched:
@@ -190,9 +204,7 @@ class Explorer:
         try:
             yield
         except StageMissingError:
-            choice = self.controls.choice
-            fed = f" and {choice.source} maps" if choice.source else ""
-            what = f"{choice.network}{fed} on {self.settings.data.dataset} at the profile {self.settings.profile}"
+            what = f"{missing(self.settings, self.controls.choice)} ({self.controls.dataset.value})"
             self.view.say(f"Not computed yet: {what}. At the profile tour, this takes a few minutes.", offer=True)
         except (DainetError, OSError) as error:
             self.view.say(str(error))
@@ -200,28 +212,25 @@ class Explorer:
             log.exception("the explorer cannot go on with %s", self.controls.choice)
             self.view.say(f"This cannot be computed: {type(error).__name__}: {error}")
 
-    def _report(self, description: str, finished: int, total: int) -> None:
-        self.view.progress.max, self.view.progress.value = total, finished
-        self.view.say(f"{description}: {finished} of {total}", offer=True)
+    def _choose(self, choice: Choice) -> None:
+        """Show a setting, compared with everything on."""
+        self.compared.pinned = self._everything_on
+        with self._without_reaction():
+            self.controls.choose(choice)
+        self.show()
 
-    def _show_setting(self, choice: Choice) -> None:
-        self.view.note.value = f'<div class="note">{_NOTES[choice.cut]}</div>'
-        self.view.network.value = network_drawing(choice, self._deep_first)
-        self.view.light_heads([on and choice.source is not None for on in choice.heads_on])
-
-    def _show_nothing(self) -> None:
-        self._show_setting(self.controls.choice)
-        self._show_maps(None)
-        for html, title in zip(self.view.pictures, TITLES, strict=True):
-            html.value = figure_html(None, title, f"{title}: nothing yet")
-        self.view.scores.value = ""
+    def _offer(self) -> None:
+        """Say in the lists which data sets and maps have not been computed yet."""
+        with self._without_reaction():
+            titles = {title: title for title in self.datasets}
+            relabel(self.controls.dataset, titles, lambda title: is_prepared(self.datasets[title]))
+            relabel(self.controls.source, SOURCES, lambda source: has_maps(self.settings, source))
 
     def _show_pictures(self, prediction: np.ndarray | None) -> None:
         prepared, opacity = self._opened.prepared, self.controls.opacity.value
         image, label = prepared.images[self.row], prepared.labels[self.row]
         pictures = slice_pictures(image, label, prediction, self._colors, opacity)
-        for html, title in zip(self.view.pictures, TITLES, strict=True):
-            html.value = figure_html(pictures.get(title), title, f"{title}, slice {self.controls.slice.value}")
+        self.view.show_pictures(pictures, self.controls.slice.value)
 
     def _maps(self) -> np.ndarray | None:
         """Attention maps of the chosen source [h, S, S], shown for the U-Net, too; None before they exist."""
@@ -235,35 +244,4 @@ class Explorer:
             self.controls.heads = head_toggles(count)
             self.view.place_heads(self.controls)
             self._react(self.show, self.controls.heads)
-
-    def _show_maps(self, maps: np.ndarray | None) -> None:
-        for number, html in enumerate(self.view.maps):
-            picture = None if maps is None else map_picture(maps[number], self.controls.color_map.value)
-            html.value = figure_html(picture, "", f"attention of head {number + 1}")
-
-    def _predict_volume(self, choice: Choice) -> None:
-        """Predict the volume: in a notebook slice by slice, so that controls react in between; elsewhere at once."""
-        steps, self._ticket = self._opened.volume_steps(choice, self.controls.phase.value), object()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel
-            deque(steps, maxlen=0)
-            self.show_scores()
-        else:
-            self._task = loop.create_task(self._finish_volume(steps, self._ticket))  # kept, or it may be collected
-
-    async def _finish_volume(self, steps: Iterator[None], ticket: object) -> None:
-        with self._messages():
-            for _ in steps:
-                await asyncio.sleep(0)
-                if ticket is not self._ticket:
-                    return
-            self.show_scores()
-
-    def _dsc(self, choice: Choice | None, rows: np.ndarray) -> list[float] | None:
-        prediction = self._opened.known(choice, rows)
-        if prediction is None:
-            return None
-        prepared = self._opened.prepared
-        label = torch.from_numpy(np.array(prepared.labels[rows]))
-        return class_dsc(torch.from_numpy(prediction), label, len(prepared.classes.names)).tolist()
+            self.compared.pinned = self._everything_on

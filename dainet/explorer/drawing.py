@@ -1,18 +1,16 @@
-"""The explorer's drawing of the network, lit where attention flows, and its table of DSC; both as HTML."""
+"""The explorer's drawing of the network, lit where attention flows, as SVG."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from html import escape
 
 from dainet.explorer.predictor import Choice
 
-__all__ = ["SWITCH_PLACES", "network_drawing", "score_table"]
+__all__ = ["SWITCH_PLACES", "network_drawing"]
 
 # All lengths are px of the drawing, whose rows are the levels: 1/1, 1/2, 1/4, 1/8, and the bottleneck below.
-_WIDTH, _HEIGHT = 372, 236
-_ROWS = (48, 90, 132, 174, 218)
+_WIDTH, _HEIGHT = 372, 222
+_ROWS = (48, 88, 128, 168, 208)
 _BLOCK_WIDTHS = (84, 70, 56, 42, 34)
 _IMAGE_X, _DECODER_X, _MAPS_X = 56, 176, 310  # middle of each column
 _SWITCH_X = 243
@@ -58,56 +56,6 @@ def network_drawing(choice: Choice, deep_first: bool) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
     )
-
-
-def score_table(
-    rows: Mapping[str, tuple[Sequence[float] | None, Sequence[float] | None]],
-    class_names: Sequence[str],
-    colors: Sequence[str],
-) -> str:
-    """Write an HTML table: DSC in percent per class and their mean, with the change from the previous setting.
-
-    Args:
-        rows: title -> (DSC 0..1 per class, the same before); NaN where neither label nor prediction holds the class,
-            None where it has not been computed yet.
-        class_names: of the columns.
-        colors: their colors.
-    """
-    chips = (f'<span class="chip" style="background:{color}"></span>' for color in colors)
-    heads = "".join(f"<th>{chip}{escape(name)}</th>" for chip, name in zip(chips, class_names, strict=True))
-    lines = [
-        f'<tr><th scope="row">{escape(title)}</th>{_cells(now, before, len(class_names) + 1)}</tr>'
-        for title, (now, before) in rows.items()
-    ]
-    kind = "many" if len(class_names) > 5 else "few"  # decides whether changes fit next to the numbers
-    return f'<table class="{kind}"><tr><th>DSC in %</th>{heads}<th>mean</th></tr>{"".join(lines)}</table>'
-
-
-def _cells(now: Sequence[float] | None, before: Sequence[float] | None, count: int) -> str:
-    if now is None:
-        return "<td>…</td>" * count
-    values = _with_mean(now)
-    past = [math.nan] * count if before is None else _with_mean(before)
-    return "".join(f"<td>{_number(value)}{_change(value - old)}</td>" for value, old in zip(values, past, strict=True))
-
-
-def _with_mean(values: Sequence[float]) -> list[float]:
-    known = [value for value in values if not math.isnan(value)]
-    return [*values, sum(known) / len(known) if known else math.nan]
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return '<span title="neither in the ground truth nor in the prediction">–</span>'
-    return f"{100 * value:.1f}"
-
-
-def _change(difference: float) -> str:
-    if math.isnan(difference):
-        return ""
-    points = round(100 * difference, 1) + 0.0  # no "-0.0"
-    kind, sign = ("up", "▲") if points > 0 else ("down", "▼") if points < 0 else ("same", "=")
-    return f' <span class="{kind}">{sign}{abs(points):.1f}</span>' if points else f' <span class="same">{sign}</span>'
 
 
 def _in_words(choice: Choice) -> str:

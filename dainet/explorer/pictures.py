@@ -67,13 +67,16 @@ def figure_html(picture: np.ndarray | None, title: str, description: str) -> str
     """Embed a picture in HTML, with words for readers who do not see it.
 
     Args:
-        picture: [H, W, 3] in [0, 1]; None = an empty frame.
+        picture: [H, W, 3] in [0, 1]; None = a frame that says so.
         title: written below; "" = nothing.
         description: read aloud by a screen reader.
     """
     caption = f"<figcaption>{_LEGENDS.get(title, escape(title))}</figcaption>" if title else ""
     if picture is None:
-        return f'<figure><div class="empty" role="img" aria-label="{escape(description)}"></div>{caption}</figure>'
+        words = (
+            f'<div class="empty" role="img" aria-label="{escape(description)}: not computed yet">not computed yet</div>'
+        )
+        return f"<figure>{words}{caption}</figure>"
     buffer = BytesIO()
     Image.fromarray((picture * 255).round().astype(np.uint8)).save(buffer, "PNG", compress_level=1)
     source = b64encode(buffer.getvalue()).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,27 @@ from torch import Tensor
 from dainet import pipeline
 from dainet.cache.store import finished_only
 from dainet.device import choose_device
+from dainet.errors import DainetError
 from dainet.reporting.artifacts import data_title
-from dainet.segmentation.cuts import CutNetwork
+from dainet.segmentation.cuts import CutNetwork, Way, stand_ins
+from dainet.segmentation.evaluation import class_dsc
 from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
 
-__all__ = ["Choice", "Predictor", "explorable", "train"]
+__all__ = [
+    "SOURCES",
+    "Choice",
+    "Predictor",
+    "everything_on",
+    "explorable",
+    "has_maps",
+    "is_prepared",
+    "missing",
+    "train",
+]
 
+# Words -> kind of `pipeline.backbone`.
+SOURCES = {"fine-tuned": "finetuned", "pre-trained": "pretrained", "random weights": "random"}
 _KEPT_NETWORKS = 4  # in memory; 55 million parameters each at the paper's width
 _KEPT_SLICES = 4096  # labels
 
@@ -30,7 +44,8 @@ class Choice:
 
     `model` is "unet", "single" or "dual"; `cut` says whether switches act on the network trained with everything on
     (cut at inference) or name the network that was trained with them; `skips_on` are the switches (1) to (4) of Table
-    3; `heads_on` has one entry per head; `source` is a kind of `pipeline.backbone`, None where no maps are used.
+    3; `heads_on` has one entry per head; `source` is a kind of `pipeline.backbone`, None where no maps are used;
+    `instead` is what stands in for the maps of heads that are off.
     """
 
     model: str
@@ -38,6 +53,7 @@ class Choice:
     skips_on: tuple[bool, ...]
     heads_on: tuple[bool, ...]
     source: str | None
+    instead: Way = "zero"
 
     @property
     def network(self) -> str:
@@ -45,6 +61,11 @@ class Choice:
         if self.model != "dual":
             return self.model
         return "dual-" + "".join("1" if on or self.cut else "0" for on in self.skips_on)
+
+
+def everything_on(heads: int, source: str) -> Choice:
+    """Return the dual encoder with all skips and heads, with which others are compared."""
+    return Choice("dual", True, (True,) * 4, (True,) * heads, source)
 
 
 def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings]:
@@ -70,12 +91,8 @@ class Predictor:
             self.prepared = pipeline.prepare(settings)
         self._data: dict[str | None, SliceData] = {}
         self._networks: dict[tuple[str, str], CutNetwork] = {}
-        self._inputs: tuple[int, str | None, Tensor, Tensor | None] | None = None
+        self._inputs: tuple[tuple[int, str | None, Way], tuple[Tensor, Tensor | None, Tensor]] | None = None
         self._labels: dict[tuple[Choice, int], np.ndarray] = {}
-
-    def heads(self, source: str) -> int:
-        """Number of attention maps per slice."""
-        return self._data_of(source).heads
 
     def maps(self, source: str, row: int) -> np.ndarray:
         """Attention maps of one slice as input of a network [h, S, S]."""
@@ -86,7 +103,7 @@ class Predictor:
     def slice_label(self, choice: Choice, row: int) -> np.ndarray:
         """Predicted labels of one slice [S, S]."""
         if (choice, row) not in self._labels:
-            self._labels[choice, row] = self._predict(self._network(choice), *self._inputs_of(choice.source, row))
+            self._labels[choice, row] = self._predict(self._network(choice), *self._inputs_of(choice, row))
         return self._labels[choice, row]
 
     def volume_steps(self, choice: Choice, case_id: str) -> Iterator[None]:
@@ -94,8 +111,7 @@ class Predictor:
         network = self._switched(CutNetwork(self._network(choice).model), choice)  # leaves the kept features alone
         for row in self.rows(case_id):
             if (choice, row) not in self._labels:
-                inputs = self._data_of(choice.source).inputs(torch.tensor([row]))
-                self._labels[choice, row] = self._predict(network, *inputs)
+                self._labels[choice, row] = self._predict(network, *self._new_inputs(choice, row))
                 yield
         _drop_oldest(self._labels, _KEPT_SLICES)
 
@@ -103,6 +119,14 @@ class Predictor:
         """Labels that have been predicted already [n, S, S], or None where one is missing."""
         labels = [self._labels.get((choice, row)) for row in rows] if choice else [None]
         return None if any(label is None for label in labels) else np.stack(labels)  # type: ignore[arg-type]
+
+    def dsc(self, choice: Choice | None, rows: np.ndarray) -> list[float] | None:
+        """DSC 0..1 per class of what has been predicted already, or None where a slice is missing."""
+        prediction = self.known(choice, rows)
+        if prediction is None:
+            return None
+        label = torch.from_numpy(np.array(self.prepared.labels[rows]))
+        return class_dsc(torch.from_numpy(prediction), label, len(self.prepared.classes.names)).tolist()
 
     def rows(self, case_id: str) -> np.ndarray:
         """Row numbers of a volume, in the order of its slices."""
@@ -113,8 +137,7 @@ class Predictor:
         key = (choice.network, settings.attention.backbone)
         if key not in self._networks:
             with finished_only():
-                trained = pipeline.train(settings, choice.network, settings.segmentation.seeds[0])
-            self._networks[key] = CutNetwork(trained.model)
+                self._networks[key] = CutNetwork(_train_network(self.settings, choice).model)
             _drop_oldest(self._networks, _KEPT_NETWORKS)
         return self._switched(self._networks[key], choice)
 
@@ -130,21 +153,64 @@ class Predictor:
                 self._data[source] = pipeline.slice_data(_with_source(self.settings, source), source is not None)
         return self._data[source]
 
-    def _inputs_of(self, source: str | None, row: int) -> tuple[Tensor, Tensor | None]:
-        if self._inputs is None or self._inputs[:2] != (row, source):
-            self._inputs = (row, source, *self._data_of(source).inputs(torch.tensor([row])))
-        return self._inputs[2:]
+    def _inputs_of(self, choice: Choice, row: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The same objects for the same slice, so that a network keeps its features."""
+        key = (row, choice.source, choice.instead)
+        if self._inputs is None or self._inputs[0] != key:
+            self._inputs = key, self._new_inputs(choice, row)
+        return self._inputs[1]
 
-    def _predict(self, network: CutNetwork, image: Tensor, maps: Tensor | None) -> np.ndarray:
+    def _new_inputs(self, choice: Choice, row: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Image, maps, and what stands in for maps that are cut."""
+        data, rows = self._data_of(choice.source), torch.tensor([row])
+        image, maps = data.inputs(rows)
+        instead = torch.zeros(()) if maps is None else stand_ins(choice.instead, data, rows, maps)
+        return image, maps, instead
+
+    def _predict(self, network: CutNetwork, image: Tensor, maps: Tensor | None, instead: Tensor) -> np.ndarray:
+        network.instead = instead
         with torch.inference_mode(), choose_device(self.settings.device).autocast():
             return network(image, maps)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
+def is_prepared(settings: Settings) -> bool:
+    """Whether the slices of a data set are there."""
+    return _finished(lambda: pipeline.prepare(settings))
+
+
+def has_maps(settings: Settings, source: str) -> bool:
+    """Whether the attention maps of a source are there."""
+    return _finished(lambda: pipeline.attention(_with_source(settings, source)))
+
+
+def missing(settings: Settings, choice: Choice) -> str:
+    """Name what `choice` needs and what has not been computed yet."""
+    if not is_prepared(settings):
+        return f"slices and {choice.network}"
+    found = [] if _finished(lambda: _train_network(settings, choice)) else [choice.network]
+    if choice.source and not has_maps(settings, choice.source):
+        found.append("attention maps, " + next(words for words, source in SOURCES.items() if source == choice.source))
+    return " and ".join(found)
+
+
 def train(settings: Settings, choice: Choice) -> None:
     """Compute what `choice` needs and what is missing: data, transformer, maps, network, scores."""
-    pipeline.train(_settings_of(settings, choice), choice.network, settings.segmentation.seeds[0])
+    _train_network(settings, choice)
     if choice.source is not None:
         pipeline.attention(_with_source(settings, choice.source))
+
+
+def _train_network(settings: Settings, choice: Choice) -> pipeline.Trained:
+    return pipeline.train(_settings_of(settings, choice), choice.network, settings.segmentation.seeds[0])
+
+
+def _finished(stage: Callable[[], Any]) -> bool:
+    try:
+        with finished_only():
+            stage()
+    except (DainetError, OSError):  # missing, or unreadable: choosing it says why
+        return False
+    return True
 
 
 def _settings_of(settings: Settings, choice: Choice) -> Settings:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets
+import pandas as pd
 
 from dainet.explorer.drawing import SWITCH_PLACES
-from dainet.explorer.predictor import Choice
+from dainet.explorer.predictor import SOURCES, Choice
 
-__all__ = ["COLOR_BLIND_SAFE", "Controls", "head_toggles", "switch_style"]
+__all__ = ["COLOR_BLIND_SAFE", "Controls", "head_toggles", "relabel", "switch_style"]
 
 MODELS = {"U-Net": "unet", "Single encoder": "single", "Dual encoder": "dual"}
 MODES = {"Trained with this setting": False, "Cut at inference": True}
-SOURCES = {"fine-tuned": "finetuned", "pre-trained": "pretrained", "random weights": "random"}
+STAND_INS = {"zeros": "zero", "its own mean": "mean", "another patient's": "other patient"}
 COLOR_BLIND_SAFE = "color-blind safe"
 COLOR_MAPS = ("viridis", "cividis", "magma", "gray")
 
@@ -22,7 +23,7 @@ COLOR_MAPS = ("viridis", "cividis", "magma", "gray")
 class Controls:
     """Holds the widgets; `choice` is the network that they select. No control knows what is drawn."""
 
-    def __init__(self, datasets: Sequence[str]) -> None:
+    def __init__(self, datasets: Mapping[str, str]) -> None:
         self.dataset = _dropdown("Data set", datasets)
         self.patient = _dropdown("Patient", [])
         self.phase = _dropdown("Phase", [])
@@ -30,6 +31,7 @@ class Controls:
         self.model = _choice_of_few("Model", MODELS, "Dual encoder", width="112px")
         self.mode = _choice_of_few("Mode", MODES, "Cut at inference", width="178px")
         self.source = _dropdown("Attention", SOURCES)
+        self.instead = _dropdown("Cut to", STAND_INS)
         self.opacity = _slider(ipywidgets.FloatSlider, "Opacity", value=0.55, min=0, max=1, step=0.05)
         self.palette = _dropdown("Colors", ["of the data set", COLOR_BLIND_SAFE])
         self.color_map = _dropdown("Maps in", COLOR_MAPS)
@@ -42,7 +44,30 @@ class Controls:
         model, cut = self.model.value, self.mode.value and self.model.value != "unet"
         skips = tuple(toggle.value or model != "dual" for toggle in self.skips)
         heads = tuple(toggle.value or not cut for toggle in self.heads)
-        return Choice(model, cut, skips, heads, None if model == "unet" else self.source.value)
+        source = None if model == "unet" else self.source.value
+        return Choice(model, cut, skips, heads, source, "zero" if all(heads) else self.instead.value)
+
+    def choose(self, choice: Choice) -> None:
+        """Set every control to a choice that uses maps."""
+        self.model.value, self.source.value, self.instead.value = choice.model, choice.source, choice.instead
+        self.mode.value = choice.cut
+        for toggle, on in zip([*self.skips, *self.heads], [*choice.skips_on, *choice.heads_on], strict=True):
+            toggle.value = on
+
+    def offer_patients(self, cases: pd.DataFrame) -> None:
+        """Offer the patients of prepared slices and choose the first test patient."""
+        first = cases.drop_duplicates("patient")
+        names = [f"{patient} ({split})" for patient, split in zip(first["patient"], first["split"], strict=True)]
+        self.patient.options = list(zip(names, first["patient"], strict=True))
+        self.patient.value = first.loc[first["split"] == "test", "patient"].iloc[0]
+
+    def offer_phases(self, cases: pd.DataFrame) -> None:
+        """Offer the phases of the chosen patient and choose the first."""
+        phases = cases[cases["patient"] == self.patient.value].drop_duplicates("case_id")
+        names = [str(phase) or "one scan" for phase in phases["phase"]]
+        self.phase.options = list(zip(names, phases["case_id"], strict=True))
+        self.phase.value = phases["case_id"].iloc[0]
+        self.phase.disabled = len(names) == 1
 
     def settle(self) -> None:
         """Disable the switches that have no effect with this model and mode."""
@@ -50,8 +75,15 @@ class Controls:
         self.mode.disabled = self.source.disabled = model == "unet"
         for toggle in self.skips:
             toggle.disabled = model != "dual"
-        for toggle in self.heads:
-            toggle.disabled = model == "unet" or not cut
+        for control in (*self.heads, self.instead):
+            control.disabled = model == "unet" or not cut
+
+
+def relabel(control: ipywidgets.Dropdown, names: Mapping[str, str], is_there: Callable[[str], bool]) -> None:
+    """Say in a list of words -> values what has not been computed yet; the value stays."""
+    chosen = control.value
+    control.options = [(words if is_there(v) else f"{words} (not computed yet)", v) for words, v in names.items()]
+    control.value = chosen
 
 
 def head_toggles(count: int) -> list[ipywidgets.ToggleButton]:

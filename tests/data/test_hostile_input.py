@@ -34,8 +34,8 @@ from dainet.cache.resume import load_state, save_state
 from dainet.data.check import check_source
 from dainet.device import choose_device
 from dainet.explorer import page
-from dainet.explorer.drawing import score_table
 from dainet.explorer.pictures import figure_html
+from dainet.explorer.table import score_table
 from dainet.lessons.index import write_index
 from dainet.protocol import load_split
 from dainet.reporting.run_identity import public_settings

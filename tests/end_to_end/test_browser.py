@@ -34,6 +34,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update"),
 ]
 SIZE: ViewportSize = {"width": 1200, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE = 180_000  # ms; a busy machine starts a kernel slowly, and tests wait for states, never for seconds
 
 pytestmark = [
@@ -137,6 +138,23 @@ def test_every_control_on_the_page(page: Page, voila: str, explorer: Explorer) -
     drive(page, explorer)
 
 
+def test_nothing_is_cut_off_on_a_phone(page: Page, voila: str) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto(voila)
+    page.wait_for_selector(".dainet td:has-text('.')")
+    page.get_by_label("Change of the volume's mean DSC").fill("-5")
+    page.get_by_role("button", name="Show it").click()
+    page.wait_for_selector(".dainet-card :text('You predicted')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    inner = page.locator(".dainet :is(img, button, select, input, table, svg, .noUi-target, .widget-label, .note)")
+    boxes = [element.bounding_box() for element in inner.all() if element.is_visible()]
+    assert len(boxes) > 50
+    assert min(box["x"] for box in boxes) >= 0
+    assert max(box["x"] + box["width"] for box in boxes) <= PHONE["width"]
+    for text in page.locator(".dainet :is(button, .widget-label)").all():
+        assert text.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), text.inner_text()
+
+
 def test_a_stranger_gets_no_page(page: Page, voila: str) -> None:
     page.goto(voila.split("?")[0])
     assert page.locator(".dainet").count() == 0
@@ -147,6 +165,7 @@ def drive(page: Page, explorer: Explorer) -> None:
     """Touch every control with mouse or keyboard, do the same in this process, and compare what is to be read."""
     controls = explorer.controls
     assert_same(page, explorer)
+    predict_and_reset(page, explorer)
     for i, toggle in enumerate(controls.skips):
         page.locator(".dainet-network button").nth(i).click()
         toggle.value = False
@@ -158,6 +177,12 @@ def drive(page: Page, explorer: Explorer) -> None:
         toggle.value = False
         assert_same(page, explorer)
         assert button.inner_text() == f"Head {i + 1} off"
+    page.get_by_label("Cut to", exact=True).select_option("its own mean")
+    controls.instead.label = "its own mean"
+    assert_same(page, explorer)
+    page.get_by_role("button", name="Pin this").click()
+    explorer.view.pin.click()
+    assert_same(page, explorer)
     slider = page.locator(".dainet .noUi-handle").first
     slider.focus()
     page.keyboard.press("ArrowRight" if controls.slice.value < controls.slice.max else "ArrowLeft")
@@ -179,6 +204,20 @@ def drive(page: Page, explorer: Explorer) -> None:
         assert_same(page, explorer)
     page.get_by_label("Attention", exact=True).select_option("fine-tuned")
     train_in_place(page)
+
+
+def predict_and_reset(page: Page, explorer: Explorer) -> None:
+    """Answer the first question of the card, compare what it says, and switch everything on again."""
+    page.get_by_label("Change of the volume's mean DSC").fill("-5")
+    page.get_by_role("button", name="Show it").click()
+    explorer.card.guess.value = "-5"
+    explorer.card.show.click()
+    assert_same(page, explorer)
+    said = re.sub(r"<[^>]*>", "", explorer.card.result.value)
+    wait_for(lambda: said in page.locator(".dainet-card").inner_text(), said)
+    page.get_by_role("button", name="Reset").click()
+    explorer.view.reset.click()
+    assert_same(page, explorer)
 
 
 def train_in_place(page: Page) -> None:

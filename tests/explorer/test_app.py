@@ -15,10 +15,11 @@ from medpy.metric.binary import dc
 from numpy import float64
 
 from dainet import pipeline
+from dainet.attention.controls import donor_rows
 from dainet.errors import InputError
 from dainet.explorer import Explorer, app, explorable
 from dainet.explorer.predictor import Predictor
-from dainet.segmentation.cuts import CutNetwork
+from dainet.segmentation.cuts import CutNetwork, Way
 from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import DinoViT, save_vit
@@ -61,7 +62,7 @@ def expected(
     }
 
 
-def dsc(data: SliceData, network: CutNetwork, rows: list[int] | np.ndarray) -> list[float64]:
+def dsc(data: SliceData, network: torch.nn.Module, rows: list[int] | np.ndarray) -> list[float64]:
     """One slice at a time, as the explorer does: in bfloat16 the size of a batch can turn a pixel."""
     predicted = np.concatenate([data.predict(network, np.array([row])).numpy() for row in rows])
     label = data.labels[torch.tensor(rows)].numpy()
@@ -151,15 +152,116 @@ def test_heads_cannot_be_switched_in_a_network_trained_with_them(explorer: Explo
     assert explorer.controls.heads[0].description == "Head 1"  # shown as what is computed
 
 
-def test_the_table_tells_the_change_against_the_setting_before(explorer: Explorer) -> None:
-    assert not any("▲" in cell or "▼" in cell or "=" in cell for cell in shown(explorer))
-    before = explorer.scores["this volume"]
+@pytest.mark.parametrize("way", ["mean", "other patient"])
+def test_a_head_replaced_by_another_map(explorer: Explorer, settings: Settings, way: Way) -> None:
+    explorer.controls.instead.value = way
+    explorer.controls.heads[2].value = False
+    data = pipeline.slice_data(settings, with_maps=True)
+    model, maps = pipeline.train(settings, "dual-1111", seed=0).model, data.maps
+    network: torch.nn.Module = MeanOfHead3(model) if way == "mean" else model
+    if way == "other patient":
+        data.maps = maps.clone()
+        data.maps[:, 2] = maps[donor_rows(data.prepared.cases.assign(split="any")), 2]
+    volume = explorer.predictor.rows(explorer.controls.phase.value)
+    assert explorer.scores["this slice"] == pytest.approx(dsc(data, network, [explorer.row]))
+    assert explorer.scores["this volume"] == pytest.approx(dsc(data, network, volume))
+
+
+class MeanOfHead3(torch.nn.Module):
+    """The network with its third map replaced by the mean of that map."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        third = torch.full_like(maps[:, 2:3], maps[:, 2].mean().item())  # one slice at a time
+        return self.model(image, torch.cat([maps[:, :2], third, maps[:, 3:]], dim=1))
+
+
+def test_the_stand_in_has_no_effect_while_all_heads_are_on(explorer: Explorer) -> None:
+    before = explorer.controls.choice
+    explorer.controls.instead.value = "mean"
+    assert explorer.controls.choice == before
+    explorer.controls.mode.label = "Trained with this setting"
+    assert explorer.controls.instead.disabled
+
+
+def changes(explorer: Explorer) -> list[str]:
+    return [cell.partition(" ")[2] for cell in shown(explorer)]
+
+
+def arrow(difference: float) -> str:
+    points = round(100 * difference, 1)
+    return f"{'▲' if points > 0 else '▼'}{abs(points):.1f}" if points else "="
+
+
+def test_changes_are_against_everything_on_until_another_setting_is_pinned(explorer: Explorer) -> None:
+    assert changes(explorer) == [""] * 8  # what is shown is what is pinned
+    everything = explorer.scores["this volume"]
     explorer.controls.heads[0].value = False
-    for cell, old, new in zip(shown(explorer)[4:7], before, explorer.scores["this volume"], strict=True):
-        change = round(100 * (new - old), 1)
-        assert cell == f"{100 * new:.1f} " + (f"{'▲' if change > 0 else '▼'}{abs(change):.1f}" if change else "=")
-    explorer.controls.slice.value += 1  # another slice of the same volume: the comparison stays
-    assert all(" " in cell for cell in shown(explorer)[:3])
+    one_off = explorer.scores["this volume"]
+    explorer.controls.heads[1].value = False
+    assert changes(explorer)[4:7] == [
+        arrow(new - old) for new, old in zip(explorer.scores["this volume"], everything, strict=True)
+    ]
+    explorer.controls.heads[1].value = True
+    explorer.view.pin.click()
+    assert changes(explorer) == [""] * 8
+    assert "head 1 (zeros)" in explorer.view.against.value
+    explorer.controls.heads[0].value = True
+    assert changes(explorer)[4:7] == [arrow(new - old) for new, old in zip(everything, one_off, strict=True)]
+    explorer.controls.heads[3].value = False
+    explorer.view.reset.click()
+    assert all(explorer.controls.choice.heads_on)
+    assert changes(explorer) == [""] * 8
+    assert "everything on" in explorer.view.against.value
+
+
+def test_the_pinned_setting_is_predicted_on_other_slices_and_for_other_networks(explorer: Explorer) -> None:
+    everything = explorer.scores["this volume"]
+    explorer.controls.model.label = "U-Net"
+    explorer.controls.slice.value += 1
+    assert all(changes(explorer))
+    assert changes(explorer)[4:7] == [
+        arrow(new - old) for new, old in zip(explorer.scores["this volume"], everything, strict=True)
+    ]
+
+
+def test_the_last_change_is_told_besides(explorer: Explorer) -> None:
+    explorer.controls.heads[0].value = False
+    before = explorer.scores["this volume"]
+    explorer.controls.heads[1].value = False
+    told = re.sub(r"<[^>]*>", "", explorer.view.against.value)
+    assert told.endswith(arrow(float(np.mean(explorer.scores["this volume"]) - np.mean(before))))
+
+
+def test_another_data_set_begins_with_everything_on(explorer: Explorer, settings: Settings) -> None:
+    explorer = Explorer({"first": settings, "second": settings})
+    explorer.controls.skips[0].value = False
+    explorer.view.pin.click()
+    explorer.controls.dataset.value = "second"
+    assert all(explorer.controls.choice.skips_on)
+    assert changes(explorer) == [""] * 8
+
+
+def test_what_is_not_computed_is_hidden_or_says_so(
+    explorer: Explorer, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert [label for label, _ in explorer.controls.source.options] == [
+        "fine-tuned",
+        "pre-trained (not computed yet)",
+        "random weights",
+    ]
+    explorer.controls.source.value = "pretrained"
+    assert "pre-trained" in explorer.view.message.value
+    assert "dual-1111" not in explorer.view.message.value  # that network is there
+    explorer.controls.source.value = "finetuned"
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
+    explorer.controls.dataset.options = [("first", "discs")]
+    explorer.open_dataset()
+    assert "dainet-nothing" in explorer.view.screen._dom_classes
+    assert explorer.view.train.layout.display == ""
 
 
 def test_a_network_that_was_not_trained_is_offered_in_place(explorer: Explorer) -> None:
@@ -260,7 +362,7 @@ def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settin
         await asyncio.sleep(0)  # one slice of the volume, and then the next touch
         explorer.controls.heads[1].value = False
         slice_only = dict(explorer.scores)
-        await explorer._task
+        await explorer._volume.task
         return first, slice_only, explorer
 
     first, slice_only, explorer = asyncio.run(touch())
@@ -268,7 +370,7 @@ def test_in_a_kernel_the_volume_follows_and_gives_way_to_the_next_setting(settin
     assert slice_only["this volume"] is None
     assert slice_only["this slice"] is not None
     assert explorer.scores["this volume"] is not None
-    one_head_off = explorer._before
+    one_head_off = explorer.compared.before
     assert (
         explorer.predictor.known(one_head_off, explorer.predictor.rows(explorer.controls.phase.value)) is None
     )  # abandoned

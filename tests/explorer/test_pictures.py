@@ -10,9 +10,10 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from dainet.explorer.drawing import network_drawing, score_table
+from dainet.explorer.drawing import network_drawing
 from dainet.explorer.pictures import ERROR_COLORS, color_blind_safe, figure_html, map_picture, slice_pictures
 from dainet.explorer.predictor import Choice
+from dainet.explorer.table import score_table
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 COLORS = ["red", "blue"]
