@@ -16,9 +16,8 @@ from teaching.pages import render
 from teaching.slides import read_slides
 from teaching.votes import read_objectives, read_votes
 
-__all__ = ["BUILT", "NOTEBOOKS", "build", "print_pdf"]
+__all__ = ["NOTEBOOKS", "build", "print_pdf"]
 
-BUILT = Path(__file__).with_name("_build")
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 log = logging.getLogger(__name__)
