@@ -1,22 +1,18 @@
-"""Exercises of notebook 3: stored maps, AUROC and the center of the slice."""
+"""Exercises of notebook 3: stored maps, AUROC, maps of another patient, and a paper's conclusion to judge."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from dainet.attention.head_scores import head_scores
-from dainet.data.prepared import Prepared
-from dainet.lessons.answers.kinds import Exercise, Number
+from dainet import pipeline
+from dainet.lessons.answers.kinds import Choice, Exercise, Number
+from dainet.settings import Settings
 
 __all__ = ["EXERCISES"]
 
 
-def _center_auroc(prepared: Prepared) -> float:
-    labels = prepared.labels[prepared.rows("test")]
-    ramp = np.linspace(-1, 1, labels.shape[-1])
-    center = -np.hypot(ramp[:, None], ramp[None])[None]
-    scores = head_scores([center] * len(labels), labels, prepared.classes.names).set_index("class")
-    return float(scores.loc["any", "auroc"])
+def _best_auroc(settings: Settings, control: str) -> float:
+    attention = settings.attention.model_copy(update={"control": control})
+    scores = pipeline.score_heads(settings.model_copy(update={"attention": attention}), "finetuned")
+    return float(scores.loc[scores["class"] == "any", "auroc"].max())
 
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -29,14 +25,28 @@ EXERCISES: tuple[Exercise, ...] = (
     Number(
         truth=lambda: 0.5,
         nudge="what happens when both pixels have the same value?",
-        hint="every comparison of a pixel inside with one outside is a tie",
+        hint="every comparison is a tie, which is neither won nor lost",
+        mistakes={
+            "a tie is not lost": lambda: 0,
+            "a tie is not won": lambda: 1,
+        },
     ),
     Number(
-        truth=_center_auroc,
-        within=0.02,
+        truth=lambda settings: _best_auroc(settings, "other-patient"),
+        within=0.011,
         share=True,
-        nudge="the map must be highest in the middle",
-        hint="use -distance from the center as the map of a single head",
-        mistakes={"this map is highest at the border": lambda prepared: 1 - _center_auroc(prepared)},
+        nudge="load settings with this override, and give them to pipeline.score_heads",
+        hint="take the highest auroc of the class any",
+        mistakes={"these are the patient's own maps": lambda settings: _best_auroc(settings, "none")},
+    ),
+    Choice(
+        truth=lambda: "b",
+        options=lambda: ("a", "b", "c"),
+        nudge="what did a map reach that has never seen an image?",
+        hint="what would show that a head finds this heart, and not the place of hearts?",
+        reasons={
+            "a": "random weights control for the network, not for the place: the center of the slice reaches more",
+            "c": "a map may say little about this slice, and a network may still use that; only training it shows",
+        },
     ),
 )
