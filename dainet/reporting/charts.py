@@ -198,11 +198,12 @@ def ablation_figure(paper: Mapping[str, float], means: pd.DataFrame, title: str)
     """
     figure = new_figure(10, 3, "DSC minus that of the U-Net: the paper's rows enlarged, and beside those of every seed")
     enlarged, together = figure.subplots(1, 2)
-    for panel in (enlarged, together) if paper else ():
-        panel.plot(list(paper), list(paper.values()), "s--", color="black", label="paper: patients, one run")
+    dual = {name: value for name, value in paper.items() if name.startswith("dual")}
+    for panel, rows in ((enlarged, dual), (together, paper)) if paper else ():
+        panel.plot(list(rows), list(rows.values()), "s--", color="black", label="paper: patients, one run")
     for seed in means:
         together.plot(means.index, means[seed], "o-", alpha=0.7, label=f"here: {title}, seed {seed}")
-    for panel, name in ((enlarged, "the paper's rows, enlarged"), (together, "the same rows and ours")):
+    for panel, name in ((enlarged, "the paper's dual rows, enlarged"), (together, "all rows of the paper and ours")):
         panel.axhline(0, color="gray", lw=0.8)
         panel.set_title(name, fontsize=10)
         label_axes(panel, "", "DSC minus U-Net (points)")

@@ -62,7 +62,7 @@ def test_they_are_made_by_one_command(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(more_seeds, "_FOLDER", tmp_path)
     monkeypatch.setitem(more_seeds.NETWORKS, "ablation", ("unet", "dual-1111"))
-    settings = load_settings("tour", QUICK)
+    settings = load_settings("tour", QUICK | {"segmentation.selection": "last"})
     path = train_more_seeds(settings)
     assert set(with_more_seeds(own(), settings)["seed"]) == {0, 1, 2}
     assert with_more_seeds(own(), load_settings("tour")).equals(own())

@@ -16,10 +16,9 @@ def _price_of_skip_one(order: str) -> int:
     return parameter_count(with_skip) - parameter_count(without)
 
 
-def _trainings(of_one_network: bool = False) -> int:
+def _trainings(*networks: str) -> int:
     means = 100 * read_scores().groupby(["model", "seed"])["dsc"].mean()
-    variances = [means[model].var() for model in ("unet", "dual-1111")]
-    return math.ceil((variances[0] if of_one_network else sum(variances)) / 0.1**2)
+    return math.ceil(sum(means[network].var() for network in networks) / 0.1**2)
 
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -39,12 +38,12 @@ EXERCISES: tuple[Exercise, ...] = (
         },
     ),
     Number(
-        truth=_trainings,
+        truth=lambda: _trainings("unet", "dual-1111"),
         nudge="both means vary",
         hint="the variance of the difference of two means of n trainings is the sum of both variances, over n",
         mistakes={
-            "the standard error is then 0.1 or more, and not below it": lambda: _trainings() - 1,
-            "this counts the spread of one network only": lambda: _trainings(of_one_network=True),
+            "the standard error is then 0.1 or more, and not below it": lambda: _trainings("unet", "dual-1111") - 1,
+            "this counts the spread of one network only": lambda: _trainings("unet"),
         },
     ),
     Choice(

@@ -1,0 +1,76 @@
+"""Notebook 4: typical answers to its exercises, and what its prose says about its outputs."""
+
+import re
+
+import pytest
+from nbformat import NotebookNode
+
+from dainet.lessons.answers import EXERCISES
+from dainet.protocol import published_table
+from tests.helpers.notebooks import lesson, shown
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"), [("4.1", 7), ("4.1", 7.0), ("4.2", 0.0), ("4.3", 48), ("4.4", "b"), ("4.4", " B ")]
+)
+def test_right_answers(number: str, answer: object) -> None:
+    assert EXERCISES[number].fault(answer, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "words"),
+    [
+        ("4.1", 6, "image"),
+        ("4.1", 1, ""),
+        ("4.2", 1, "invented"),
+        ("4.2", 0.5, ""),
+        ("4.3", 36, "square|width"),
+        ("4.3", 47, ""),
+        ("4.3", "48", "quotes"),
+        ("4.4", "a", "reason"),
+        ("4.4", "c", "converged"),
+        ("4.4", "d", "size"),
+        ("4.4", "e", "a, b, c, d"),
+    ],
+)
+def test_wrong_answers_and_what_is_said(number: str, answer: object, words: str) -> None:
+    said = EXERCISES[number].fault(answer, {})
+    assert said is not None
+    assert re.search(words, said)
+    assert bool(said) == bool(words)
+
+
+@pytest.fixture(scope="module")
+def notebook() -> NotebookNode:
+    return lesson("04")
+
+
+def test_the_dual_network_is_nearly_twice_as_large(notebook: NotebookNode) -> None:
+    numbers = dict(re.findall(r"^(\S+) +([\d.]+)$", shown(notebook, "counts = "), flags=re.MULTILINE))
+    assert f"{float(numbers['dual-1111']) / float(numbers['unet']):.1f}" == "1.8"
+
+
+def test_a_missed_class_has_no_distance_by_the_peers_policy(notebook: NotebookNode) -> None:
+    rows = re.findall(r"^(strict|peer) +([\d.]+) +([\d.]+)$", shown(notebook, "blind = "), flags=re.MULTILINE)
+    (_, strict_dsc, strict_distance), (_, peer_dsc, peer_distance) = rows
+    assert strict_dsc == peer_dsc < "1"
+    assert float(peer_distance) == 0 < float(strict_distance)
+
+
+def test_lead_of_the_paper() -> None:
+    table = published_table("acdc", "table2").set_index("model")["dsc"].astype(float)
+    assert (table["dual-1111"], table["unet"]) == (91.90, 91.57)
+    assert table["dual-1111"] - table["unet"] == pytest.approx(0.33)
+
+
+def test_the_attention_unet_whose_mean_does_not_fit() -> None:
+    table = published_table("synapse", "table1").set_index("method")
+    organs = table.loc["R50 AttnUNet", "aorta":"stomach"].astype(float)
+    assert organs.mean() == pytest.approx(72.10, abs=0.01)
+    assert float(table.loc["R50 AttnUNet", "dsc"]) == 75.57
+    assert organs["aorta"] == 55.92
+    assert organs.replace(55.92, 83.70).mean() == pytest.approx(75.57, abs=0.01)
+
+
+def test_no_training_of_the_tour_failed(notebook: NotebookNode) -> None:
+    assert "failed" not in shown(notebook, "published_table(settings.data.dataset, name)").lower()
