@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nbformat
 
-from dainet.errors import InputError
 from teaching.handout import handout_page
 from teaching.pages import render
 from teaching.slides import read_slides
@@ -27,28 +26,27 @@ def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS) -> Path:
     """Write decks, handout, votes, answer key, objectives and an index that links to them; return the index.
 
     Raises:
-        InputError: a notebook has no slide, a formula cannot be drawn, or votes and objectives are incomplete.
+        InputError: a cell shows nothing, a formula cannot be drawn, or votes and objectives are incomplete.
     """
-    titles = {path: _title(path) for path in notebooks}
     votes, objectives = read_votes(), read_objectives()
+    titles = {path: _title(path) for path in notebooks}
+    decks = {path: slides for path in notebooks if (slides := read_slides(path))}
+    for path in titles.keys() - decks.keys():
+        log.warning("%s has no deck; give the cells that a lecture shows the tag slide", path.name)
     pages = {
         "handout.html": handout_page(),
         "votes.html": render("votes.html", votes=votes, key=False),
         "votes_key.html": render("votes.html", votes=votes, key=True),
         "objectives.html": render("objectives.html", titles=titles, objectives=objectives),
     }
-    for path, title in titles.items():
-        slides = read_slides(path)
-        if not slides:
-            raise InputError(f"{path.name} has no slide; give the cells that a lecture shows the tag slide")
+    for path, slides in decks.items():
         of_lesson = {number: vote for number, vote in enumerate(votes, 1) if vote.lesson == path.name[:2]}
-        pages[f"slides/{path.stem}.html"] = render("slides.html", title=title, slides=slides, votes=of_lesson)
+        pages[f"slides/{path.stem}.html"] = render("slides.html", title=titles[path], slides=slides, votes=of_lesson)
     (output / "slides").mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         (output / name).write_text(text, encoding="utf-8")
-    printed = print_pdf(output / "handout.html")
-    index = output / "index.html"
-    index.write_text(render("index.html", titles=titles, printed=printed), encoding="utf-8")
+    index, printed = output / "index.html", print_pdf(output / "handout.html")
+    index.write_text(render("index.html", titles=titles, decks=decks, printed=printed), encoding="utf-8")
     return index
 
 

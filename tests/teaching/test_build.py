@@ -1,0 +1,103 @@
+"""The command: which pages it leaves, and that none of them needs a network."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from markupsafe import escape
+from nbformat.v4 import new_markdown_cell, new_notebook
+
+from teaching.build import NOTEBOOKS, build
+from teaching.slides import read_slides
+from teaching.votes import read_votes
+from tests.helpers import REPOSITORY
+
+DECKS = [path for path in NOTEBOOKS if '"slide"' in path.read_text(encoding="utf-8")]
+FETCHING = {"src", "href", "srcset", "data", "poster", "action"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("teaching")).parent
+
+
+class Addresses(HTMLParser):
+    """Collects what a page would fetch or lead to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.images_without_text = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [str(value) for name, value in attrs if name in FETCHING]
+        self.images_without_text += tag == "img" and not dict(attrs).get("alt")
+
+
+def addresses(page: Path) -> Iterator[str]:
+    text = page.read_text(encoding="utf-8")
+    parser = Addresses()
+    parser.feed(text)
+    assert not parser.images_without_text, page
+    yield from parser.found
+    yield from re.findall(r"url\(([^)]*)\)|@import\s+(\S+)", re.sub(r"data:[^\"]*", "", text))
+
+
+def test_every_page_is_there_and_index_leads_to_all_of_them(built: Path) -> None:
+    pages = {path.relative_to(built).as_posix() for path in built.rglob("*.html")}
+    assert pages == {"index.html", "handout.html", "votes.html", "votes_key.html", "objectives.html"} | {
+        f"slides/{path.stem}.html" for path in DECKS
+    }
+    links = set(addresses(built / "index.html"))
+    assert pages - {"index.html"} <= links
+    assert all((built / link).is_file() for link in links)
+
+
+def test_no_page_fetches_anything(built: Path) -> None:
+    for page in built.rglob("*.html"):
+        if page.name != "index.html":
+            assert [link for link in addresses(page) if not str(link).startswith("data:image/")] == [], page.name
+
+
+@pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
+def test_a_lesson_has_four_to_nine_slides_and_begins_with_its_title(path: Path) -> None:
+    slides = read_slides(path)
+    assert 4 <= len(slides) <= 9
+    assert slides[0].startswith("<h1>")
+
+
+def test_a_deck_ends_with_the_votes_of_its_lesson_without_their_reasons(built: Path) -> None:
+    for path in DECKS:
+        deck = (built / "slides" / f"{path.stem}.html").read_text(encoding="utf-8")
+        for vote in read_votes():
+            assert (f"{escape(vote.question)}" in deck) == (vote.lesson == path.name[:2])
+            assert not [choice for choice in vote.choices if f"{escape(choice.reason)}" in deck]
+
+
+def test_slides_of_real_scans_name_their_license() -> None:
+    for path in NOTEBOOKS:
+        for cell in nbformat.read(path, as_version=4).cells:
+            if "slide" in cell.metadata.get("tags", []) and re.search(r"!\[.*acdc-study/\S+\.png", cell.source):
+                assert "CC BY-NC-SA" in cell.source, (path.name, cell.source[:80])
+
+
+def test_a_notebook_without_slides_is_named_and_has_no_deck(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    notebook = tmp_path / "08_untagged.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# 8. Untagged")]), notebook)
+    index = build(tmp_path / "out", [notebook])
+    assert "08_untagged.ipynb" in caplog.text
+    assert "08_untagged" not in index.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_one_command_builds_everything(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "teaching", "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "index.html") in done.stdout
