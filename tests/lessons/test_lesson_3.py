@@ -60,7 +60,8 @@ def test_the_stored_scores_say_what_the_text_says_of_phantoms() -> None:
     table = stored_table()
     center, heads = table.loc["center of the slice"], table.loc["fine-tuned"]
     best = table["auroc"].drop("center of the slice", level="weights").groupby("class").max()
-    assert (center["auroc"] > best)[["Myo", "LV", "any"]].all()
+    for name in ("Myo", "LV", "any"):
+        assert center.loc[name, "auroc"] > best[name]
     assert (heads["iou"] > center["iou"]).all()
     assert (heads["auroc"] > table.loc["random weights", "auroc"]).all()
     assert (heads["auroc"] - table.loc["pre-trained", "auroc"]).abs().max() < 0.01
