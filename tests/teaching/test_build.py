@@ -19,7 +19,6 @@ from teaching.slides import read_slides
 from teaching.votes import read_votes
 from tests.helpers import REPOSITORY
 
-DECKS = [path for path in NOTEBOOKS if '"slide"' in path.read_text(encoding="utf-8")]
 FETCHING = {"src", "href", "srcset", "data", "poster", "action"}
 
 
@@ -53,7 +52,7 @@ def addresses(page: Path) -> Iterator[str]:
 def test_every_page_is_there_and_index_leads_to_all_of_them(built: Path) -> None:
     pages = {path.relative_to(built).as_posix() for path in built.rglob("*.html")}
     assert pages == {"index.html", "handout.html", "votes.html", "votes_key.html", "objectives.html"} | {
-        f"slides/{path.stem}.html" for path in DECKS
+        f"slides/{path.stem}.html" for path in NOTEBOOKS
     }
     links = set(addresses(built / "index.html"))
     assert pages - {"index.html"} <= links
@@ -66,7 +65,7 @@ def test_no_page_fetches_anything(built: Path) -> None:
             assert [link for link in addresses(page) if not str(link).startswith("data:image/")] == [], page.name
 
 
-@pytest.mark.parametrize("path", DECKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_lesson_has_four_to_nine_slides_and_begins_with_its_title(path: Path) -> None:
     slides = read_slides(path)
     assert 4 <= len(slides) <= 9
@@ -74,7 +73,7 @@ def test_a_lesson_has_four_to_nine_slides_and_begins_with_its_title(path: Path) 
 
 
 def test_a_deck_ends_with_the_votes_of_its_lesson_without_their_reasons(built: Path) -> None:
-    for path in DECKS:
+    for path in NOTEBOOKS:
         deck = (built / "slides" / f"{path.stem}.html").read_text(encoding="utf-8")
         for vote in read_votes():
             assert (f"{escape(vote.question)}" in deck) == (vote.lesson == path.name[:2])

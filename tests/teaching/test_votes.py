@@ -12,13 +12,14 @@ from dainet.errors import InputError
 from dainet.lessons.answers import EXERCISES
 from dainet.protocol import load_split, published_table
 from dainet.segmentation.networks import build, parameter_count
+from teaching.build import NOTEBOOKS
 from teaching.pages import render
 from teaching.votes import VOTES, Vote, read_objectives, read_votes
 from tests.helpers import REPOSITORY
 
 STUDY = REPOSITORY / "figures" / "acdc-study"
 SPLITS = ("mtunet", "sequential")  # of the paper, and of the patients' order
-LESSONS = {f"{number:02d}" for number in range(1, 8)}
+LESSONS = {path.name[:2] for path in NOTEBOOKS}
 
 
 def words_of(vote: Vote) -> str:
