@@ -17,7 +17,7 @@ __all__ = ["read_slides"]
 
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_LOG = re.compile(r"^(\w+: computing [0-9a-f]{16}|epoch \d+/\d+ .*)\n?", re.MULTILINE)  # of stages; no news to a class
+_LOG = re.compile(r"^(\w+: computing|epoch \d+/\d+ .*)\n?", re.MULTILINE)  # of stages; no news to a class
 _UNASKED = "You have not predicted; "  # a class predicts aloud
 _STYLE = re.compile(r"<style.*?</style>", re.DOTALL)  # of pandas; the deck has its own
 
