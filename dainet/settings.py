@@ -197,7 +197,10 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     file = _profiles().joinpath(f"{profile}.yaml")
     values = _group(_read_yaml(file.read_bytes(), file.name), file.name)
     values["profile"] = profile
-    for name, value in overrides.items():
+    by_dataset = _group(values.pop("for_dataset", {}), f"{file.name}: for_dataset")
+    dataset = overrides.get("data.dataset")
+    of_dataset = by_dataset.get(dataset, {}) if isinstance(dataset, str) else {}
+    for name, value in (_group(of_dataset, f"{file.name}: for_dataset") | overrides).items():
         _set(values, str(name), value)
     try:
         return Settings.model_validate(values)

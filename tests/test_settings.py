@@ -34,6 +34,12 @@ def test_extreme_values_that_can_be_are_taken() -> None:
     assert settings.segmentation.augment is False
 
 
+def test_a_profile_may_differ_by_data_set() -> None:
+    assert load_settings("tour", {"data.dataset": "synapse"}).segmentation.augment is False
+    assert load_settings("tour", {"data.dataset": "synapse", "segmentation.augment": True}).segmentation.augment is True
+    assert load_settings("tour", {"data.dataset": "acdc"}) == load_settings("tour")
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

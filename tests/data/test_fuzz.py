@@ -127,6 +127,8 @@ PROFILES = {
     "no constructor": (b"data: !!python/object:os.system", "ConstructorError"),
     "empty": (b"", "None.*name: value"),
     "a list": (b"[data]", r"\['data'\].*name: value"),
+    "a list for the data sets": (b"for_dataset: [acdc]", r"for_dataset.*\['acdc'\].*name: value"),
+    "a number for a data set": (b"for_dataset: {acdc: 3}", "for_dataset.*3.*name: value"),
 }
 
 
