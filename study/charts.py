@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = ["learning_curves", "regime_plot"]
 
 _ACROSS = 6  # networks per row
 
 
+@in_style
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     """Plot training loss and validation DSC over the epochs: two panels per network, the first network behind in gray.
 
@@ -53,6 +55,7 @@ def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, color: str) -> None:
         panel.label_outer()
 
 
+@in_style
 def regime_plot(scores: pd.DataFrame, models: Sequence[str] = ("unet", "dual-1111")) -> Figure:
     """Plot mean test DSC over the number of training patients: a mark per seed, a line through their means.
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dainet.compare.analysis import Difference, difference
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = ["agreement_figure", "agreement_table", "compare_ef_errors", "heart_numbers"]
 
@@ -79,6 +80,7 @@ def compare_ef_errors(numbers: pd.DataFrame, first: str, second: str) -> Differe
     return difference(folds[first], folds[second])
 
 
+@in_style
 def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...] = ("unet", "dual-1111")) -> Figure:
     """Draw Bland-Altman plots of the LV's ejection fraction, one panel per network and one point per patient."""
     alt = "Bland-Altman plots of the left ventricle's ejection fraction, predicted and labeled, one panel per network"

@@ -14,6 +14,7 @@ from dainet.compare.analysis import Difference, difference
 from dainet.compare.report import compare_networks
 from dainet.compare.scores import Scored, fold_scores
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = ["Gain", "Row", "first_study_gains", "first_study_rows", "gains_of", "overview_figure", "rows_of"]
 
@@ -86,6 +87,7 @@ def first_study_gains(strict: pd.DataFrame) -> list[Gain]:
     return gains
 
 
+@in_style
 def overview_figure(rows: Sequence[Row], gains: Sequence[Gain], margin: float = 0.3, note: str = "") -> Figure:
     """Draw the forest of all comparisons (left) and the gain over the U-Net against the U-Net's DSC (right).
 

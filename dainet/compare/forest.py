@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from dainet.compare.rule import VERDICTS
 from dainet.reporting.charts import label_axes, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = ["forest_plot"]
 
@@ -21,6 +22,7 @@ _PAPER: dict[str, Any] = {"marker": "D", "linestyle": "", "markerfacecolor": "wh
 _GUESS: dict[str, Any] = {"marker": "x", "linestyle": "", "color": "#0072b2", "markersize": 9, "markeredgewidth": 2}
 
 
+@in_style
 def forest_plot(
     families: Mapping[str, pd.DataFrame],
     badly_trained: Collection[str] = (),

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dainet.dino.formulas import dino_loss, entropies, update_center, update_teacher
 from dainet.reporting.charts import label_axes, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = ["CLASSES", "STUDENT_TEMPERATURE", "collapse_figure", "miniature_dino", "miniatures"]
 
@@ -69,6 +70,7 @@ def miniature_dino(
     return pd.DataFrame(history, columns=["teacher_entropy", "batch_entropy"])
 
 
+@in_style
 def collapse_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Plot both entropies over the steps, one panel per training of `miniature_dino`; a dotted line marks ln K."""
     alt = f"Teacher and batch entropy over the steps of a small DINO training: {'; '.join(histories)}"

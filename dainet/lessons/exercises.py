@@ -16,6 +16,7 @@ from dainet.errors import unknown
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import needed_names
 from dainet.lessons.pictures import described_png
+from dainet.reporting.style import use_style
 from dainet.settings import Settings, load_settings
 
 __all__ = ["check", "predicted", "start"]
@@ -28,6 +29,7 @@ def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
 
     Keys of stages are left out, and a training shows its present epoch in place of the one before.
     """
+    use_style()
     logger = logging.getLogger("dainet")
     logger.handlers[:] = [_CellLog(sys.stdout)]
     logger.setLevel(logging.INFO)

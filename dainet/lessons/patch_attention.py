@@ -11,10 +11,12 @@ from torch import Tensor
 from dainet.errors import InputError
 from dainet.reporting.charts import new_figure
 from dainet.reporting.figures import gray
+from dainet.reporting.style import in_style
 
 __all__ = ["choose_patch", "patch_attention_figure"]
 
 
+@in_style
 def patch_attention_figure(image: np.ndarray, rows: Tensor, row: int, column: int) -> Figure:
     """Draw a slice with one patch framed, and next to it where this patch looks in every head.
 

@@ -11,11 +11,14 @@ from IPython.core.pylabtools import print_figure
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from dainet.reporting.style import in_style
+
 __all__ = ["described_png", "picture_slider"]
 
 Value = TypeVar("Value")
 
 
+@in_style
 def described_png(figure: Figure) -> tuple[str, dict[str, str]]:
     """Return the PNG in base64 and its metadata: the figure's label is the alternative text."""
     alt = str(figure.get_label())

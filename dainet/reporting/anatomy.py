@@ -12,6 +12,7 @@ from dainet.errors import InputError
 from dainet.protocol import CLASSES
 from dainet.reporting.charts import new_figure
 from dainet.reporting.figures import label_overlay
+from dainet.reporting.style import in_style
 
 __all__ = ["labeled_heart"]
 
@@ -24,6 +25,7 @@ _MARGIN = 0.35  # of the heart's longer side, around it
 _LINE = {"arrowstyle": "->", "linewidth": 1.4, "path_effects": [withStroke(linewidth=3.5, foreground="white")]}
 
 
+@in_style
 def labeled_heart(image: np.ndarray, label: np.ndarray) -> Figure:
     """Draw the heart of a short-axis slice enlarged, with the names of its three parts and what each does.
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from dainet.errors import unknown
 from dainet.reporting.charts import new_figure
+from dainet.reporting.style import in_style
 from dainet.segmentation.networks import SWITCH_ORDERS, DAINet, Encoder, UNet, parameter_count
 
 __all__ = ["architecture_figure"]
@@ -42,6 +43,7 @@ class _Block:
     channels: int  # that leave it
 
 
+@in_style
 def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") -> Figure:
     """Draw Figure 2 of the paper for a network: encoders left, decoder right, skips and switches between them.
 

@@ -21,6 +21,7 @@ from dainet.cache.references import remember_figures
 from dainet.cache.runs import lineage
 from dainet.errors import InputError
 from dainet.reporting.run_identity import other_settings, public_settings, run_hash, source_name
+from dainet.reporting.style import in_style, style_hash
 from dainet.settings import Settings
 
 _HIDDEN = ".appearing-"  # prefix of the folder in which files and their record are written
@@ -59,6 +60,7 @@ def output_folder(settings: Settings) -> Path:
     return folder
 
 
+@in_style
 def save_figure(figure: Figure, name: str, settings: Settings, stages: Mapping[str, str]) -> Path:
     """Write `name.png`, `name.pdf` and the record `name.json`; return the path of the PNG.
 
@@ -132,7 +134,7 @@ def record_files(
     made_by = {"settings": public_settings(settings), "run": run_hash(settings), "stages": dict(stages)}
     content: dict[str, Any] = {"file": record.stem, **made_by}
     if alt:
-        content["alt"] = alt
+        content |= {"alt": alt, "style": style_hash()}
     content["data"] = sorted(
         {made["inputs"]["data"] for made in lineage(stages.values()).values() if "data" in made["inputs"]}
     )

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import spearmanr
 
 from dainet.errors import unknown
+from dainet.reporting.style import in_style
 
 __all__ = [
     "ablation_figure",
@@ -35,6 +36,7 @@ _METRICS = {"auroc": "AUROC", "iou": "IoU"}
 _STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow panels
 
 
+@in_style
 def new_figure(width: float, height: float, alt: str = "", layout: str | None = "constrained") -> Figure:
     """Create an empty white figure of `width` x `height` inches at 100 dpi, which pyplot does not manage.
 
@@ -46,6 +48,7 @@ def new_figure(width: float, height: float, alt: str = "", layout: str | None = 
     return figure
 
 
+@in_style
 def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure:
     """Plot training loss and monitored DSC over the epochs, one color per model and one line per seed.
 
@@ -66,6 +69,7 @@ def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure
     return figure
 
 
+@in_style
 def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
     """Plot DINO's loss, its two entropies and its schedules over the epochs; ln K marks a uniform output.
 
@@ -99,6 +103,7 @@ def dino_curves(history: pd.DataFrame, out_dim: int) -> Figure:
     return figure
 
 
+@in_style
 def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc") -> Figure:
     """Draw how well every attention head finds every class: one heat map per ViT, all on one color scale.
 
@@ -132,6 +137,7 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
     return figure
 
 
+@in_style
 def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     """Draw what each head contributes to a network, and whether its map alone predicts that.
 
@@ -160,6 +166,7 @@ def head_importance_figure(importance: pd.DataFrame, scores: pd.DataFrame) -> Fi
     return figure
 
 
+@in_style
 def score_distribution(cases: pd.DataFrame) -> Figure:
     """Draw the DSC of every case as a point over a box per class and model.
 
@@ -188,6 +195,7 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     return figure
 
 
+@in_style
 def ablation_figure(paper: Mapping[str, float], means: pd.DataFrame, title: str) -> Figure:
     """Draw DSC minus that of the same source's U-Net: the paper's rows on their own axis, and all rows on one.
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from dainet.reporting.charts import WIDTH, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = [
     "attention_figure",
@@ -47,6 +48,7 @@ def label_overlay(image: np.ndarray, label: np.ndarray, colors: Sequence[str], o
     return (1 - weight) * gray(image)[..., None] + weight * palette[label.astype(int)]
 
 
+@in_style
 def attention_figure(
     images: np.ndarray,
     labels: np.ndarray,
@@ -81,6 +83,7 @@ def attention_figure(
     return figure
 
 
+@in_style
 def qualitative_figure(
     images: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
@@ -123,6 +126,7 @@ def qualitative_figure(
     return figure
 
 
+@in_style
 def slice_montage(
     images: np.ndarray,
     labels: np.ndarray | None,

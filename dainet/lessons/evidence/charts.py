@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
+from dainet.reporting.style import in_style
 
 __all__ = ["gap_figure", "patient_training_figure", "student_figure", "training_figure"]
 
 _SAYS = {"yes": "#009e73", "no": "#d55e00", "inconclusive": "#555555"}
 
 
+@in_style
 def student_figure(students: pd.DataFrame) -> Figure:
     """Draw a row per student: the difference that the student found, with its interval, colored by what it says.
 
@@ -38,6 +40,7 @@ def student_figure(students: pd.DataFrame) -> Figure:
     return figure
 
 
+@in_style
 def patient_training_figure(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str], patient: str) -> Figure:
     """Draw the scores of two networks and their differences as heat maps, a row per training and a column per patient.
 
@@ -68,6 +71,7 @@ def patient_training_figure(first: pd.DataFrame, second: pd.DataFrame, names: tu
     return figure
 
 
+@in_style
 def gap_figure(gaps: pd.DataFrame, patient: str) -> Figure:
     """Draw differences per patient, a row of points for each column, with mean and median; one patient stands out.
 
@@ -93,6 +97,7 @@ def gap_figure(gaps: pd.DataFrame, patient: str) -> Figure:
     return figure
 
 
+@in_style
 def training_figure(tables: Mapping[str, pd.DataFrame], size: float) -> Figure:
     """Draw how often fewer trainings say "yes", and how wide their intervals are, a line per comparison.
 
