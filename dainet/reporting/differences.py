@@ -37,7 +37,8 @@ def difference_table(scores: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> 
         one seed, over patients and seeds for all.
     """
     failed = failed_trainings(scores)
-    return pd.DataFrame([_compared(scores, first, second, failed) for first, second in pairs])
+    rows = [_compared(scores, first, second, failed) for first, second in pairs]
+    return pd.DataFrame(rows or {"comparison": [], "failed trainings": []})
 
 
 def _compared(scores: pd.DataFrame, first: str, second: str, failed: pd.Series) -> dict[str, str]:

@@ -17,12 +17,14 @@ import pandas as pd
 import pytest
 
 from dainet.__main__ import app
+from dainet.lessons.reproduce import find_notebooks
 from tests.helpers import REPOSITORY
 from tests.helpers.documented import PAGES, RUN_HERE, documented, words_of
-from tests.helpers.notebooks import QUICK
+from tests.helpers.notebooks import OF_A_RUN, QUICK
 
 # The commands in the order in which they are run.
 COMMANDS = ("reproduce", "stage", "runs", "verify", "explorer", "notebooks")
+ELSEWHERE = ("more_seeds",)  # tests/lessons/test_more_seeds.py
 QUICK_SYNAPSE = ["--dataset", "synapse", *(word for item in QUICK.items() for word in ("--set", "{}={}".format(*item)))]
 TRAINED = ["--network", "dual-1111", "--seed", "0"]
 STAGES = (["data"], ["dino"], ["attention"], ["train", *TRAINED], ["scores", *TRAINED])
@@ -60,7 +62,7 @@ def state(folder: Path) -> dict[str, int]:
 @pytest.mark.slow
 def test_every_command_on_what_reproduce_leaves(tmp_path: Path) -> None:
     root = new_repository(tmp_path / "repository")
-    for path in REPOSITORY.glob("notebooks/*.ipynb"):
+    for path in find_notebooks(OF_A_RUN):
         shutil.copy(path, root / "notebooks")
     assert "index.html" in call(root, "dainet", "reproduce", *QUICK_SYNAPSE)
     check_tables(root / "figures" / "phantom-synapse-tour")
@@ -73,7 +75,7 @@ def test_every_command_on_what_reproduce_leaves(tmp_path: Path) -> None:
 
 def test_every_registered_command_is_run_above() -> None:
     registered = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert sorted(registered) == sorted(COMMANDS)
+    assert sorted(registered) == sorted((*COMMANDS, *ELSEWHERE))
 
 
 def check_tables(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""All notebooks under papermill at the smallest and the largest sizes that can be; every run combines several."""
+"""The notebooks under papermill on data of one's own, at the smallest and the largest sizes; a run combines several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dainet.explorer import Explorer, explorable
 from dainet.lessons.reproduce import find_notebooks, reproduce
 from dainet.vit.model import DinoViT, save_vit
 from tests.helpers.formats import nnunet, save_nifti
-from tests.helpers.notebooks import QUICK
+from tests.helpers.notebooks import OF_A_RUN, QUICK
 
 
 def write_vit(folder: Path, patch: int, heads: int) -> Path:
@@ -81,10 +81,15 @@ def test_the_notebooks_run(
     source = write_source(tmp_path / "scans", parts, classes, slices)
     given = {"vit.weights": str(write_vit(tmp_path, patch, heads)), "output": str(tmp_path / "figures")}
     settings = QUICK | source | given | changes
-    index = reproduce("tour", settings, find_notebooks())
+    index = reproduce("tour", settings, find_notebooks(OF_A_RUN))
     table = pd.read_csv(index.parent / "table3.csv", keep_default_na=False)
     assert len(table) == 6
     assert {f"organ {number}" for number in range(1, classes + 1)} <= set(table.columns)
+    rows = pd.read_csv(index.parent / "table_own_data.csv", keep_default_na=False)
+    assert "Difference" in rows.columns
+    assert set(rows["Method"]) == {"unet", "single", "dual-1111"}
+    for name in ("data_sheet", "figure1_attention", "figure2_architecture", "figure3_qualitative", "table3"):
+        assert f"{name}." in index.read_text()
     importance = pd.read_csv(index.parent / "table_head_importance.csv", dtype=str)
     assert set(importance["head"]) == {*(f"Head {number}" for number in range(1, heads + 1)), "all heads"}
     explorer = Explorer(explorable("tour", settings))

@@ -61,3 +61,7 @@ def test_a_class_that_no_volume_holds_is_no_failure() -> None:
     scores = made_scores(failed=("unet", 0))
     scores.loc[scores["class"] == "Myo", "labeled_voxels"] = 0
     assert failed_trainings(scores).empty
+
+
+def test_without_pairs_the_table_has_its_columns() -> None:
+    assert list(difference_table(made_scores(), [])) == ["comparison", "failed trainings"]
