@@ -5,6 +5,7 @@ import re
 import nbformat
 from nbformat import NotebookNode
 
+from dainet.lessons.answers import EXERCISES
 from dainet.lessons.reproduce import find_notebooks
 
 QUICK = {
@@ -21,6 +22,14 @@ QUICK = {
 }
 
 OF_A_RUN = ("01", "02", "03", "04", "05", "06")  # the lessons that read data and train; 07 has its own
+
+
+def check_wrong(number: str, answer: object, words: str) -> None:
+    """Assert that an answer to an exercise is wrong, and that these words are said to it; "": no known mistake."""
+    said = EXERCISES[number].fault(answer, {})
+    assert said is not None
+    assert words in said
+    assert bool(said) == bool(words)
 
 
 def lesson(number: str) -> NotebookNode:

@@ -12,7 +12,7 @@ from dainet.data.preprocessing import normalize
 from dainet.lessons.answers import EXERCISES
 from dainet.protocol import CLASSES, load_split, published_table
 from tests.helpers import REPOSITORY
-from tests.helpers.notebooks import lesson, shown
+from tests.helpers.notebooks import check_wrong, lesson, shown
 
 HEART = make_cardiac_patient(2)
 FILLED, CONTRACTED = (int((HEART.phases[phase][1] == 3).sum()) for phase in ("ED", "ES"))
@@ -81,10 +81,7 @@ def test_right_answers(number: str, answer: object) -> None:
     ],
 )
 def test_wrong_answers_and_what_is_said(number: str, answer: object, words: str) -> None:
-    said = EXERCISES[number].fault(answer, {})
-    assert said is not None
-    assert words in said
-    assert bool(said) == bool(words)
+    check_wrong(number, answer, words)
 
 
 @pytest.fixture(scope="module")
