@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from dainet.data.phantoms.cardiac import make_cardiac_patient
-from dainet.lessons.answers.kinds import Choice, Exercise, Number
+from dainet.lessons.answers.kinds import Exercise, Number, judgement
 
 __all__ = ["EXERCISES"]
 
@@ -52,9 +52,8 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
         },
     ),
-    Choice(
-        truth=lambda: "b",
-        options=lambda: ("a", "b", "c"),
+    judgement(
+        right="b",
         nudge="which of the two scores contains what resizing costs?",
         hint="what would a perfect network score in A's way, and what in B's?",
         reasons={

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dainet.lessons.answers.kinds import Choice, Exercise, Number
+from dainet.lessons.answers.kinds import Choice, Exercise, Number, judgement
 from dainet.segmentation.cuts import CutNetwork
 from dainet.segmentation.evaluation import volume_dsc
 
@@ -46,9 +46,8 @@ EXERCISES: tuple[Exercise, ...] = (
         nudge="look at the lines of 'all heads' only",
         hint="take the line of 'all heads' with the largest 'lost', without 'mean'",
     ),
-    Choice(
-        truth=lambda: "b",
-        options=lambda: ("a", "b", "c"),
+    judgement(
+        right="b",
         reasons={
             "a": "then another patient's map, with the organ in another place, would have cost points as well",
             "c": "a cut says nothing about training without the head: the other weights would have adapted",
