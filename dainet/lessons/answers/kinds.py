@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Choice", "Exercise", "Number", "judgement", "needed_names"]
+__all__ = ["Choice", "Exercise", "Number", "judgment", "needed_names"]
 
 Made = Mapping[str, Any]  # what the cells of the lesson have made, by name
 
@@ -72,7 +72,7 @@ class Choice(Exercise):
         return None if chosen == str(_called(self.truth, made)) else self.reasons.get(chosen, "")
 
 
-def judgement(right: str, reasons: Mapping[str, str], nudge: str, hint: str) -> Choice:
+def judgment(right: str, reasons: Mapping[str, str], nudge: str, hint: str) -> Choice:
     """Build a choice between letters: the right one, and the wrong ones, each with its reason."""
     letters = sorted((right, *reasons))
     return Choice(truth=lambda: right, options=lambda: letters, reasons=reasons, nudge=nudge, hint=hint)

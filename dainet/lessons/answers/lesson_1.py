@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from dainet.data.phantoms.cardiac import make_cardiac_patient
-from dainet.lessons.answers.kinds import Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Exercise, Number, judgment
 
 __all__ = ["EXERCISES"]
 
@@ -52,7 +52,7 @@ EXERCISES: tuple[Exercise, ...] = (
             ),
         },
     ),
-    judgement(
+    judgment(
         right="b",
         nudge="which of the two scores contains what resizing costs?",
         hint="what would a perfect network score in A's way, and what in B's?",

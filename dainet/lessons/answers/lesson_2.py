@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dainet.lessons.answers.kinds import Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Exercise, Number, judgment
 
 __all__ = ["EXERCISES"]
 
@@ -41,7 +41,7 @@ EXERCISES: tuple[Exercise, ...] = (
         nudge="a higher temperature makes the distribution flatter",
         hint="compute -(p * log p).sum() for each",
     ),
-    judgement(
+    judgment(
         right="b",
         nudge="what did the healthy training of section 2.5 look like after fifty steps?",
         hint="single outputs near ln K are how a new head begins; what comes later decides",

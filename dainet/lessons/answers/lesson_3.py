@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dainet import pipeline
-from dainet.lessons.answers.kinds import Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Exercise, Number, judgment
 from dainet.settings import Settings
 
 __all__ = ["EXERCISES"]
@@ -39,7 +39,7 @@ EXERCISES: tuple[Exercise, ...] = (
         hint="take the highest auroc of the class any",
         mistakes={"these are the patient's own maps": lambda settings: _best_auroc(settings, "none")},
     ),
-    judgement(
+    judgment(
         right="b",
         nudge="what did a map reach that has never seen an image?",
         hint="what would show that a head finds this heart, and not the place of hearts?",

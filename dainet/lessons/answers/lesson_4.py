@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dainet.lessons.answers.kinds import Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Exercise, Number, judgment
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.networks import build, parameter_count
 
@@ -42,7 +42,7 @@ EXERCISES: tuple[Exercise, ...] = (
         hint="parameters grow with the square of the width",
         mistakes={"this divides by the ratio of parameters; how do parameters grow with the width?": lambda: 36},
     ),
-    judgement(
+    judgment(
         right="b",
         nudge="which one changes the maps and nothing else?",
         hint="two of the four do not touch the maps at all",

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from dainet.lessons.answers.kinds import Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Exercise, Number, judgment
 from dainet.lessons.evidence import read_scores
 from dainet.segmentation.networks import build, parameter_count
 
@@ -49,7 +49,7 @@ EXERCISES: tuple[Exercise, ...] = (
             "this counts the spread of one network only": lambda: _trainings("unet"),
         },
     ),
-    judgement(
+    judgment(
         right="c",
         nudge="look at the last column first",
         hint="what does a network that never draws the wall do in every patient?",

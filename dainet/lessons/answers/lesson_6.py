@@ -1,4 +1,4 @@
-"""Exercises of notebook 6: channels of a skip, the class that suffers most, a judgement, and another neutral map."""
+"""Exercises of notebook 6: channels of a skip, the class that suffers most, a judgment, and another neutral map."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from dainet.lessons.answers.kinds import Choice, Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Choice, Exercise, Number, judgment
 from dainet.segmentation.cuts import CutNetwork
 from dainet.segmentation.evaluation import volume_dsc
 
@@ -46,7 +46,7 @@ EXERCISES: tuple[Exercise, ...] = (
         nudge="look at the lines of 'all heads' only",
         hint="take the line of 'all heads' with the largest 'lost', without 'mean'",
     ),
-    judgement(
+    judgment(
         right="b",
         reasons={
             "a": "then another patient's map, with the organ in another place, would have cost points as well",

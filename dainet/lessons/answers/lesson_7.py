@@ -10,7 +10,7 @@ from scipy import stats
 
 from dainet.compare.analysis import difference, verdict
 from dainet.compare.rule import VERDICTS
-from dainet.lessons.answers.kinds import Choice, Exercise, Number, judgement
+from dainet.lessons.answers.kinds import Choice, Exercise, Number, judgment
 from dainet.reporting.statistics import patient_means
 
 __all__ = ["EXERCISES"]
@@ -65,7 +65,7 @@ EXERCISES: tuple[Exercise, ...] = (
         nudge="compute both intervals: difference(...).interval(0.95) and .interval(0.90)",
         hint="is zero outside the 95 % interval? is the 90 % interval inside the margin? if neither, there is one word",
     ),
-    judgement(
+    judgment(
         right="c",
         reasons={
             "a": "one interval that starts at +0.03 is not enough: the row was not registered, it is one of many looks "
