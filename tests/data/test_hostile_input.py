@@ -2,7 +2,7 @@
 
 Other files cover archives that leave their folder (download/test_archive.py), a pickle as npz, headers of NIfTI and h5
 that claim terabytes (formats/test_bad_nifti.py, formats/test_bad_copies.py), and requests without the token in a
-browser (tests/end_to_end/test_browser.py).
+browser (tests/end_to_end/test_page.py).
 """
 
 from __future__ import annotations

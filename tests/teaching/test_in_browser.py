@@ -10,12 +10,9 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from teaching.build import build
-from tests.end_to_end.test_browser import CHROMIUM, FLAGS
+from tests.helpers.browser import CHROMIUM, FLAGS, NEEDS_CHROMIUM
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,78 @@
+"""Headless Chromium, and servers for it that run as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, ViewportSize
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+SIZE: ViewportSize = {"width": 1200, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+PATIENCE = 180_000  # ms; a busy machine starts a kernel slowly, and tests wait for states, never for seconds
+
+# For `pytestmark`.
+NEEDS_CHROMIUM = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+
+
+@contextmanager
+def server(command: list[str], port: int, runs: Path, extra: dict[str, str]) -> Iterator[Path]:
+    log = runs.parent / "server.log"
+    environment = os.environ | {"DAINET_RUNS": str(runs), "OMP_NUM_THREADS": "1"} | extra
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for(lambda: answers(port) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield log
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://localhost:{port}/static/nothing", timeout=5)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(state: Callable[[], Any], what: str | Callable[[], str] = "state not reached") -> Any:
+    """Ask until the answer is true; the patience is for a busy machine, not part of the test."""
+    end = monotonic() + PATIENCE / 1000
+    while not (answer := state()):
+        assert monotonic() < end, what() if callable(what) else what
+        sleep(0.05)
+    return answer
+
+
+def save_screenshot(page: Page, name: str) -> None:
+    if folder := os.environ.get("DAINET_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
