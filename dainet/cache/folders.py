@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dainet.errors import DainetError
 
-__all__ = ["StageError", "explained_disk", "repository_root", "runs_folder", "walk"]
+__all__ = ["StageError", "explained_disk", "figures_folder", "repository_root", "runs_folder", "walk"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -32,6 +32,11 @@ def repository_root() -> Path:
 def runs_folder() -> Path:
     """Return the folder of all stages: the one named by DAINET_RUNS, else runs/ in the repository."""
     return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
+
+
+def figures_folder() -> Path:
+    """Return the folder of figures and tables: the one named by DAINET_FIGURES, else figures/ in the repository."""
+    return repository_root() / (os.environ.get("DAINET_FIGURES") or "figures")
 
 
 def walk(

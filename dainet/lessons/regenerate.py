@@ -49,16 +49,14 @@ def _made_by() -> dict[str, Any]:
 
 
 def normalized(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what changes without meaning (cell ids, timings, widget state, versions), join prints and shrink images.
+    """Drop what changes without meaning (cell ids, timings, widget state), join prints and shrink images.
 
-    Alternative texts of images stay, and so does the picture that stands for a widget where no kernel runs.
+    Alternative texts of images stay, and so does the picture that stands for a widget where no kernel runs. Metadata
+    are those that JupyterLab writes: saved there, a notebook stays as it is; under another Python its version changes.
     """
-    notebook.metadata = nbformat.from_dict(
-        {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        }
-    )
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    language = notebook.metadata.get("language_info", {"name": "python"})
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": language})
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
         cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags",) if key in cell.metadata})

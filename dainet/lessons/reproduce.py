@@ -17,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from dainet.cache.folders import repository_root
 from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
+from dainet.lessons.links import relocated
 from dainet.preflight import check_early
 from dainet.reporting.artifacts import output_folder, record_files
 from dainet.settings import Settings, load_settings
@@ -105,10 +106,11 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 def _execute(notebook: Path, copy: Path, settings: Settings, parameters: Mapping[str, Any]) -> None:
     """Run a notebook; its copy, the failed or interrupted one too, appears together with its record when it ends."""
     running = copy.with_name(f".{copy.name}")
+    nbformat.write(relocated(nbformat.read(notebook, as_version=4), notebook.parent, copy.parent), running)
     try:
         with explained_death(notebook, running):
             papermill.execute_notebook(
-                str(notebook),
+                str(running),
                 str(running),
                 dict(parameters),
                 cwd=str(notebook.parent),

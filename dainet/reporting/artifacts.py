@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dainet.cache.folders import explained_disk, repository_root, runs_folder
+from dainet.cache.folders import explained_disk, figures_folder, repository_root, runs_folder
 from dainet.cache.locks import named_lock
 from dainet.cache.records import hash_file, read_record, write_record
 from dainet.cache.references import remember_figures
@@ -50,11 +50,14 @@ def data_title(settings: Settings) -> str:
 def output_folder(settings: Settings) -> Path:
     """Create and return the folder for figures and tables.
 
-    It is `settings.output`, or figures/phantom-<dataset>-<profile>, or figures/<dataset>-<source>-<profile> for scans.
+    It is `settings.output`, or phantom-<dataset>-<profile> in the folder of figures, for scans
+    <dataset>-<source>-<profile>.
     """
     dataset = settings.data.dataset
     data = f"phantom-{dataset}" if settings.data.source == "phantom" else f"{dataset}-{source_name(settings)}"
-    folder = repository_root() / (settings.output or f"figures/{data}-{settings.profile}")
+    folder = figures_folder() / f"{data}-{settings.profile}"
+    if settings.output:
+        folder = repository_root() / settings.output
     with explained_disk(folder, _OTHER):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

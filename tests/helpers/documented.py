@@ -54,7 +54,7 @@ NOT_RUN_HERE = {
     r"(.*=\S+ )?python data_scripts/download_.*": "needs the network; tests/data/download uses local servers",
     r"pip install .*": "needs the network",
     r"(DAINET_RUNS=\S+ )?snakemake .*": "hours on a cluster; tests/end_to_end/test_workflow.py",
-    r"\.venv/bin/jupyter lab notebooks": "waits for a person; tests/end_to_end/test_browser.py",
+    r"\.venv/bin/jupyter lab": "waits for a person; tests/end_to_end/test_browser.py",
     r"\.venv/bin/python \.\.\.|python -m dainet": "the name of a program, not a line to type",
 }
 _COMMAND = r"(?:[A-Z_]+=\S* +)*(?:\.venv/bin/\w+|make|pip|python|dainet|snakemake)"

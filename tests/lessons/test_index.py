@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,34 +18,10 @@ from dainet.reporting.artifacts import save_csv, save_figure, save_table
 from dainet.reporting.charts import new_figure
 from dainet.reporting.tables import compare
 from dainet.settings import load_settings
+from tests.helpers.documents import Page
 from tests.helpers.samples import scores
 
 SHARED, OWN = "a note on both tables", "a note on one table"
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and the texts of headings and list items, in the order of the page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[tuple[str, str]] = []
-        self._open = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._open = tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.texts.append((self._open, data.strip()))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    def read(self, *tags: str) -> list[str]:
-        return [text for tag, text in self.texts if tag in tags]
 
 
 @pytest.fixture

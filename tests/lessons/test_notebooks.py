@@ -3,14 +3,17 @@
 import ast
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from pathlib import Path
 
 import nbformat
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbconvert import HTMLExporter
 from nbformat.notebooknode import NotebookNode
 
 from dainet.lessons.reproduce import find_notebooks
+from tests.helpers.documents import Page
 from tests.helpers.notebooks import solutions
 
 NOTEBOOKS = find_notebooks()
@@ -67,6 +70,18 @@ def test_stored_executed_at_the_tour_profile(notebook: NotebookNode) -> None:
     assert counts == list(range(1, len(counts) + 1)), "run `make notebooks`: nbval compares only executed cells"
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_opened_and_saved_it_is_unchanged(path: Path, tmp_path: Path) -> None:
+    """JupyterLab reads and writes with nbformat, and writes what the kernel says of itself; its version may differ."""
+    notebook = nbformat.read(path, as_version=4)
+    kernel = KERNEL_NAME, get_kernel_dict()["display_name"], get_kernel_dict()["language"]
+    notebook.metadata.kernelspec = dict(zip(("name", "display_name", "language"), kernel, strict=True))
+    version = notebook.metadata.language_info["version"]
+    notebook.metadata.language_info = IPythonKernel.language_info | {"version": version}
+    nbformat.write(notebook, tmp_path / path.name)
+    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
 def test_outputs_hold_no_paths_warnings_or_errors(notebook: NotebookNode) -> None:
     for cell in code(notebook):
         assert all(output.output_type != "error" for output in cell.outputs)
@@ -82,22 +97,9 @@ def test_training_cells_are_not_compared(notebook: NotebookNode) -> None:
             assert "nbval-ignore-output" in cell.metadata.get("tags", []), cell.source
 
 
-class Images(HTMLParser):
-    """The attributes of every image of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[dict[str, str | None]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "img":
-            self.found.append(dict(attrs))
-
-
 def test_every_picture_has_alternative_text(notebook: NotebookNode) -> None:
     """The template `classic` writes the key `alt` of an output's metadata; nbconvert 7.17 lacks that in `lab`."""
     page, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
-    alts = [image.get("alt") for image in Images(page).found]
+    alts = [image.get("alt") for image in Page(page).all("img")]
     assert alts
     assert [alt for alt in alts if not alt or alt.startswith("No description")] == []  # nbconvert's own words

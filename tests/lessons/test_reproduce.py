@@ -12,6 +12,7 @@ from PIL import Image
 from dainet.cache.verify import verify_folder
 from dainet.lessons.regenerate import normalized, regenerate
 from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
+from tests.helpers.documents import Page
 
 PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
 
@@ -30,6 +31,7 @@ def write(root: Path, name: str, source: str, parameters: str = PARAMETERS) -> N
     cells = [
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(source),
+        nbformat.v4.new_markdown_cell(f"[this notebook]({name})"),
     ]
     nbformat.write(normalized(nbformat.v4.new_notebook(cells=cells)), root / "notebooks" / name)
 
@@ -50,7 +52,13 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository: Pa
     assert "figure&lt;b&gt;.png" in text
     assert "<b>" not in text
     assert text.index("01_first.ipynb") < text.index("02_second.ipynb")
-    assert (index.parent / "notebooks" / "02_second.ipynb").is_file()
+    page = Page(text)
+    files = {target for target in page.targets() if not target.startswith("#")}
+    assert {f"./figure<b>.{ending}" for ending in ("png", "pdf", "json")} | {"notebooks/01_first.ipynb"} <= files
+    assert all((index.parent / file).is_file() for file in files)
+    assert {target[1:] for target in page.targets() if target.startswith("#")} <= page.ids()
+    copy = nbformat.read(index.parent / "notebooks" / "02_second.ipynb", as_version=4)
+    assert copy.cells[-1].source == "[this notebook](../../../notebooks/02_second.ipynb)"
     assert verify_folder(index.parent) == (5, [], [], [])  # a figure in two forms, two notebooks, the page
 
 

@@ -1,0 +1,39 @@
+"""A notebook in another folder: its pictures come with it, and its links lead to the same files as before."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+from base64 import b64encode
+from pathlib import Path
+from urllib.parse import quote
+
+from nbformat import NotebookNode
+
+__all__ = ["relocated"]
+
+# The end of a Markdown link, or a picture up to there.
+_TARGET = re.compile(r"(?P<picture>!\[[^]]*)?\]\((?P<path>[^()\s#]+)(?P<anchor>#[^()\s]*)?\)")
+
+
+def relocated(notebook: NotebookNode, old: Path, new: Path) -> NotebookNode:
+    """Change a notebook so that it can be moved from the folder `old` to the folder `new`.
+
+    Pictures become attachments of their cells. Links are written relative to `new`; what names no file stays.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _TARGET.sub(lambda found, cell=cell: _target(found, cell, old, new), cell.source)
+    return notebook
+
+
+def _target(found: re.Match[str], cell: NotebookNode, old: Path, new: Path) -> str:
+    file = (old / found["path"]).resolve()
+    if not file.exists():
+        return found[0]
+    if found["picture"]:
+        kind, _ = mimetypes.guess_type(file.name)
+        cell.setdefault("attachments", NotebookNode())[file.name] = {kind: b64encode(file.read_bytes()).decode()}
+        return f"{found['picture']}](attachment:{file.name})"
+    return f"]({quote(Path(os.path.relpath(file, new.resolve())).as_posix())}{found['anchor'] or ''})"
