@@ -6,6 +6,7 @@ import mimetypes
 import os
 import re
 from base64 import b64encode
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,11 +25,11 @@ def relocated(notebook: NotebookNode, old: Path, new: Path) -> NotebookNode:
     """
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = _TARGET.sub(lambda found, cell=cell: _target(found, cell, old, new), cell.source)
+            cell.source = _TARGET.sub(partial(_target, cell, old, new), cell.source)
     return notebook
 
 
-def _target(found: re.Match[str], cell: NotebookNode, old: Path, new: Path) -> str:
+def _target(cell: NotebookNode, old: Path, new: Path, found: re.Match[str]) -> str:
     file = (old / found["path"]).resolve()
     if not file.exists():
         return found[0]
