@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from dainet import pipeline
 from dainet.cache.store import run_stage
@@ -22,6 +25,11 @@ torch.set_num_threads(1)
 # torch looks for devices in its first backward pass. It must not find those that some tests only pretend to have: it
 # would start threads for them, and forked processes could not compute gradients any more.
 torch.zeros(1, requires_grad=True).sum().backward()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with all notebooks, which take longest, then the other slow tests: workers then end at the same time."""
+    items.sort(key=lambda item: ("test_solutions" not in item.nodeid, item.get_closest_marker("slow") is None))
 
 
 @pytest.fixture(autouse=True)
@@ -44,17 +52,28 @@ def tiny(h5_source: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Train U-Net, single and full dual encoder on tiny data; return the runs folder and the overrides."""
-    folder = tmp_path_factory.mktemp("trained")
-    overrides = tiny_overrides(write_h5_source(folder / "h5")) | {"segmentation.epochs": 40, "segmentation.lr": 0.02}
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all workers of pytest-xdist share, for what is computed once in a session."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def trained_runs(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Train U-Net, single and full dual encoder on tiny data; return a runs folder of this worker and the overrides."""
+    folder, own = shared_folder / "tiny", tmp_path_factory.mktemp("trained") / "runs"
+    overrides = tiny_overrides(folder / "h5") | {"segmentation.epochs": 40, "segmentation.lr": 0.02}
     settings = load_settings("tour", overrides)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAINET_RUNS", str(folder / "runs"))
-        for name in ("unet", "single", "dual-1111"):
-            pipeline.train(settings, name, seed=0)
-        pipeline.attention(settings, "random")
-    return folder / "runs", overrides
+    with FileLock(shared_folder / "tiny.lock"), pytest.MonkeyPatch.context() as patch:
+        if not folder.exists():  # the first worker trains for all
+            folder.mkdir()
+            write_h5_source(folder / "h5")
+            patch.setenv("DAINET_RUNS", str(folder / "runs"))
+            for name in ("unet", "single", "dual-1111"):
+                pipeline.train(settings, name, seed=0)
+            pipeline.attention(settings, "random")
+        shutil.copytree(folder / "runs", own)
+    return own, overrides
 
 
 @pytest.fixture

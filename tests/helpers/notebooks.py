@@ -59,7 +59,10 @@ def solutions(notebook: NotebookNode) -> dict[int, str]:
 
 
 def solved(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with every answer filled in."""
+    """The notebook with every answer filled in, and with the output that its checking cells then have."""
     for number, code in solutions(notebook).items():
-        notebook.cells[number].source = code
+        answer, check = notebook.cells[number : number + 2]
+        answer.source, answer.metadata.tags = code, ["nbval-ignore-output"]
+        [output] = check.outputs
+        output.text = "right\n"
     return notebook

@@ -60,7 +60,7 @@ def test_cells_are_short(notebook: NotebookNode) -> None:
 
 
 def test_exercises_have_a_checking_cell_and_a_folded_solution(notebook: NotebookNode) -> None:
-    """That solutions are right is shown by `test_solutions.test_the_solutions_are_right`."""
+    """That solutions are right is shown by `end_to_end/test_solutions.py`."""
     checks = [cell for cell in code(notebook) if re.search(r"^check\(", cell.source, flags=re.M)]
     assert len(checks) == len(solutions(notebook)) >= 3
 
