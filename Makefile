@@ -39,7 +39,7 @@ test: setup lint ## check style and types, run the fast tests; minutes, no Debia
 test-notebooks: setup ## run the notebooks and compare them with their stored outputs
 	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=1800 notebooks
 
-test-all: lint test-notebooks test-everything ## all of this and the slow tests; what .ci/run calls
+test-all: lint test-everything ## check style, run every test, the slow ones and the notebooks included; what .ci/run calls
 
 test-everything: setup
 	$(PYTEST) --numprocesses auto --dist worksteal
