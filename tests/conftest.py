@@ -1,4 +1,4 @@
-"""Shared fixtures; every test writes to a runs folder of its own, never to that of the repository."""
+"""Shared fixtures; every test has a runs folder of its own, and writes figures where it works."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test a folder of its own for its stages."""
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("DAINET_FIGURES", raising=False)
     return tmp_path / "runs"
 
 

@@ -17,7 +17,7 @@ import dainet
 from dainet.cache.atomic import write_complete
 from dainet.errors import InputError, reason
 
-__all__ = ["hash_file", "hash_files", "provenance", "read_record", "write_record"]
+__all__ = ["hash_file", "hash_files", "provenance", "read_record", "versions", "write_record"]
 
 _DIGEST = "record_sha256"
 
@@ -36,6 +36,11 @@ def provenance() -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
     }
+
+
+def versions(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions that a record, or `provenance`, names: of the kit, of Python and of packages."""
+    return {name: str(record[name]) for name in ("dainet", "python") if name in record} | record.get("packages", {})
 
 
 def hash_file(path: Path) -> str:

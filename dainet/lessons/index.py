@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from dainet.cache.records import provenance, read_record
+from dainet.cache.records import provenance, read_record, versions
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.reporting.artifacts import (
@@ -37,10 +37,11 @@ def write_index(settings: Settings) -> Path:
     records, others = _sorted_by_settings(folder, settings)
     captions = tomllib.loads(files(__package__).joinpath("captions.toml").read_text(encoding="utf-8"))
     names = [*(name for name in captions if name in records), *(name for name in records if name not in captions)]
-    items = [_described(name, captions.get(name, {}), settings, records[name]) for name in names]
+    notebooks, other_notebooks = _sorted_by_settings(folder / "notebooks", settings)
+    differing = _differing([*records.values(), *notebooks.values()])
+    items = [_described(name, captions.get(name, {}), settings, records[name], differing) for name in names]
     tables = [item | _table(folder / item["name"]) for item in items if _has(folder, item, "md")]
     counts = Counter(note for table in tables for note in table["notes"])
-    notebooks, other_notebooks = _sorted_by_settings(folder / "notebooks", settings)
     text = _page().render(
         title=", ".join(filter(None, (data_title(settings), source_name(settings), f"profile {settings.profile}"))),
         settings=settings,
@@ -48,8 +49,9 @@ def write_index(settings: Settings) -> Path:
         tables=tables,
         numbers=[item for item in items if _has(folder, item, "csv") and not _has(folder, item, "md")],
         shared_notes=[note for note, count in counts.items() if count > 1],
-        notebooks=[f"{name}.ipynb" for name in notebooks],
+        notebooks={f"{name}.ipynb": _named(record, differing) for name, record in notebooks.items()},
         others=others | {f"notebooks/{name}": why for name, why in other_notebooks.items()},
+        differing=differing,
         data_states=len({item["data"] for item in items if item["data"]}),
         details={"Settings": public_settings(settings), "Versions and machine": provenance()},
     )
@@ -80,7 +82,20 @@ def _page() -> Any:
     return environment.get_template("index.html")
 
 
-def _described(name: str, caption: Mapping[str, str], settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
+def _differing(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name what has not the same version in all records and here, where the page is written."""
+    now = versions(provenance())
+    return [name for name in now if any(versions(record).get(name) != now[name] for record in records)]
+
+
+def _named(record: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return the versions of these names in a record, such as "python 3.11.7, torch 2.13.0"."""
+    return ", ".join(f"{name} {versions(record).get(name, 'unknown')}" for name in names)
+
+
+def _described(
+    name: str, caption: Mapping[str, str], settings: Settings, record: Mapping[str, Any], differing: Iterable[str]
+) -> dict[str, Any]:
     title = caption.get("title", name.replace("_", " ").capitalize()).replace("{data}", data_title(settings))
     return {
         "name": name,
@@ -89,6 +104,7 @@ def _described(name: str, caption: Mapping[str, str], settings: Settings, record
         "lesson": caption.get("lesson", ""),
         "alt": record.get("alt") or title,
         "code": str(record.get("git", "")),
+        "versions": _named(record, differing),
         "data": ", ".join(str(digest)[:8] for digest in record.get("data", ())),
     }
 

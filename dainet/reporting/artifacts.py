@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from dainet.cache.folders import explained_disk, figures_folder, repository_root, runs_folder
 from dainet.cache.locks import named_lock
-from dainet.cache.records import hash_file, read_record, write_record
+from dainet.cache.records import hash_file, provenance, read_record, versions, write_record
 from dainet.cache.references import remember_figures
 from dainet.cache.runs import lineage
 from dainet.errors import InputError
@@ -116,8 +116,8 @@ def save_csv(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping
 def appearing(settings: Settings) -> Iterator[Path]:
     """Give a hidden folder for files and their record, which appear in the output folder together at the end, or not.
 
-    An index page of other settings leaves then, because it would show these files as its own. One process writes at a
-    time, so what a killed one left can be told and removed.
+    An index page of other settings or versions leaves then: it would show these files as its own. One process writes
+    at a time, so what a killed one left can be told and removed.
     """
     folder = output_folder(settings)
     with explained_disk(folder, _OTHER), named_lock(f"output-{folder.name}"):
@@ -150,7 +150,8 @@ def record_files(
 def _withdraw_page(folder: Path, settings: Settings) -> None:
     record = folder / f"{PAGE}.json"
     try:
-        made_here = not other_settings(read_record(record), settings)
+        content = read_record(record)
+        made_here = not other_settings(content, settings) and versions(content) == versions(provenance())
     except InputError:  # no page yet, or a damaged record
         made_here = False
     if not made_here:

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,33 @@ def test_a_page_leaves_when_other_settings_replace_its_pictures(folder: Path) ->
     save_figure(new_figure(1, 1), "data_sheet", load_settings("tour", {"output": str(folder)}), {})
     assert not (folder / "index.html").exists()
     assert not (folder / "index.json").exists()
+
+
+def made_with(record: Path, torch: str) -> None:
+    """Change a record as if another torch had made its files; without its hash, as the first versions wrote it."""
+    content = json.loads(record.read_text())
+    content["packages"]["torch"] = torch
+    del content["record_sha256"]
+    record.write_text(json.dumps(content))
+
+
+def test_versions_are_named_at_each_table_where_they_differ(folder: Path) -> None:
+    assert "Versions differ." not in run(folder, "table2", "1111.0", {}).read("strong")
+    made_with(folder / "table2.json", "2.99.0")
+    page = run(folder, "table_heads", "2222.0", {})
+    assert "Versions differ." in page.read("strong")
+    said = " ".join(text for _, text in page.texts)
+    assert said.count("torch 2.99.0") == 1
+    assert said.count(f"torch {version('torch')}") == 1
+    assert f"numpy {version('numpy')}" not in said, "does not differ"
+
+
+def test_a_page_leaves_when_other_versions_replace_its_tables(folder: Path) -> None:
+    run(folder, "table2", "1111.0", {})
+    made_with(folder / "index.json", "2.99.0")
+    settings = load_settings("tour", {"output": str(folder), "segmentation.epochs": 5})
+    save_table(pd.DataFrame({"Value": ["2222.0"]}), "table2", settings, {}, [])
+    assert not (folder / "index.html").exists()
 
 
 def test_where_it_is_computed_and_moved_makes_no_other_run(folder: Path) -> None:
