@@ -14,7 +14,7 @@ from tests.helpers import REPOSITORY
 FLOORS = [
     ["errors", "interrupts", "csv_files", "settings", "protocol", "progress", "device"],
     ["cache"],
-    ["parallel", "data", "vit"],
+    ["parallel", "transfer", "data", "vit"],
     ["attention", "dino"],
     ["segmentation"],
     ["preflight", "pipeline", "reporting"],

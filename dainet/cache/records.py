@@ -20,6 +20,7 @@ from dainet.errors import InputError, reason
 __all__ = ["hash_file", "hash_files", "provenance", "read_record", "versions", "write_record"]
 
 _DIGEST = "record_sha256"
+_ARCHIVED = "$Format:%H$"  # `git archive` writes the commit here (.gitattributes)
 
 
 def provenance() -> dict[str, Any]:
@@ -93,10 +94,13 @@ def _content_hash(content: Mapping[str, Any]) -> str:
 def _git_state() -> str:
     """Return the commit, with "-dirty" where the package differs from it; files outside the package do not count.
 
-    A copy whose history is not its own, as on a machine that is lent for minutes, is told its commit by DAINET_COMMIT.
+    A copy whose history is not its own, as on a machine that is lent for minutes, is told its commit by DAINET_COMMIT;
+    one that `git archive` made knows it.
     """
     if told := os.environ.get("DAINET_COMMIT"):
         return told
+    if not _ARCHIVED.startswith("$"):
+        return _ARCHIVED[:12]
     git = ["git", "-C", str(Path(dainet.__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)

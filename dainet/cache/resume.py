@@ -14,7 +14,7 @@ from dainet.cache.records import hash_file
 from dainet.cache.store import UNFINISHED
 from dainet.errors import reason
 
-__all__ = ["epoch_seed", "load_state", "save_state"]
+__all__ = ["epoch_seed", "load_state", "save_state", "saved_states"]
 
 log = logging.getLogger(__name__)
 _HASH_LENGTH = 16  # digits of the SHA-256 in the name of a state
@@ -45,7 +45,7 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     content, prefix = buffer.getbuffer(), f"epoch_{epoch:05d}"
     new = states / f"{prefix}_{hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]}.pt"
     write_complete(new, content)
-    before = [path for path in _states(folder) if path.name < prefix][:1]
+    before = [path for path in saved_states(folder) if path.name < prefix][:1]
     for path in states.iterdir():
         if path not in (new, *before):  # older, damaged (of this epoch or a later one), or half written when killed
             path.unlink()
@@ -53,7 +53,7 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
 
 def load_state(folder: Path) -> dict[str, Any] | None:
     """Load the newest undamaged state, or return None; a warning names a damaged one, and the one before is taken."""
-    states = _states(folder)
+    states = saved_states(folder)
     for path in states:
         try:
             return _read(path)
@@ -64,7 +64,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _states(folder: Path) -> list[Path]:
+def saved_states(folder: Path) -> list[Path]:
     """List the files of states, newest first."""
     return sorted((folder / UNFINISHED).glob("epoch_*.pt"), reverse=True)
 

@@ -16,9 +16,10 @@ import pandas as pd
 from dainet import pipeline
 from dainet.cache.atomic import write_complete
 from dainet.cache.locks import try_lock
-from dainet.cache.records import write_record
+from dainet.cache.records import read_record, write_record
 from dainet.cache.references import remember_figures
 from dainet.csv_files import read_csv
+from dainet.device import hardware
 from dainet.pipeline import Trained
 from dainet.reporting.run_identity import public_settings
 from dainet.segmentation.evaluation import native_dsc
@@ -72,19 +73,28 @@ def run_queue(
         trainings: in the order in which they are to run.
         where: data, weights and device, by dotted name.
         folder: where the scores of these trainings are kept.
-        seconds: begin no training that would not end within this time, as the longest one here took.
+        seconds: begin no training that would not end within this time, as long as the same model took on this hardware
+            before, or as the longest one here did. The first one begins where neither is known.
     """
     begun, longest, count = time.monotonic(), 0.0, 0
     for training in trainings:
         if (folder / "scores" / f"{training.name}.csv").exists():
             continue
         start = time.monotonic()
-        if seconds is not None and start - begun + longest > seconds:
+        if seconds is not None and start - begun + (_known_seconds(training, folder) or longest) > seconds:
             log.info("no time is left for %s", training.name)
             break
         if _run_if_free(training, where, folder):
             longest, count = max(longest, time.monotonic() - start), count + 1
     return count
+
+
+def _known_seconds(training: QueuedTraining, folder: Path) -> float:
+    """Return how long the same model took at most, on this hardware, by the records; 0 where none tells."""
+    here, model = hardware(), training.labels["model"]
+    records = [read_record(path) for path in sorted((folder / "records").glob("*.json"))]
+    alike = [each for each in records if each.get("model") == model and here.items() <= each.items()]
+    return max((each["seconds"] for each in alike), default=0.0)
 
 
 def _run_if_free(training: QueuedTraining, where: Mapping[str, Any], folder: Path) -> bool:
@@ -96,9 +106,10 @@ def _run_if_free(training: QueuedTraining, where: Mapping[str, Any], folder: Pat
         if (folder / "scores" / f"{training.name}.csv").exists():
             return False
         log.info("%s ...", training.name)
-        settings = training.settings(where)
+        begun, settings = time.monotonic(), training.settings(where)
         trained = pipeline.train(settings, training.network, training.seed)
-        _publish(training, settings, trained, _with_last_epoch(training, settings, trained), folder)
+        scores = _with_last_epoch(training, settings, trained)
+        _publish(training, settings, trained, scores, time.monotonic() - begun, folder)
         return True
     finally:
         lock.release()
@@ -113,12 +124,19 @@ def _with_last_epoch(training: QueuedTraining, settings: Settings, trained: Trai
 
 
 def _publish(
-    training: QueuedTraining, settings: Settings, trained: Trained, scores: pd.DataFrame, folder: Path
+    training: QueuedTraining,
+    settings: Settings,
+    trained: Trained,
+    scores: pd.DataFrame,
+    seconds: float,
+    folder: Path,
 ) -> None:
     for kind in ("scores", "histories", "records"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     stage = trained.segmentation
     record = {
+        "model": training.labels["model"],
+        "seconds": round(seconds, 1),  # a resumed training: since it was resumed
         "settings": public_settings(settings),
         "stage": {"segmentation": stage.key, "inputs": stage.record()["inputs"]},
         "selection": stage.read("selection.json", lambda path: json.loads(path.read_text(encoding="utf-8"))),

@@ -1,0 +1,130 @@
+"""What travels: scans, weights, code and wheels to a machine without a network; results and stages both ways."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dainet.cache.folders import repository_root, walk
+from dainet.cache.resume import saved_states
+from dainet.cache.runs import Run, find_runs
+from dainet.errors import InputError, unknown
+
+__all__ = [
+    "CODE",
+    "code_archive",
+    "find_results",
+    "find_scans",
+    "find_stages",
+    "find_states",
+    "find_weights",
+    "find_wheels",
+]
+
+CODE = "code.tar.gz"
+_NEVER_READ = "_4d.nii.gz"  # ACDC's films, ten times as large as the frames that are read
+_BY_HAND = ".md"  # texts among results, which change at both ends
+_NOT_CODE = (":!figures", ":!tests", ":!docs", ":!teaching", ":!benchmarks")
+
+
+def find_scans(source: Path) -> dict[str, Path]:
+    """Return the files of a data set by their names in a pack.
+
+    Raises:
+        InputError: the source is not a folder.
+    """
+    if not source.is_dir():
+        raise InputError(f"source {source} is not a folder; expected that of the scans")
+    found = _below(source, f"data/{source.resolve().name}")
+    return {name: path for name, path in found.items() if not name.endswith(_NEVER_READ)}
+
+
+def find_weights(weights: Path) -> dict[str, Path]:
+    """Return a file of weights by its name in a pack.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not weights.is_file():
+        raise InputError(f"weights {weights} is not a file; names such as hub need a network: fetch the file first")
+    return {f"weights/{weights.name}": weights}
+
+
+def find_results(folder: Path) -> dict[str, Path]:
+    """Return figures, tables and records below a folder of `figures` by their names in a pack.
+
+    Raises:
+        InputError: the folder is not there, or lies elsewhere.
+    """
+    home = repository_root().resolve() / "figures"
+    place = folder.resolve()
+    if not folder.is_dir() or not place.is_relative_to(home):
+        raise InputError(f"results {folder}; expected a folder in {home}")
+    found = _below(place, "/".join(("figures", *place.relative_to(home).parts)))
+    return {name: path for name, path in found.items() if not name.endswith(_BY_HAND)}
+
+
+def find_stages(names: Sequence[str]) -> dict[str, Path]:
+    """Return the files of all finished stages with these names, such as dino, by their names in a pack.
+
+    Raises:
+        InputError: the cache has no finished stage of a name.
+    """
+    finished = [run for run in find_runs() if run.complete]
+    for name in names:
+        if name not in {run.stage for run in finished}:
+            raise unknown("stage", name, sorted({run.stage for run in finished}))
+    chosen = [run for run in finished if run.stage in names]
+    return {name: path for run in chosen for name, path in _below(run.path, f"runs/{run.stage}/{run.key}").items()}
+
+
+def find_states() -> dict[str, Path]:
+    """Return the newest state of every interrupted training by its name in a pack."""
+    newest = [(run, states[0]) for run in find_runs() if not run.complete and (states := saved_states(run.path))]
+    return {_state_name(run, path): path for run, path in newest}
+
+
+def find_wheels(folder: Path) -> dict[str, bytes]:
+    """Return the wheels in a folder, for `pip install --no-index` there.
+
+    Raises:
+        InputError: it has none.
+    """
+    found = {f"wheels/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.whl"))}
+    if not found:
+        raise InputError(f"wheels {folder} has no .whl files; fetch them with pip download, see docs/gpu.md")
+    return found
+
+
+def code_archive() -> bytes:
+    """Return package, studies and notebooks of the last commit as .tar.gz, without figures, tests and pages.
+
+    Raises:
+        InputError: this is not a git checkout, or it has changes that are in no commit.
+    """
+    if _git("status", "--porcelain", "--untracked-files=no"):
+        raise InputError("changes that are in no commit would not travel with --code; commit them first")
+    return _git("archive", "--format=tar.gz", "HEAD", ".", *_NOT_CODE)
+
+
+def _git(*words: str) -> bytes:
+    root = repository_root()
+    try:
+        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(f"--code needs git and a checkout of the kit; {root} is none") from error
+
+
+def _below(folder: Path, name: str) -> dict[str, Path]:
+    return dict(_named(folder, name))
+
+
+def _named(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    for place, _, files in walk(folder):
+        parts = place.relative_to(folder).parts
+        yield from (("/".join((name, *parts, file)), place / file) for file in files)
+
+
+def _state_name(run: Run, path: Path) -> str:
+    return "/".join(("runs", run.stage, *path.relative_to(run.path.parent).parts))

@@ -1,0 +1,113 @@
+"""Laying out a pack: nothing that is here is overwritten, and a finished stage appears whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from dainet.cache.folders import explained_disk, repository_root, runs_folder
+from dainet.cache.locks import stage_lock, try_lock
+from dainet.cache.records import hash_file, provenance
+from dainet.errors import InputError
+from dainet.transfer.packing import CODE
+from dainet.transfer.parts import read_files, read_manifest
+
+__all__ = ["Unpacked", "unpack"]
+
+log = logging.getLogger(__name__)
+_PLACES = ("data", "figures", "runs", "weights")
+_PARTIAL = ".partial"
+
+
+class Unpacked(NamedTuple):
+    """Numbers of files that are new here and that were left out, and names of those that differ from the ones here."""
+
+    new: int
+    left_out: int
+    different: list[str]
+
+
+def unpack(folder: Path) -> Unpacked:
+    """Lay out a pack: stages in the cache, everything else in the repository or the working directory.
+
+    Where a result differs from the one here, all files of its name stay out, so that scores never stand beside the
+    record of another training.
+
+    Raises:
+        InputError: the pack is incomplete or damaged, or holds code and this is the code of another commit.
+    """
+    manifest = read_manifest(folder)
+    _check_commit(manifest)
+    content = {name: digest for name, digest in manifest["content"].items() if not _finished_here(name)}
+    targets = {name: _target(name) for name in content}
+    for done in _finished_stages(content):  # what an unpacking that was killed has left
+        shutil.rmtree(_hidden(done), ignore_errors=True)
+    there = {name: hash_file(path) for name, path in targets.items() if path.exists()}
+    different = sorted(name for name, digest in there.items() if digest != content[name])
+    trainings = {PurePosixPath(name).stem for name in different if name.startswith("figures/")}
+    new = [
+        name
+        for name in sorted(content)
+        if name not in there and not (name.startswith("figures/") and PurePosixPath(name).stem in trainings)
+    ]
+    with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
+        read_files(folder, manifest, {name: targets[name] for name in new})
+        for done in _finished_stages(content):
+            _finish(done)
+    return Unpacked(len(new), len(manifest["content"]) - len(new) - len(different), different)
+
+
+def _check_commit(manifest: Mapping[str, Any]) -> None:
+    packed, here = manifest["git"], provenance()["git"]
+    if packed == here:
+        return
+    if CODE in manifest["plain"]:
+        raise InputError(f"packed at commit {packed}, and this is {here}; run the code of the pack ({CODE})")
+    log.warning("packed at commit %s, and this is %s", packed, here)
+
+
+def _target(name: str) -> Path:
+    """Return where a file belongs; files of a finished stage go into a hidden folder first.
+
+    Raises:
+        InputError: the name leads elsewhere.
+    """
+    place, *rest = name.split("/")
+    if place not in _PLACES or not rest or {"", ".", ".."} & set(rest):
+        raise InputError(f"the pack has a file {name!r}; expected relative names below {', '.join(_PLACES)}")
+    if place != "runs":
+        return repository_root().joinpath(place, *rest)
+    stage, key, *inside = rest
+    folder = runs_folder() / stage / key
+    return (folder if key.endswith(_PARTIAL) else _hidden(folder)).joinpath(*inside)
+
+
+def _hidden(done: Path) -> Path:
+    return done.with_name(f".{done.name}")
+
+
+def _finished_here(name: str) -> bool:
+    place, stage, key = (*name.split("/"), "", "")[:3]
+    return place == "runs" and (runs_folder() / stage / key.removesuffix(_PARTIAL)).is_dir()
+
+
+def _finished_stages(names: Iterable[str]) -> list[Path]:
+    """List the folders that the finished stages of a pack are to have."""
+    stages = {tuple(name.split("/")[1:3]) for name in names if name.startswith("runs/")}
+    return [runs_folder().joinpath(*each) for each in sorted(stages) if not each[-1].endswith(_PARTIAL)]
+
+
+def _finish(done: Path) -> None:
+    lock = try_lock(stage_lock(done))
+    if lock is None:
+        log.warning("%s %s is being computed here; that of the pack is left out", done.parent.name, done.name)
+        shutil.rmtree(_hidden(done))
+        return
+    try:
+        os.replace(_hidden(done), done)
+    finally:
+        lock.release()
