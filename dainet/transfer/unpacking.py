@@ -77,7 +77,7 @@ def _target(name: str) -> Path:
         InputError: the name leads elsewhere.
     """
     place, *rest = name.split("/")
-    if place not in _PLACES or not rest or {"", ".", ".."} & set(rest):
+    if place not in _PLACES or len(rest) < (3 if place == "runs" else 1) or {"", ".", ".."} & set(rest):
         raise InputError(f"the pack has a file {name!r}; expected relative names below {', '.join(_PLACES)}")
     if place != "runs":
         return repository_root().joinpath(place, *rest)

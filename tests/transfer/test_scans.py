@@ -43,7 +43,7 @@ def heart() -> np.ndarray:
 
 @pytest.mark.parametrize("level", range(1, 10))
 def test_the_level_of_the_gzip_file_is_found(heart: np.ndarray, level: int) -> None:
-    content = zipped(nibabel.Nifti1Image(heart, np.eye(4)).to_bytes(), level, "frame01.nii")
+    content = zipped(nibabel.Nifti1Image(heart[:, :, :2], np.eye(4)).to_bytes(), level, "frame01.nii")
     assert restore(shrink(content)) == content
 
 
