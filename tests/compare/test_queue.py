@@ -137,3 +137,20 @@ def test_the_longest_training_so_far_must_still_fit(
     for takes, seconds, count in (((10, 4, 4), 23, 2), ((10, 4, 4), 24, 3), ((4, 10, 4), 23, 2)):
         timed = [Timed(plan.trainings()[0], f"{number}", clock, each) for number, each in enumerate(takes)]
         assert run_queue(timed, where, tmp_path / f"{takes} {seconds}", seconds) == count
+
+
+def test_how_long_a_model_takes_is_known_from_its_records_on_the_same_hardware(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, folder = SimpleNamespace(now=100.0), tmp_path / "study"
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("dainet.compare.queue.time", clock)
+    unet = {name: Timed(plan.trainings()[0], name, clock, 10) for name in "abc"}
+    other = Timed(plan.trainings()[0], "other", clock, 10)
+    other.labels = unet["a"].labels | {"model": "another network"}
+    assert run_queue([unet["a"]], where, folder, seconds=1) == 1, "nothing tells how long it takes"
+    assert run_queue([unet["b"]], where, folder, seconds=9) == 0
+    assert run_queue([unet["b"]], where, folder, seconds=11) == 1
+    assert run_queue([other], where, folder, seconds=9) == 1
+    monkeypatch.setattr("dainet.compare.queue.hardware", lambda: {"accelerator": "NVIDIA H200"})
+    assert run_queue([unet["c"]], where, folder, seconds=9) == 1
