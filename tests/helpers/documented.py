@@ -48,6 +48,8 @@ NOT_RUN_HERE = {
     r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
     r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
     r"python -m study run( .*)?": "needs real scans and hours; tests/compare/test_queue.py",
+    r"python -m dainet pack .*|python -m dainet unpack back": "needs real scans; tests/transfer",
+    r"python -m pip (download|wheel) .*": "needs the network",
     r"(OMP_NUM_THREADS=1 )?python -m benchmarks\..*": "minutes; tests/benchmarks",
     r"python -m tests\.helpers\.killing .*": "hours; tests/end_to_end/test_killing.py kills fewer times",
     r"python -m tests\.helpers\.fuzzing .*": "minutes; tests/data/test_fuzz.py damages fewer files",
