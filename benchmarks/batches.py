@@ -17,7 +17,7 @@ from dainet import pipeline
 from dainet.device import choose_device
 from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.slices import SliceData
-from dainet.segmentation.training import augmented_batch
+from dainet.segmentation.step import augmented_batch
 
 __all__ = ["comparisons", "transunet_batch", "write_slices"]
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.timing import Comparison, compare
 from dainet.device import choose_device
-from dainet.dino import training
+from dainet.dino import step
 from dainet.dino.views import multi_crop
 from dainet.settings import DinoSettings
 from dainet.vit.model import set_fused_attention, to_vit_input
@@ -48,12 +48,12 @@ def comparisons(weights: str, rounds: int = 3) -> Iterator[Comparison]:
         rounds,
     )
     device = choose_device("cpu")
-    state = training.starting_state(_SETTINGS, weights, device)
+    state = step.starting_state(_SETTINGS, weights, device)
     peer = _Peer(weights)
     yield compare(
         f"DINO step, 2 + 8 views, batch {_BATCH}",
         "PIL crops an image at a time, float32, a pass per view",
-        lambda: training.train_step(state, _SETTINGS, views(), device, 0, _NOW),
+        lambda: step.train_step(state, _SETTINGS, views(), device, 0, _NOW),
         lambda: peer.step(peer_views()),
         2.5,
         "same networks, loss and optimizer",
@@ -65,7 +65,7 @@ class _Peer:
     """Student, teacher and update in float32 with timm's own attention, lightly's loss and lightly's moving average."""
 
     def __init__(self, weights: str) -> None:
-        state = training.starting_state(_SETTINGS, weights, choose_device("cpu"))
+        state = step.starting_state(_SETTINGS, weights, choose_device("cpu"))
         self.student, self.teacher = state.student, state.teacher
         set_fused_attention(self.student, True)
         set_fused_attention(self.teacher, True)

@@ -12,7 +12,7 @@ from torch import nn
 from benchmarks.timing import count_flops
 from dainet.attention.maps import token_maps
 from dainet.device import Device, choose_device, hardware
-from dainet.dino.training import starting_state, train_step
+from dainet.dino.step import starting_state, train_step
 from dainet.dino.views import multi_crop
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build

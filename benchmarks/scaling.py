@@ -29,7 +29,7 @@ from dainet.reporting.charts import new_figure
 from dainet.segmentation.evaluation import run_scores
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
-from dainet.segmentation.training import train_epoch
+from dainet.segmentation.step import adam, train_epoch, training_step
 from dainet.vit.model import load_vit
 
 __all__ = ["TIMES", "curves", "scaling_figure", "storage_table"]
@@ -73,9 +73,10 @@ def _extraction(prepared: Prepared) -> None:
 
 def _training(prepared: Prepared) -> None:
     data, model = SliceData(prepared, None, PAPER_SIZE.attention, _DEVICE), _network()
-    optimizer = torch.optim.Adam(model.parameters(), fused=_DEVICE.fused_adam)
-    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
-    train_epoch(model, data, np.arange(len(data.images)), PAPER_SIZE.segmentation, optimizer, schedule, seed=0)
+    settings = PAPER_SIZE.segmentation
+    optimizer = adam(model, settings, _DEVICE)
+    step = training_step(model, data, settings, optimizer)
+    train_epoch(step, optimizer, data, np.arange(len(data.images)), settings, seed=0, epoch=0)
 
 
 def _evaluation(prepared: Prepared) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch.optim.lr_scheduler import ConstantLR
 
 from benchmarks.data import PAPER_SIZE, paper_size_slices
 from benchmarks.timing import Comparison, compare, count_flops, product_limit
 from dainet.device import Device, choose_device
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build
-from dainet.segmentation.training import train_epoch
+from dainet.segmentation.step import adam, train_epoch, training_step
 
 __all__ = ["PLAIN", "comparisons"]
 
@@ -29,15 +28,12 @@ class _Trainee:
         settings = PAPER_SIZE.segmentation
         self.data = paper_size_slices(device)
         self.model = build(_NAME, heads=self.data.heads, width=settings.width).to(memory_format=device.memory_format)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=device.fused_adam
-        )
-        self.schedule = ConstantLR(self.optimizer, factor=1.0)
+        self.optimizer = adam(self.model, settings, device)
+        self._update = training_step(self.model, self.data, settings, self.optimizer)
 
     def step(self) -> float:
         settings = PAPER_SIZE.segmentation
-        rows = np.arange(settings.batch_size)
-        return train_epoch(self.model, self.data, rows, settings, self.optimizer, self.schedule, seed=0)
+        return train_epoch(self._update, self.optimizer, self.data, np.arange(settings.batch_size), settings, 0, 0)
 
 
 def comparisons(rounds: int = 3) -> Iterator[Comparison]:

@@ -61,7 +61,7 @@ class _Frozen(BaseModel):
     @classmethod
     def _no_truth_as_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         items = value if isinstance(value, list | tuple) else [value]
-        switch = cls.model_fields[str(info.field_name)].annotation is bool
+        switch = cls.model_fields[str(info.field_name)].annotation in (bool, bool | None)
         if not switch and any(isinstance(item, bool) for item in items):
             raise ValueError("expected neither true nor false")  # which Python takes for 1 and 0
         return value
@@ -120,6 +120,7 @@ class DinoSettings(_Frozen):
     local_crops: int = Field(8, ge=0)
     local_size: int = Field(96, ge=8)  # px of a local view
     local_scale: _Scale = (0.05, 0.4)
+    compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)
     seed: Seed = 0
 
     @field_validator("warmup_epochs")
@@ -154,7 +155,7 @@ class SegmentationSettings(_Frozen):
     weight_decay: float = Field(1e-4, ge=0)  # L2 inside Adam, as MT-UNet
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
     augment: bool = True
-    compile: bool = False  # torch.compile for the training; loses on a CPU (benchmarks/README.md)
+    compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)
     sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as with one process; GPUs only
     selection: Literal["validation", "last", "peer-on-test"] = "validation"
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)] = (0,)

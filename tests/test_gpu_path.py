@@ -27,7 +27,7 @@ from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import Device, choose_device, device_settings
 from dainet.dino import formulas
-from dainet.dino.training import TrainingState, starting_state, train_step
+from dainet.dino.step import TrainingState, starting_state, train_step
 from dainet.dino.views import multi_crop
 from dainet.protocol import Classes
 from dainet.segmentation.augment import random_transforms
@@ -36,7 +36,7 @@ from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
-from dainet.segmentation.training import augmented_batch, train_epoch
+from dainet.segmentation.step import adam, augmented_batch, train_epoch, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
 from dainet.vit.model import input_size, load_vit, set_fused_attention, to_vit_input
 
@@ -80,6 +80,7 @@ def pretended_gpu() -> Iterator[GpuRules]:
         patch.object(FakeTensorMode, "avoid_device_init", True),
         patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
         patch("torch.cuda.is_bf16_supported", return_value=True),
+        patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor),
         FakeTensorMode(allow_non_fake_inputs=True),
         GpuRules() as rules,
     ):
@@ -189,10 +190,10 @@ def test_dino_runs_forward_on_cuda_in_bfloat16() -> None:
 def test_an_epoch_of_training_reads_one_number(slices: Callable[[Device], SliceData], name: str) -> None:
     data, settings = slices(CPU), SegmentationSettings(batch_size=4, width=4)
     model = network(name, data)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=CPU.fused_adam)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    optimizer = adam(model, settings, CPU)
+    step = training_step(model, data, settings, optimizer)
     with GpuRules() as rules:
-        train_epoch(model, data, np.arange(10), settings, optimizer, schedule, seed=0)
+        train_epoch(step, optimizer, data, np.arange(10), settings, seed=0, epoch=0)
     assert rules.waits == ["number"]  # the loss, after three steps
 
 

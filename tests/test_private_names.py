@@ -15,6 +15,8 @@ from tests.helpers import REPOSITORY
 VIT = "timm.models.vision_transformer.VisionTransformer"
 PRIVATE = {
     f"{VIT}._pos_embed",
+    "torch._foreach_mul_",
+    "torch._foreach_norm",
     "torch.cpu._is_amx_tile_supported",
     "torch.cpu._is_avx512_bf16_supported",
     # The stand-in for a GPU in tests/test_gpu_path.py.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from dainet.attention.maps import token_maps
 from dainet.cache.atomic import growing_array, write_complete
 from dainet.cache.store import UNFINISHED, StageResult, run_stage
+from dainet.cuda_graphs import recorded
 from dainet.device import Device
 from dainet.errors import NonFiniteError
 from dainet.parallel import collectives
@@ -115,16 +115,18 @@ def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: D
     grid = grid_of(backbone, settings.vit.image_size)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
-    maps_of = torch.compile(token_maps) if settings.attention.compile else token_maps
+    maps_of = _extractor(vit, grid.vit_size_px, settings.attention.compile, device)
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]
     with growing_array(folder / _share_file(collectives.rank()), (grid.heads, *grid.grid), np.float16) as append:
-        for start, maps in _batches(partial(maps_of, vit), images, starts, grid.vit_size_px, device):
+        for start in starts:
+            batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))
+            maps = maps_of(device.send(batch)).cpu()
             if not torch.isfinite(maps).all():
                 raise NonFiniteError(
                     f"slices from row {start}: non-finite attention (NaN or infinity); check the weights and the images"
                 )
-            append(maps.cpu().numpy())
+            append(maps.numpy())
     if collectives.rank() == 0:  # the same for all, and two processes must not write one file
         write_complete(folder / "attention.json", json.dumps(asdict(grid)))
 
@@ -146,11 +148,13 @@ def _join(folder: Path, processes: int) -> None:
                 append(share[start : start + _COPIED_TOGETHER])
 
 
-@torch.inference_mode()
-def _batches(
-    maps_of: Callable[[Tensor], Tensor], images: np.ndarray, starts: range, size: int, device: Device
-) -> Iterator[tuple[int, Tensor]]:
-    for start in starts:
-        batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))[:, None]  # [B, 1, H, W]
+def _extractor(vit: DinoViT, size: int, compiled: bool, device: Device) -> Callable[[Tensor], Tensor]:
+    """Return the function from a batch of slices [B, H, W] on the device to maps [B, h, gh, gw] of a ViT there."""
+    token_maps_of = torch.compile(token_maps) if compiled else token_maps
+
+    @torch.inference_mode()
+    def maps_of(batch: Tensor) -> Tensor:
         with device.autocast():
-            yield start, maps_of(to_vit_input(batch.to(device.torch_device), size))
+            return token_maps_of(vit, to_vit_input(batch[:, None], size))
+
+    return recorded(maps_of, list) if device.records_steps else maps_of

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dainet.errors import InputError
 from dainet.parallel.collectives import mean
@@ -112,7 +113,11 @@ class DinoNetwork(nn.Module):
 
 
 def dino_loss(
-    student: Tensor, teacher: Tensor, center: Tensor, student_temperature: float, teacher_temperature: float
+    student: Tensor,
+    teacher: Tensor,
+    center: Tensor,
+    student_temperature: float,
+    teacher_temperature: float | Tensor,
 ) -> Tensor:
     """Compute the cross-entropy of the teacher's and the student's distributions over all pairs of different views.
 
@@ -147,7 +152,7 @@ def update_center(center: Tensor, teacher: Tensor, momentum: float) -> Tensor:
     return torch.lerp(mean(teacher.detach().float().mean(dim=(0, 1))), center, momentum)
 
 
-def entropies(teacher: Tensor, center: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def entropies(teacher: Tensor, center: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
     """Compute teacher entropy and batch entropy, in nats, which together reveal a collapse.
 
     The first is the mean entropy of the teacher's distributions, at most ln K. The second is the entropy of their mean
@@ -234,9 +239,9 @@ def parameter_groups(module: nn.Module) -> list[dict[str, object]]:
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
     """Clip the gradient norm of each parameter tensor separately to at most `max_norm` (utils.py:132-141)."""
-    for parameter in parameters:
-        if parameter.grad is not None:
-            nn.utils.clip_grad_norm_(parameter, max_norm)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch._foreach_norm(gradients)  # all in few launches
+    torch._foreach_mul_(gradients, (max_norm / (torch.stack(norms) + 1e-6)).clamp(max=1).unbind())
 
 
 def freeze_last_layer(head: DinoHead) -> None:
@@ -251,9 +256,9 @@ def update_teacher(student: nn.Module, teacher: nn.Module, momentum: float) -> N
 
     Buffers are left as they are. Source: main_dino.py:347-350.
     """
-    for source, target in zip(student.parameters(), teacher.parameters(), strict=True):
-        target.lerp_(source, 1 - momentum)
+    average = get_ema_multi_avg_fn(momentum)  # all tensors in few launches
+    average(list(teacher.parameters()), list(student.parameters()), torch.tensor(0))
 
 
-def _teacher_probability(teacher: Tensor, center: Tensor, temperature: float) -> Tensor:
+def _teacher_probability(teacher: Tensor, center: Tensor, temperature: float | Tensor) -> Tensor:
     return torch.softmax((teacher.detach().float() - center) / temperature, dim=-1)

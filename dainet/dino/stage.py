@@ -18,6 +18,7 @@ from dainet.vit.checkpoints import weights_hash
 __all__ = ["fit", "run_dino", "training_rows"]
 
 _VERSION = 3
+_COMPILED_FROM = 5000  # steps
 # Setting -> those that have no effect where it is 0 or False.
 _SWITCHED_OFF = {
     "centering": {"center_momentum"},
@@ -41,8 +42,10 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
     Raises:
         InputError: a validation or test patient is among the training slices; or as `finetune`.
     """
-    dino = _in_effect(settings.dino)
-    values = dino.model_dump(mode="json") | {"image_size": settings.vit.image_size}
+    dino = _decided(settings, prepared_vit, device)
+    # Without effect on results where it is false, and then not in the key, as before this setting existed.
+    values = dino.model_dump(mode="json", exclude=None if dino.compile else {"compile"})
+    values["image_size"] = settings.vit.image_size
     if dino.epochs:
         values["precision"] = device.precision
     if dino.epochs and settings.n_processes > 1:
@@ -58,8 +61,16 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
 def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path) -> None:
     """Fine-tune on the training slices (see `run_dino`); where several processes do, each of them calls this."""
     rows = training_rows(prepared_vit)
-    dino, vit = _in_effect(settings.dino), settings.vit
+    dino, vit = _decided(settings, prepared_vit, device), settings.vit
     finetune(dino, vit.weights, prepared_vit.images, rows, device, folder, vit.heads)
+
+
+def _decided(settings: Settings, prepared_vit: Prepared, device: Device) -> DinoSettings:
+    """Return the settings in effect, with `compile` decided: whether it saves more time than it takes (docs/gpu.md)."""
+    dino = _in_effect(settings.dino)
+    steps = dino.epochs * (len(training_rows(prepared_vit)) // dino.batch_size)
+    worth = device.compiles and settings.n_processes == 1 and steps >= _COMPILED_FROM
+    return dino.model_copy(update={"compile": bool(steps) and (worth if dino.compile is None else dino.compile)})
 
 
 def _in_effect(settings: DinoSettings) -> DinoSettings:

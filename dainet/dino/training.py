@@ -5,50 +5,26 @@ from __future__ import annotations
 import json
 import logging
 import math
-from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
 from dainet.cache.resume import epoch_seed, load_state, save_state
 from dainet.device import Device
-from dainet.dino.formulas import (
-    DinoHead,
-    DinoNetwork,
-    clip_gradients,
-    collapse,
-    dino_loss,
-    entropies,
-    freeze_last_layer,
-    head_from_authors,
-    parameter_groups,
-    schedules,
-    teacher_temperature,
-    update_center,
-    update_teacher,
-)
+from dainet.dino.formulas import collapse, schedules, teacher_temperature
 from dainet.dino.shuffle import block_shuffle
+from dainet.dino.step import TrainingState, starting_state, train_step
 from dainet.dino.views import multi_crop
 from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
 from dainet.progress import progress
 from dainet.settings import DinoSettings
-from dainet.vit.checkpoints import load_dino_center, load_dino_head
-from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, set_fused_attention, to_vit_input
+from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, to_vit_input
 
-__all__ = [
-    "HISTORY_COLUMNS",
-    "TrainingState",
-    "check_shared_batches",
-    "finetune",
-    "starting_state",
-    "train_step",
-]
+__all__ = ["HISTORY_COLUMNS", "check_shared_batches", "finetune"]
 
 log = logging.getLogger(__name__)
 _CHECKED_TOGETHER = 1024  # images per read when the range of values is checked
@@ -62,18 +38,6 @@ _ADVICE = {
     "short run, a collapse after a long one; train longer, or lower dino.teacher_temperature",
     "constant": "every image gets the same output; set dino.centering to true, or raise dino.teacher_temperature",
 }
-
-
-@dataclass
-class TrainingState:
-    """Everything that changes during training; `center` is [K] float32, `parallel` averages the student's gradients."""
-
-    student: DinoNetwork
-    parallel: nn.Module
-    teacher: DinoNetwork
-    optimizer: torch.optim.Optimizer
-    center: Tensor
-    history: list[dict[str, float]]
 
 
 def finetune(
@@ -126,26 +90,6 @@ def finetune(
         _finish(state, settings, folder)
 
 
-def starting_state(settings: DinoSettings, weights: str, device: Device, heads: int | None = None) -> TrainingState:
-    """Build student and teacher from the same weights, with head and center of a full checkpoint or with a new head."""
-    torch.manual_seed(_seed(settings, 0))
-    vit, head_state, center = load_vit(weights, settings.drop_path, heads), load_dino_head(weights, "teacher"), None
-    if head_state is None:
-        head = DinoHead(vit.embed_dim, settings.out_dim, settings.norm_last_layer)
-    else:
-        head = head_from_authors(head_state, settings.out_dim, settings.norm_last_layer)
-        center = load_dino_center(weights)
-    student, teacher = DinoNetwork(vit, head), DinoNetwork(load_vit(weights, heads=heads), deepcopy(head))
-    student.train().to(device.torch_device)
-    teacher.eval().requires_grad_(False).to(device.torch_device)
-    for network in (student, teacher):
-        set_fused_attention(network, device.fused_attention)
-    optimizer = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
-    center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
-    parallel = collectives.parallel(student, device)
-    return TrainingState(student, parallel, teacher, optimizer, center.to(device.torch_device), [])
-
-
 def _fit_views(settings: DinoSettings, vit: DinoViT) -> DinoSettings:
     """Round the sizes of views down to whole patches: 96 px become 84 px for a patch of 14 px."""
     sizes = {name: input_size(vit, getattr(settings, name)) for name in ("global_size", "local_size")}
@@ -185,47 +129,23 @@ def _train_epoch(
     state: TrainingState, settings: DinoSettings, images: np.ndarray, rows: np.ndarray, device: Device, epoch: int
 ) -> dict[str, float]:
     """Train for one epoch in whole batches, which the processes share, and return its row of the history."""
-    torch.manual_seed(collectives.own_seed(_seed(settings, epoch + 1)))  # drop path, of each process's own images
-    generator = torch.Generator().manual_seed(_seed(settings, epoch + 1))  # order and views
+    torch.manual_seed(
+        collectives.own_seed(epoch_seed(settings.seed, epoch + 1))
+    )  # drop path, of each process's own images
+    generator = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch + 1))  # order and views
     steps = len(rows) // settings.batch_size
     order = rows[block_shuffle(len(rows), generator).numpy()][: steps * settings.batch_size]
     values, share = schedules(settings, steps), collectives.share(settings.batch_size)
     total = torch.zeros(3, device=device.torch_device)
     for step, batch in enumerate(np.split(order, steps), start=epoch * steps):
         now = {name: line[step] for name, line in values.items()}
-        slices = torch.from_numpy(images[batch]).to(device.torch_device, non_blocking=True)[:, None]  # [B, 1, H, W]
+        slices = device.send(torch.from_numpy(images[batch]))[:, None]  # [B, 1, H, W]
         crops = multi_crop(slices, settings, generator, share)
         views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
         total += train_step(state, settings, views, device, epoch, now)
     means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
     constant = {"epoch": epoch + 1, "teacher_temperature": teacher_temperature(settings, epoch)}
     return constant | now | means | {"center_norm": state.center.norm().item()}
-
-
-def train_step(
-    state: TrainingState, settings: DinoSettings, views: list[Tensor], device: Device, epoch: int, now: dict[str, float]
-) -> Tensor:
-    """Update student, center and teacher once; return loss, teacher entropy and batch entropy as one tensor [3]."""
-    temperature = teacher_temperature(settings, epoch)
-    with device.autocast():
-        with torch.no_grad():
-            teacher = state.teacher(views[:2])  # [2, B, K]
-        student = state.parallel(views)  # [V, B, K]
-    loss = dino_loss(student, teacher, state.center, settings.student_temperature, temperature)
-    numbers = torch.stack([collectives.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
-    if settings.centering:
-        state.center = update_center(state.center, teacher, settings.center_momentum)
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    clip_gradients(state.student.parameters(), settings.clip_grad)
-    if epoch < settings.freeze_last_layer_epochs:
-        freeze_last_layer(state.student.head)
-    for group in state.optimizer.param_groups:
-        group["lr"] = now["lr"]
-    state.optimizer.param_groups[0]["weight_decay"] = now["weight_decay"]
-    state.optimizer.step()
-    update_teacher(state.student, state.teacher, now["momentum"])
-    return numbers
 
 
 def _report(line: dict[str, float], settings: DinoSettings) -> None:
@@ -241,7 +161,7 @@ def _report(line: dict[str, float], settings: DinoSettings) -> None:
 
 def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimizer")}
-    content |= {"center": state.center, "history": state.history, "settings": settings.model_dump_json()}
+    content |= {"center": state.center, "history": state.history, "settings": _identity(settings)}
     save_state(content, folder, len(state.history))
     _write_history(state.history, folder)
 
@@ -250,12 +170,16 @@ def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     content = load_state(folder)
     if content is None:
         return
-    if content["settings"] != settings.model_dump_json():
+    if content["settings"] != _identity(settings):
         raise InputError(f"{folder.name} holds a state of other settings; delete it or use another folder")
     for name in ("student", "teacher", "optimizer"):
         getattr(state, name).load_state_dict(content[name])
     state.center, state.history = content["center"].to(state.center.device), content["history"]
     log.info("resuming after epoch %d", len(state.history))
+
+
+def _identity(settings: DinoSettings) -> str:
+    return settings.model_dump_json(exclude={"compile"})  # which may differ where a state is taken to another machine
 
 
 def _keep(vit: DinoViT, settings: DinoSettings, folder: Path) -> None:
@@ -283,8 +207,3 @@ def _write_history(lines: list[dict[str, float]], folder: Path) -> pd.DataFrame:
     history = pd.DataFrame(lines, columns=list(HISTORY_COLUMNS))
     history.to_csv(folder / "history.csv", index=False)
     return history
-
-
-def _seed(settings: DinoSettings, epoch: int) -> int:
-    """Return the seed of an epoch, counted from 1; 0 is for the new head."""
-    return epoch_seed(settings.seed, epoch)

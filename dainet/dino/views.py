@@ -43,13 +43,15 @@ def multi_crop(
     Returns:
         Views [B, 1, size, size] float32 in [0, 1], the two global ones first.
     """
-    global_crop = (settings.global_size, settings.global_scale)
-    views = [_view(images, *global_crop, blur_p=1.0, solarize_p=0.0, generator=generator, share=share)]
-    views.append(_view(images, *global_crop, blur_p=0.1, solarize_p=0.2, generator=generator, share=share))
-    for _ in range(settings.local_crops):
-        local_crop = (settings.local_size, settings.local_scale)
-        views.append(_view(images, *local_crop, blur_p=0.5, solarize_p=0.0, generator=generator, share=share))
-    return views
+    wide, narrow = settings.global_scale, settings.local_scale
+    kinds = [(wide, 1.0, 0.0), (wide, 0.1, 0.2), *[(narrow, 0.5, 0.0)] * settings.local_crops]
+    drawn = [_draw(images.shape, *kind, generator) for kind in kinds]
+    numbers = torch.stack(drawn)[..., share]  # moved together: each copy takes as long as a view
+    if images.is_cuda:
+        numbers = numbers.pin_memory()  # or the copy would wait for the GPU
+    sizes = [settings.global_size] * 2 + [settings.local_size] * settings.local_crops
+    moved = numbers.to(images.device, non_blocking=True)
+    return [_view(images[share], line, size) for line, size in zip(moved, sizes, strict=True)]
 
 
 def random_boxes(
@@ -130,30 +132,26 @@ def solarize(images: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(_per_image(chosen) & (images >= 0.5), 1 - images, images)
 
 
-def _view(
-    images: Tensor,
-    size: int,
-    scale: tuple[float, float],
-    blur_p: float,
-    solarize_p: float,
-    generator: torch.Generator,
-    share: slice,
+def _draw(
+    shape: torch.Size, scale: tuple[float, float], blur_p: float, solarize_p: float, generator: torch.Generator
 ) -> Tensor:
-    batch = len(images)
+    """Draw the numbers [9, B] of one view of each image of a batch [B, 1, H, W], in the order of `_view`."""
+    batch = shape[0]
 
     def chance(probability: float) -> Tensor:
         return torch.rand(batch, generator=generator) < probability
 
-    def mine(drawn: Tensor) -> Tensor:
-        return drawn[..., share].to(images.device, non_blocking=True)  # a blocking copy would wait for the GPU
-
-    boxes = random_boxes(batch, (images.shape[2], images.shape[3]), scale, generator)
-    top, left, height, width = (mine(box) for box in boxes)
-    view = resized_crop(images[share], (top, left, height, width), mine(chance(0.5)), size).clamp(0, 1)
-    factors = mine(torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0))
-    view = adjust(view, factors[0], factors[1])
+    boxes = random_boxes(batch, (shape[2], shape[3]), scale, generator)
+    flip = chance(0.5)
+    factors = torch.where(chance(0.8), _uniform(1 - _JITTER, 1 + _JITTER, (2, batch), generator), 1.0)
     sigma = torch.where(chance(blur_p), _uniform(*_SIGMA_PX, (batch,), generator), _NO_BLUR_PX)
-    return solarize(blur(view, mine(sigma)), mine(chance(solarize_p)))
+    return torch.stack([*boxes, flip.float(), *factors, sigma, chance(solarize_p).float()])
+
+
+def _view(images: Tensor, numbers: Tensor, size: int) -> Tensor:
+    top, left, height, width, flip, brightness, contrast, sigma_px, inverted = numbers
+    view = resized_crop(images, (top, left, height, width), flip > 0, size).clamp(0, 1)
+    return solarize(blur(adjust(view, brightness, contrast), sigma_px), inverted > 0)
 
 
 def _resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:

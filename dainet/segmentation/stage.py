@@ -17,10 +17,11 @@ from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
 from dainet.settings import SEEDS, SegmentationSettings, Settings
 
-__all__ = ["fit", "load_model", "run_segmentation"]
+__all__ = ["decided", "fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
 _VERSION = 3
+_COMPILED_FROM = 4000  # steps: half a minute of compiling against about 8 ms that each step is shorter
 
 
 def run_segmentation(
@@ -45,7 +46,7 @@ def run_segmentation(
     """
     if not 0 <= seed < SEEDS:
         raise InputError(f"seed {seed}; expected a whole number from 0 to {SEEDS - 1}")
-    segmentation = settings.segmentation
+    segmentation = decided(settings, data)
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
     values |= {"model": name, "seed": seed, "precision": data.device.precision}
     if settings.n_processes > 1:
@@ -75,13 +76,23 @@ def _without_effect(settings: SegmentationSettings, name: str) -> set[str]:
     return idle
 
 
+def decided(settings: Settings, data: SliceData) -> SegmentationSettings:
+    """Return the settings with `compile` decided: whether it saves more time than it takes (docs/gpu.md)."""
+    segmentation = settings.segmentation
+    if segmentation.compile is not None:
+        return segmentation
+    steps = segmentation.epochs * -(-len(data.prepared.rows("train")) // segmentation.batch_size)
+    worth = data.device.compiles and settings.n_processes == 1 and steps >= _COMPILED_FROM
+    return segmentation.model_copy(update={"compile": worth})
+
+
 def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
     """Train one network from its seed (see `run_segmentation`); where several processes do, each of them calls this."""
     log.info("%s, seed %d", name, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = _network(settings, name, data)
-    train(model, settings.segmentation, seed, data.prepared, data, folder)
+    train(model, decided(settings, data), seed, data.prepared, data, folder)
 
 
 def load_model(

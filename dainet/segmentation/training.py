@@ -14,28 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
-from dainet.cache.resume import epoch_seed, load_state, save_state
+from dainet.cache.resume import load_state, save_state
 from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
 from dainet.progress import progress
-from dainet.segmentation.augment import augment, random_transforms
 from dainet.segmentation.evaluation import volume_dsc
-from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.slices import SliceData
+from dainet.segmentation.step import adam, poly_factor, train_epoch, training_step
 from dainet.settings import SegmentationSettings
 
-__all__ = [
-    "MONITORED_SPLIT",
-    "augmented_batch",
-    "check_sync_batch_norm",
-    "mean_volume_dsc",
-    "monitored_volumes",
-    "poly_factor",
-    "train",
-    "train_epoch",
-]
+__all__ = ["MONITORED_SPLIT", "check_sync_batch_norm", "mean_volume_dsc", "monitored_volumes", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -61,26 +51,23 @@ def train(
     steps = -(-len(rows) // settings.batch_size)
     if settings.sync_batch_norm and collectives.process_count() > 1:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=data.device.fused_adam
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: poly_factor(step, settings.epochs * steps))
-    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    optimizer = adam(model, settings, data.device)
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer}
     history, chosen = _resume(folder, parts)
-    if settings.compile:
-        model.compile()  # in place: weights and their names stay
-    parallel = collectives.parallel(model, data.device)
+    step = training_step(collectives.parallel(model, data.device), data, settings, optimizer)
     for epoch in progress(range(len(history), settings.epochs), "epochs"):
         if _stops_early(history, settings):
             break
-        loss = train_epoch(parallel, data, rows, settings, optimizer, schedule, epoch_seed(seed, epoch))
+        model.train()
+        loss = train_epoch(step, optimizer, data, rows, settings, seed, epoch)
         if not np.isfinite(loss):
             raise NonFiniteError(
                 f"epoch {epoch + 1}: non-finite loss ({loss}); lower segmentation.lr or check the data"
             )
         collectives.broadcast_buffers(model)
         dsc = mean_volume_dsc(model, data, volumes)
-        history.append({"epoch": epoch + 1, "loss": loss, "lr": schedule.get_last_lr()[0], "dsc": dsc})
+        rate = settings.lr * poly_factor((epoch + 1) * steps, settings.epochs * steps)
+        history.append({"epoch": epoch + 1, "loss": loss, "lr": rate, "dsc": dsc})
         log.info("epoch %d/%d  loss %.4f  monitored DSC %.4f", epoch + 1, settings.epochs, loss, dsc)
         if _chosen(history, settings) is history[-1]:
             chosen = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
@@ -106,14 +93,6 @@ def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dic
     return volumes
 
 
-def poly_factor(step: int, total: int) -> float:
-    """Return the factor (1 - step/total)^0.9 of the learning rate; 0 from the last step on.
-
-    This is our reading of "in each iteration ... with a rate of 0.9" (docs/protocol.md#5.1).
-    """
-    return (1 - step / total) ** 0.9 if step < total else 0.0
-
-
 def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> float:
     """Compute the mean DSC over volumes and foreground classes at network size; NaN without volumes.
 
@@ -125,48 +104,6 @@ def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.
     mine = dict(list(volumes.items())[collectives.share(len(volumes))])
     none = torch.empty(0, len(data.classes.names), device=data.labels.device)
     return collectives.gathered(volume_dsc(model, data, mine) if mine else none).nanmean().item()
-
-
-def train_epoch(
-    model: nn.Module,
-    data: SliceData,
-    rows: np.ndarray,
-    settings: SegmentationSettings,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    seed: int,
-) -> float:
-    """Train for one epoch over `rows` in an order drawn from `seed`; return the mean loss, read once at the end.
-
-    Several processes share each batch, and each draws the random numbers of the whole batch.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.as_tensor(rows)[torch.randperm(len(rows), generator=generator)].to(data.labels.device)
-    total = torch.zeros((), device=data.labels.device)
-    model.train()
-    for batch in order.split(settings.batch_size):
-        matrices, mine = random_transforms(len(batch), generator), collectives.share(len(batch))
-        image, maps, label = augmented_batch(data, batch[mine], matrices[mine] if settings.augment else None)
-        with data.device.autocast():
-            logits = model(image, maps)
-        loss = segmentation_loss(logits, label, settings.dice)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total += loss.detach() * len(batch)
-    return total.item() / len(rows)
-
-
-def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Return image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by `matrices` where given."""
-    image, maps = data.inputs(rows)
-    label = data.labels[rows][:, None]
-    if matrices is not None and maps is not None:
-        image, label, maps = augment([image, label, maps], matrices)
-    elif matrices is not None:
-        image, label = augment([image, label], matrices)
-    return image, maps, label[:, 0].long()
 
 
 def _check_shares(settings: SegmentationSettings, count: int, data: SliceData) -> None:
@@ -208,8 +145,10 @@ def _resume(folder: Path, parts: Mapping[str, Any]) -> tuple[list[dict[str, Any]
     state = load_state(folder)
     if state is None:
         return [], {}
+    own = {name: parts["optimizer"].param_groups[0][name] for name in ("lr", "capturable", "fused")}
     for name, part in parts.items():
         part.load_state_dict(state[name])
+    parts["optimizer"].param_groups[0].update(own)  # the state may come from a device of another kind
     log.info("resuming after epoch %d", len(state["history"]))
     return state["history"], state["chosen"]
 

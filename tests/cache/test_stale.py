@@ -81,6 +81,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "segmentation.weight_decay": (0.0, "segmentation"),
     "segmentation.dice": ("eq5", "segmentation"),
     "segmentation.augment": (False, "segmentation"),
+    "dino.compile": (True, "dino"),
     "segmentation.compile": (True, "segmentation"),
     "segmentation.selection": ("last", "segmentation"),
     "segmentation.sync_batch_norm": (False, None),  # one process

@@ -21,9 +21,10 @@ from dainet.cache.resume import save_state
 from dainet.cache.store import UNFINISHED, StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import Device, choose_device
-from dainet.dino import formulas, stage, training
+from dainet.dino import formulas, stage, step, training
 from dainet.dino.stage import run_dino, training_rows
-from dainet.dino.training import HISTORY_COLUMNS, finetune, starting_state
+from dainet.dino.step import starting_state
+from dainet.dino.training import HISTORY_COLUMNS, finetune
 from dainet.protocol import Classes
 from dainet.settings import DinoSettings, Settings
 from dainet.vit.model import DinoViT, load_vit, save_vit
@@ -161,7 +162,7 @@ def test_an_epoch_reads_whole_batches_in_an_order_of_its_own(
 def test_a_step_is_that_of_the_paper(weights: str) -> None:
     """Loss and center from the logits before the step; then the student moves and the teacher follows (eq. 1 to 3)."""
     values = settings(drop_path=0.0, clip_grad=1e-3, center_momentum=0.8, freeze_last_layer_epochs=0)
-    state = training.starting_state(values, weights, FLOAT32)
+    state = starting_state(values, weights, FLOAT32)
     views = [torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(size)) for size in (16, 16, 8)]
     state.center = torch.linspace(-0.5, 0.5, 16)
     with torch.no_grad():
@@ -169,7 +170,7 @@ def test_a_step_is_that_of_the_paper(weights: str) -> None:
     before, center = [p.clone() for p in state.teacher.parameters()], state.center.clone()
     start = [p.clone() for p in state.student.parameters()]
     now = {"lr": 2e-3, "weight_decay": 0.3, "momentum": 0.7}
-    loss, teacher_entropy, batch_entropy = training.train_step(state, values, views, FLOAT32, 0, now)
+    loss, teacher_entropy, batch_entropy = step.train_step(state, values, views, FLOAT32, 0, now)
     expected = formulas.dino_loss(
         student, teacher, center, values.student_temperature, values.warmup_teacher_temperature
     )
@@ -286,8 +287,8 @@ def test_refused(weights: str, tmp_path: Path, changes: dict[str, Any], images: 
 def test_a_loss_that_is_not_finite_names_the_epoch(
     weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loss = training.dino_loss
-    monkeypatch.setattr(training, "dino_loss", lambda *args: loss(*args) * float("nan"))
+    loss = step.dino_loss
+    monkeypatch.setattr(step, "dino_loss", lambda *args: loss(*args) * float("nan"))
     with pytest.raises(FloatingPointError, match=r"epoch 1.*nan.*dino.lr"):
         trained(weights, tmp_path)
 

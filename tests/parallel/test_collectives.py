@@ -17,10 +17,11 @@ from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.dino import formulas as dino
 from dainet.dino import training as dino_training
-from dainet.dino.training import TrainingState, finetune, starting_state, train_step
+from dainet.dino.step import TrainingState, starting_state, train_step
+from dainet.dino.training import finetune
 from dainet.dino.views import multi_crop
 from dainet.parallel import collectives
-from dainet.segmentation import training
+from dainet.segmentation import step, training
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
@@ -95,7 +96,7 @@ def test_gradients_are_those_of_the_whole_batch(data: SliceData, tmp_path: Path,
 
     def gradients() -> Any:
         model = without_batch_norm(name)
-        image, maps, label = training.augmented_batch(data, rows[collectives.share(5)], None)
+        image, maps, label = step.augmented_batch(data, rows[collectives.share(5)], None)
         parallel = collectives.parallel(model, FLOAT32)
         loss = segmentation_loss(parallel(image, maps), label, dice)
         loss.backward()
@@ -115,9 +116,8 @@ def test_an_epoch_sees_the_same_batches(tiny: Settings, data: SliceData, tmp_pat
     def epoch() -> Any:
         model = without_batch_norm("dual-1111")
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-        parallel = collectives.parallel(model, FLOAT32)
-        loss = training.train_epoch(parallel, data, np.arange(17), settings, optimizer, schedule, seed=3)
+        update = step.training_step(collectives.parallel(model, FLOAT32), data, settings, optimizer)
+        loss = step.train_epoch(update, optimizer, data, np.arange(17), settings, seed=3, epoch=0)
         return loss, torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
     loss, parameters = epoch()

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
-from dainet.segmentation import stage, training
+from dainet.segmentation import stage, step, training
 from dainet.segmentation.augment import random_transforms, transform
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
-from dainet.segmentation.training import augmented_batch, mean_volume_dsc, poly_factor, train
+from dainet.segmentation.step import augmented_batch, poly_factor
+from dainet.segmentation.training import mean_volume_dsc, train
 from dainet.settings import AttentionSettings, Settings
 from tests.helpers.training import equal, small_network, train_until, trained_weights
 
@@ -80,7 +81,7 @@ def test_an_epoch_trains_on_every_row_once_in_another_order_each_time(
         assert matrices is None or matrices.shape == (len(rows), 2, 2)
         return augmented_batch(data, rows, matrices)
 
-    monkeypatch.setattr(training, "augmented_batch", watched)
+    monkeypatch.setattr(step, "augmented_batch", watched)
     rows = prepared.rows("train")
     settings = tiny.segmentation.model_copy(update={"epochs": 2, "batch_size": 7, "augment": augment})
     train(small_network(), settings, 3, prepared, data, tmp_path)
@@ -332,7 +333,12 @@ def test_compiling_is_asked_for_by_a_setting(
 ) -> None:
     """torch's compiler takes a minute; what it is handed must train as before."""
     compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda model: compiled.append(model))
+
+    def note(function: Any, **_: Any) -> Any:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", note)
     for wanted in (False, True):
         settings = tiny.segmentation.model_copy(update={"epochs": 1, "compile": wanted})
         (tmp_path / str(wanted)).mkdir()
