@@ -1,106 +1,211 @@
-"""Times of single steps on one GPU, by the kit's own functions: `python -m benchmarks.gpu`; a minute (docs/gpu.md)."""
+"""Steps of the kit on one GPU: as it runs them, without graphs, as a plain recipe, and the card's own limits."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from benchmarks.plain_recipe import plain_training
 from benchmarks.timing import count_flops
-from dainet.attention.maps import token_maps
-from dainet.device import Device, choose_device, hardware
+from dainet.attention.stage import extractor
+from dainet.cache.store import StageResult
+from dainet.data.prepared import Prepared
+from dainet.device import Device, choose_device
 from dainet.dino.step import starting_state, train_step
 from dainet.dino.views import multi_crop
-from dainet.segmentation.losses import segmentation_loss
+from dainet.protocol import Classes
+from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.networks import build
-from dainet.settings import DinoSettings
+from dainet.segmentation.slices import SliceData
+from dainet.segmentation.step import adam, training_step
+from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
 from dainet.vit.model import load_vit, set_fused_attention, to_vit_input
 
-_NETWORKS = [("dual-1111", 64, 224), ("unet", 64, 224), ("dual-1111", 32, 224), ("dual-1111", 16, 128)]
-_BATCH = 16
+__all__ = ["limits", "random_slices", "rows"]
+
+_NETWORKS = [
+    ("dual-1111", 64, 224),
+    ("unet", 64, 224),
+    ("dual-1111", 32, 224),
+    ("unet", 32, 224),
+    ("dual-1111", 16, 128),
+]
+_BATCH, _SLICES, _HEADS = 16, 64, 6
 _NOW = {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996}
 
 
-def main() -> None:
-    """Print a line for each step: milliseconds, and what share of the card's matrix-product rate it reaches."""
-    device = choose_device("cuda")
+def limits(device: Device) -> tuple[float, float]:
+    """Measure the card: operations per second of a large matrix product in bfloat16, and bytes per second of a copy."""
     square = torch.randn(8192, 8192, device=device.torch_device, dtype=torch.bfloat16)
-    rate = 2 * 8192**3 / _seconds(lambda: square @ square)
-    print(f"{hardware()['accelerator']}, torch {torch.__version__}: {rate / 1e12:.0f} TFLOP/s in bfloat16")
-    for what, step in _steps(device):
-        flops, seconds = count_flops(step), _seconds(step)
-        print(f"{what}: {1000 * seconds:.1f} ms, {flops / rate / seconds:.0%} of the matrix-product rate", flush=True)
+    source = torch.zeros(2**30, dtype=torch.uint8, device=device.torch_device)
+    target = torch.empty_like(source)
+    return 2 * 8192**3 / seconds(lambda: square @ square), 2 * 2**30 / seconds(lambda: target.copy_(source))
 
 
-def _steps(device: Device) -> Iterator[tuple[str, Callable[[], object]]]:
+def rows(device: Device) -> Iterator[pd.DataFrame]:
+    """Measure one line for each step, in milliseconds; "floor" is matrix products and memory traffic at its best."""
+    product_rate, copy_rate = limits(device)
+    yield pd.DataFrame({"What": ["limits"], "TFLOP/s": [product_rate / 1e12], "TB/s": [copy_rate / 1e12]})
+    yield _views_line(device)
+    yield _extraction_line(device, product_rate)
+    yield _dino_line(device, product_rate)
     for name, width, size in _NETWORKS:
-        what = f"training step of {name}, width {width}, {size} px, batch {_BATCH}"
-        yield what, _training_step(build(name, width=width), device, size)
-        yield (
-            f"{what}, with the biases that batch norm cancels",
-            _training_step(_with_biases(build(name, width=width)), device, size),
-        )
+        yield _training_line(name, width, size, device, product_rate, copy_rate)
+
+
+def _training_line(
+    name: str, width: int, size: int, device: Device, product_rate: float, copy_rate: float
+) -> pd.DataFrame:
+    data, settings = random_slices(size, device), SegmentationSettings(batch_size=_BATCH, width=width)
+    model = build(name, heads=_HEADS, width=width).to(device.torch_device)
+    image, maps = data.inputs(torch.arange(_BATCH, device=device.torch_device))
+    with device.autocast():
+        flops = 3 * count_flops(lambda: model(image, maps))  # the backward pass has two products for each one
+        traffic = 3 * _activation_bytes(model, image, maps)
+    single = _training(name, data, settings, replace(device, records_steps=False))
+    graph, graph_first = timed_first(_training(name, data, settings, device))
+    compiled, compiled_first = timed_first(_training(name, data, settings.model_copy(update={"compile": True}), device))
+    return _line(
+        f"training step, {name}, width {width}, {size} px, batch {_BATCH}",
+        {
+            "Compiled graph": compiled,
+            "Graph": graph,
+            "Single steps": seconds(single),
+            "Plain recipe": plain_training(name, width, size, device),
+            "Floor": flops / product_rate + traffic / copy_rate,
+        },
+        {"First graph (s)": graph_first, "First compiled graph (s)": compiled_first},
+    )
+
+
+def _training(name: str, data: SliceData, settings: SegmentationSettings, device: Device) -> Callable[[], object]:
+    """One step of the kit: gather, augment, resize, forward, loss, backward, Adam."""
+    torch.compiler.reset()
+    model: Any = build(name, heads=_HEADS, width=settings.width)
+    model = model.to(device.torch_device, memory_format=device.memory_format).train()
+    on_device = SliceData(data.prepared, data.attention, AttentionSettings(), device)
+    step = training_step(model, on_device, settings, adam(model, settings, device))
+    matrices = random_transforms(_BATCH, torch.Generator().manual_seed(0)).to(device.torch_device)
+    batch = torch.arange(_BATCH, device=device.torch_device)
+    return lambda: step(batch, matrices)
+
+
+def _views_line(device: Device) -> pd.DataFrame:
     settings, generator = DinoSettings(), torch.Generator().manual_seed(0)
     images = torch.rand(64, 1, 256, 256, device=device.torch_device)
-    yield "attention maps of 64 images of 256 px, ViT-S/16", _extraction(images, device)
-    yield "10 views of 64 images", lambda: multi_crop(images, settings, generator)
-    state = starting_state(settings, "random", device)
-    views = [to_vit_input(view, view.shape[-1]) for view in multi_crop(images, settings, generator)]
-    yield "DINO step, 2 + 8 views, batch 64", lambda: train_step(state, settings, views, device, 1, _NOW)
+    return _line("10 views of 64 images", {"Single steps": seconds(lambda: multi_crop(images, settings, generator))})
 
 
-def _training_step(model: nn.Module, device: Device, size: int) -> Callable[[], None]:
-    """Forward pass, loss, backward pass and Adam on one random batch that is already on the device."""
-    model = model.to(device.torch_device).to(memory_format=device.memory_format).train()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4, fused=device.fused_adam)
-    random = torch.rand(_BATCH, 7, size, size, device=device.torch_device)
-    image, maps = (part.to(memory_format=device.memory_format) for part in (random[:, :1], random[:, 1:]))
-    label = torch.randint(0, 4, (_BATCH, size, size), device=device.torch_device)
+def _dino_line(device: Device, product_rate: float) -> pd.DataFrame:
+    settings, times = DinoSettings(), {}
+    images = torch.rand(64, 1, 256, 256, device=device.torch_device)
+    crops = multi_crop(images, settings, torch.Generator().manual_seed(0))
+    views = [to_vit_input(view, view.shape[-1]) for view in crops]
+    ways = {"Single steps": (replace(device, records_steps=False), False), "Graph": (device, False)}
+    first = {}
+    for way, (where, compiled) in (ways | {"Compiled graph": (device, True)}).items():
+        torch.compiler.reset()
+        chosen = settings.model_copy(update={"compile": compiled})
+        state = starting_state(chosen, "random", where)
 
-    def step() -> None:
-        with device.autocast():
-            logits = model(image, maps)
-        optimizer.zero_grad(set_to_none=True)
-        segmentation_loss(logits, label).backward()
-        optimizer.step()
+        def step(state: Any = state, chosen: DinoSettings = chosen, where: Device = where) -> Tensor:
+            return train_step(state, chosen, views, where, 1, _NOW)
 
-    return step
-
-
-def _with_biases(model: nn.Module) -> nn.Module:
-    """The network with a bias in every convolution that a batch norm follows."""
-    layers = list(model.modules())
-    for conv, norm in pairwise(layers):
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
-    return model
+        if way == "Single steps":
+            flops = count_flops(step)
+        times[way], first[f"First {way.lower()} (s)"] = timed_first(step)
+        del state, step
+    return _line(
+        "DINO step, ViT-S/16, 2 x 256 and 8 x 96 px, batch 64", {**times, "Floor": flops / product_rate}, first
+    )
 
 
-def _extraction(images: torch.Tensor, device: Device) -> Callable[[], torch.Tensor]:
+def _extraction_line(device: Device, product_rate: float) -> pd.DataFrame:
     vit = load_vit("random").to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
+    images = torch.rand(device.vit_batch, 256, 256, device=device.torch_device, dtype=torch.float16)
+    single = extractor(vit, 256, False, replace(device, records_steps=False))
+    flops = count_flops(lambda: single(images))
+    graph, compiled = (extractor(vit, 256, wanted, device) for wanted in (False, True))
+    times = {
+        "Compiled graph": seconds(lambda: compiled(images)),
+        "Graph": seconds(lambda: graph(images)),
+        "Single steps": seconds(lambda: single(images)),
+        "Floor": flops / product_rate,
+    }
+    return _line(f"attention maps of {device.vit_batch} images, ViT-S/16, 256 px", times)
 
-    @torch.inference_mode()
-    def extract() -> torch.Tensor:
-        with device.autocast():
-            return token_maps(vit, to_vit_input(images, images.shape[-1]))
 
-    return extract
+def _line(what: str, times: dict[str, float], first: dict[str, float] | None = None) -> pd.DataFrame:
+    milliseconds = {f"{name} (ms)": [round(1000 * value, 2)] for name, value in times.items()}
+    return pd.DataFrame({"What": [what]} | milliseconds | {name: [round(v, 1)] for name, v in (first or {}).items()})
 
 
-def _seconds(work: Callable[[], object], count: int = 20, warm: int = 5) -> float:
-    """Seconds of one call, the mean of `count` after `warm` more; the card is waited for at both ends."""
+def random_slices(size: int, device: Device) -> SliceData:
+    """Make slices of random pixels with six maps each; nothing is read."""
+    random, folder = np.random.default_rng(0), Path(tempfile.mkdtemp())
+    images = random.random((_SLICES, size, size)).astype(np.float16)
+    labels = random.integers(0, 4, images.shape).astype(np.uint8)
+    np.save(folder / "attention.npy", random.random((_SLICES, _HEADS, 16, 16)).astype(np.float16))
+    (folder / "attention.json").write_text(f'{{"heads": {_HEADS}, "grid": [16, 16], "patch": 16, "vit_size_px": 256}}')
+    classes = Classes(("RV", "Myo", "LV"), ("#f00", "#0f0", "#00f"))
+    prepared = Prepared(StageResult("prepared", "", folder), images, labels, pd.DataFrame(), classes, {})
+    return SliceData(prepared, StageResult("attention", "", folder), AttentionSettings(), device)
+
+
+def _activation_bytes(model: nn.Module, *inputs: Tensor | None) -> int:
+    """Bytes that the convolutions of a forward pass must read and write in bfloat16, if all else is fused into them."""
+    total = 0
+
+    def count(_: nn.Module, read: tuple[Tensor, ...], written: Tensor) -> None:
+        nonlocal total
+        total += 2 * (read[0].numel() + written.numel())
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    model(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def timed_first(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds of a call once everything is recorded and compiled, and those of the first call."""
+    start = perf_counter()
+    work()
+    torch.cuda.synchronize()
+    first = perf_counter() - start
+    return seconds(work), first
+
+
+def seconds(work: Callable[[], object], count: int = 20, warm: int = 5) -> float:
+    """Seconds of one call: the median of three means of `count` after `warm` more; the card is waited for."""
     for _ in range(warm):
         work()
-    torch.cuda.synchronize()
-    start = perf_counter()
-    for _ in range(count):
-        work()
-    torch.cuda.synchronize()
-    return (perf_counter() - start) / count
+    means = []
+    for _ in range(3):
+        torch.cuda.synchronize()
+        start = perf_counter()
+        for _ in range(count):
+            work()
+        torch.cuda.synchronize()
+        means.append((perf_counter() - start) / count)
+    return float(np.median(means))
+
+
+def main() -> None:
+    """Print every line as soon as it is measured."""
+    device = choose_device("cuda")
+    for line in rows(device):
+        print(line.T.to_string(header=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["changed_by", "recorded", "warm_up"]
+__all__ = ["changed_by", "compiled", "recorded", "warm_up"]
 
 _WARM_UP = 3  # runs before recording, in which libraries choose kernels and optimizers make their moments
 
@@ -51,6 +51,15 @@ def warm_up(step: Callable[..., Any], inputs: Sequence[Tensor], changed: Callabl
         for tensor in changed():
             if id(tensor) not in known:
                 tensor.zero_()
+
+
+def compiled(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a step for the shapes of its first call, and drop what earlier trainings of this process have compiled.
+
+    torch keeps at most eight versions of one function, and the next one would run without being compiled.
+    """
+    torch.compiler.reset()
+    return torch.compile(step, dynamic=False)
 
 
 def changed_by(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:

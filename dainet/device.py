@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dainet.errors import InputError, unknown
+from dainet.errors import DainetError, InputError, unknown
 
-__all__ = ["Device", "choose_device", "device_settings", "gpu_names", "hardware"]
+__all__ = ["Device", "choose_device", "device_settings", "enough_memory", "gpu_names", "hardware"]
 
 
 _KINDS = ("cpu", "cuda", "mps")
@@ -99,6 +100,24 @@ def device_settings(device: torch.device, native_bf16: bool) -> Device:
         records_steps=device.type == "cuda",
         compiles=device.type == "cuda" and _has_compilers(),
     )
+
+
+@contextmanager
+def enough_memory(work: str, advice: str) -> Iterator[None]:
+    """Turn an exhausted GPU, within this context, into one line that names its memory, the work and what to do.
+
+    Raises:
+        DainetError: the memory does not suffice.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
+        own = torch.cuda.memory_reserved() / 2**30
+        found = f"{own:.1f} of its {total:.1f} GiB are held by this process, {total - free - own:.1f} by others"
+        raise DainetError(
+            f"{work}: the memory of {torch.cuda.get_device_name()} does not suffice ({found}); {advice}"
+        ) from error
 
 
 def gpu_names() -> list[str]:

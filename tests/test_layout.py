@@ -12,7 +12,7 @@ from tests.helpers import REPOSITORY
 
 # From the bottom; rooms on one floor do not know each other, but for those that follow in the same order.
 FLOORS = [
-    ["errors", "interrupts", "csv_files", "settings", "protocol", "progress", "device"],
+    ["errors", "interrupts", "csv_files", "settings", "protocol", "progress", "device", "cuda_graphs"],
     ["cache"],
     ["parallel", "transfer", "data", "vit"],
     ["attention", "dino"],

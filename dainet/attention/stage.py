@@ -24,7 +24,7 @@ from dainet.parallel.launch import run_task
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_input
 
-__all__ = ["AttentionGrid", "extract", "grid_of", "open_attention", "run_attention"]
+__all__ = ["AttentionGrid", "extract", "extractor", "grid_of", "open_attention", "run_attention"]
 
 _VERSION = 2
 _COPIED_TOGETHER = 1024  # slices
@@ -115,7 +115,7 @@ def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: D
     grid = grid_of(backbone, settings.vit.image_size)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
-    maps_of = _extractor(vit, grid.vit_size_px, settings.attention.compile, device)
+    maps_of = extractor(vit, grid.vit_size_px, settings.attention.compile, device)
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]
     with growing_array(folder / _share_file(collectives.rank()), (grid.heads, *grid.grid), np.float16) as append:
@@ -148,7 +148,7 @@ def _join(folder: Path, processes: int) -> None:
                 append(share[start : start + _COPIED_TOGETHER])
 
 
-def _extractor(vit: DinoViT, size: int, compiled: bool, device: Device) -> Callable[[Tensor], Tensor]:
+def extractor(vit: DinoViT, size: int, compiled: bool, device: Device) -> Callable[[Tensor], Tensor]:
     """Return the function from a batch of slices [B, H, W] on the device to maps [B, h, gh, gw] of a ViT there."""
     token_maps_of = torch.compile(token_maps) if compiled else token_maps
 

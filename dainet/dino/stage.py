@@ -8,7 +8,7 @@ import numpy as np
 
 from dainet.cache.store import StageResult, run_stage
 from dainet.data.prepared import Prepared
-from dainet.device import Device
+from dainet.device import Device, enough_memory
 from dainet.dino.training import finetune
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
@@ -62,7 +62,9 @@ def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path
     """Fine-tune on the training slices (see `run_dino`); where several processes do, each of them calls this."""
     rows = training_rows(prepared_vit)
     dino, vit = _decided(settings, prepared_vit, device), settings.vit
-    finetune(dino, vit.weights, prepared_vit.images, rows, device, folder, vit.heads)
+    what = f"DINO, batches of {dino.batch_size} with {2 + dino.local_crops} views"
+    with enough_memory(what, "lower dino.batch_size, or choose another device"):
+        finetune(dino, vit.weights, prepared_vit.images, rows, device, folder, vit.heads)
 
 
 def _decided(settings: Settings, prepared_vit: Prepared, device: Device) -> DinoSettings:

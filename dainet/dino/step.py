@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.resume import epoch_seed
-from dainet.cuda_graphs import recorded
+from dainet.cuda_graphs import compiled, recorded
 from dainet.device import Device
 from dainet.dino.formulas import (
     DinoHead,
@@ -107,7 +107,7 @@ def _gradients(state: TrainingState, settings: DinoSettings, device: Device) -> 
         numbers = torch.stack([collectives.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
         return loss, numbers, update_center(state.center, teacher, settings.center_momentum)
 
-    losses_of = torch.compile(losses, dynamic=False) if settings.compile else losses
+    losses_of = compiled(losses) if settings.compile else losses
 
     def gradients(temperature: Tensor, *views: Tensor) -> tuple[Tensor, list[Tensor | None]]:
         state.optimizer.zero_grad(set_to_none=True)

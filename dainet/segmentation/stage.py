@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dainet.cache.store import StageResult, run_stage
+from dainet.device import enough_memory
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
 from dainet.segmentation.networks import DAINet, UNet, build
@@ -92,7 +93,10 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: nn.Module = _network(settings, name, data)
-    train(model, decided(settings, data), seed, data.prepared, data, folder)
+    segmentation = decided(settings, data)
+    what = f"{name} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
+    with enough_memory(what, "lower segmentation.batch_size, or choose another device"):
+        train(model, segmentation, seed, data.prepared, data, folder)
 
 
 def load_model(

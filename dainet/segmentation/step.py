@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.resume import epoch_seed
-from dainet.cuda_graphs import changed_by, recorded
+from dainet.cuda_graphs import changed_by, compiled, recorded
 from dainet.device import Device
 from dainet.parallel import collectives
 from dainet.segmentation.augment import augment, random_transforms
@@ -66,7 +66,7 @@ def training_step(
             logits = model(image, maps)
         return segmentation_loss(logits, label, settings.dice)
 
-    fast_loss_of = torch.compile(loss_of, dynamic=False) if settings.compile else loss_of
+    fast_loss_of = compiled(loss_of) if settings.compile else loss_of
 
     def step(rows: Tensor, matrices: Tensor) -> Tensor:
         image, maps, label = augmented_batch(data, rows, matrices if settings.augment else None)

@@ -32,7 +32,14 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def train_until(epoch: int, settings: SegmentationSettings, prepared: Prepared, data: SliceData, folder: Path) -> None:
+def train_until(
+    epoch: int,
+    settings: SegmentationSettings,
+    prepared: Prepared,
+    data: SliceData,
+    folder: Path,
+    model: nn.Module | None = None,
+) -> None:
     """Train, interrupted while the volumes of this epoch are scored: the state of the epoch before is the last."""
     calls = []
 
@@ -43,4 +50,4 @@ def train_until(epoch: int, settings: SegmentationSettings, prepared: Prepared, 
         return mean_volume_dsc(*args)
 
     with patch("dainet.segmentation.training.mean_volume_dsc", interrupt), pytest.raises(KeyboardInterrupt):
-        train(small_network(), settings, 0, prepared, data, folder)
+        train(model or small_network(), settings, 0, prepared, data, folder)
