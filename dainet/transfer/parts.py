@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import tarfile
 import zlib
@@ -15,7 +16,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from dainet.cache.atomic import write_complete
-from dainet.cache.records import hash_file, read_record, write_record
+from dainet.cache.records import hash_file, provenance, read_record, write_record
 from dainet.errors import InputError
 from dainet.progress import progress
 from dainet.transfer.scans import restore, shrink
@@ -45,20 +46,23 @@ def write_pack(
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} has files; name another folder, or empty it")
+    commit, digests = provenance()["git"], dict[str, str]()  # now: somebody may commit while this packs
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder) as whole:
         with tarfile.open(fileobj=whole, mode="w") as archive, ThreadPoolExecutor() as pool:
             for name, content in plain.items():
                 _add(archive, name, content)
             packed = pool.map(lambda path: _pack(path, verbatim), files.values())
-            for name, (ending, content) in zip(progress(list(files), "packing"), packed, strict=True):
+            for name, (ending, content, digest) in zip(progress(list(files), "packing"), packed, strict=True):
                 _add(archive, name + ending, content)
+                digests[name] = digest
         whole.seek(0)
         parts = list(_cut(whole.read, folder, part_mib * _MIB))
     record = {
+        "commit": commit,
         "files": {path.name: hash_file(path) for path in parts},
         "sizes": {path.name: path.stat().st_size for path in parts},
-        "content": {name: hash_file(path) for name, path in files.items()},
+        "content": digests,
         "plain": list(plain),
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
@@ -105,10 +109,12 @@ def read_files(folder: Path, manifest: Mapping[str, Any], places: Mapping[str, P
             pass
 
 
-def _pack(path: Path, verbatim: bool) -> tuple[str, bytes]:
+def _pack(path: Path, verbatim: bool) -> tuple[str, bytes, str]:
+    """Return the ending in the archive, the packed content, and the SHA-256 of the file."""
     content = path.read_bytes()
     scan = shrink(content) if path.name.endswith(".nii.gz") and not verbatim else None
-    return (_PACKED, lzma.compress(content)) if scan is None else (_SCAN, lzma.compress(scan))
+    ending, form = (_PACKED, content) if scan is None else (_SCAN, scan)
+    return ending, lzma.compress(form), hashlib.sha256(content).hexdigest()
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -62,7 +62,7 @@ def unpack(folder: Path) -> Unpacked:
 
 
 def _check_commit(manifest: Mapping[str, Any]) -> None:
-    packed, here = manifest["git"], provenance()["git"]
+    packed, here = manifest["commit"], provenance()["git"]
     if packed == here:
         return
     if CODE in manifest["plain"]:
