@@ -14,6 +14,7 @@ import logging
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -189,8 +190,8 @@ def unpack(folder: Annotated[Path, typer.Argument(help="folder with the parts of
     typer.echo(f"{found.new} new files; {found.left_out} left out, because they or their stage are here")
     if found.different:
         raise InputError(
-            f"{len(found.different)} files differ from those here, which are kept: {', '.join(found.different)}; move "
-            "those here away to take the ones of the pack"
+            f"{len(found.different)} files differ from those here, which are kept: "
+            f"{shorten(', '.join(found.different), 300)}; move those here away to take the ones of the pack"
         )
 
 
