@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,14 +22,15 @@ from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import Device, choose_device
 from dainet.dino.step import starting_state, train_step
-from dainet.dino.views import multi_crop
+from dainet.dino.training import view_maker
+from dainet.dino.views import draw_views
 from dainet.protocol import Classes
 from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
-from dainet.vit.model import load_vit, set_fused_attention, to_vit_input
+from dainet.vit.model import load_vit, set_fused_attention
 
 __all__ = ["limits", "random_slices", "rows"]
 
@@ -71,7 +73,7 @@ def _training_line(
     with device.autocast():
         flops = 3 * count_flops(lambda: model(image, maps))  # the backward pass has two products for each one
         traffic = 3 * _activation_bytes(model, image, maps)
-    single = _training(name, data, settings, replace(device, records_steps=False))
+    single = _training(name, data, settings, _without_graphs(device))
     graph, graph_first = timed_first(_training(name, data, settings, device))
     compiled, compiled_first = timed_first(_training(name, data, settings.model_copy(update={"compile": True}), device))
     return _line(
@@ -102,15 +104,21 @@ def _training(name: str, data: SliceData, settings: SegmentationSettings, device
 def _views_line(device: Device) -> pd.DataFrame:
     settings, generator = DinoSettings(), torch.Generator().manual_seed(0)
     images = torch.rand(64, 1, 256, 256, device=device.torch_device)
-    return _line("10 views of 64 images", {"Single steps": seconds(lambda: multi_crop(images, settings, generator))})
+    makers = {"Graph": view_maker(settings, device), "Single steps": view_maker(settings, _without_graphs(device))}
+
+    def work(views_of: Callable[[Tensor, Tensor], list[Tensor]]) -> object:
+        return views_of(images, device.send(draw_views(images.shape, settings, generator)))
+
+    times = {name: seconds(partial(work, maker)) for name, maker in makers.items()}
+    return _line("10 views of 64 images, their random numbers included", times)
 
 
 def _dino_line(device: Device, product_rate: float) -> pd.DataFrame:
     settings, times = DinoSettings(), {}
     images = torch.rand(64, 1, 256, 256, device=device.torch_device)
-    crops = multi_crop(images, settings, torch.Generator().manual_seed(0))
-    views = [to_vit_input(view, view.shape[-1]) for view in crops]
-    ways = {"Single steps": (replace(device, records_steps=False), False), "Graph": (device, False)}
+    numbers = draw_views(images.shape, settings, torch.Generator().manual_seed(0))
+    views = view_maker(settings, _without_graphs(device))(images, device.send(numbers))
+    ways = {"Single steps": (_without_graphs(device), False), "Graph": (device, False)}
     first = {}
     for way, (where, compiled) in (ways | {"Compiled graph": (device, True)}).items():
         torch.compiler.reset()
@@ -133,7 +141,7 @@ def _extraction_line(device: Device, product_rate: float) -> pd.DataFrame:
     vit = load_vit("random").to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
     images = torch.rand(device.vit_batch, 256, 256, device=device.torch_device, dtype=torch.float16)
-    single = extractor(vit, 256, False, replace(device, records_steps=False))
+    single = extractor(vit, 256, False, _without_graphs(device))
     flops = count_flops(lambda: single(images))
     graph, compiled = (extractor(vit, 256, wanted, device) for wanted in (False, True))
     times = {
@@ -143,6 +151,10 @@ def _extraction_line(device: Device, product_rate: float) -> pd.DataFrame:
         "Floor": flops / product_rate,
     }
     return _line(f"attention maps of {device.vit_batch} images, ViT-S/16, 256 px", times)
+
+
+def _without_graphs(device: Device) -> Device:
+    return replace(device, records_steps=False)
 
 
 def _line(what: str, times: dict[str, float], first: dict[str, float] | None = None) -> pd.DataFrame:

@@ -6,6 +6,7 @@ need a real GPU, because torch's autograd refuses CUDA tensors where there is no
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -28,7 +29,8 @@ from dainet.data.prepared import Prepared
 from dainet.device import Device, choose_device, device_settings
 from dainet.dino import formulas
 from dainet.dino.step import TrainingState, starting_state, train_step
-from dainet.dino.views import multi_crop
+from dainet.dino.training import view_maker
+from dainet.dino.views import draw_views
 from dainet.protocol import Classes
 from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.cuts import CutNetwork
@@ -120,8 +122,8 @@ def dino_state(device: Device) -> TrainingState:
 
 def dino_views(device: Device) -> list[torch.Tensor]:
     images = torch.rand(4, 1, 48, 48, device=device.torch_device)
-    crops = multi_crop(images, DINO, torch.Generator().manual_seed(0))
-    return [to_vit_input(crop, crop.shape[-1]) for crop in crops]
+    numbers = device.send(draw_views(images.shape, DINO, torch.Generator().manual_seed(0)))
+    return view_maker(DINO, replace(device, records_steps=False))(images, numbers)
 
 
 # ---- forward passes on CUDA in bfloat16, without data

@@ -97,29 +97,31 @@ def train_step(
 
 def _gradients(state: TrainingState, settings: DinoSettings, device: Device) -> Gradients:
     """Return the function that takes tau_t and views, gives numbers [3] and clipped gradients, and moves the center."""
+    teacher, student, center, optimizer = state.teacher, state.parallel, state.center, state.optimizer
+    trained = _trained(state.student)
 
     def losses(temperature: Tensor, views: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
         with device.autocast():
             with torch.no_grad():
-                teacher = state.teacher(views[:2])  # [2, B, K]
-            student = state.parallel(views)  # [V, B, K]
-        loss = dino_loss(student, teacher, state.center, settings.student_temperature, temperature)
-        numbers = torch.stack([collectives.mean(loss.detach()), *entropies(teacher, state.center, temperature)])
-        return loss, numbers, update_center(state.center, teacher, settings.center_momentum)
+                targets = teacher(views[:2])  # [2, B, K]
+            logits = student(views)  # [V, B, K]
+        loss = dino_loss(logits, targets, center, settings.student_temperature, temperature)
+        numbers = torch.stack([collectives.mean(loss.detach()), *entropies(targets, center, temperature)])
+        return loss, numbers, update_center(center, targets, settings.center_momentum)
 
     losses_of = compiled(losses) if settings.compile else losses
 
     def gradients(temperature: Tensor, *views: Tensor) -> tuple[Tensor, list[Tensor | None]]:
-        state.optimizer.zero_grad(set_to_none=True)
-        loss, numbers, center = losses_of(temperature, views)
+        optimizer.zero_grad(set_to_none=True)
+        loss, numbers, moved = losses_of(temperature, views)
         if settings.centering:
-            state.center.copy_(center)
+            center.copy_(moved)
         loss.backward()
-        clip_gradients(_trained(state.student), settings.clip_grad)
-        return numbers, [parameter.grad for parameter in _trained(state.student)]
+        clip_gradients(trained, settings.clip_grad)
+        return numbers, [parameter.grad for parameter in trained]
 
     if device.records_steps and collectives.process_count() == 1:
-        return recorded(gradients, lambda: [state.center])
+        return recorded(gradients, lambda: [center])
     return gradients
 
 

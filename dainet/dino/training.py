@@ -5,26 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from dainet.cache.atomic import write_complete, write_tensors
 from dainet.cache.resume import epoch_seed, load_state, save_state
+from dainet.cuda_graphs import recorded
 from dainet.device import Device
 from dainet.dino.formulas import collapse, schedules, teacher_temperature
 from dainet.dino.shuffle import block_shuffle
 from dainet.dino.step import TrainingState, starting_state, train_step
-from dainet.dino.views import multi_crop
+from dainet.dino.views import draw_views, make_views
 from dainet.errors import InputError, NonFiniteError
 from dainet.parallel import collectives
 from dainet.progress import progress
 from dainet.settings import DinoSettings
 from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, to_vit_input
 
-__all__ = ["HISTORY_COLUMNS", "check_shared_batches", "finetune"]
+__all__ = ["HISTORY_COLUMNS", "check_shared_batches", "finetune", "view_maker"]
 
 log = logging.getLogger(__name__)
 _CHECKED_TOGETHER = 1024  # images per read when the range of values is checked
@@ -81,8 +84,9 @@ def finetune(
     settings = _fit_views(settings, state.student.backbone)
     _check(settings, images, rows)
     _resume(state, settings, folder)
+    views_of = view_maker(settings, device)
     for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
-        state.history.append(_train_epoch(state, settings, images, rows, device, epoch))
+        state.history.append(_train_epoch(state, settings, images, rows, views_of, device, epoch))
         _report(state.history[-1], settings)
         if collectives.rank() == 0:
             _save(state, settings, folder)
@@ -125,14 +129,28 @@ def _check(settings: DinoSettings, images: np.ndarray, rows: np.ndarray) -> None
         )
 
 
+def view_maker(settings: DinoSettings, device: Device) -> Callable[[Tensor, Tensor], list[Tensor]]:
+    """Return the function from images [B, 1, H, W] and the numbers of `draw_views` to what the ViT takes."""
+
+    def views_of(images: Tensor, numbers: Tensor) -> list[Tensor]:
+        return [to_vit_input(view, view.shape[-1]) for view in make_views(images, numbers, settings)]
+
+    return recorded(views_of, list) if device.records_steps else views_of
+
+
 def _train_epoch(
-    state: TrainingState, settings: DinoSettings, images: np.ndarray, rows: np.ndarray, device: Device, epoch: int
+    state: TrainingState,
+    settings: DinoSettings,
+    images: np.ndarray,
+    rows: np.ndarray,
+    views_of: Callable[[Tensor, Tensor], list[Tensor]],
+    device: Device,
+    epoch: int,
 ) -> dict[str, float]:
     """Train for one epoch in whole batches, which the processes share, and return its row of the history."""
-    torch.manual_seed(
-        collectives.own_seed(epoch_seed(settings.seed, epoch + 1))
-    )  # drop path, of each process's own images
-    generator = torch.Generator().manual_seed(epoch_seed(settings.seed, epoch + 1))  # order and views
+    seed = epoch_seed(settings.seed, epoch + 1)  # 0 is for the new head
+    torch.manual_seed(collectives.own_seed(seed))  # drop path, of each process's own images
+    generator = torch.Generator().manual_seed(seed)  # order and views
     steps = len(rows) // settings.batch_size
     order = rows[block_shuffle(len(rows), generator).numpy()][: steps * settings.batch_size]
     values, share = schedules(settings, steps), collectives.share(settings.batch_size)
@@ -140,9 +158,8 @@ def _train_epoch(
     for step, batch in enumerate(np.split(order, steps), start=epoch * steps):
         now = {name: line[step] for name, line in values.items()}
         slices = device.send(torch.from_numpy(images[batch]))[:, None]  # [B, 1, H, W]
-        crops = multi_crop(slices, settings, generator, share)
-        views = [to_vit_input(crop, crop.shape[-1]) for crop in crops]
-        total += train_step(state, settings, views, device, epoch, now)
+        numbers = device.send(draw_views(slices.shape, settings, generator)[..., share])
+        total += train_step(state, settings, views_of(slices[share], numbers), device, epoch, now)
     means = dict(zip(("loss", "teacher_entropy", "batch_entropy"), (total / steps).tolist(), strict=True))
     constant = {"epoch": epoch + 1, "teacher_temperature": teacher_temperature(settings, epoch)}
     return constant | now | means | {"center_norm": state.center.norm().item()}

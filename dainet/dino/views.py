@@ -18,7 +18,7 @@ from torch import Tensor
 from dainet.errors import InputError
 from dainet.settings import DinoSettings
 
-__all__ = ["adjust", "blur", "multi_crop", "random_boxes", "resized_crop", "solarize"]
+__all__ = ["adjust", "blur", "draw_views", "make_views", "multi_crop", "random_boxes", "resized_crop", "solarize"]
 
 _ASPECT = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
 _ATTEMPTS = 10  # of the same, before it takes a central box
@@ -27,9 +27,7 @@ _SIGMA_PX = (0.1, 2.0)
 _NO_BLUR_PX = 0.01  # a Gaussian so narrow that its matrix is the identity to the last bit
 
 
-def multi_crop(
-    images: Tensor, settings: DinoSettings, generator: torch.Generator, share: slice = slice(None)
-) -> list[Tensor]:
+def multi_crop(images: Tensor, settings: DinoSettings, generator: torch.Generator) -> list[Tensor]:
     """Draw two global and `settings.local_crops` local views of every image, each with its own random numbers.
 
     Source: DINO's `DataAugmentationDINO` (main_dino.py:419-464), crop sizes from `settings` (docs/protocol.md#5.15).
@@ -38,20 +36,24 @@ def multi_crop(
         images: [B, 1, H, W] in about [0, 1], on any device; overshoot is clipped, as in the authors' 8-bit images.
         settings: sizes, scales and number of the crops.
         generator: on the CPU, so that every device sees the same views.
-        share: the images whose views are made; random numbers are drawn for all.
 
     Returns:
         Views [B, 1, size, size] float32 in [0, 1], the two global ones first.
     """
+    return make_views(images, draw_views(images.shape, settings, generator).to(images.device), settings)
+
+
+def draw_views(shape: torch.Size, settings: DinoSettings, generator: torch.Generator) -> Tensor:
+    """Draw the numbers [views, 9, B] from which `make_views` makes the views of a batch of the shape [B, 1, H, W]."""
     wide, narrow = settings.global_scale, settings.local_scale
     kinds = [(wide, 1.0, 0.0), (wide, 0.1, 0.2), *[(narrow, 0.5, 0.0)] * settings.local_crops]
-    drawn = [_draw(images.shape, *kind, generator) for kind in kinds]
-    numbers = torch.stack(drawn)[..., share]  # moved together: each copy takes as long as a view
-    if images.is_cuda:
-        numbers = numbers.pin_memory()  # or the copy would wait for the GPU
+    return torch.stack([_draw(shape, *kind, generator) for kind in kinds])
+
+
+def make_views(images: Tensor, numbers: Tensor, settings: DinoSettings) -> list[Tensor]:
+    """Make the views of images [B, 1, H, W] from numbers [views, 9, B] on the same device; nothing is random here."""
     sizes = [settings.global_size] * 2 + [settings.local_size] * settings.local_crops
-    moved = numbers.to(images.device, non_blocking=True)
-    return [_view(images[share], line, size) for line, size in zip(moved, sizes, strict=True)]
+    return [_view(images, line, size) for line, size in zip(numbers, sizes, strict=True)]
 
 
 def random_boxes(

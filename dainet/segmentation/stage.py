@@ -90,12 +90,12 @@ def decided(settings: Settings, data: SliceData) -> SegmentationSettings:
 def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
     """Train one network from its seed (see `run_segmentation`); where several processes do, each of them calls this."""
     log.info("%s, seed %d", name, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model: nn.Module = _network(settings, name, data)
     segmentation = decided(settings, data)
     what = f"{name} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
     with enough_memory(what, "lower segmentation.batch_size, or choose another device"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model: nn.Module = _network(settings, name, data)
         train(model, segmentation, seed, data.prepared, data, folder)
 
 

@@ -169,11 +169,9 @@ def to_vit_input(images: Tensor, size: int) -> Tensor:
     images = images.float()
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
-    mean, std = (
-        torch.tensor(values).view(1, 3, 1, 1).to(images.device, non_blocking=True)
-        for values in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return (images - mean) / std
+    # Numbers, not tensors: those would have to be copied to a GPU each time.
+    channels = [(images - mean) / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    return torch.cat(channels, dim=1)
 
 
 def _seeded(architecture: Mapping[str, Any], seed: int) -> DinoViT:

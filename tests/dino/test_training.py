@@ -119,13 +119,13 @@ def test_the_history_holds_the_schedules_values_of_the_last_iteration(weights: s
 
 
 def test_views_are_rounded_down_to_whole_patches(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes, multi_crop = [], training.multi_crop
+    sizes, make_views = [], training.make_views
 
-    def watched(images: Tensor, values: DinoSettings, *rest: Any) -> list[Tensor]:
+    def watched(images: Tensor, numbers: Tensor, values: DinoSettings) -> list[Tensor]:
         sizes.append((values.global_size, values.local_size))
-        return multi_crop(images, values, *rest)
+        return make_views(images, numbers, values)
 
-    monkeypatch.setattr(training, "multi_crop", watched)
+    monkeypatch.setattr(training, "make_views", watched)
     trained(weights, tmp_path, epochs=1, global_size=23, local_size=15)  # patches of 8 px
     assert sizes == 2 * [(16, 8)]
 
@@ -142,13 +142,13 @@ def test_one_wrong_image_among_many_is_found(weights: str, tmp_path: Path, monke
 def test_an_epoch_reads_whole_batches_in_an_order_of_its_own(
     weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches, multi_crop = [], training.multi_crop
+    batches, make_views = [], training.make_views
 
     def watched(images: Tensor, *rest: Any) -> list[Tensor]:
         batches.append(images)
-        return multi_crop(images, *rest)
+        return make_views(images, *rest)
 
-    monkeypatch.setattr(training, "multi_crop", watched)
+    monkeypatch.setattr(training, "make_views", watched)
     images, rows = slices(12), np.array([0, 1, 2, 4, 5, 7, 8, 9, 11])
     finetune(settings(epochs=2, seed=3), weights, images, rows, CPU, tmp_path)
     assert [batch.shape for batch in batches] == 4 * [(4, 1, 16, 16)]

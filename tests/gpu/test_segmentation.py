@@ -137,12 +137,12 @@ def test_compiled_training_is_that_of_single_steps(
 
 
 def test_exhausted_memory_is_one_line(tiny: Settings, on: OnDevice, cuda: Device, tmp_path: Path) -> None:
-    wide = {"width": 512, "batch_size": 16}
+    wide = {"width": 128, "batch_size": 16}
     large = tiny.model_copy(update={"segmentation": tiny.segmentation.model_copy(update=wide)})
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(0.005)
+    torch.cuda.set_per_process_memory_fraction(0.002)
     try:
-        with pytest.raises(DainetError, match=r"width 512, batches of 16 .*GiB.*segmentation\.batch_size") as caught:
+        with pytest.raises(DainetError, match=r"width 128, batches of 16 .*GiB.*segmentation\.batch_size") as caught:
             stage.fit(large, "dual-1111", 0, on(cuda), tmp_path)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

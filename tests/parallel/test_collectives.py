@@ -191,7 +191,7 @@ def test_dino_step_is_that_of_the_whole_batch(weights: str, tmp_path: Path) -> N
 
     def step() -> Any:
         state = starting_state(DINO, weights, FLOAT32)
-        views = multi_crop(images, DINO, torch.Generator().manual_seed(1), collectives.share(4))
+        views = [view[collectives.share(4)] for view in multi_crop(images, DINO, torch.Generator().manual_seed(1))]
         numbers = train_step(state, DINO, [view.expand(-1, 3, -1, -1) for view in views], FLOAT32, 1, now)
         gradients = [parameter.grad for parameter in state.student.parameters() if parameter.grad is not None]
         return numbers, state.center, gradients
@@ -274,7 +274,8 @@ def test_each_process_drops_other_paths_and_the_first_those_of_one_process(
 
         monkeypatch.setattr(dino_training, "train_step", step)
         state = starting_state(settings, str(tmp_path / "vit.safetensors"), FLOAT32)
-        dino_training._train_epoch(state, settings, images, np.arange(12), FLOAT32, 0)
+        views_of = dino_training.view_maker(settings, FLOAT32)
+        dino_training._train_epoch(state, settings, images, np.arange(12), views_of, FLOAT32, 0)
         return torch.cat(drawn)
 
     first, second, third = together(tmp_path, masks, 3)
