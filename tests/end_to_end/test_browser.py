@@ -5,7 +5,8 @@ Screenshots go to the folder named in DAINET_SCREENSHOTS, if there is one.
 
 from __future__ import annotations
 
-import sys
+import platform
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from playwright.sync_api import Page
 
 from dainet.explorer import Explorer
 from dainet.lessons.reproduce import find_notebooks
-from tests.helpers.browser import NEEDS_CHROMIUM, free_port, server, wait_for
+from tests.helpers import REPOSITORY
+from tests.helpers.browser import NEEDS_CHROMIUM, lab_server, wait_for
 from tests.helpers.explorer import assert_fits, drive
 
 pytestmark = NEEDS_CHROMIUM
@@ -32,19 +34,8 @@ def lab(runs_copy: Path, trained_runs: tuple[Path, dict[str, Any]], tmp_path: Pa
     notebook = load_notebook_node(str(find_notebooks(["06"])[0]))
     parameters = {"PROFILE": "tour", "OVERRIDES": trained_runs[1]}
     nbformat.write(parameterize_notebook(notebook, parameters), folder / "06_explorer.ipynb")
-    news = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    news.mkdir(parents=True)
-    (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={folder}"),
-        *("--ServerApp.port_retries=0", "--ServerApp.allow_root=True", "--IdentityProvider.token=for-this-test"),
-        "--LabApp.expose_app_in_browser=True",
-    ]
-    places = {"JUPYTERLAB_SETTINGS_DIR": str(folder / "config" / "lab" / "user-settings")}
-    places |= {"JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"), "JUPYTER_CONFIG_DIR": str(folder / "config")}
-    with server(command, port, runs_copy, places):
-        yield f"http://localhost:{port}/lab/tree/06_explorer.ipynb?token=for-this-test"
+    with lab_server(folder, runs_copy) as address:
+        yield address("06_explorer.ipynb")
 
 
 def test_every_control_in_jupyterlab(page: Page, lab: str, explorer: Explorer) -> None:
@@ -72,6 +63,31 @@ def test_dark_theme_in_jupyterlab(page: Page, lab: str) -> None:
             assert ratio > 4.5, f"{what}: contrast {ratio:.1f}; WCAG asks for 4.5"
 
 
+def test_opened_in_its_repository_a_notebook_shows_links_and_pictures_and_is_saved_unchanged(
+    page: Page, tmp_path: Path
+) -> None:
+    [path] = find_notebooks(["06"])
+    root = tmp_path / "repository"
+    for file in (path, REPOSITORY / "figures" / "explorer.png", REPOSITORY / "docs" / "protocol.md"):
+        (root / file.parent.name).mkdir(parents=True)
+        shutil.copy(file, root / file.parent.name)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.language_info.version = platform.python_version()
+    opened = root / "notebooks" / path.name
+    nbformat.write(notebook, opened)
+    before = opened.read_bytes()
+    with lab_server(root, tmp_path / "runs") as address:
+        open_notebook(page, address(f"notebooks/{path.name}"))
+        page.evaluate(SAVE)
+        picture = page.locator(".jp-RenderedMarkdown img[src*='explorer.png']")
+        picture.scroll_into_view_if_needed()
+        wait_for(lambda: picture.evaluate("image => image.naturalWidth"))
+        page.locator(".jp-RenderedMarkdown a[href*='protocol.md'][href$='#5.19']").click()
+        anchor = page.locator("[data-jupyter-id='5.19'], [id='5.19']")  # as new and old JupyterLabs write it
+        wait_for(lambda: anchor.evaluate("anchor => anchor.getBoundingClientRect().top < innerHeight"))
+    assert opened.read_bytes() == before
+
+
 def open_notebook(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_selector(".jp-Notebook")
@@ -91,6 +107,13 @@ CONNECTED = """
 () => {
   const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
   return kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}
+"""
+SAVE = """
+async () => {
+  const notebook = window.jupyterapp.shell.currentWidget;
+  await notebook.sessionContext.session.kernel.info;  // which goes into the file
+  await notebook.context.save();
 }
 """
 FINISHED = """

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -46,6 +47,28 @@ def server(command: list[str], port: int, runs: Path, extra: dict[str, str]) -> 
     finally:
         process.terminate()
         process.wait(30)
+
+
+@contextmanager
+def lab_server(root: Path, runs: Path) -> Iterator[Callable[[str], str]]:
+    """Serve a folder with JupyterLab, without its news; give the address of a file below it."""
+    own = root.parent / "jupyter"
+    news = own / "settings" / "@jupyterlab" / "apputils-extension"
+    news.mkdir(parents=True)
+    (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={root}"),
+        *("--ServerApp.port_retries=0", "--ServerApp.allow_root=True", "--IdentityProvider.token=for-this-test"),
+        "--LabApp.expose_app_in_browser=True",
+    ]
+    places = {
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTER_CONFIG_DIR": ".",
+    }
+    with server(command, port, runs, {name: str(own / place) for name, place in places.items()}):
+        yield lambda name: f"http://localhost:{port}/lab/tree/{name}?token=for-this-test"
 
 
 def answers(port: int) -> bool:
