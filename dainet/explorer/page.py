@@ -8,20 +8,30 @@ from typing import Any
 import nbformat
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+from tornado.web import RequestHandler
 from traitlets.config import Config
 from voila.app import Voila
 
+from dainet.explorer.kernels import PageKernels, pages_in_memory
 from dainet.lessons.reproduce import find_notebooks
 from dainet.settings import load_settings
 
 __all__ = ["serve", "without_lesson"]
 
+_PATIENCE, _LOOK = 60, 5  # seconds that a lost page has to connect again, and between two looks
 
-def serve(profile: str, overrides: Mapping[str, Any], port: int, open_browser: bool) -> None:
+
+def serve(profile: str, overrides: Mapping[str, Any], port: int, open_browser: bool, pages: int | None = None) -> None:
     """Serve the explorer on localhost, until interrupted, to everyone who has the printed address with its token.
 
-    Every visitor gets a kernel of their own, which can run any code. The token keeps out other people on the same
+    Every open page has a kernel of its own, which can run any code. The token keeps out other people on the same
     machine, who can reach its localhost too.
+
+    Args:
+        profile, overrides: the settings, as for `load_settings`.
+        port: port on localhost; 0 for a free one.
+        open_browser: whether to open the page in a browser.
+        pages: how many may be open at the same time; by default as many as the memory of this machine allows.
 
     Raises:
         InputError: an unknown setting.
@@ -29,11 +39,13 @@ def serve(profile: str, overrides: Mapping[str, Any], port: int, open_browser: b
     load_settings(profile, overrides)  # reports a mistake here instead of on the page
     path, parameters = str(find_notebooks(["06"])[0]), {"PROFILE": profile, "OVERRIDES": dict(overrides)}
 
-    def prepare(*_: Any, **__: Any) -> nbformat.NotebookNode:
+    def prepare(handler: RequestHandler, **_: Any) -> nbformat.NotebookNode:
+        handler.xsrf_token  # noqa: B018, sets the cookie that the page sends when it is left; Voila itself does not
         return without_lesson(parameterize_notebook(load_notebook_node(path), parameters))
 
     config = Config()
-    config.VoilaConfiguration.prelaunch_hook = prepare
+    config.VoilaConfiguration.update(prelaunch_hook=prepare, multi_kernel_manager_class=PageKernels)
+    config.PageKernels.update(pages=pages or pages_in_memory(), cull_idle_timeout=_PATIENCE, cull_interval=_LOOK)
     config.Voila.update(port=port, ip="localhost", open_browser=open_browser, auto_token=True)
     Voila.launch_instance(argv=[path], config=config)
 
