@@ -6,29 +6,43 @@ Screenshots go to the folder named in DAINET_SCREENSHOTS, if there is one.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page
 
 from dainet.explorer import Explorer
-from tests.helpers.browser import NEEDS_CHROMIUM, PHONE, free_port, server, wait_for
+from tests.helpers.browser import NEEDS_CHROMIUM, PHONE, free_port, kernels, server, wait_for
 from tests.helpers.explorer import assert_fits, drive
 
 pytestmark = NEEDS_CHROMIUM
 
 
-@pytest.fixture
-def voila(runs_copy: Path, trained_runs: tuple[Path, dict[str, Any]]) -> Iterator[str]:
-    """Address of the page that `make explorer` serves, with the settings of the tiny data."""
-    port = free_port()
+@pytest.fixture(scope="module")
+def served(
+    trained_runs: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Popen[bytes], Path]]:
+    """Serve one page at a time, with the settings of the tiny data; a lost page has 2 seconds to connect again."""
+    folder, port = tmp_path_factory.mktemp("served"), free_port()
+    runs = shutil.copytree(trained_runs[0], folder / "runs")  # a training in the browser changes them
+    (folder / "voila.json").write_text('{"PageKernels": {"cull_idle_timeout": 2, "cull_interval": 1}}')
     items = [part for name, value in trained_runs[1].items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "dainet", "explorer", "--no-browser", "--port", str(port), *items]
-    with server(command, port, runs_copy, {}) as log:
-        yield wait_for(lambda: re.search(rf"http://localhost:{port}/\S*token=\S+", log.read_text()))[0]
+    command = [sys.executable, "-m", "dainet", "explorer", "--no-browser", "--port", str(port), "--pages", "1", *items]
+    with server(command, port, runs, {"JUPYTER_CONFIG_DIR": str(folder)}) as started:
+        yield started
+
+
+@pytest.fixture
+def voila(served: tuple[Popen[bytes], Path]) -> str:
+    """Address of the page that `make explorer` serves, once it is free."""
+    process, log = served
+    wait_for(lambda: not kernels(process))
+    return wait_for(lambda: re.search(r"http://localhost:\S*token=\S+", log.read_text()))[0]
 
 
 def test_every_control_on_the_page(page: Page, voila: str, explorer: Explorer) -> None:
@@ -59,3 +73,24 @@ def test_a_stranger_gets_no_page(page: Page, voila: str) -> None:
     page.goto(voila.split("?")[0])
     assert page.locator(".dainet").count() == 0
     assert "token" in page.content().lower()
+
+
+def test_kernels_end_with_their_pages(page: Page, voila: str, served: tuple[Popen[bytes], Path]) -> None:
+    process, log = served
+    memory = []
+    page.goto(voila)
+    for reloads in range(3):
+        page.wait_for_selector(".dainet td:has-text('.')")
+        memory.append(sum(kernel.memory_info().rss for kernel in kernels(process)))
+        assert len(kernels(process)) == 1
+        assert log.read_text().count("204 POST /voila/api/shutdown/") == reloads, "asked for by the page that is left"
+        if reloads < 2:
+            page.reload()
+    assert max(memory) < 1.2 * memory[0]
+    late = page.request.get(voila)
+    assert late.status == 503
+    for fact in ("1 of 1 pages", "--pages"):
+        assert fact in late.text()
+    assert "Traceback" not in late.text()
+    page.close()  # without asking: its connection is lost, as in a crash
+    wait_for(lambda: not kernels(process))

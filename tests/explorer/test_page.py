@@ -18,10 +18,9 @@ def test_the_page_keeps_the_explorer_and_nothing_that_trains() -> None:
     assert "check(" not in code
 
 
-def test_the_command_line_gives_settings_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_gives_settings_port_and_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     served = []
     monkeypatch.setattr(page, "serve", lambda *arguments: served.append(arguments))
-    CliRunner().invoke(
-        app, ["explorer", "--dataset", "synapse", "--set", "dino.epochs=2", "--port", "1", "--no-browser"]
-    )
-    assert served == [("tour", {"data.dataset": "synapse", "dino.epochs": 2}, 1, False)]
+    options = ["--dataset", "synapse", "--set", "dino.epochs=2", "--port", "1", "--no-browser", "--pages", "3"]
+    CliRunner().invoke(app, ["explorer", *options])
+    assert served == [("tour", {"data.dataset": "synapse", "dino.epochs": 2}, 1, False, 3)]

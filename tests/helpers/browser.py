@@ -10,11 +10,12 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Page, ViewportSize
 
@@ -35,7 +36,10 @@ NEEDS_CHROMIUM = [
 
 
 @contextmanager
-def server(command: list[str], port: int, runs: Path, extra: dict[str, str]) -> Iterator[Path]:
+def server(
+    command: list[str], port: int, runs: Path, extra: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run a server until the context ends; gives its process and its log once it answers."""
     log = runs.parent / "server.log"
     environment = os.environ | {"DAINET_RUNS": str(runs), "OMP_NUM_THREADS": "1"} | extra
     with log.open("w") as output:
@@ -43,7 +47,7 @@ def server(command: list[str], port: int, runs: Path, extra: dict[str, str]) -> 
     try:
         wait_for(lambda: answers(port) or process.poll() is not None)
         assert process.poll() is None, log.read_text()
-        yield log
+        yield process, log
     finally:
         process.terminate()
         process.wait(30)
@@ -69,6 +73,15 @@ def lab_server(root: Path, runs: Path) -> Iterator[Callable[[str], str]]:
     }
     with server(command, port, runs, {name: str(own / place) for name, place in places.items()}):
         yield lambda name: f"http://localhost:{port}/lab/tree/{name}?token=for-this-test"
+
+
+def kernels(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the living kernels of a server."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.Error):  # it has just ended
+            found += [child] if any("ipykernel" in word for word in child.cmdline()) else []
+    return found
 
 
 def answers(port: int) -> bool:
@@ -97,5 +110,5 @@ def wait_for(state: Callable[[], Any], what: str | Callable[[], str] = "state no
 
 
 def save_screenshot(page: Page, name: str) -> None:
-    if folder := os.environ.get("DAINET_SCREENSHOTS"):
+    if (folder := os.environ.get("DAINET_SCREENSHOTS")) and not page.is_closed():
         page.screenshot(path=Path(folder) / f"{name}.png")

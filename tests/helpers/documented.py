@@ -35,7 +35,7 @@ RUN_HERE = (
 # Not run as they are written; why, and what stands in for them. That they exist is checked for all.
 NOT_RUN_HERE = {
     r"(make reproduce|(\S+ -m |\.venv/bin/)?dainet reproduce)( .*)?": "hours; test_commands.py runs a small one",
-    r"make explorer( .*)?": "serves until it is interrupted; test_commands.py starts one and interrupts it",
+    r"(make|dainet) explorer( .*)?": "serves until it is interrupted; test_commands.py starts one and interrupts it",
     r"make notebooks": "minutes; test_commands.py runs the command on one small notebook",
     r"python -m dainet more-seeds": "a quarter of an hour; tests/lessons/test_more_seeds.py",
     r"python -m dainet stage .*": "minutes; test_commands.py runs every stage with small settings",
