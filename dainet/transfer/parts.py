@@ -27,6 +27,7 @@ MANIFEST = "pack.json"
 _PART = "pack.tar.{:02d}"
 _PACKED, _SCAN = ".xz", ".scan"  # endings in the archive: compressed; compressed after `shrink`
 _MIB = 1 << 20
+_ENTRIES = {"commit", "content", "files", "plain", "sizes", "zlib"}  # of a manifest
 
 
 def write_pack(
@@ -74,9 +75,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a pack after comparing every part with it.
 
     Raises:
-        InputError: the manifest is missing or damaged, or parts are missing, incomplete or damaged.
+        InputError: the manifest is missing, damaged or none, or parts are missing, incomplete or damaged.
     """
     record = read_record(folder / MANIFEST)
+    if lacking := _ENTRIES - record.keys():
+        raise InputError(
+            f"{folder / MANIFEST} is not the manifest of a pack; expected {', '.join(sorted(lacking))} in it"
+        )
     faults = [fault for name in record["files"] if (fault := _fault(folder / name, record))]
     if faults:
         raise InputError(f"{folder}, a pack of {len(record['files'])} parts: {'; '.join(faults)}; copy them again")

@@ -75,6 +75,12 @@ def test_a_damaged_or_missing_part_is_named_and_nothing_is_laid_out(
     assert contents(there) == {}
 
 
+def test_another_record_is_no_manifest(there: Path) -> None:
+    write_record(there / MANIFEST, {"files": {}})
+    with pytest.raises(InputError, match="commit, content, plain"):
+        unpack(there)
+
+
 def test_a_zlib_that_compresses_in_another_way_is_told(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scans, "_deflated", lambda raw, level: b"")
     with pytest.raises(InputError, match=r"a\.nii\.gz.*--verbatim"):
