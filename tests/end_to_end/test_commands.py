@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from dainet.__main__ import app
 from dainet.lessons.reproduce import find_notebooks
@@ -40,11 +41,20 @@ def environment(root: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(REPOSITORY), "DAINET_RUNS": str(root / "runs")}
 
 
-def call(root: Path, *words: str, answer: str = "") -> str:
-    """What a command prints, after it has ended without an error."""
-    line = command_line(words)
-    done = subprocess.run(line, cwd=root, env=environment(root), input=answer, capture_output=True, text=True)
+def call(root: Path, *words: str) -> str:
+    """What a command prints in a process of its own, after it has ended without an error."""
+    done = subprocess.run(command_line(words), cwd=root, env=environment(root), capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def ask(root: Path, *arguments: str, answer: str = "") -> str:
+    """What `dainet ARGUMENTS` prints in this process, for a command that has run in one of its own before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("DAINET_RUNS", str(root / "runs"))
+        done = CliRunner().invoke(app, arguments, input=answer)
+    assert done.exit_code == 0, f"{' '.join(arguments)}: {done.output}{done.exception}"
     return done.stdout
 
 
@@ -94,8 +104,9 @@ def check_tables(folder: Path) -> None:
 def check_stages(root: Path) -> None:
     """Each stage by name finds what the notebooks have left and computes nothing again."""
     before = state(root / "runs")
-    for arguments in STAGES:
-        found = json.loads(call(root, "dainet", "stage", *arguments, *QUICK_SYNAPSE))
+    printed = [ask(root, "stage", *arguments, *QUICK_SYNAPSE) for arguments in STAGES]
+    assert call(root, "dainet", "stage", *STAGES[-1], *QUICK_SYNAPSE) == printed[-1]
+    for found in map(json.loads, printed):
         assert all((root / "runs" / stage["stage"] / stage["key"]).is_dir() for stage in found)
     assert state(root / "runs") == before
 
@@ -108,9 +119,9 @@ def check_lists(root: Path) -> list[str]:
     for path in folders:
         assert re.search(rf"^{path.parent.name} +{path.name} .* yes$", listed, flags=re.MULTILINE), path
     for path in {path.parent.name: path for path in folders}.values():  # one of each stage
-        assert path.name in json.loads(call(root, "dainet", "runs", "--why", path.name))
+        assert path.name in json.loads(ask(root, "runs", "--why", path.name))
     assert call(root, "dainet", "verify", "runs").startswith("OK")
-    assert "Remove" in call(root, "dainet", "runs", "--prune", answer="n\n")
+    assert "Remove" in ask(root, "runs", "--prune", answer="n\n")
     assert [path for path in folders if not path.is_dir()] == []
     return [path.name for path in folders]
 
@@ -133,9 +144,10 @@ def run_documented(root: Path, key: str) -> None:
     assert chosen
     for command in sorted(chosen, key=lambda command: "make_phantoms" not in command):
         words = [{"KEY": key, "DIR": "figures", "TARGET": "data/ACDC"}.get(word, word) for word in words_of(command)]
-        if words[:2] == ["python", "-m"]:
-            words = words[2:]
-        call(root, *words, answer="n\n")
+        if "dainet" in words:
+            ask(root, *words[words.index("dainet") + 1 :], answer="n\n")
+        else:
+            call(root, *words)
 
 
 def check_regenerated(root: Path) -> None:

@@ -20,7 +20,7 @@ from tests.helpers.killing import reproduce
 from dainet.settings import load_settings
 from pathlib import Path
 torch.set_num_threads(int(sys.argv[4]))
-reproduce(load_settings("tour", tiny_overrides(Path(sys.argv[2])) | {"output": sys.argv[3]}), ("single", "dual-1111"))
+reproduce(load_settings("tour", tiny_overrides(Path(sys.argv[2])) | {"output": sys.argv[3]}), ("dual-1111",))
 """
 
 

@@ -1,10 +1,11 @@
-"""The notebooks under papermill on data of one's own, at the smallest and the largest sizes; a run combines several."""
+"""The notebooks' cells on data of one's own, at the smallest and the largest sizes; a run combines several."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,6 +42,18 @@ def write_source(folder: Path, parts: list[str], classes: int, slices: int) -> d
     split = folder / "split.csv"
     split.write_text("patient,split\n" + "".join(f"{pair[0]},{pair[1]}\n" for pair in zip(names, parts, strict=True)))
     return {"data.dataset": "custom", "data.source": str(folder), "data.split": str(split)}
+
+
+def write_lessons_in_one(path: Path) -> Path:
+    """The cells of all lessons as one notebook: a kernel for each would start for longer than it computes."""
+    first, *others = (nbformat.read(lesson, as_version=4) for lesson in find_notebooks(OF_A_RUN))
+    first.cells += [
+        cell for lesson in others for cell in lesson.cells if "parameters" not in cell.metadata.get("tags", [])
+    ]
+    for number, cell in enumerate(first.cells):
+        cell.id = f"cell-{number}"
+    nbformat.write(first, path)
+    return path
 
 
 @pytest.mark.slow
@@ -81,7 +94,7 @@ def test_the_notebooks_run(
     source = write_source(tmp_path / "scans", parts, classes, slices)
     given = {"vit.weights": str(write_vit(tmp_path, patch, heads)), "output": str(tmp_path / "figures")}
     settings = QUICK | source | given | changes
-    index = reproduce("tour", settings, find_notebooks(OF_A_RUN))
+    index = reproduce("tour", settings, [write_lessons_in_one(tmp_path / "06_all.ipynb")])
     table = pd.read_csv(index.parent / "table3.csv", keep_default_na=False)
     assert len(table) == 6
     assert {f"organ {number}" for number in range(1, classes + 1)} <= set(table.columns)
