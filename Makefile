@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
+WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest
 INSTALL = $(BIN)/pip install --constraint $(CONSTRAINTS) --editable
 
@@ -42,7 +43,7 @@ test-notebooks: setup ## run the notebooks and compare them with their stored ou
 test-all: lint test-everything ## check style, run every test, the slow ones and the notebooks included; what .ci/run calls
 
 test-everything: setup
-	$(PYTEST) --numprocesses auto --dist worksteal
+	$(PYTEST) --numprocesses $(WORKERS) --dist worksteal
 
 format: setup ## mend what ruff can mend, and format
 	$(BIN)/ruff check --fix .

@@ -13,9 +13,9 @@ from dainet.cache.store import run_stage
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not condition():
-        assert time.monotonic() < end, "nothing happened for a minute"
+        assert time.monotonic() < end, "nothing happened"
         time.sleep(0.02)
 
 
@@ -53,7 +53,7 @@ def authors(runs: Path) -> set[str]:
 def test_twenty_requests_at_once_leave_one_result(tmp_path: Path, runs: Path) -> None:
     processes = [start(tmp_path, lambda: waiting(tmp_path) == 19) for _ in range(20)]
     for process in processes:
-        process.join(timeout=120)
+        process.join(timeout=300)
     assert [process.exitcode for process in processes] == [0] * 20
     (builder,) = tmp_path.glob("*.builder")
     assert authors(runs) == {builder.stem}
@@ -66,7 +66,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path, runs: Path) 
     wait_for(lambda: waiting(tmp_path) == 1)
     first.kill()
     first.join()
-    second.join(timeout=60)
+    second.join(timeout=300)
     assert second.exitcode == 0
     assert authors(runs) == {str(second.pid)}
 

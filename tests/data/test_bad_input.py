@@ -109,7 +109,7 @@ for limit in (100, 1_000, 6_000, 20_000, resource.RLIM_INFINITY):
 """
     pytest.importorskip("resource")
     command = [sys.executable, "-c", script, str(tmp_path / "data")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     lines = done.stdout.splitlines()
     assert lines[1::2] == ["0", "0", "0", "0", "1"], done.stdout + done.stderr
     full = r".*runs.*File too large.*free space.*DAINET_RUNS.*"
@@ -201,7 +201,7 @@ def test_the_command_line(outcome: str, tmp_path: Path) -> None:
     if outcome == "bad":
         raw_acdc(tmp_path / "bad").image.write_bytes(b"")
     command = [sys.executable, str(PREPARE), "check", "--dataset", "acdc", "--source", str(tmp_path / outcome)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     if outcome == "nowhere":

@@ -134,7 +134,7 @@ def check_explorer(root: Path) -> None:
     said = next((text for text in process.stderr if "token=" in text), "")
     assert "http://localhost" in said or "http://127.0.0.1" in said
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
 
 
 def run_documented(root: Path, key: str) -> None:

@@ -52,7 +52,7 @@ def test_an_interrupted_reproduction_stops_soon_and_says_how_to_resume(repositor
         assert time.monotonic() < end, "DINO did not start"
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the kernel too
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "dainet: interrupted" in errors
     assert list(repository.glob("runs/dino/*.partial/unfinished/epoch_*.pt"))

@@ -50,7 +50,7 @@ def server(
         yield process, log
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(300)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def _asked(program: str, wanted: str, users: dict[str, str]) -> str:
 
 
 def _wait(ready: Callable[[], bool], folder: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not ready():
         logs = {path.name: path.read_text()[-500:] for path in [*folder.glob("*.out"), *folder.glob("*.log")]}
         assert time.monotonic() < end, f"the cluster neither starts nor ends: {logs}"
