@@ -60,7 +60,7 @@ def test_two_processes_extract_fine_tune_and_train(
 def test_a_killed_process_stops_all_and_the_next_run_resumes(
     shared: Settings, runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    longer = shared.segmentation.model_copy(update={"epochs": 60, "patience": 60})
+    longer = shared.segmentation.model_copy(update={"epochs": 20, "patience": 20})
     settings = shared.model_copy(update={"segmentation": longer})
     prepared = pipeline.prepare(settings)
 
