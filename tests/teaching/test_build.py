@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,14 +15,8 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from teaching.build import NOTEBOOKS, build
 from teaching.slides import read_slides
 from teaching.votes import read_votes
-from tests.helpers import REPOSITORY
 
 FETCHING = {"src", "href", "srcset", "data", "poster", "action"}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("teaching")).parent
 
 
 class Addresses(HTMLParser):
@@ -93,10 +85,3 @@ def test_a_notebook_without_slides_is_named_and_has_no_deck(tmp_path: Path, capl
     index = build(tmp_path / "out", [notebook])
     assert "08_untagged.ipynb" in caplog.text
     assert "08_untagged" not in index.read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_one_command_builds_everything(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "teaching", "--output", str(tmp_path)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert str(tmp_path / "index.html") in done.stdout

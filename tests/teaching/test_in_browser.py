@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from teaching.build import build
 from tests.helpers.browser import CHROMIUM, FLAGS, NEEDS_CHROMIUM
 
 pytestmark = NEEDS_CHROMIUM
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("teaching")).parent
 
 
 @pytest.fixture(scope="module")
