@@ -129,7 +129,14 @@ def check_lists(root: Path) -> list[str]:
 def check_explorer(root: Path) -> None:
     """It prints its address and ends with an interrupt."""
     line = command_line(["dainet", "explorer", *QUICK_SYNAPSE, "--no-browser", "--port", "0"])
-    process = subprocess.Popen(line, cwd=root, env=environment(root), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        line,
+        cwd=root,
+        env=environment(root),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs are started deaf to it
+    )
     assert process.stderr
     said = next((text for text in process.stderr if "token=" in text), "")
     assert "http://localhost" in said or "http://127.0.0.1" in said
