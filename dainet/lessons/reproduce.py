@@ -123,6 +123,7 @@ def _execute(notebook: Path, copy: Path, settings: Settings, parameters: Mapping
             f"{notebook.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue} (executed copy: {copy})"
         ) from error
     finally:
-        if running.is_file():
-            os.replace(running, copy)
-            record_files(copy.with_suffix(".json"), [copy], settings, {})
+        with running.open("a", encoding="utf-8") as handle:
+            handle.write("\n")  # as JupyterLab ends a file: saved there, the copy still matches its record
+        os.replace(running, copy)
+        record_files(copy.with_suffix(".json"), [copy], settings, {})
