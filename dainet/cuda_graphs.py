@@ -7,6 +7,7 @@ a step changes must be changed in place, and nothing may be read on the CPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -73,13 +74,18 @@ def changed_by(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iter
 def _record(
     step: Callable[..., Any], inputs: Sequence[Tensor], changed: Callable[[], Iterable[Tensor]]
 ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
-    """Warm up on a stream of its own, as torch asks for, then record; recording runs nothing."""
+    """Warm up on another stream, as torch asks for, then record; recording runs nothing."""
     places = [tensor.clone() for tensor in inputs]
-    side, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    side, graph = _side_stream(places[0].device), torch.cuda.CUDAGraph()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side), torch.random.fork_rng(devices=[places[0].device]):
         warm_up(step, places, changed)
     torch.cuda.current_stream().wait_stream(side)
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may use the card meanwhile
+    with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):  # other threads may use the card
         output = step(*places)
     return graph, places, output
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # the same each time: libraries keep memory for every stream

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,10 +113,22 @@ def native_dsc(model: nn.Module, prepared: Prepared, data: SliceData) -> pd.Data
 
 
 def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder: Path) -> None:
-    lines = []
-    for case_id, rows in prepared.volumes("test").items():
-        label, spacing_mm = prepared.native_label(case_id)
-        prediction = predict_native(model, data, rows, label.shape)
-        case = prepared.cases.loc[rows[0], _CASE].to_dict()
-        lines += [case | record for record in score_volume(prediction, label, prepared.classes.names, spacing_mm)]
+    """Score volumes in threads while the next ones are predicted; few are in memory at a time."""
+    threads = torch.get_num_threads()
+    lines, waiting = list[dict[str, Any]](), deque[Future[list[dict[str, Any]]]]()
+    with ThreadPoolExecutor(threads) as pool:
+        for case_id, rows in prepared.volumes("test").items():
+            prediction = data.predict(model, rows).cpu().numpy()
+            waiting.append(pool.submit(_score_case, prepared, case_id, rows[0], prediction))
+            if len(waiting) > 2 * threads:
+                lines += waiting.popleft().result()
+        for job in waiting:
+            lines += job.result()
     pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)
+
+
+def _score_case(prepared: Prepared, case_id: str, row: int, prediction: np.ndarray) -> list[dict[str, Any]]:
+    label, spacing_mm = prepared.native_label(case_id)
+    native = resize_slices(prediction, label.shape[1:], order=0)
+    case = prepared.cases.loc[row, _CASE].to_dict()
+    return [case | record for record in score_volume(native, label, prepared.classes.names, spacing_mm)]

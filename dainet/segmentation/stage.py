@@ -22,7 +22,7 @@ __all__ = ["decided", "fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
 _VERSION = 3
-_COMPILED_FROM = 4000  # steps: half a minute of compiling against about 8 ms that each step is shorter
+_COMPILED_FROM = 4000  # steps: half a minute of compiling against about 6 ms that each step is shorter (docs/gpu.md)
 
 
 def run_segmentation(
