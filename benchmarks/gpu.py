@@ -1,4 +1,7 @@
-"""Steps of the kit on one GPU: as it runs them, without graphs, as a plain recipe, and the card's own limits."""
+"""Steps of the kit on one GPU: as it runs them, without graphs, as a plain recipe, and the card's own limits.
+
+python -m benchmarks.gpu    # ten minutes; `make bench ARGS=--device=cuda` without what only the CPU's parts need
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain_recipe import plain_training
+from benchmarks.results_files import printed, write_table
 from benchmarks.timing import count_flops
 from dainet.attention.stage import extractor
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
-from dainet.device import Device, choose_device
+from dainet.device import Device, choose_device, hardware
 from dainet.dino.step import starting_state, train_step
 from dainet.dino.training import view_maker
 from dainet.dino.views import draw_views
@@ -32,42 +36,56 @@ from dainet.segmentation.step import adam, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
 from dainet.vit.model import load_vit, set_fused_attention
 
-__all__ = ["limits", "random_slices", "rows"]
+__all__ = ["Limits", "limits", "measure", "rows"]
 
 _NETWORKS = [
     ("dual-1111", 64, 224),
-    ("unet", 64, 224),
     ("dual-1111", 32, 224),
-    ("unet", 32, 224),
     ("dual-1111", 16, 128),
+    ("unet", 64, 224),
+    ("unet", 32, 224),
 ]
 _BATCH, _SLICES, _HEADS = 16, 64, 6
 _NOW = {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996}
 
 
-def limits(device: Device) -> tuple[float, float]:
-    """Measure the card: operations per second of a large matrix product in bfloat16, and bytes per second of a copy."""
+class Limits(NamedTuple):
+    """What the card does at its best: operations per second, and bytes per second."""
+
+    product_rate: float
+    copy_rate: float
+
+
+def measure(device: Device) -> None:
+    """Write the card's own tables: steps of the kit, and the networks beside their peers."""
+    from benchmarks.networks import cost_table  # with peers of the extra "bench", which the steps do not need
+
+    name = "gpu-" + "-".join(str(hardware()["accelerator"]).lower().split())
+    best = limits(device)
+    record = {"TFLOP/s": f"{best.product_rate / 1e12:.0f}", "TB/s": f"{best.copy_rate / 1e12:.2f}"}
+    write_table(name, printed(rows(device, best)).fillna(""), record, device)
+    write_table(f"{name}-networks", printed(cost_table(device, batch=16)).round(2), {}, device)
+
+
+def limits(device: Device) -> Limits:
+    """Measure a large matrix product in bfloat16 and a large copy."""
     square = torch.randn(8192, 8192, device=device.torch_device, dtype=torch.bfloat16)
     source = torch.zeros(2**30, dtype=torch.uint8, device=device.torch_device)
     target = torch.empty_like(source)
-    return 2 * 8192**3 / seconds(lambda: square @ square), 2 * 2**30 / seconds(lambda: target.copy_(source))
+    return Limits(2 * 8192**3 / seconds(lambda: square @ square), 2 * 2**30 / seconds(lambda: target.copy_(source)))
 
 
-def rows(device: Device) -> Iterator[pd.DataFrame]:
-    """Measure one line for each step, in milliseconds; "floor" is matrix products and memory traffic at its best."""
-    product_rate, copy_rate = limits(device)
-    yield pd.DataFrame({"What": ["limits"], "TFLOP/s": [product_rate / 1e12], "TB/s": [copy_rate / 1e12]})
+def rows(device: Device, best: Limits) -> Iterator[pd.DataFrame]:
+    """Measure one line for each step, in milliseconds; "floor" is matrix products and memory traffic at their best."""
     yield _views_line(device)
-    yield _extraction_line(device, product_rate)
-    yield _dino_line(device, product_rate)
+    yield _extraction_line(device, best)
+    yield _dino_line(device, best)
     for name, width, size in _NETWORKS:
-        yield _training_line(name, width, size, device, product_rate, copy_rate)
+        yield _training_line(name, width, size, device, best)
 
 
-def _training_line(
-    name: str, width: int, size: int, device: Device, product_rate: float, copy_rate: float
-) -> pd.DataFrame:
-    data, settings = random_slices(size, device), SegmentationSettings(batch_size=_BATCH, width=width)
+def _training_line(name: str, width: int, size: int, device: Device, best: Limits) -> pd.DataFrame:
+    data, settings = _random_slices(size, device), SegmentationSettings(batch_size=_BATCH, width=width)
     model = build(name, heads=_HEADS, width=width).to(device.torch_device)
     image, maps = data.inputs(torch.arange(_BATCH, device=device.torch_device))
     with device.autocast():
@@ -83,7 +101,7 @@ def _training_line(
             "Graph": graph,
             "Single steps": seconds(single),
             "Plain recipe": plain_training(name, width, size, device),
-            "Floor": flops / product_rate + traffic / copy_rate,
+            "Floor": flops / best.product_rate + traffic / best.copy_rate,
         },
         {"First graph (s)": graph_first, "First compiled graph (s)": compiled_first},
     )
@@ -113,7 +131,7 @@ def _views_line(device: Device) -> pd.DataFrame:
     return _line("10 views of 64 images, their random numbers included", times)
 
 
-def _dino_line(device: Device, product_rate: float) -> pd.DataFrame:
+def _dino_line(device: Device, best: Limits) -> pd.DataFrame:
     settings, times = DinoSettings(), {}
     images = torch.rand(64, 1, 256, 256, device=device.torch_device)
     numbers = draw_views(images.shape, settings, torch.Generator().manual_seed(0))
@@ -133,11 +151,11 @@ def _dino_line(device: Device, product_rate: float) -> pd.DataFrame:
         times[way], first[f"First {way.lower()} (s)"] = timed_first(step)
         del state, step
     return _line(
-        "DINO step, ViT-S/16, 2 x 256 and 8 x 96 px, batch 64", {**times, "Floor": flops / product_rate}, first
+        "DINO step, ViT-S/16, 2 x 256 and 8 x 96 px, batch 64", {**times, "Floor": flops / best.product_rate}, first
     )
 
 
-def _extraction_line(device: Device, product_rate: float) -> pd.DataFrame:
+def _extraction_line(device: Device, best: Limits) -> pd.DataFrame:
     vit = load_vit("random").to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
     images = torch.rand(device.vit_batch, 256, 256, device=device.torch_device, dtype=torch.float16)
@@ -148,7 +166,7 @@ def _extraction_line(device: Device, product_rate: float) -> pd.DataFrame:
         "Compiled graph": seconds(lambda: compiled(images)),
         "Graph": seconds(lambda: graph(images)),
         "Single steps": seconds(lambda: single(images)),
-        "Floor": flops / product_rate,
+        "Floor": flops / best.product_rate,
     }
     return _line(f"attention maps of {device.vit_batch} images, ViT-S/16, 256 px", times)
 
@@ -162,7 +180,7 @@ def _line(what: str, times: dict[str, float], first: dict[str, float] | None = N
     return pd.DataFrame({"What": [what]} | milliseconds | {name: [round(v, 1)] for name, v in (first or {}).items()})
 
 
-def random_slices(size: int, device: Device) -> SliceData:
+def _random_slices(size: int, device: Device) -> SliceData:
     """Make slices of random pixels with six maps each; nothing is read."""
     random, folder = np.random.default_rng(0), Path(tempfile.mkdtemp())
     images = random.random((_SLICES, size, size)).astype(np.float16)
@@ -213,12 +231,5 @@ def seconds(work: Callable[[], object], count: int = 20, warm: int = 5) -> float
     return float(np.median(means))
 
 
-def main() -> None:
-    """Print every line as soon as it is measured."""
-    device = choose_device("cuda")
-    for line in rows(device):
-        print(line.T.to_string(header=False), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    measure(choose_device("cuda"))
