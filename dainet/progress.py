@@ -18,17 +18,19 @@ Report = Callable[[str, int, int], None]  # description, finished, total
 _report: ContextVar[Report | None] = ContextVar("_report", default=None)
 
 
-def progress(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """Iterate with a bar at a terminal, without one elsewhere.
+def progress(items: Sequence[Item], description: str, before: int = 0) -> Iterator[Item]:
+    """Iterate with a bar at a terminal, without one elsewhere; `before` items were finished by an earlier run.
 
     A notebook kernel replaces sys.stderr and claims to be a terminal, even when it runs headless. There the log line of
     each epoch is enough, and a caller can listen with `reported_to`.
     """
     watched = sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty()
     report = _report.get()
-    for finished, item in enumerate(tqdm(items, desc=description, disable=not watched)):
+    total = before + len(items)
+    bar = tqdm(items, desc=description, initial=before, total=total, disable=not watched)
+    for finished, item in enumerate(bar, start=before):
         if report:
-            report(description, finished, len(items))
+            report(description, finished, total)
         yield item
 
 

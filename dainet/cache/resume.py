@@ -14,7 +14,7 @@ from dainet.cache.records import hash_file
 from dainet.cache.store import UNFINISHED
 from dainet.errors import reason
 
-__all__ = ["epoch_seed", "load_state", "save_state", "saved_states"]
+__all__ = ["epoch_seed", "finished_epochs", "load_state", "save_state", "saved_states"]
 
 log = logging.getLogger(__name__)
 _HASH_LENGTH = 16  # digits of the SHA-256 in the name of a state
@@ -62,6 +62,12 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if states:
         log.warning("no undamaged state is left; the training begins again")
     return None
+
+
+def finished_epochs(folder: Path) -> int:
+    """Return the epoch of the newest state, 0 without one; whether it is damaged is seen when it is loaded."""
+    states = saved_states(folder)
+    return int(states[0].name.split("_")[1]) if states else 0
 
 
 def saved_states(folder: Path) -> list[Path]:

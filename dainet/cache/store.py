@@ -31,7 +31,11 @@ _Content = TypeVar("_Content")
 
 
 class StageMissingError(DainetError):
-    """A stage that is not finished was asked for where nothing may be computed; the message names it."""
+    """A stage that is not finished was asked for where nothing may be computed; `done` is its folder when it is."""
+
+    def __init__(self, done: Path) -> None:
+        super().__init__(f"{done.parent.name} has not been computed with these settings")
+        self.done = done
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def run_stage(
             note_use(key)
         if not os.path.lexists(done):
             if not _may_build.get():
-                raise StageMissingError(f"{stage} has not been computed with these settings")
+                raise StageMissingError(done)
             with _only_one(done):
                 if not os.path.lexists(done):  # another process may have finished it meanwhile
                     log.info("%s: computing %s", stage, key)

@@ -85,7 +85,7 @@ def finetune(
     _check(settings, images, rows)
     _resume(state, settings, folder)
     views_of = view_maker(settings, device)
-    for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs"):
+    for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs", before=len(state.history)):
         state.history.append(_train_epoch(state, settings, images, rows, views_of, device, epoch))
         _report(state.history[-1], settings)
         if collectives.rank() == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,28 +11,29 @@ import numpy as np
 
 from dainet.cache.store import StageMissingError
 from dainet.data.volume import fullest_slice
-from dainet.errors import DainetError
 from dainet.explorer.background import Background
 from dainet.explorer.card import Card, Try
 from dainet.explorer.comparison import Comparison
+from dainet.explorer.display import close_tree, display_screen
+from dainet.explorer.missing import Missing, Wanted
 from dainet.explorer.pictures import color_blind_safe, slice_pictures
-from dainet.explorer.predictor import SOURCES, Choice, Predictor, everything_on, has_maps, is_prepared, missing, train
+from dainet.explorer.predictor import SOURCES, Choice, Predictor, everything_on, has_maps, is_prepared
 from dainet.explorer.table import against, score_table
 from dainet.explorer.view import View
 from dainet.explorer.widgets import COLOR_BLIND_SAFE, Controls, head_toggles, relabel
-from dainet.progress import reported_to
 from dainet.settings import Settings
 
 __all__ = ["Explorer"]
 
-log = logging.getLogger(__name__)
+_shown: list[Explorer] = []  # the one that this process shows, if any
 
 
 class Explorer:
     """Connects controls, predictor and screen; every reaction to a control is a method that works without a browser.
 
-    The screen is `view.screen`. `scores` holds what the table shows: title -> DSC 0..1 per class (NaN where neither
-    label nor prediction holds it), None while the volume is not predicted yet.
+    A notebook shows it where it is the last line of a cell, and closes the one that it showed before. `scores` holds
+    what the table shows: title -> DSC 0..1 per class (NaN where neither label nor prediction holds it), None while the
+    volume is not predicted yet.
 
     Args:
         datasets: name -> settings, see `explorable`. Finished networks are found by their settings; none is trained
@@ -48,10 +48,26 @@ class Explorer:
         self.predictor: Predictor | None = None
         self.scores: dict[str, list[float] | None] = {}
         self._asked: Choice | None = None  # by the card, until its result is there
-        self._volume = Background(self._messages)
+        self.missing = Missing(self.view, self._wanted, self._look_again)
+        self._volume = Background(self.missing.messages)
         self._silent = False
         self._connect()
         self.open_dataset()
+
+    def _ipython_display_(self) -> None:
+        for explorer in [shown for shown in _shown if shown is not self]:
+            explorer.close()
+        _shown[:] = [self]
+        display_screen(self.view.screen)
+
+    def close(self) -> None:
+        """Take the explorer from the notebook, its networks from memory, and end its training."""
+        self.missing.close()
+        self._volume.stop()
+        self.predictor = None
+        with suppress(AttributeError):  # no data set has been opened
+            del self.compared
+        close_tree(self.view.screen)
 
     @property
     def settings(self) -> Settings:
@@ -72,11 +88,11 @@ class Explorer:
     def open_dataset(self) -> None:
         """Open the prepared data of the chosen data set and go to its first test patient."""
         self.predictor, self._asked = None, None
-        self.view.say("")
+        self.missing.forget()
         self.view.place_switches(self._deep_first)
-        with self._messages():
+        with self.missing.messages():
             self.predictor = Predictor(self.settings)
-        with self._messages():
+        with self.missing.messages():
             self._offer()
         self.view.hide_all_but_data_set(self.predictor is None)
         if self.predictor is None:
@@ -103,20 +119,20 @@ class Explorer:
 
     def show(self) -> None:
         """Draw the chosen slice under the chosen setting with its scores; the scores of the volume follow."""
-        self.view.say("")
+        self.missing.forget()
         self.controls.settle()
         if self.predictor is None:
             self.open_dataset()  # once more; says why not
             return
         maps, prediction = None, None
-        with self._messages():
+        with self.missing.messages():
             maps = self._maps()
         if maps is not None:
             self._fit_heads(len(maps))
         choice = self.controls.choice
         self.view.show_setting(choice, self._deep_first)
         self.compared.show(choice)
-        with self._messages():
+        with self.missing.messages():
             prediction = self.predictor.slice_label(choice, self.row)
         self.view.show_maps(maps, self.controls.color_map.value)
         self._show_pictures(prediction)
@@ -148,13 +164,6 @@ class Explorer:
         self._asked = task.change(self._everything_on)
         self._choose(self._asked)
 
-    def train_missing(self) -> None:
-        """Compute what the chosen setting lacks, with a progress bar, and show it."""
-        with self.view.working(), self._messages(), reported_to(self.view.report):
-            train(self.settings, self.controls.choice)
-            self._offer()
-            self.show()
-
     @property
     def _opened(self) -> Predictor:
         assert self.predictor is not None  # patients, scans and slices can be chosen only of an open data set
@@ -181,7 +190,6 @@ class Explorer:
         self._react(self.show, [controls.slice, controls.opacity, controls.palette, controls.color_map])
         self._react(self.show, [controls.model, controls.mode, controls.source, controls.instead])
         self._react(self.show, [*controls.skips, *controls.heads])
-        self.view.train.on_click(lambda _: self.train_missing())
         self.view.pin.on_click(lambda _: self.pin())
         self.view.reset.on_click(lambda _: self._choose(self._everything_on))
 
@@ -198,19 +206,13 @@ class Explorer:
         finally:
             self._silent = False
 
-    @contextmanager
-    def _messages(self) -> Iterator[None]:
-        """Show every error on the screen, since a page has no other place for it; log the traceback of a fault."""
-        try:
-            yield
-        except StageMissingError:
-            what = f"{missing(self.settings, self.controls.choice)} ({self.controls.dataset.value})"
-            self.view.say(f"Not computed yet: {what}. At the profile tour, this takes a few minutes.", offer=True)
-        except (DainetError, OSError) as error:
-            self.view.say(str(error))
-        except Exception as error:  # a damaged file, or no memory left: libraries raise nearly anything
-            log.exception("the explorer cannot go on with %s", self.controls.choice)
-            self.view.say(f"This cannot be computed: {type(error).__name__}: {error}")
+    def _wanted(self) -> Wanted:
+        return Wanted(self.settings, self.controls.dataset.value, self.controls.choice)
+
+    def _look_again(self) -> None:
+        """Show what has been computed meanwhile."""
+        self._offer()
+        self.show()
 
     def _choose(self, choice: Choice) -> None:
         """Show a setting, compared with everything on."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
-__all__ = ["Background"]
+__all__ = ["Background", "has_kernel"]
+
+# Each step yields how many seconds to wait before the next one, None for no longer than other events take.
+Steps = Iterator[float | None]
 
 
 class Background:
@@ -19,24 +22,36 @@ class Background:
 
     def __init__(self, guarded: Callable[[], AbstractContextManager[None]]) -> None:
         self._guarded = guarded
-        self._steps: Iterator[None] = iter(())
+        self._steps: Steps = iter(())
         self.task: asyncio.Task[None] | None = None  # kept, or it may be collected while it runs
 
-    def run(self, steps: Iterator[None], then: Callable[[], None]) -> None:
+    def run(self, steps: Steps, then: Callable[[], None]) -> None:
         """Take all steps and call `then`: in a notebook with pauses, so that controls react in between."""
         self._steps = steps
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel
-            deque(steps, maxlen=0)
-            then()
+        if has_kernel():
+            self.task = asyncio.get_running_loop().create_task(self._finish(steps, then))
         else:
-            self.task = loop.create_task(self._finish(steps, then))
+            for pause in steps:
+                time.sleep(pause or 0)
+            then()
 
-    async def _finish(self, steps: Iterator[None], then: Callable[[], None]) -> None:
+    def stop(self) -> None:
+        """Take no further step, and leave out what was to follow."""
+        self._steps = iter(())
+
+    async def _finish(self, steps: Steps, then: Callable[[], None]) -> None:
         with self._guarded():
-            for _ in steps:
-                await asyncio.sleep(0)
+            for pause in steps:
+                await asyncio.sleep(pause or 0)
                 if steps is not self._steps:
                     return
             then()
+
+
+def has_kernel() -> bool:
+    """Whether events of a kernel go on between steps; a script or a test without one takes all steps at once."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

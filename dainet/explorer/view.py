@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
@@ -11,6 +10,7 @@ import ipywidgets
 import numpy as np
 from ipywidgets import HTML, Box, HBox, Layout, VBox
 
+from dainet.explorer.display import close_tree
 from dainet.explorer.drawing import network_drawing
 from dainet.explorer.pictures import figure_html, map_picture
 from dainet.explorer.predictor import Choice
@@ -26,6 +26,13 @@ _NOTES = {
     "a map as chosen above. This shows what it relies on, not what a network can do without.",
 }
 
+# Seen as soon as the page finds the kernel gone; from then on the kernel cannot say anything.
+_GONE = (
+    '<div class="dainet-gone message" role="alert">The kernel of this explorer has ended, so its controls do nothing. '
+    "In a notebook, run the cells again; on the web page, load it again. What has been computed is kept; a training "
+    "that was stopped can be resumed.</div>"
+)
+
 
 class View:
     """Holds the output widgets, and `screen`, which arranges them with the controls and the card."""
@@ -37,26 +44,30 @@ class View:
         self.against = HTML()
         self.pin = ipywidgets.Button(description="Pin this", tooltip="compare with the setting that is shown")
         self.reset = ipywidgets.Button(description="Reset", tooltip="switch everything on, and compare with that")
-        self.train = ipywidgets.Button(
-            description="Train it now",
-            tooltip="compute everything that this setting lacks",
-            layout=Layout(display="none"),
-        )
-        self.progress = ipywidgets.IntProgress(layout=Layout(width="260px", display="none"))
+        self.train = ipywidgets.Button(tooltip="compute everything that this setting lacks")
+        self.at_work, self.progress = HTML(), ipywidgets.IntProgress(layout=Layout(width="260px"))
+        self.stop = ipywidgets.Button(description="Stop", tooltip="end the computation; what it has finished is kept")
+        self.train.layout.display = "none"
         self._heads, self._style = HBox(), HTML()
+        self._work = HBox([self.at_work, self.progress, self.stop])
+        for said in (self.message, self.at_work):
+            said.add_class("dainet-said")
         self.screen = self._arranged(controls, card)
         self.place_switches(deep_first)
         self.place_heads(controls)
+        self.report("", None)
 
     def place_heads(self, controls: Controls) -> None:
         """Make a panel for each head, with its button over the map."""
+        for panel in self._heads.children:
+            close_tree(panel)
         self.maps = [HTML() for _ in controls.heads]
         self._heads.children = [Box(pair) for pair in zip(self.maps, controls.heads, strict=True)]
 
     def place_switches(self, deep_first: bool) -> None:
         """Place the buttons (1) to (4) on the levels that they switch."""
         css = files(__package__).joinpath("explorer.css").read_text(encoding="utf-8")
-        self._style.value = f"<style>{css}{switch_style(deep_first)}</style>"
+        self._style.value = f"<style>{css}{switch_style(deep_first)}</style>{_GONE}"
 
     def show_setting(self, choice: Choice, deep_first: bool) -> None:
         """Draw the network of a choice, say how it was made, and dim the maps of heads that are off."""
@@ -82,24 +93,19 @@ class View:
         """Hide what a data set fills that is not there."""
         (self.screen.add_class if hidden else self.screen.remove_class)("dainet-nothing")
 
-    def say(self, text: str, offer: bool = False) -> None:
-        """Show a message below the pictures, on offer with the button to train; an empty text hides both."""
-        self.message.value = f'<div class="message" role="status">{escape(text)}</div>' if text else ""
-        self.train.layout.display = "" if offer else "none"
+    def say(self, text: str, offer: str = "") -> None:
+        """Show a message below the pictures, and a button to train if it gets a label; an empty text hides both."""
+        self.message.value = f'<div class="message">{escape(text)}</div>' if text else ""
+        self.train.description, self.train.layout.display = offer, "" if offer else "none"
 
-    def report(self, description: str, finished: int, total: int) -> None:
-        """Show how far a training is."""
+    def report(self, what: str, step: tuple[str, int, int] | None) -> None:
+        """Show what this page computes, how far it is (description, finished, total), and the button that stops it."""
+        doing, finished, total = step or ("", 0, 0)
+        text = f"{what}; {doing}: {finished} of {total}" if step else what
+        self.at_work.value = f'<div class="message">{escape(text)}</div>'
         self.progress.max, self.progress.value = total, finished
-        self.say(f"{description}: {finished} of {total}", offer=True)
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Show the progress bar, and disable the button to train, until the work is done or has failed."""
-        self.train.disabled, self.progress.layout.display = True, ""
-        try:
-            yield
-        finally:
-            self.train.disabled, self.progress.layout.display = False, "none"
+        self._work.layout.display = "" if what else "none"
+        self.stop.disabled = self.stop.disabled and bool(what)
 
     def _arranged(self, controls: Controls, card: ipywidgets.Widget) -> VBox:
         for i, toggle in enumerate(controls.skips):
@@ -123,6 +129,7 @@ class View:
                 HBox(self.pictures).add_class("dainet-pictures").add_class("dainet-filled"),
                 HBox([left, network]).add_class("dainet-filled"),
                 HBox([compared, card]).add_class("dainet-filled"),
-                HBox([self.message, self.train, self.progress]),
+                HBox([self.message, self.train]),
+                self._work,
             ]
         ).add_class("dainet")

@@ -119,4 +119,4 @@ def _choice_of_few(label: str, options: dict[str, Any], first: str, width: str) 
 
 
 def _toggle(label: str, what: str) -> ipywidgets.ToggleButton:
-    return ipywidgets.ToggleButton(value=True, description=label, tooltip=f"switch the {what} on or off")
+    return ipywidgets.ToggleButton(value=True, description=label, tooltip=what)

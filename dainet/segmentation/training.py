@@ -55,7 +55,7 @@ def train(
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer}
     history, chosen = _resume(folder, parts)
     step = training_step(collectives.parallel(model, data.device), data, settings, optimizer)
-    for epoch in progress(range(len(history), settings.epochs), "epochs"):
+    for epoch in progress(range(len(history), settings.epochs), "epochs", before=len(history)):
         if _stops_early(history, settings):
             break
         model.train()

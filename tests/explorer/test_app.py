@@ -16,8 +16,7 @@ from numpy import float64
 
 from dainet import pipeline
 from dainet.attention.controls import donor_rows
-from dainet.errors import InputError
-from dainet.explorer import Explorer, app, explorable
+from dainet.explorer import Explorer, explorable
 from dainet.explorer.predictor import Predictor
 from dainet.segmentation.cuts import CutNetwork, Way
 from dainet.segmentation.slices import SliceData
@@ -277,28 +276,6 @@ def test_a_network_that_was_not_trained_is_offered_in_place(explorer: Explorer) 
     assert "…" not in shown(explorer)
 
 
-def test_the_button_trains_what_is_missing_and_reports(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
-    explorer = Explorer({"discs": settings})
-    assert "Not computed yet" in explorer.view.message.value
-    assert explorer.predictor is None
-    heard = []
-    explorer.view.message.observe(lambda change: heard.append(change["new"]), names="value")
-    explorer.controls.model.label = "Single encoder"  # still nothing there
-    explorer.view.train.click()
-    said = re.findall(rf"epochs: (\d+) of {settings.segmentation.epochs}", " ".join(heard))
-    epochs = [int(number) for number in said]
-    assert len(epochs) > 3
-    assert epochs == list(range(len(epochs)))
-    assert any("DINO epochs" in text for text in heard)
-    assert explorer.view.message.value == ""
-    assert explorer.view.progress.layout.display == "none"
-    assert not np.isnan(explorer.scores["this volume"]).any()
-    assert explorer.controls.patient.value == "patient002"
-
-
 def test_data_that_cannot_be_read_are_reported_in_place(settings: Settings, tmp_path: Path) -> None:
     data = settings.data.model_copy(update={"source": str(tmp_path / "nowhere")})
     explorer = Explorer({"good": settings, "bad": settings.model_copy(update={"data": data})})
@@ -309,28 +286,6 @@ def test_data_that_cannot_be_read_are_reported_in_place(settings: Settings, tmp_
     explorer.controls.dataset.value = "good"
     assert explorer.view.message.value == ""
     assert "<img" in explorer.view.pictures[2].value
-
-
-@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), MemoryError(), InputError("lower the rate")])
-def test_the_page_says_why_a_training_failed(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
-    explorer = Explorer({"discs": settings})
-
-    def fail(*_: object) -> None:
-        raise error
-
-    with monkeypatch.context() as failing:
-        failing.setattr(app, "train", fail)
-        explorer.view.train.click()
-    assert (str(error) or type(error).__name__) in explorer.view.message.value
-    assert not explorer.view.train.disabled
-    assert explorer.view.progress.layout.display == "none"
-    explorer.controls.slice.value = 1
-    explorer.controls.model.label = "U-Net"
-    assert "Not computed yet" in explorer.view.message.value  # and offered again
-    assert explorer.view.train.layout.display == ""
 
 
 @pytest.mark.parametrize(
