@@ -20,7 +20,7 @@ def display_screen(screen: ipywidgets.Widget) -> None:
     """
     notice = files(__package__).joinpath("notice.html").read_text(encoding="utf-8")
     display({"text/html": notice, "text/plain": _WITHOUT_KERNEL}, raw=True)
-    display({kind: data for kind, data in screen._repr_mimebundle_().items() if kind != "text/plain"}, raw=True)
+    display({**screen._repr_mimebundle_(), "text/plain": ""}, raw=True)
 
 
 def close_tree(widget: ipywidgets.Widget) -> None:

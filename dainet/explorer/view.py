@@ -28,7 +28,7 @@ _NOTES = {
 
 # Seen as soon as the page finds the kernel gone; from then on the kernel cannot say anything.
 _GONE = (
-    '<div class="dainet-gone message" role="alert">The kernel of this explorer has ended, so its controls do nothing. '
+    '<div class="dainet-gone" role="alert">The kernel of this explorer has ended, so its controls do nothing. '
     "In a notebook, run the cells again; on the web page, load it again. What has been computed is kept; a training "
     "that was stopped can be resumed.</div>"
 )
@@ -102,7 +102,7 @@ class View:
         """Show what this page computes, how far it is (description, finished, total), and the button that stops it."""
         doing, finished, total = step or ("", 0, 0)
         text = f"{what}; {doing}: {finished} of {total}" if step else what
-        self.at_work.value = f'<div class="message">{escape(text)}</div>'
+        self.at_work.value = f'<div class="message">{escape(text)}</div>' if text else ""
         self.progress.max, self.progress.value = total, finished
         self._work.layout.display = "" if what else "none"
         self.stop.disabled = self.stop.disabled and bool(what)

@@ -71,9 +71,9 @@ def _tidy(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
         if output.output_type == "stream" and tidy and tidy[-1].get("name") == output.name:
             tidy[-1].text += output.text
             continue
-        if set(output.get("data", {})) == {_WIDGET}:  # the output before it says what is missing
-            continue
         if _WIDGET in output.get("data", {}):
+            if not output.data.get("text/plain"):  # the output before it says what is missing
+                continue
             still = {kind: data for kind, data in output.data.items() if kind == "image/png"}
             output.data = nbformat.from_dict({"text/plain": "(interactive: run this cell to see it)"} | still)
         if "metadata" in output:

@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 from dainet.explorer import Explorer
 from dainet.lessons.reproduce import find_notebooks
 from tests.helpers import REPOSITORY
-from tests.helpers.browser import NEEDS_CHROMIUM, lab_server, wait_for
+from tests.helpers.browser import NEEDS_CHROMIUM, lab_server, save_screenshot, wait_for
 from tests.helpers.explorer import assert_fits, drive
 
 pytestmark = NEEDS_CHROMIUM
@@ -49,6 +49,17 @@ def test_every_control_in_jupyterlab(page: Page, lab: str, explorer: Explorer) -
     )
     assert_fits(page)
     drive(page, explorer)
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    wait_for(lambda: not page.evaluate("window.jupyterapp.shell.currentWidget.context.model.dirty"))
+    assert not page.get_by_role("alert").is_visible()
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.get_by_role("alert").get_by_text("kernel of this explorer has ended").wait_for()
+    assert page.locator(".dainet").evaluate(BROKEN_SIGNS) == []
+    save_screenshot(page, "kernel gone")
+    page.reload()
+    page.get_by_text("a stored copy cannot show it").wait_for()
+    assert page.locator(".dainet").count() == 0
+    assert not page.get_by_text("Error displaying widget").is_visible()
 
 
 def test_dark_theme_in_jupyterlab(page: Page, lab: str) -> None:
@@ -103,6 +114,12 @@ def run_all(page: Page) -> None:
     wait_for(lambda: page.evaluate(CONNECTED))
 
 
+# Signs that JupyterLab puts before each widget of a dead kernel.
+BROKEN_SIGNS = """
+explorer => [explorer, ...explorer.querySelectorAll('.jupyter-widgets')]
+  .filter(widget => getComputedStyle(widget, '::before').display !== 'none'
+    && getComputedStyle(widget, '::before').content !== 'none').map(widget => widget.className)
+"""
 CONNECTED = """
 () => {
   const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;

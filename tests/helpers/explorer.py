@@ -14,6 +14,7 @@ def drive(page: Page, explorer: Explorer) -> None:
     """Touch every control with mouse or keyboard, do the same in this process, and compare what is to be read."""
     controls = explorer.controls
     assert_same(page, explorer)
+    assert_accessible(page, explorer)
     predict_and_reset(page, explorer)
     for i, toggle in enumerate(controls.skips):
         page.locator(".dainet-network button").nth(i).click()
@@ -69,12 +70,56 @@ def predict_and_reset(page: Page, explorer: Explorer) -> None:
     assert_same(page, explorer)
 
 
+def assert_accessible(page: Page, explorer: Explorer) -> None:
+    """Assert that a screen reader has a name and a state for every control, and that Tab reaches all in their order."""
+    read_aloud = page.locator(".dainet").aria_snapshot()
+    assert not re.findall(r"(?m)^\s*- (?:slider|button|combobox|textbox|spinbutton)(?! \").*$", read_aloud)
+    for name in ("Slice", "Opacity"):
+        assert page.get_by_role("slider", name=name, exact=True).count() == 1
+    for group, chosen in (("Model", "Dual encoder"), ("Mode", "Cut at inference")):
+        pressed = page.get_by_role("group", name=group, exact=True).get_by_role("button", pressed=True)
+        assert pressed.all_inner_texts() == [chosen]
+    controls = explorer.controls
+    for number, toggle in enumerate(controls.skips, 1):
+        name = f"skip ({number}) of the attention encoder"
+        assert page.get_by_role("button", name=name, exact=True, pressed=toggle.value).count() == 1
+    head = page.get_by_role("button", name="Head 1")
+    for state in (False, True):
+        head.press("Space")
+        wait_for(lambda state=state: head.get_attribute("aria-pressed") == str(state).lower())
+    assert tab_order(page) == page.evaluate(_CONTROLS)
+
+
+def tab_order(page: Page) -> list[str]:
+    """Press Tab from the first control on until the explorer is left, and return what had the focus."""
+    page.get_by_role("combobox", name="Data set").focus()
+    visited = []
+    while focused := page.evaluate(_FOCUSED):
+        visited.append(focused)
+        page.keyboard.press("Tab")
+    return visited
+
+
+# What one sees of the control that has the focus, null outside the explorer; and of all that are enabled.
+_FOCUSED = """() => {
+    const control = document.activeElement;
+    return control.closest('.dainet') && [control.ariaLabel, control.textContent, control.placeholder].join();
+}"""
+_CONTROLS = """() => [...document.querySelectorAll('.dainet :is(select, button, input, .noUi-handle, .widget-readout)')]
+    .filter(control => control.checkVisibility() && !control.disabled)
+    .map(control => [control.ariaLabel, control.textContent, control.placeholder].join())"""
+
+
 def train_in_place(page: Page) -> None:
-    """Switch on (4) alone, choose the mode of trained networks, and train the network that this asks for."""
+    """Switch on (4) alone, choose the mode of trained networks, train the network that this asks for, stop, resume."""
     page.locator(".dainet-network button").nth(3).click()
     page.get_by_role("button", name="Trained with this setting").click()
     page.wait_for_selector(".dainet .message:has-text('Not computed yet: dual-0001')")
     page.get_by_role("button", name="Train it now").click()
+    page.wait_for_selector(".dainet [role=status]:has-text('dual-0001; epochs: 2 of')")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".dainet [role=status]:has-text('stopped after epoch')")
+    page.get_by_role("button", name="Resume").click()
     page.wait_for_selector(".dainet .message", state="detached")
     wait_for(lambda: re.match(r"\d+\.\d", read(page)[-1]))
 
