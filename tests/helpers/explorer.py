@@ -83,10 +83,9 @@ def assert_accessible(page: Page, explorer: Explorer) -> None:
     for number, toggle in enumerate(controls.skips, 1):
         name = f"skip ({number}) of the attention encoder"
         assert page.get_by_role("button", name=name, exact=True, pressed=toggle.value).count() == 1
-    head = page.get_by_role("button", name="Head 1")
-    for state in (False, True):
-        head.press("Space")
-        wait_for(lambda state=state: head.get_attribute("aria-pressed") == str(state).lower())
+    for pressed_now in (False, True):
+        page.get_by_role("button", name="Head 1").press("Space")
+        page.get_by_role("button", name="Head 1", pressed=pressed_now).wait_for()
     assert tab_order(page) == page.evaluate(_CONTROLS)
 
 
