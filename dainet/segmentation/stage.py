@@ -22,7 +22,7 @@ __all__ = ["decided", "fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
 _VERSION = 3
-_COMPILED_FROM = 4000  # steps: half a minute of compiling against about 6 ms that each step is shorter (docs/gpu.md)
+_COMPILED_FROM = 8000  # steps: half a minute of compiling against 4 to 6 ms that each step is shorter (docs/gpu.md)
 
 
 def run_segmentation(
