@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.timing import Comparison, compare, count_flops, product_limit
+from benchmarks.timing import Comparison, compare, product_limit
 from dainet.attention.maps import token_maps
 from dainet.device import choose_device
+from dainet.reporting.work import count_flops
 from dainet.vit.model import DinoViT, input_size, load_vit, set_fused_attention
 
 __all__ = ["ExplicitAttention", "comparisons"]

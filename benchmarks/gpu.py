@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from benchmarks.plain_recipe import plain_training
 from benchmarks.results_files import printed, write_table
-from benchmarks.timing import count_flops
 from dainet.attention.stage import extractor
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
@@ -29,6 +28,7 @@ from dainet.dino.step import starting_state, train_step
 from dainet.dino.training import view_maker
 from dainet.dino.views import draw_views
 from dainet.protocol import Classes
+from dainet.reporting.work import count_flops, large_product
 from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
@@ -69,10 +69,10 @@ def measure(device: Device) -> None:
 
 def limits(device: Device) -> Limits:
     """Measure a large matrix product in bfloat16 and a large copy."""
-    square = torch.randn(8192, 8192, device=device.torch_device, dtype=torch.bfloat16)
+    product, operations = large_product(device.torch_device, torch.bfloat16)
     source = torch.zeros(2**30, dtype=torch.uint8, device=device.torch_device)
     target = torch.empty_like(source)
-    return Limits(2 * 8192**3 / seconds(lambda: square @ square), 2 * 2**30 / seconds(lambda: target.copy_(source)))
+    return Limits(operations / seconds(product), 2 * 2**30 / seconds(lambda: target.copy_(source)))
 
 
 def rows(device: Device, best: Limits) -> Iterator[pd.DataFrame]:

@@ -18,8 +18,9 @@ from monai.networks.nets import UNETR, AttentionUnet, SwinUNETR
 from torch import Tensor, nn
 
 from benchmarks.hybrid import HybridUNet
-from benchmarks.timing import PeakMemory, count_flops, interleaved
+from benchmarks.timing import PeakMemory, interleaved
 from dainet.device import Device, choose_device
+from dainet.reporting.work import count_flops
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build, parameter_count
 

@@ -10,20 +10,19 @@ from time import perf_counter
 
 import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+
+from dainet.reporting.work import large_product
 
 __all__ = [
     "Comparison",
     "PeakMemory",
     "compare",
     "copy_limit",
-    "count_flops",
     "interleaved",
     "product_limit",
     "seconds",
 ]
 
-_SIDE = 2048  # of the square matrices whose product is "one large matrix product"
 _COPIED_BYTES = 256 * 2**20
 
 
@@ -79,17 +78,10 @@ def compare(
     return Comparison(what, against, float(median["ours"]), float(median["peer"]), ratio, goal, bound, agreement)
 
 
-def count_flops(work: Callable[[], object]) -> int:
-    """Count the floating-point operations of one call, two per multiply-add, with torch's counter."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
-
-
 def product_limit(flops: float, dtype: torch.dtype | None) -> tuple[Callable[[], object], float]:
-    """Return one large matrix product, and how many of them have `flops` operations."""
-    a, b = torch.randn(2, _SIDE, _SIDE).to(dtype or torch.float32)
-    return lambda: a @ b, flops / (2 * _SIDE**3)
+    """Return one large matrix product on the CPU, and how many of them have `flops` operations."""
+    product, operations = large_product(torch.device("cpu"), dtype or torch.float32)
+    return product, flops / operations
 
 
 def copy_limit(size: float) -> tuple[Callable[[], object], float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dainet.errors import DainetError, InputError, unknown
 
-__all__ = ["Device", "choose_device", "device_settings", "enough_memory", "gpu_names", "hardware"]
+__all__ = ["Device", "choose_device", "device_settings", "enough_memory", "gpu_names", "hardware", "watch_memory"]
 
 
 _KINDS = ("cpu", "cuda", "mps")
@@ -118,6 +118,22 @@ def enough_memory(work: str, advice: str) -> Iterator[None]:
         raise DainetError(
             f"{work}: the memory of {torch.cuda.get_device_name()} does not suffice ({found}); {advice}"
         ) from error
+
+
+def watch_memory() -> Callable[[], int | None]:
+    """Begin to watch the memory of this process's tensors on CUDA devices.
+
+    The function returned gives its peak since then in MiB, that of the fullest device; None where none was used.
+    """
+    if torch.cuda.is_initialized():
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(index)
+
+    def peak_mib() -> int | None:
+        used = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        return round(max(map(torch.cuda.max_memory_allocated, used), default=0) / 2**20) or None
+
+    return peak_mib
 
 
 def gpu_names() -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from filelock import BaseFileLock
@@ -13,7 +15,9 @@ from filelock import BaseFileLock
 from dainet.cache.folders import runs_folder
 from dainet.cache.locks import locks_folder, try_lock
 
-__all__ = ["note_use", "stages_in_use"]
+__all__ = ["listed_use", "note_use", "stages_in_use"]
+
+_LIST = "DAINET_OPENED_STAGES"  # names the file of `listed_use`; processes inherit it
 
 
 @dataclass
@@ -37,6 +41,25 @@ def note_use(key: str) -> None:
             with notes.path.open("a", encoding="utf-8") as handle:
                 handle.write(f"{key}\n")
             notes.keys.add(key)
+        if listed := os.environ.get(_LIST):
+            with open(listed, "a", encoding="utf-8") as handle:
+                handle.write(f"{key}\n")
+
+
+@contextmanager
+def listed_use() -> Iterator[Callable[[], list[str]]]:
+    """List the stages that this process, and those that it starts within this context, open or compute.
+
+    Gives the function that returns their keys so far, in the order of their first use.
+    """
+    with TemporaryDirectory() as folder:
+        listed = Path(folder) / "keys"
+        listed.touch()
+        os.environ[_LIST] = str(listed)
+        try:
+            yield lambda: list(dict.fromkeys(listed.read_text(encoding="utf-8").split()))
+        finally:
+            del os.environ[_LIST]
 
 
 def stages_in_use() -> set[str]:

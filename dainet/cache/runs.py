@@ -13,7 +13,7 @@ from dainet.cache.records import read_record
 from dainet.cache.store import RECORD
 from dainet.errors import InputError
 
-__all__ = ["Run", "find_run", "find_runs", "lineage", "runs_table"]
+__all__ = ["Run", "find_run", "find_runs", "finished_keys", "lineage", "runs_table"]
 
 _PARTIAL = ".partial"
 _SHORT = ("model", "seed", "epochs", "width", "image_size", "vit_size_px", "control", "dataset", "patients")
@@ -53,6 +53,11 @@ def find_run(key: str) -> Run:
             f"{len(found)} stages have a key that begins with {key!r}, expected one; see `python -m dainet runs`"
         )
     return next(iter(found.values()))
+
+
+def finished_keys() -> set[str]:
+    """Return the keys of all finished stages, without reading their records."""
+    return {path.name for path in runs_folder().glob("[!.]*/[!.]*") if path.suffix != _PARTIAL}
 
 
 def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 from dainet.cache.atomic import write_complete
@@ -21,9 +22,11 @@ from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, read_record, write_record
 from dainet.errors import DainetError, InputError, reason
 
-__all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished_only", "run_stage"]
+__all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished_only", "run_stage", "times_log"]
 
 log = logging.getLogger(__name__)
+times_log = log.getChild("times")  # of its own, because outputs of notebooks must not change from run to run
+_BEGIN = perf_counter()  # of this process
 RECORD = "provenance.json"
 UNFINISHED = "unfinished"  # subfolder of an unfinished stage; removed when the stage is finished
 _may_build = ContextVar("_may_build", default=True)
@@ -76,6 +79,10 @@ def run_stage(
     `build` writes into `<key>.partial`; a finished folder is renamed to `<key>` in one step, after its provenance
     record. A folder without ".partial" was therefore complete once; whether it was damaged since then is seen by the
     names and sizes of its files. A change that keeps the size is seen by `dainet verify` alone.
+
+    The record also holds what differs from run to run and is no part of the key: `seconds` of wall time,
+    `peak_memory_mib` of this process's GPUs (none without one), and `resumed`, whether an earlier process had begun
+    the stage. `seconds` are then those of the last process only. Records of older versions have none of the three.
 
     Args:
         stage: folder name under runs/.
@@ -168,8 +175,11 @@ def _only_one(done: Path) -> Iterator[None]:
 
 
 def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:
+    from dainet.device import watch_memory  # imports torch, which takes seconds and is not needed to open a stage
+
     partial = done.with_name(f"{done.name}.partial")
     _clear(partial, resumes)
+    resumed, start, peak_mib = (partial / UNFINISHED).is_dir(), perf_counter(), watch_memory()
     partial.mkdir(parents=True, exist_ok=True)
     try:
         write_complete(partial / RECORD, json.dumps(dict(record)))  # what it is to become
@@ -177,7 +187,9 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         files = _kept_files(partial)
         hashes = {name: hash_file(path) for name, path in files.items()}
         sizes = {name: path.stat().st_size for name, path in files.items()}
-        write_record(partial / RECORD, {**record, "files": hashes, "sizes": sizes})
+        seconds = round(perf_counter() - start, 3)
+        cost = {"seconds": seconds, "peak_memory_mib": peak_mib(), "resumed": resumed}
+        write_record(partial / RECORD, {**record, "files": hashes, "sizes": sizes, **cost})
         os.replace(partial, done)
     except BaseException as error:
         if not resumes:
@@ -187,6 +199,9 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
                 "%s: interrupted; run the same command again to resume after the last finished epoch", done.parent.name
             )
         raise
+    share = 100 * seconds / (perf_counter() - _BEGIN)
+    text = "%s: finished %s in %.1f s, %.0f %% of the time since this process began"
+    times_log.info(text, done.parent.name, done.name, seconds, share)
 
 
 def _clear(partial: Path, resumes: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from IPython import get_ipython
 from matplotlib.figure import Figure
 
+from dainet.cache.store import times_log
 from dainet.errors import unknown
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import needed_names
@@ -27,12 +28,13 @@ _wrong: Counter[str] = Counter()  # wrong answers so far in this session, by exe
 def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     """Load the settings of a lesson; log lines appear in the cell, and figures are displayed with alternative text.
 
-    Keys of stages are left out, and a training shows its present epoch in place of the one before.
+    Keys and times of stages are left out, and a training shows its present epoch in place of the one before.
     """
     use_style()
     logger = logging.getLogger("dainet")
     logger.handlers[:] = [_CellLog(sys.stdout)]
     logger.setLevel(logging.INFO)
+    times_log.setLevel(logging.WARNING)
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, described_png)
     return load_settings(profile, overrides)

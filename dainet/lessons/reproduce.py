@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import nbformat
@@ -15,11 +16,14 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from dainet.cache.folders import repository_root
+from dainet.cache.in_use import listed_use
+from dainet.cache.runs import finished_keys
 from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
 from dainet.lessons.links import relocated
 from dainet.preflight import check_early
 from dainet.reporting.artifacts import output_folder, record_files
+from dainet.reporting.run_times import save_times, stage_time
 from dainet.settings import Settings, load_settings
 
 __all__ = ["NotebookError", "explained_death", "find_notebooks", "reproduce"]
@@ -51,6 +55,8 @@ def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
 def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Path]) -> Path:
     """Run notebooks headlessly with these settings; returns the index page.
 
+    Logs how long each stage took, and at the end where the time went (see `dainet.reporting.run_times`).
+
     Settings, weights, sizes and the parameters of every notebook are checked before the first one starts. The executed
     copies stay in the output folder, the failed one included. Finished stages are reused.
 
@@ -66,9 +72,17 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     check_early(settings, maps=any(notebook.name[:2] not in _WITHOUT_MAPS for notebook in notebooks))
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
-    for notebook in notebooks:
-        log.info("%s ...", notebook.name)
-        _execute(notebook, folder / "notebooks" / notebook.name, settings, parameters)
+    begin, earlier = perf_counter(), finished_keys()
+    with listed_use() as opened:
+        for notebook in notebooks:
+            log.info("%s ...", notebook.name)
+            before = finished_keys()
+            _execute(notebook, folder / "notebooks" / notebook.name, settings, parameters)
+            for key in opened():
+                if key in finished_keys() - before:
+                    log.info("  %s", stage_time(key, perf_counter() - begin))
+        if keys := opened():
+            log.info("\n%s\n", save_times(keys, earlier, perf_counter() - begin, settings))
     return write_index(settings)
 
 

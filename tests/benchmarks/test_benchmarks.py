@@ -17,6 +17,7 @@ from benchmarks.preparation import by_scipy
 from benchmarks.scores import ORGANS, ct_volume
 from dainet.attention.maps import token_maps
 from dainet.data.preprocessing import resize_slices
+from dainet.reporting.work import count_flops
 from dainet.segmentation.networks import build
 from dainet.vit.model import DinoViT
 
@@ -32,7 +33,7 @@ def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch: pytest.MonkeyPa
 
 def test_operations_count_a_multiply_add_twice() -> None:
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
-    assert timing.count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
+    assert count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0110", "dual-1111"])
@@ -49,7 +50,7 @@ def test_operations_of_a_network_are_those_of_its_convolutions(name: str) -> Non
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.register_forward_hook(note)
-    assert timing.count_flops(lambda: network(image, maps)) == sum(expected)
+    assert count_flops(lambda: network(image, maps)) == sum(expected)
 
 
 def test_peak_memory_sees_what_was_there_only_for_a_while() -> None:

@@ -1,0 +1,119 @@
+"""Where the time of a run went: one line per stage, with its speed next to that of large matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import torch
+from tabulate import tabulate
+
+from dainet.cache.runs import finished_keys, lineage
+from dainet.device import choose_device, hardware
+from dainet.reporting.artifacts import save_table
+from dainet.reporting.work import Record, product_rate, work_of
+from dainet.settings import Settings
+
+__all__ = ["run_times", "save_times", "stage_time"]
+
+_WHAT = {
+    "phantoms": "{dataset}, {patients} patients",
+    "prepared": "{dataset}, {image_size} px",
+    "dino": "epochs: {epochs}",
+    "segmentation": "{model}, seed {seed}",
+}
+_BACKBONES = {"dino": "fine-tuned", "weights": "pre-trained", "random_like": "random weights"}
+_FORMATS = {
+    "Seconds": "{:.1f}",
+    "Share of the run (%)": "{:.1f}",
+    "Images/s": "{:.1f}",
+    "Share of the floor (%)": "{:.2f}",
+    "Peak memory (MiB)": "{:.0f}",
+}
+_NOTES = [
+    "Seconds are wall time; a stage of which an earlier process had computed a part has those of the last process "
+    "(resumed), and no speed. Stages found finished took their time earlier and have no share of this run. The last "
+    "line is the rest of the run: notebooks and their kernels, figures, and stages that were opened.",
+    "Images went through a network: every training slice in every epoch, without those on which a training is "
+    "monitored; for DINO every view counts; for maps all slices, for scores those of test patients.",
+    "Share of the floor: the time of the same floating-point operations as large matrix products, measured on this "
+    "device in the same precision, divided by the seconds of the whole stage. A training has three times the "
+    "operations of its forward passes. It is empty for stages of other hardware and of several processes.",
+    "Peak memory is that of tensors on the GPU; empty without one.",
+]
+
+
+def run_times(keys: Sequence[str], earlier: Collection[str], seconds: float, settings: Settings) -> pd.DataFrame:
+    """Compute one row for each stage of a run, in the order of their first use, and one for the rest of the time.
+
+    Args:
+        keys: of the stages that the run opened.
+        earlier: keys of stages that were finished before it.
+        seconds: wall time of the run so far.
+        settings: of the run.
+
+    Returns:
+        Columns Stage, What, Computed ("now", "resumed", "earlier"; empty for the rest), and numbers: Seconds, Share of
+        the run (%), Images/s, Share of the floor (%), Peak memory (MiB); NaN where one is unknown or has no meaning.
+    """
+    records, finished = lineage(keys), finished_keys()
+    rows = [_row(key, records, key in earlier, settings) for key in keys if key in finished]
+    now = [row for row in rows if row["Computed"] != "earlier"]
+    computing = sum(row["Seconds"] or 0 for row in now)
+    total = max(seconds, computing)  # another process may have begun a stage before this run
+    rest = {"Stage": "rest", "What": "notebooks, figures", "Computed": "", "Seconds": total - computing}
+    for row in (*now, rest):
+        row["Share of the run (%)"] = 100 * (row["Seconds"] or 0) / total
+    table = pd.DataFrame([*rows, rest], columns=["Stage", "What", "Computed", *_FORMATS])
+    return table.astype(dict.fromkeys(_FORMATS, float))
+
+
+def save_times(keys: Sequence[str], earlier: Collection[str], seconds: float, settings: Settings) -> str:
+    """Save the table of `run_times` as `times` in the output folder; return it as text for a terminal."""
+    table = run_times(keys, earlier, seconds, settings)
+    for column, form in _FORMATS.items():
+        table[column] = [form.format(value) if value == value else "" for value in table[column]]
+    stages = {f"{record['stage']} {key}": key for key, record in lineage(keys).items() if key in keys}
+    save_table(table, "times", settings, stages, _NOTES)
+    align = ("left",) * 3 + ("right",) * len(_FORMATS)
+    return tabulate(table.to_dict("list"), headers="keys", disable_numparse=True, colalign=align)
+
+
+def stage_time(key: str, seconds: float) -> str:
+    """Describe a finished stage in one line, with its time and the share that this is of `seconds`."""
+    records = lineage([key])
+    took = records[key].get("seconds") or 0
+    name = f"{records[key]['stage']} {key} ({_what(key, records)})"
+    return f"{name}: {took:.1f} s, {100 * took / max(seconds, took):.0f} % of the run so far"
+
+
+def _row(key: str, records: Mapping[str, Record], earlier: bool, settings: Settings) -> dict[str, Any]:
+    record = records[key]
+    resumed, seconds = record.get("resumed", False), record.get("seconds")
+    row = {"Stage": record["stage"], "What": _what(key, records)}
+    row |= {"Computed": "earlier" if earlier else "resumed" if resumed else "now"}
+    row |= {"Seconds": seconds, "Peak memory (MiB)": record.get("peak_memory_mib")}
+    if resumed or not seconds or not (work := work_of(key, records, settings)):
+        return row
+    row["Images/s"] = work.images / seconds
+    if settings.n_processes == 1 and hardware().items() <= record.items():
+        floor = work.operations / _rate(settings.device, record["settings"]["precision"])
+        row["Share of the floor (%)"] = 100 * floor / seconds
+    return row
+
+
+@cache
+def _rate(device: str, precision: str) -> float:
+    return product_rate(choose_device(device).torch_device, getattr(torch, precision))
+
+
+def _what(key: str, records: Mapping[str, Record]) -> str:
+    """Say which of all stages with its name a stage is."""
+    stage, values, inputs = (records[key][name] for name in ("stage", "settings", "inputs"))
+    if stage == "scores" and inputs["segmentation"] in records:
+        return _what(inputs["segmentation"], records)
+    if stage == "attention":
+        return values.get("control") or next(name for part, name in _BACKBONES.items() if part in inputs)
+    return _WHAT.get(stage, "").format(**values)
