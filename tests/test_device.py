@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import dainet
-from dainet.device import choose_device, device_settings
+from dainet.device import choose_device, device_settings, watch_memory
 from dainet.errors import InputError
 
 PACKAGE = Path(dainet.__file__).parent
@@ -61,6 +61,19 @@ def test_gpus_that_are_not_there_are_refused(
         monkeypatch.setenv("LOCAL_RANK", local_rank)
     with pytest.raises(ValueError, match=message):
         choose_device(name)
+
+
+@pytest.mark.parametrize(("used", "peak"), [(True, 7), (False, None)])
+def test_peak_memory_is_that_of_the_fullest_device(
+    monkeypatch: pytest.MonkeyPatch, used: bool, peak: int | None
+) -> None:
+    restarted: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", restarted.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: (3 * 2**20, 7 * 2**20)[index])
+    assert watch_memory()() == peak
+    assert restarted == ([0, 1] if used else [])
 
 
 def test_without_cuda_an_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

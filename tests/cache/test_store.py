@@ -1,5 +1,6 @@
 import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import pytest
 
 from dainet.cache.folders import StageError
 from dainet.cache.records import hash_files
-from dainet.cache.store import RECORD, UNFINISHED, StageResult, finished_only, run_stage
+from dainet.cache.store import RECORD, UNFINISHED, StageResult, finished_only, run_stage, times_log
 from tests.helpers.damage import DAMAGES, SEEN_ON_OPENING
 
 
@@ -58,8 +59,30 @@ def test_a_failed_stage_that_resumes_leaves_only_its_partial_folder(runs: Path) 
     with pytest.raises(OSError, match="disk"):
         run_stage("s", 1, {}, {}, fail, resumes=True)
     assert [path.suffix for path in (runs / "s").iterdir()] == [".partial"]
-    done = run_stage("s", 1, {}, {}, resume, resumes=True).path
-    assert sorted(path.name for path in done.iterdir()) == [RECORD, "resumed.txt"]
+    done = run_stage("s", 1, {}, {}, resume, resumes=True)
+    assert sorted(path.name for path in done.path.iterdir()) == [RECORD, "resumed.txt"]
+    assert done.record()["resumed"]
+
+
+def test_a_record_holds_seconds_and_peak_memory_which_no_key_depends_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger=times_log.name)
+    monkeypatch.setattr("dainet.cache.store._BEGIN", 0.0)
+    keys = set()
+    for took, peak in ((12.5, 700), (25.0, None)):
+        clock = iter([50 - took, 50.0, 50.0])  # seconds since this process began
+        monkeypatch.setattr("dainet.cache.store.perf_counter", lambda clock=clock: next(clock))
+        monkeypatch.setattr("dainet.device.watch_memory", lambda peak=peak: lambda: peak)
+        done = run_stage("s", 1, {}, {}, build)
+        record = done.record()
+        assert (record["seconds"], record["peak_memory_mib"], record["resumed"]) == (took, peak, False)
+        assert {done.key, f"{took} s", f"{2 * took:.0f} %"} <= set(
+            re.findall(r"[0-9a-f]{16}|[0-9.]+ [s%]", caplog.text)
+        )
+        keys.add(done.key)
+        shutil.rmtree(done.path)
+    assert len(keys) == 1
 
 
 def test_an_interrupted_one_says_how_to_resume(caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +150,7 @@ def test_settings_with_numbers_as_names_are_found_again() -> None:
 def test_a_record_of_an_older_version_has_names_only() -> None:
     done = run_stage("s", 1, {}, {}, build).path
     record = json.loads((done / RECORD).read_text())
-    del record["sizes"], record["record_sha256"]
+    del record["sizes"], record["record_sha256"], record["seconds"], record["peak_memory_mib"], record["resumed"]
     (done / RECORD).write_text(json.dumps(record))
     (done / "number.txt").write_text("12")
     assert open_again().path == done

@@ -1,3 +1,4 @@
+import logging
 import re
 from base64 import b64decode, b64encode
 from io import BytesIO
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dainet.cache.runs import finished_keys
 from dainet.cache.verify import verify_folder
+from dainet.csv_files import read_csv
 from dainet.lessons.regenerate import normalized, regenerate
 from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
 from tests.helpers.documents import Page
@@ -41,10 +44,15 @@ from matplotlib.figure import Figure
 from dainet.reporting.artifacts import save_figure
 from dainet.lessons.exercises import start
 save_figure(Figure(), "figure<b>", start(PROFILE, OVERRIDES), {})
+from dainet.cache.store import run_stage
+run_stage("s", 1, {}, {}, lambda folder: None)
 """
 
 
-def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository: Path) -> None:
+def test_notebooks_run_in_order_and_the_index_shows_their_figures_and_times(
+    repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="dainet")
     write(repository, "01_first.ipynb", SAVES)
     write(repository, "02_second.ipynb", "assert OVERRIDES == {'dino.epochs': 2}")
     index = reproduce("tour", {"dino.epochs": 2}, find_notebooks())
@@ -60,7 +68,15 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures(repository: Pa
     copy = nbformat.read(index.parent / "notebooks" / "02_second.ipynb", as_version=4)
     nbformat.write(copy, index.parent / "notebooks" / "02_second.ipynb")  # as JupyterLab saves it; see verify below
     assert copy.cells[-1].source == "[this notebook](../../../notebooks/02_second.ipynb)"
-    assert verify_folder(index.parent) == (5, [], [], [])  # a figure in two forms, two notebooks, the page
+    (key,) = finished_keys()
+    assert caplog.text.index("01_first.ipynb") < caplog.text.index(key) < caplog.text.index("02_second.ipynb")
+    assert list(read_csv(index.parent / "times.csv")["Stage"]) == ["s", "rest"]
+    assert {"./times.csv", "./times.json"} <= files
+    first = nbformat.read(index.parent / "notebooks" / "01_first.ipynb", as_version=4)
+    printed = [output.text for cell in first.cells[:-1] for output in cell.outputs if output.output_type == "stream"]
+    assert printed == ["s: computing\n"], "no time, which differs from run to run"
+    # a figure in two forms, two notebooks, a table in three, the page
+    assert verify_folder(index.parent) == (8, [], [], [])
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(repository: Path) -> None:
