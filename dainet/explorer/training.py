@@ -76,7 +76,7 @@ class Training:
                 self.step = tuple(json.loads(said))  # type: ignore[assignment]
             elif kind == _ERROR:
                 self.error = json.loads(said)
-            else:
+            elif not self._stopped:  # what it says about being stopped is advice for a command line
                 last = line.rstrip() or last
                 log.info("%s", last)
         status = self._process.wait()
