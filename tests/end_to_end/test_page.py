@@ -52,7 +52,7 @@ def test_every_control_on_the_page(page: Page, voila: str, explorer: Explorer) -
     drive(page, explorer)
 
 
-def test_nothing_is_cut_off_on_a_phone(page: Page, voila: str) -> None:
+def test_nothing_is_cut_off_on_a_phone_or_in_a_narrow_window(page: Page, voila: str) -> None:
     page.set_viewport_size(PHONE)
     page.goto(voila)
     page.wait_for_selector(".dainet td:has-text('.')")
@@ -67,6 +67,9 @@ def test_nothing_is_cut_off_on_a_phone(page: Page, voila: str) -> None:
     assert max(box["x"] + box["width"] for box in boxes) <= PHONE["width"]
     for text in page.locator(".dainet :is(button, .widget-label)").all():
         assert text.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), text.inner_text()
+    page.set_viewport_size({"width": 900, "height": 800})  # JupyterLab beside its open file browser
+    for label in ("Attention", "Cut to"):
+        wait_for(lambda label=label: page.get_by_label(label, exact=True).bounding_box()["width"] > 100)
 
 
 def test_a_stranger_gets_no_page(page: Page, voila: str) -> None:
