@@ -78,9 +78,10 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
             log.info("%s ...", notebook.name)
             before = finished_keys()
             _execute(notebook, folder / "notebooks" / notebook.name, settings, parameters)
+            new, seconds = finished_keys() - before, perf_counter() - begin
             for key in opened():
-                if key in finished_keys() - before:
-                    log.info("  %s", stage_time(key, perf_counter() - begin))
+                if key in new:
+                    log.info("  %s", stage_time(key, seconds))
         if keys := opened():
             log.info("\n%s\n", save_times(keys, earlier, perf_counter() - begin, settings))
     return write_index(settings)

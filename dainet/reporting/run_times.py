@@ -27,21 +27,21 @@ _WHAT = {
 _BACKBONES = {"dino": "fine-tuned", "weights": "pre-trained", "random_like": "random weights"}
 _FORMATS = {
     "Seconds": "{:.1f}",
-    "Share of the run (%)": "{:.1f}",
+    "Run (%)": "{:.1f}",
     "Images/s": "{:.1f}",
-    "Share of the floor (%)": "{:.2f}",
-    "Peak memory (MiB)": "{:.0f}",
+    "Floor (%)": "{:.2f}",
+    "Peak (MiB)": "{:.0f}",
 }
 _NOTES = [
-    "Seconds are wall time; a stage of which an earlier process had computed a part has those of the last process "
-    "(resumed), and no speed. Stages found finished took their time earlier and have no share of this run. The last "
-    "line is the rest of the run: notebooks and their kernels, figures, and stages that were opened.",
+    "Seconds are wall time; a stage of which an earlier process had computed a part (resumed) has those of the last "
+    "process, and no speed. Run (%) is their share of this run; a stage found finished took its time earlier and has "
+    "none. The last line is the rest of the run: notebooks and their kernels, figures.",
     "Images went through a network: every training slice in every epoch, without those on which a training is "
     "monitored; for DINO every view counts; for maps all slices, for scores those of test patients.",
-    "Share of the floor: the time of the same floating-point operations as large matrix products, measured on this "
-    "device in the same precision, divided by the seconds of the whole stage. A training has three times the "
-    "operations of its forward passes. It is empty for stages of other hardware and of several processes.",
-    "Peak memory is that of tensors on the GPU; empty without one.",
+    "Floor (%): the time of the same floating-point operations as large matrix products, measured on this device in "
+    "the same precision, divided by the seconds of the whole stage. A training has three times the operations of its "
+    "forward passes. Empty for stages of other hardware and of several processes.",
+    "Peak (MiB): tensors of the computing process on the GPU at their most; empty without a GPU.",
 ]
 
 
@@ -55,8 +55,8 @@ def run_times(keys: Sequence[str], earlier: Collection[str], seconds: float, set
         settings: of the run.
 
     Returns:
-        Columns Stage, What, Computed ("now", "resumed", "earlier"; empty for the rest), and numbers: Seconds, Share of
-        the run (%), Images/s, Share of the floor (%), Peak memory (MiB); NaN where one is unknown or has no meaning.
+        Columns Stage, What, Computed ("now", "resumed", "earlier"; empty for the rest), and numbers: Seconds, Run (%),
+        Images/s, Floor (%), Peak (MiB), as `_NOTES` describe them; NaN where one is unknown or has no meaning.
     """
     records, finished = lineage(keys), finished_keys()
     rows = [_row(key, records, key in earlier, settings) for key in keys if key in finished]
@@ -65,7 +65,7 @@ def run_times(keys: Sequence[str], earlier: Collection[str], seconds: float, set
     total = max(seconds, computing)  # another process may have begun a stage before this run
     rest = {"Stage": "rest", "What": "notebooks, figures", "Computed": "", "Seconds": total - computing}
     for row in (*now, rest):
-        row["Share of the run (%)"] = 100 * (row["Seconds"] or 0) / total
+        row["Run (%)"] = 100 * (row["Seconds"] or 0) / total
     table = pd.DataFrame([*rows, rest], columns=["Stage", "What", "Computed", *_FORMATS])
     return table.astype(dict.fromkeys(_FORMATS, float))
 
@@ -94,13 +94,13 @@ def _row(key: str, records: Mapping[str, Record], earlier: bool, settings: Setti
     resumed, seconds = record.get("resumed", False), record.get("seconds")
     row = {"Stage": record["stage"], "What": _what(key, records)}
     row |= {"Computed": "earlier" if earlier else "resumed" if resumed else "now"}
-    row |= {"Seconds": seconds, "Peak memory (MiB)": record.get("peak_memory_mib")}
+    row |= {"Seconds": seconds, "Peak (MiB)": record.get("peak_memory_mib")}
     if resumed or not seconds or not (work := work_of(key, records, settings)):
         return row
     row["Images/s"] = work.images / seconds
     if settings.n_processes == 1 and hardware().items() <= record.items():
         floor = work.operations / _rate(settings.device, record["settings"]["precision"])
-        row["Share of the floor (%)"] = 100 * floor / seconds
+        row["Floor (%)"] = 100 * floor / seconds
     return row
 
 

@@ -23,7 +23,7 @@ from dainet.settings import Settings, load_settings
 from dainet.vit.model import load_vit
 
 SLICES = {"train": 4 * 2 * 3, "test": 2 * 3, "all": 6 * 2 * 3}  # patients, phases, slices (tests/helpers/samples.py)
-SPEED = ["Images/s", "Share of the floor (%)"]
+SPEED = ["Images/s", "Floor (%)"]
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_a_row_for_every_stage_and_one_for_the_rest(settings: Settings) -> None:
     assert {("attention", "fine-tuned"), ("attention", "random weights"), ("prepared", "acdc, 32 px")} <= named
     spent = sum(lineage(keys)[key]["seconds"] for key in keys)
     assert table["Seconds"].iloc[-1] == pytest.approx(1000 - spent)
-    assert table["Share of the run (%)"].sum() == pytest.approx(100)
-    assert table["Peak memory (MiB)"].isna().all(), "trained on a CPU"
+    assert table["Run (%)"].sum() == pytest.approx(100)
+    assert table["Peak (MiB)"].isna().all(), "trained on a CPU"
 
 
 def test_images_are_those_that_went_through_the_network(settings: Settings) -> None:
@@ -139,8 +139,8 @@ def test_the_floor_is_the_time_of_the_operations_at_the_measured_rate(settings: 
     done = work_of(key, lineage([key]), settings)
     assert done is not None
     row = run_times([key], [], 10, settings).iloc[0]
-    assert row["Share of the floor (%)"] == pytest.approx(100 * (done.operations / 1e9) / 2.5)
-    assert row["Share of the run (%)"] == pytest.approx(25)
+    assert row["Floor (%)"] == pytest.approx(100 * (done.operations / 1e9) / 2.5)
+    assert row["Run (%)"] == pytest.approx(25)
 
 
 def test_what_was_found_finished_has_no_share_of_this_run(settings: Settings) -> None:
@@ -150,8 +150,8 @@ def test_what_was_found_finished_has_no_share_of_this_run(settings: Settings) ->
     table = run_times([first, second], {first}, 5, settings)
     assert list(table["Computed"]) == ["earlier", "now", ""]
     assert list(table["Seconds"]) == [4, 4, 1]
-    assert list(table["Share of the run (%)"].fillna(-1)) == [-1, 80, 20]
-    assert list(table["Peak memory (MiB)"][:2]) == [700, 700]
+    assert list(table["Run (%)"].fillna(-1)) == [-1, 80, 20]
+    assert list(table["Peak (MiB)"][:2]) == [700, 700]
     assert table["Images/s"][0] > 0
 
 
@@ -161,7 +161,7 @@ def test_a_resumed_stage_and_one_of_an_older_version_have_no_speed(settings: Set
     change_record(key, change)
     table = run_times([key], [], 100, settings)
     assert table[SPEED].isna().all(axis=None)
-    assert table["Share of the run (%)"].sum() == pytest.approx(100)
+    assert table["Run (%)"].sum() == pytest.approx(100)
     assert np.isnan(table["Seconds"][0]) == ("seconds" in change)
     assert key in stage_time(key, 100)
 
@@ -171,13 +171,13 @@ def test_hardware_of_another_machine_has_no_floor_here(settings: Settings) -> No
     change_record(key, {"threads": hardware()["threads"] + 1})  # type: ignore[operator]
     row = run_times([key], [], 100, settings).iloc[0]
     assert row["Images/s"] > 0
-    assert np.isnan(row["Share of the floor (%)"])
+    assert np.isnan(row["Floor (%)"])
 
 
 @pytest.mark.parametrize("keys", [[], ["0123456789abcdef"]])
 def test_a_run_without_finished_stages_is_all_rest(settings: Settings, keys: list[str]) -> None:
     (row,) = run_times(keys, [], 3, settings).to_dict("records")
-    assert (row["Stage"], row["Seconds"], row["Share of the run (%)"]) == ("rest", 3, 100)
+    assert (row["Stage"], row["Seconds"], row["Run (%)"]) == ("rest", 3, 100)
 
 
 def test_the_table_is_saved_with_its_stages_and_printed(settings: Settings) -> None:
