@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from dainet.explorer import kernels
 from dainet.explorer.kernels import PageKernels, pages_in_memory
 
-LONG_AGO, BEFORE = (datetime.now(UTC) - timedelta(minutes=minutes) for minutes in (60, 3))
+LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ def test_the_time_of_a_lost_page_begins_with_the_loss(tmp_path: Path) -> None:
 def test_a_page_that_never_comes_has_more_time(tmp_path: Path) -> None:
     async def work() -> None:
         async with one_kernel(tmp_path) as (manager, name, kernel):
-            kernel.last_activity = BEFORE  # loading over a slow line
+            kernel.last_activity = datetime.now(UTC) - timedelta(minutes=3)  # loading over a slow line
             await manager.cull_kernel_if_idle(name)
             assert name in manager
             kernel.last_activity = LONG_AGO
