@@ -38,9 +38,9 @@ _NOTES = [
     "none. The last line is the rest of the run: notebooks and their kernels, figures.",
     "Images went through a network: every training slice in every epoch, without those on which a training is "
     "monitored; for DINO every view counts; for maps all slices, for scores those of test patients.",
-    "Floor (%): the time of the same floating-point operations as large matrix products, measured on this device in "
-    "the same precision, divided by the seconds of the whole stage. A training has three times the operations of its "
-    "forward passes. Empty for stages of other hardware and of several processes.",
+    "Floor (%): the time of the same floating-point operations as large matrix products, measured on this device at "
+    "the end of the run in the same precision, divided by the seconds of the whole stage. A training has three times "
+    "the operations of its forward passes. Empty for stages of other hardware and of several processes.",
     "Peak (MiB): tensors of the computing process on the GPU at their most; empty without a GPU.",
 ]
 
