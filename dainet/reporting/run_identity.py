@@ -14,6 +14,8 @@ from dainet.settings import Settings
 __all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
 
 _PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"))
+# How a run computes, which makes no other run.
+_HOW = ("device", "attention.compile", "dino.compile", "segmentation.compile")
 
 
 def source_name(settings: Settings) -> str:
@@ -34,12 +36,13 @@ def public_settings(settings: Settings) -> dict[str, Any]:
 def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
     """Say in which settings a record differs from these; empty where both are the same run.
 
-    Files and folders are compared with their paths; where and on which device a run computes makes no other run.
+    Files and folders are compared with their paths; where, on which device and whether compiled a run computes makes no
+    other run.
     """
     if not isinstance(record.get("settings"), dict):
         return "its record cannot be read"
     now, then = _flat(public_settings(settings)), _flat(record["settings"])
-    different = [name for name in sorted(now | then) if now.get(name) != then.get(name) and name != "device"]
+    different = [name for name in sorted(now | then) if now.get(name) != then.get(name) and name not in _HOW]
     if not different and record.get("run", run_hash(settings)) != run_hash(settings):
         return "other files or folders of the same names"
     return "; ".join(f"{name}: {then.get(name, 'none')}, here {now.get(name, 'none')}" for name in different)
@@ -47,7 +50,10 @@ def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
 
 def run_hash(settings: Settings) -> str:
     """Return a hash of all settings that make a run, with the paths that `public_settings` leaves out."""
-    values = settings.model_dump(mode="json", exclude={"output", "device"})
+    how = {"output": True, "device": True, "dino": {"compile"}}
+    values = settings.model_dump(mode="json", exclude=how)
+    for section in ("attention", "segmentation"):
+        values[section]["compile"] = False  # as in the records of before it could be empty
     for section, name in _PATHS:
         if os.sep in values[section][name]:  # a path, not a name such as "hub"
             values[section][name] = os.path.realpath(values[section][name])
