@@ -50,8 +50,8 @@ def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
 
 def run_hash(settings: Settings) -> str:
     """Return a hash of all settings that make a run, with the paths that `public_settings` leaves out."""
-    how = {"output": True, "device": True, "dino": {"compile"}}
-    values = settings.model_dump(mode="json", exclude=how)
+    values = settings.model_dump(mode="json", exclude={"output", "device"})
+    del values["dino"]["compile"]
     for section in ("attention", "segmentation"):
         values[section]["compile"] = False  # as in the records of before it could be empty
     for section, name in _PATHS:
