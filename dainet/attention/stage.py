@@ -17,7 +17,7 @@ from dainet.attention.maps import token_maps
 from dainet.cache.atomic import growing_array, write_complete
 from dainet.cache.store import UNFINISHED, StageResult, run_stage
 from dainet.cuda_graphs import recorded
-from dainet.device import Device
+from dainet.device import Device, enough_memory
 from dainet.errors import NonFiniteError
 from dainet.parallel import collectives
 from dainet.parallel.launch import run_task
@@ -121,7 +121,8 @@ def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: D
     with growing_array(folder / _share_file(collectives.rank()), (grid.heads, *grid.grid), np.float16) as append:
         for start in starts:
             batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))
-            maps = maps_of(device.send(batch)).cpu()
+            with enough_memory(f"maps of {len(batch)} slices", "lower vit.image_size, or choose another device"):
+                maps = maps_of(device.send(batch)).cpu()
             if not torch.isfinite(maps).all():
                 raise NonFiniteError(
                     f"slices from row {start}: non-finite attention (NaN or infinity); check the weights and the images"

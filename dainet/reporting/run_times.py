@@ -75,8 +75,7 @@ def save_times(keys: Sequence[str], earlier: Collection[str], seconds: float, se
     table = run_times(keys, earlier, seconds, settings)
     for column, form in _FORMATS.items():
         table[column] = [form.format(value) if value == value else "" for value in table[column]]
-    stages = {f"{record['stage']} {key}": key for key, record in lineage(keys).items() if key in keys}
-    save_table(table, "times", settings, stages, _NOTES)
+    save_table(table, "times", settings, {}, _NOTES)  # names no stage: pruning need not keep one for its time
     align = ("left",) * 3 + ("right",) * len(_FORMATS)
     return tabulate(table.to_dict("list"), headers="keys", disable_numparse=True, colalign=align)
 
