@@ -27,9 +27,21 @@ torch.set_num_threads(1)
 torch.zeros(1, requires_grad=True).sum().backward()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with all notebooks, which take longest, then the other slow tests: workers then end at the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each worker begin with its share of the slow tests, the first with all notebooks, which take longest.
+
+    Every worker of pytest-xdist gets as many tests in a row; idle ones take over what another has not begun.
+    """
     items.sort(key=lambda item: ("test_solutions" not in item.nodeid, item.get_closest_marker("slow") is None))
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast, ordered = items[len(slow) :], list[pytest.Item]()
+    for worker in range(workers):
+        share = slow[worker::workers]
+        rest = (len(items) - len(ordered)) // (workers - worker) - len(share)
+        ordered += [*share, *fast[:rest]]
+        fast = fast[rest:]
+    items[:] = ordered
 
 
 @pytest.fixture(autouse=True)
