@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["changed_by", "compiled", "recorded", "warm_up"]
+from dainet.device import Device
+
+__all__ = ["changed_by", "compiled", "recorded", "warm_up", "worth_compiling"]
 
 _WARM_UP = 3  # runs before recording, in which libraries choose kernels and optimizers make their moments
 
@@ -61,6 +63,19 @@ def compiled(step: Callable[..., Any]) -> Callable[..., Any]:
     """
     torch.compiler.reset()
     return torch.compile(step, dynamic=False)
+
+
+def worth_compiling(asked: bool | None, device: Device, processes: int, steps: int, least: int) -> bool:
+    """Return what was asked for, or else whether a training of so many steps earns the time of its compilation.
+
+    Args:
+        asked: the setting; None leaves it to this function.
+        device: where to train.
+        processes: that share the training; a shared one is not compiled unasked.
+        steps: of the whole training.
+        least: from how many steps on it pays (docs/gpu.md).
+    """
+    return asked if asked is not None else device.compiles and processes == 1 and steps >= least
 
 
 def changed_by(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from dainet.cuda_graphs import changed_by, warm_up
+from dainet.cuda_graphs import changed_by, warm_up, worth_compiling
+from dainet.device import choose_device
 
 
 def setup(steps: int) -> tuple[nn.Module, torch.optim.Optimizer, list[Tensor]]:
@@ -45,3 +47,13 @@ def test_a_warm_up_leaves_no_trace(steps: int) -> None:
         step(*trained)(image)
     for one, two in zip(changed_by(model, optimizer), changed_by(fresh, same), strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_long_training_of_one_process_is_compiled_where_that_pays_unless_the_setting_says_otherwise() -> None:
+    cpu = choose_device("cpu")
+    gpu = replace(cpu, compiles=True)
+    assert [worth_compiling(None, gpu, 1, steps, 100) for steps in (99, 100)] == [False, True]
+    assert not worth_compiling(None, cpu, 1, 100, 100)
+    assert not worth_compiling(None, gpu, 2, 100, 100)
+    assert worth_compiling(True, cpu, 2, 1, 100)
+    assert not worth_compiling(False, gpu, 1, 100, 100)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dainet.cache.store import StageResult, run_stage
+from dainet.cuda_graphs import worth_compiling
 from dainet.data.prepared import Prepared
 from dainet.device import Device, enough_memory
 from dainet.dino.training import finetune
@@ -68,11 +69,11 @@ def fit(settings: Settings, prepared_vit: Prepared, device: Device, folder: Path
 
 
 def _decided(settings: Settings, prepared_vit: Prepared, device: Device) -> DinoSettings:
-    """Return the settings in effect, with `compile` decided: whether it saves more time than it takes (docs/gpu.md)."""
-    dino = _in_effect(settings.dino)
-    steps = dino.epochs * (len(training_rows(prepared_vit)) // dino.batch_size)
-    worth = device.compiles and settings.n_processes == 1 and steps >= _COMPILED_FROM
-    return dino.model_copy(update={"compile": bool(steps) and (worth if dino.compile is None else dino.compile)})
+    """Return the settings in effect, with `compile` decided."""
+    asked, rows = _in_effect(settings.dino), prepared_vit.rows("train")
+    steps = asked.epochs * (len(rows) // asked.batch_size)
+    worth = worth_compiling(asked.compile, device, settings.n_processes, steps, _COMPILED_FROM)
+    return asked.model_copy(update={"compile": worth})
 
 
 def _in_effect(settings: DinoSettings) -> DinoSettings:

@@ -42,12 +42,8 @@ SCORES = (
 
 
 def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W].
-
-    Labels are resized as by scipy's zoom with order=0 (nearest neighbor), which the peers use.
-    """
-    prediction = data.predict(model, rows).cpu().numpy()
-    return resize_slices(prediction, (shape[1], shape[2]), order=0)
+    """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W]."""
+    return _to_native(data.predict(model, rows), shape)
 
 
 def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> Tensor:
@@ -118,7 +114,7 @@ def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder:
     lines, waiting = list[dict[str, Any]](), deque[Future[list[dict[str, Any]]]]()
     with ThreadPoolExecutor(threads) as pool:
         for case_id, rows in prepared.volumes("test").items():
-            prediction = data.predict(model, rows).cpu().numpy()
+            prediction = data.predict(model, rows).cpu()  # here, where the device is in use
             waiting.append(pool.submit(_score_case, prepared, case_id, rows[0], prediction))
             if len(waiting) > 2 * threads:
                 lines += waiting.popleft().result()
@@ -127,8 +123,13 @@ def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder:
     pd.DataFrame(lines).to_csv(folder / "cases.csv", index=False)
 
 
-def _score_case(prepared: Prepared, case_id: str, row: int, prediction: np.ndarray) -> list[dict[str, Any]]:
+def _score_case(prepared: Prepared, case_id: str, row: int, prediction: Tensor) -> list[dict[str, Any]]:
     label, spacing_mm = prepared.native_label(case_id)
-    native = resize_slices(prediction, label.shape[1:], order=0)
+    native = _to_native(prediction, label.shape)
     case = prepared.cases.loc[row, _CASE].to_dict()
     return [case | record for record in score_volume(native, label, prepared.classes.names, spacing_mm)]
+
+
+def _to_native(prediction: Tensor, shape: tuple[int, ...]) -> np.ndarray:
+    """Resize labels [D, S, S] to [D, H, W] as scipy's zoom with order=0 (nearest neighbor), which the peers use."""
+    return resize_slices(prediction.cpu().numpy(), (shape[1], shape[2]), order=0)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dainet.cache.store import StageResult, run_stage
+from dainet.cuda_graphs import worth_compiling
 from dainet.device import enough_memory
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
@@ -18,7 +19,7 @@ from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
 from dainet.settings import SEEDS, SegmentationSettings, Settings
 
-__all__ = ["decided", "fit", "load_model", "run_segmentation"]
+__all__ = ["fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
 _VERSION = 3
@@ -47,7 +48,7 @@ def run_segmentation(
     """
     if not 0 <= seed < SEEDS:
         raise InputError(f"seed {seed}; expected a whole number from 0 to {SEEDS - 1}")
-    segmentation = decided(settings, data)
+    segmentation = _decided(settings, data)
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
     values |= {"model": name, "seed": seed, "precision": data.device.precision}
     if settings.n_processes > 1:
@@ -77,20 +78,18 @@ def _without_effect(settings: SegmentationSettings, name: str) -> set[str]:
     return idle
 
 
-def decided(settings: Settings, data: SliceData) -> SegmentationSettings:
-    """Return the settings with `compile` decided: whether it saves more time than it takes (docs/gpu.md)."""
-    segmentation = settings.segmentation
-    if segmentation.compile is not None:
-        return segmentation
-    steps = segmentation.epochs * -(-len(data.prepared.rows("train")) // segmentation.batch_size)
-    worth = data.device.compiles and settings.n_processes == 1 and steps >= _COMPILED_FROM
-    return segmentation.model_copy(update={"compile": worth})
+def _decided(settings: Settings, data: SliceData) -> SegmentationSettings:
+    """Return the settings with `compile` decided."""
+    asked, rows = settings.segmentation, data.prepared.rows("train")
+    steps = asked.epochs * -(-len(rows) // asked.batch_size)
+    worth = worth_compiling(asked.compile, data.device, settings.n_processes, steps, _COMPILED_FROM)
+    return asked.model_copy(update={"compile": worth})
 
 
 def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
     """Train one network from its seed (see `run_segmentation`); where several processes do, each of them calls this."""
     log.info("%s, seed %d", name, seed)
-    segmentation = decided(settings, data)
+    segmentation = _decided(settings, data)
     what = f"{name} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
     with enough_memory(what, "lower segmentation.batch_size, or choose another device"):
         with torch.random.fork_rng(devices=[]):
