@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch.nn import functional
+
+from dainet.errors import InputError
+from dainet.segmentation.baselines.unet_upsample import Gate, UNetUpsample, attention_unet
+from dainet.segmentation.networks import parameter_count
+from tests.helpers.golden import check_golden, fill, golden_image
+
+BUILDERS = [UNetUpsample, attention_unet]
+Builder = Callable[..., UNetUpsample]
+
+
+@pytest.mark.parametrize(
+    ("build", "in_channels", "classes", "count"),
+    [
+        (UNetUpsample, 1, 4, 34_526_084),
+        (UNetUpsample, 1, 9, 34_526_409),
+        (UNetUpsample, 3, 4, 34_526_084 + 1_152),
+        (attention_unet, 1, 4, 34_877_616),
+        (attention_unet, 1, 9, 34_877_941),
+    ],
+)
+def test_parameter_counts_are_those_of_the_published_networks(
+    build: Builder, in_channels: int, classes: int, count: int
+) -> None:
+    with torch.device("meta"):
+        assert parameter_count(build(in_channels, classes)) == count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (UNetUpsample, (0.445586, 0.738828, -0.00294105, 0.409997, -0.103732, -0.0115689)),
+        (attention_unet, (0.318885, 0.477018, 0.00372447, 0.421655, -0.134623, 0.0095135)),
+    ],
+)
+def test_golden_numbers(build: Builder, expected: Sequence[float]) -> None:
+    with torch.no_grad():
+        check_golden(fill(build())(golden_image()), expected)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_every_parameter_gets_a_gradient(build: Builder) -> None:
+    torch.manual_seed(0)
+    model = build(classes=5, width=4)
+    logits = model(torch.rand(2, 1, 32, 48))
+    assert logits.shape == (2, 5, 32, 48)
+    functional.cross_entropy(logits, torch.randint(5, (2, 32, 48))).backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_maps_are_ignored_and_wrong_images_refused(build: Builder) -> None:
+    model = build(width=4).eval()
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.equal(model(image), model(image, torch.rand(1, 6, 32, 32)))
+    with pytest.raises(InputError, match=r"30 x 32 px.*32 x 32"):
+        model(torch.rand(1, 1, 30, 32))
+    with pytest.raises(InputError, match=r"3 channels.*expected 1"):
+        model(torch.rand(1, 3, 32, 32))
+
+
+def test_a_gate_scales_all_channels_of_a_pixel_alike_by_a_number_between_0_and_1() -> None:
+    torch.manual_seed(0)
+    decoded, skip = torch.randn(2, 6, 4, 4), torch.randn(2, 6, 4, 4)
+    ratio = Gate(6, 3)(decoded, skip) / skip
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
+    assert 0 < ratio.min() < ratio.max() < 1
