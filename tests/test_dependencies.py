@@ -17,7 +17,7 @@ from tests.helpers import REPOSITORY
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = packages_distributions()  # name that is imported -> names that are installed
 EXTRAS = PROJECT["optional-dependencies"]
-ROOMS_OF_LESSONS = ("lessons", "explorer")
+ROOMS_OF_EXTRAS = {"lessons": "lessons", "explorer": "lessons", "segmentation/baselines": "baselines"}
 MODULES = sorted((REPOSITORY / "dainet").rglob("*.py"))
 CALLED_BY_PANDAS = {"jinja2", "tabulate"}
 
@@ -51,14 +51,15 @@ def distributions(path: Path) -> set[str]:
     return {name_of(DISTRIBUTIONS[library][0]) for library in libraries(path)}
 
 
-def of_lessons(path: Path) -> bool:
-    return path.relative_to(REPOSITORY / "dainet").parts[0] in ROOMS_OF_LESSONS
+def extra_of(path: Path) -> str | None:
+    """Name of the extra that a module may use at its top; None outside the rooms of extras."""
+    inside = [extra for room, extra in ROOMS_OF_EXTRAS.items() if path.is_relative_to(REPOSITORY / "dainet" / room)]
+    return inside[0] if inside else None
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_a_module_imports_what_its_installation_brings(path: Path) -> None:
-    allowed = names(PROJECT["dependencies"]) | (names(EXTRAS["lessons"]) if of_lessons(path) else set())
-    assert distributions(path) <= allowed
+    assert distributions(path) <= names(PROJECT["dependencies"]) | names(EXTRAS.get(extra_of(path), []))
 
 
 def test_every_plain_dependency_has_a_user() -> None:
@@ -67,17 +68,19 @@ def test_every_plain_dependency_has_a_user() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
-def test_the_method_needs_no_lesson(path: Path) -> None:
-    """Outside lessons/ and explorer/ no module imports these rooms when it is imported itself."""
-    if of_lessons(path):
+def test_the_method_needs_no_extra(path: Path) -> None:
+    """Outside the rooms of extras no module imports these rooms when it is imported itself."""
+    if extra_of(path):
         return
     body = ast.parse(path.read_text(encoding="utf-8")).body
     imported = [str(node.module) for node in body if isinstance(node, ast.ImportFrom)]
-    assert not [name for name in imported if name.split(".")[:2] in [["dainet", room] for room in ROOMS_OF_LESSONS]]
+    rooms = [f"dainet.{room.replace('/', '.')}." for room in ROOMS_OF_EXTRAS]
+    assert not [name for name in imported for room in rooms if f"{name}.".startswith(room)]
 
 
-def test_tests_install_the_lessons() -> None:
-    assert any(requirement.startswith("dainet[") and "lessons" in requirement for requirement in EXTRAS["test"])
+@pytest.mark.parametrize("extra", sorted(set(ROOMS_OF_EXTRAS.values())))
+def test_tests_install_the_extras_of_the_package(extra: str) -> None:
+    assert any(requirement.startswith("dainet[") and extra in requirement for requirement in EXTRAS["test"])
 
 
 def test_every_requirement_has_an_exact_version_behind_the_reference_results() -> None:
