@@ -1,7 +1,7 @@
 """Swin-Unet (Cao et al., 2022): a U-shaped network of Swin transformer blocks alone, with torchvision's blocks.
 
-Source: arXiv 2105.05537; widths, depths and order are those of networks/swin_transformer_unet_skip_expand_decoder_sys.py
-and configs/swin_tiny_patch4_window7_224_lite.yaml in the authors' repository HuCaoFighting/Swin-Unet.
+Source: arXiv 2105.05537, in the form of networks/swin_transformer_unet_skip_expand_decoder_sys.py and
+configs/swin_tiny_patch4_window7_224_lite.yaml of github.com/HuCaoFighting/Swin-Unet.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class SwinUnet(nn.Module):
         widths = [channels * 2**stage for stage in range(len(heads))]
         rates = torch.linspace(0, _DROP_PATH, _DEPTH * len(heads), device="cpu").unflatten(0, (-1, _DEPTH)).tolist()
         stages = list(zip(widths, heads, rates, strict=True))
-        self.embed = nn.Sequential(nn.Conv2d(3, channels, _PATCH, _PATCH), Permute([0, 2, 3, 1]), nn.LayerNorm(channels))
+        self.embed = nn.Sequential(
+            nn.Conv2d(3, channels, _PATCH, _PATCH), Permute([0, 2, 3, 1]), nn.LayerNorm(channels)
+        )
         self.encoder = nn.ModuleList(_stage(*stage, window) for stage in stages)
         self.merges = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
         self.norm = nn.LayerNorm(widths[-1])
