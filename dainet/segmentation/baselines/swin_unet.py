@@ -57,17 +57,21 @@ class SwinUnet(nn.Module):
     def __init__(self, classes: int, channels: int, heads: Sequence[int], window: int) -> None:
         super().__init__()
         widths = [channels * 2**stage for stage in range(len(heads))]
-        rates = torch.linspace(0, _DROP_PATH, _DEPTH * len(heads), device="cpu").unflatten(0, (-1, _DEPTH)).tolist()
-        stages = list(zip(widths, heads, rates, strict=True))
+        blocks = range(_DEPTH * len(heads))
+        rates = [_DROP_PATH * block / blocks[-1] for block in blocks]
+        stages = [
+            (width, count, window, rates[_DEPTH * stage : _DEPTH * (stage + 1)])
+            for stage, (width, count) in enumerate(zip(widths, heads, strict=True))
+        ]
         self.embed = nn.Sequential(
             nn.Conv2d(3, channels, _PATCH, _PATCH), Permute([0, 2, 3, 1]), nn.LayerNorm(channels)
         )
-        self.encoder = nn.ModuleList(_stage(*stage, window) for stage in stages)
+        self.encoder = nn.ModuleList(_stage(*stage) for stage in stages)
         self.merges = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
         self.norm = nn.LayerNorm(widths[-1])
         self.expands = nn.ModuleList(PatchExpand(width, width // 2, 2) for width in reversed(widths[1:]))
         self.reductions = nn.ModuleList(nn.Linear(2 * width, width) for width in reversed(widths[:-1]))
-        self.decoder = nn.ModuleList(_stage(*stage, window) for stage in reversed(stages[:-1]))
+        self.decoder = nn.ModuleList(_stage(*stage) for stage in reversed(stages[:-1]))
         self.decoder_norm = nn.LayerNorm(channels)
         self.last_expand = PatchExpand(channels, channels, _PATCH)
         self.head = nn.Conv2d(channels, classes, 1, bias=False)
@@ -75,7 +79,7 @@ class SwinUnet(nn.Module):
 
     def forward(self, image: Tensor, maps: Tensor | None = None) -> Tensor:
         """Compute logits [B, classes, H, W] of an image; maps are ignored."""
-        check_multiple(*image.shape[-2:], _PATCH * 2 ** len(self.merges))
+        check_multiple(image.shape[-2], image.shape[-1], _PATCH * 2 ** len(self.merges))
         x = self.embed(three_channels(image))  # [B, H/4, W/4, C]
         skips = []
         for stage, merge in zip(self.encoder[:-1], self.merges, strict=True):
@@ -110,7 +114,7 @@ def swin_unet_small(classes: int) -> SwinUnet:
     return SwinUnet(classes, channels=24, heads=(3, 6, 12, 24), window=4)
 
 
-def _stage(width: int, heads: int, rates: Sequence[float], window: int) -> nn.Sequential:
+def _stage(width: int, heads: int, window: int, rates: Sequence[float]) -> nn.Sequential:
     """Build the blocks of a stage; the windows of every second one are shifted by half a window."""
     shifts = [window // 2 * (block % 2) for block in range(_DEPTH)]
     return nn.Sequential(

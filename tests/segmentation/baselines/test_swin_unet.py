@@ -14,7 +14,6 @@ from dainet.segmentation.networks import parameter_count
 from tests.helpers.golden import check_golden, fill, golden_image
 
 TIMM = PRETRAINED.partition(".")[0]
-DEPTHS = {"depths": (2, 2, 2, 2)}  # of the published Swin-Unet; timm's third stage has six blocks
 
 
 @pytest.mark.parametrize(("classes", "count"), [(4, 27_168_420), (9, 27_168_900)])
@@ -71,7 +70,7 @@ def encoded(model: SwinUnet, image: torch.Tensor) -> torch.Tensor:
 
 def test_the_encoder_with_timms_weights_computes_what_timm_does() -> None:
     torch.manual_seed(0)
-    source = timm.create_model(TIMM, pretrained=False, **DEPTHS).eval()
+    source: Any = timm.create_model(TIMM, pretrained=False, depths=(2, 2, 2, 2)).eval()  # as published
     for parameter in source.parameters():
         parameter.data.normal_(0, 0.03)
     model = swin_unet(4).eval()
