@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+Network = TypeVar("Network", bound=nn.Module)
 _LINEAR = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
@@ -26,7 +27,7 @@ def weight_by_rule(shape: Sequence[int]) -> Tensor:
     return 2 * (6 / prod(shape[1:])) ** 0.5 * noise(shape)
 
 
-def fill(module: nn.Module, fused_qkv: str = "as three", **scalars: float) -> nn.Module:
+def fill(module: Network, fused_qkv: str = "as three", **scalars: float) -> Network:
     """Write the golden weights into a network, in float64 and evaluation mode, and return it.
 
     Args:
