@@ -30,7 +30,7 @@ from dainet.dino.views import draw_views
 from dainet.protocol import Classes
 from dainet.reporting.work import count_flops, large_product
 from dainet.segmentation.augment import random_transforms
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings

@@ -21,8 +21,9 @@ from benchmarks.hybrid import HybridUNet
 from benchmarks.timing import PeakMemory, interleaved
 from dainet.device import Device, choose_device
 from dainet.reporting.work import count_flops
+from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.networks import parameter_count
 
 __all__ = ["NETWORKS", "cost_table", "matching_width"]
 

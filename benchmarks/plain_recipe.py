@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.batches import transunet_batch, write_slices
 from dainet.device import Device
+from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import build
 
 __all__ = ["plain_training"]
 

@@ -26,8 +26,8 @@ from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.reporting.charts import new_figure
+from dainet.segmentation.catalog import build
 from dainet.segmentation.evaluation import run_scores
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, train_epoch, training_step
 from dainet.vit.model import load_vit

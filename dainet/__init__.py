@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dainet.attention.maps import network_maps as network_maps
     from dainet.attention.maps import token_maps as token_maps
+    from dainet.segmentation.catalog import build as build
     from dainet.segmentation.networks import DAINet as DAINet
     from dainet.segmentation.networks import UNet as UNet
-    from dainet.segmentation.networks import build as build
     from dainet.settings import load_settings as load_settings
     from dainet.vit.model import load_vit as load_vit
 
@@ -19,7 +19,7 @@ __all__ = ["DAINet", "UNet", "build", "load_settings", "load_vit", "network_maps
 _PUBLIC = {
     "DAINet": "dainet.segmentation.networks",
     "UNet": "dainet.segmentation.networks",
-    "build": "dainet.segmentation.networks",
+    "build": "dainet.segmentation.catalog",
     "load_settings": "dainet.settings",
     "load_vit": "dainet.vit.model",
     "network_maps": "dainet.attention.maps",

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from torch import nn
 
 from dainet.attention.controls import run_constant, run_other_patient
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import resize_maps
-from dainet.attention.stage import grid_of, open_attention, run_attention
+from dainet.attention.stage import What, grid_of, open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
@@ -19,8 +20,8 @@ from dainet.dino.stage import run_dino
 from dainet.errors import InputError, unknown
 from dainet.parallel.free_device import free_device
 from dainet.preflight import check_early
+from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.evaluation import read_scores, run_scores
-from dainet.segmentation.networks import DAINet, UNet, check_network
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.training import monitored_volumes
@@ -55,7 +56,7 @@ class Trained:
 
     name: str
     seed: int
-    model: UNet | DAINet
+    model: nn.Module
     segmentation: StageResult
     scored: StageResult
     cases: pd.DataFrame
@@ -109,20 +110,24 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
     raise unknown("backbone", kind, ("finetuned", "pretrained", "random"))
 
 
-def attention(settings: Settings, kind: str | None = None) -> StageResult:
+def attention(settings: Settings, kind: str | None = None, what: What = "maps") -> StageResult:
     """Extract the last-block CLS attention of every slice, or the control that the settings put in its place.
 
-    `kind` is as in `backbone`; the default is the setting attention.backbone. The control "constant" needs no
-    fine-tuning, because it takes only the shape of the ViT. The control "image" needs no maps, and those of the ViT are
-    returned (see `slice_data`).
+    The control "constant" needs no fine-tuning, because it takes only the shape of the ViT. The control "image" needs
+    no maps, and those of the ViT are returned (see `slice_data`).
+
+    Args:
+        settings: the run's settings.
+        kind: as in `backbone`; by default the setting attention.backbone.
+        what: "features" instead of maps, which have the control "other-patient" only.
     """
     kind = kind or settings.attention.backbone
     prepared, control = prepare_for_vit(settings), settings.attention.control
-    if control == "constant":
+    if control == "constant" and what == "maps":
         vit = load_vit(settings.vit.weights, heads=settings.vit.heads)
         return run_constant(prepared, grid_of(vit, settings.vit.image_size))
     vit, identity = backbone(settings, kind, prepared)
-    maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device))
+    maps = run_attention(settings, prepared, vit, kind, identity, choose_device(settings.device), what)
     return run_other_patient(maps, prepared.cases) if control == "other-patient" else maps
 
 
@@ -151,12 +156,12 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
 
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:
-    """Train one network with one seed without scoring it; `name` as in `dainet.segmentation.networks.build`."""
+    """Train one network with one seed without scoring it; `name` as in `dainet.segmentation.catalog.build`."""
     return run_segmentation(settings, name, seed, network_data(settings, name))
 
 
 def train(settings: Settings, name: str, seed: int) -> Trained:
-    """Train and score one network with one seed; `name` as in `dainet.segmentation.networks.build`."""
+    """Train and score one network with one seed; `name` as in `dainet.segmentation.catalog.build`."""
     data = network_data(settings, name)
     segmentation = run_segmentation(settings, name, seed, data)
     model = load_model(settings, name, segmentation, data)
@@ -170,17 +175,21 @@ def scores(trained: Sequence[Trained]) -> pd.DataFrame:
 
 
 def network_data(settings: Settings, name: str) -> SliceData:
-    """Return `slice_data` with maps for every network except the U-Net, which takes none.
+    """Return the slices with what a network takes next to them: nothing, maps or features (see `slice_data`).
 
     Raises:
-        InputError: the name is unknown; raised before maps are made for it.
+        InputError: the name is unknown, or the control does not exist for features; raised before maps are made for it.
     """
     check_network(name)
-    return slice_data(settings, with_maps=_takes_maps(name))
-
-
-def _takes_maps(network: str) -> bool:
-    return network != "unet"
+    if takes(name) != "features":
+        return slice_data(settings, with_maps=takes(name) == "maps")
+    if settings.attention.control not in ("none", "other-patient"):
+        found = f"attention.control={settings.attention.control} with {name}"
+        raise InputError(f"{found}; features have no control but other-patient: choose that, or none")
+    prepared, device = prepare(settings), choose_device(settings.device)
+    heads = load_vit(settings.vit.weights, heads=settings.vit.heads).heads
+    features = attention(settings, what="features")
+    return SliceData(prepared, features, settings.attention, device, reduced_features=heads)
 
 
 def run_named_stage(settings: Settings, name: str, network: str | None, seed: int | None) -> list[StageResult]:
@@ -189,7 +198,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
     Args:
         settings: the run's settings.
         name: one of `STAGES`.
-        network: as in `dainet.segmentation.networks.build`; for "train" and "scores" only.
+        network: as in `dainet.segmentation.catalog.build`; for "train" and "scores" only.
         seed: of the training; for "train" and "scores" only.
 
     Returns:
@@ -210,7 +219,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         return [prepare(settings).result, prepare_for_vit(settings).result]
     if network is not None:
         check_network(network)
-    check_early(settings, maps=network is None or _takes_maps(network))
+    check_early(settings, maps=network is None or takes(network) != "image")
     if settings.n_processes > 1:  # each of them takes a GPU by its own number
         return _run(settings, name, network or "", seed or 0)
     with free_device(settings.device) as device:

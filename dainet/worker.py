@@ -29,10 +29,10 @@ def _dino(settings: Settings, folder: Path) -> None:
     dino_stage.fit(settings, pipeline.prepare_for_vit(settings), choose_device(settings.device), folder)
 
 
-def _attention(settings: Settings, folder: Path, kind: str) -> None:
+def _attention(settings: Settings, folder: Path, kind: str, what: attention_stage.What) -> None:
     prepared, device = pipeline.prepare_for_vit(settings), choose_device(settings.device)
     vit, _ = pipeline.backbone(settings, kind, prepared)
-    attention_stage.extract(settings, prepared.images, vit, device, folder)
+    attention_stage.extract(settings, prepared.images, vit, device, folder, what)
 
 
 def _segmentation(settings: Settings, folder: Path, name: str, seed: int) -> None:

@@ -20,7 +20,7 @@ PATIENTS = 40  # training patients of every training that a claim compares
 class Training:
     """One network with one seed.
 
-    `model` is its name in tables, `network` what `dainet.segmentation.networks.build` calls it, `patients` the number
+    `model` is its name in tables, `network` what `dainet.segmentation.catalog.build` calls it, `patients` the number
     of training patients, `overrides` its settings by dotted name on top of `profile`.
     """
 

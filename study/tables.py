@@ -12,7 +12,8 @@ from dainet.cache.folders import repository_root
 from dainet.csv_files import read_csv
 from dainet.protocol import published_table
 from dainet.reporting.tables import compare, spread
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 from study.plan import PATIENTS, first_trainings
 from study.verdicts import BADLY_TRAINED, cost_verdict
 

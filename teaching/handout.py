@@ -10,7 +10,7 @@ from dainet.compare.forest import forest_plot
 from dainet.lessons.evidence import read_claims
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.architecture import architecture_figure
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from teaching.formulas import formula_image
 from teaching.pages import figure_html, render
 

@@ -19,8 +19,8 @@ from dainet.protocol import load_split, published_table
 from dainet.reporting.artifacts import save_table
 from dainet.reporting.statistics import summarize
 from dainet.reporting.tables import compare
+from dainet.segmentation.catalog import build
 from dainet.segmentation.evaluation import SCORES, read_scores, run_scores
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.settings import AttentionSettings, DataSettings, load_settings
 from tests.helpers import REPOSITORY

@@ -33,10 +33,10 @@ from dainet.dino.training import view_maker
 from dainet.dino.views import draw_views
 from dainet.protocol import Classes
 from dainet.segmentation.augment import random_transforms
+from dainet.segmentation.catalog import build
 from dainet.segmentation.cuts import CutNetwork
 from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, augmented_batch, train_epoch, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings

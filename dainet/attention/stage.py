@@ -1,4 +1,4 @@
-"""Attention maps as a stage of the cache: extracted once for every slice, stored on the token grid, opened on use."""
+"""Attention maps, or features, as a stage of the cache: extracted once for every slice, stored on the token grid."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dainet.attention.features import token_features
 from dainet.attention.maps import token_maps
 from dainet.cache.atomic import growing_array, write_complete
 from dainet.cache.store import UNFINISHED, StageResult, run_stage
@@ -24,15 +25,19 @@ from dainet.parallel.launch import run_task
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_input
 
-__all__ = ["AttentionGrid", "extract", "extractor", "grid_of", "open_attention", "run_attention"]
+__all__ = ["AttentionGrid", "What", "extract", "extractor", "grid_of", "open_attention", "run_attention"]
 
 _VERSION = 2
 _COPIED_TOGETHER = 1024  # slices
+What = Literal["maps", "features"]
 
 
 @dataclass(frozen=True)
 class AttentionGrid:
-    """Geometry of the stored maps: heads, token grid (rows, columns), side of a patch and of the ViT's input in px."""
+    """Geometry of the stored maps: heads, token grid (rows, columns), side of a patch and of the ViT's input in px.
+
+    Of stored features, `heads` is their width D.
+    """
 
     heads: int
     grid: tuple[int, int]
@@ -57,11 +62,12 @@ def run_attention(
     kind: str,
     inputs: Mapping[str, str],
     device: Device,
+    what: What = "maps",
 ) -> StageResult:
-    """Extract and store the maps of every prepared slice, or open what an earlier call left.
+    """Extract and store the maps or features of every prepared slice, or open what an earlier call left.
 
-    The stage leaves `attention.npy` [N, h, gh, gw] float16, raw softmax values with the rows of the prepared store, and
-    `attention.json` (see `open_attention`). Memory does not grow with N.
+    The stage leaves `attention.npy` [N, h, gh, gw] float16, raw softmax values with the rows of the prepared store, or
+    features [N, D, gh, gw], and `attention.json` (see `open_attention`). Memory does not grow with N.
 
     Args:
         settings: `vit.image_size` is used; resizing and scaling happen on use.
@@ -70,16 +76,26 @@ def run_attention(
         kind: its name as in `dainet.pipeline.backbone`, from which several processes build it themselves.
         inputs: name -> key or hash of what identifies the backbone.
         device: where to compute.
+        what: see `dainet.attention.maps.token_maps` and `dainet.attention.features.token_features`.
     """
 
     def build(folder: Path) -> None:
         shares, images = folder / UNFINISHED, prepared_vit.images
         shares.mkdir()
-        run_task("attention", settings, shares, lambda: extract(settings, images, backbone, device, shares), kind=kind)
+        run_task(
+            "attention",
+            settings,
+            shares,
+            lambda: extract(settings, images, backbone, device, shares, what),
+            kind=kind,
+            what=what,
+        )
         _join(folder, settings.n_processes)
 
     size = input_size(backbone, settings.vit.image_size)
     values = {"vit_size_px": size, "compile": settings.attention.compile, "precision": device.precision}
+    if what == "features":
+        values["what"] = what
     return run_stage("attention", _VERSION, values, {"prepared": prepared_vit.result.key, **inputs}, build)
 
 
@@ -101,31 +117,34 @@ def _open_maps(path: Path, grid: AttentionGrid) -> np.ndarray:
     return maps
 
 
-def grid_of(vit: DinoViT, image_size: int) -> AttentionGrid:
-    """Return the geometry of the maps that a ViT makes of images of `image_size` px, rounded down to whole patches."""
+def grid_of(vit: DinoViT, image_size: int, what: What = "maps") -> AttentionGrid:
+    """Return the geometry of what a ViT makes of images of `image_size` px, rounded down to whole patches."""
     size = input_size(vit, image_size)
-    return AttentionGrid(vit.heads, (size // vit.patch, size // vit.patch), vit.patch, size)
+    channels = vit.heads if what == "maps" else vit.embed_dim
+    return AttentionGrid(channels, (size // vit.patch, size // vit.patch), vit.patch, size)
 
 
-def extract(settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path) -> None:
-    """Write this process's share of the maps of all images; the first process also writes `attention.json`.
+def extract(
+    settings: Settings, images: np.ndarray, backbone: DinoViT, device: Device, folder: Path, what: What = "maps"
+) -> None:
+    """Write this process's share of the maps or features of all images; the first one also writes `attention.json`.
 
     Shares end where batches end, so that the maps are bit-identical for any number of processes.
     """
-    grid = grid_of(backbone, settings.vit.image_size)
+    grid = grid_of(backbone, settings.vit.image_size, what)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
-    maps_of = extractor(vit, grid.vit_size_px, settings.attention.compile, device)
+    maps_of = extractor(vit, grid.vit_size_px, settings.attention.compile, device, what)
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]
     with growing_array(folder / _share_file(collectives.rank()), (grid.heads, *grid.grid), np.float16) as append:
         for start in starts:
             batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))
-            with enough_memory(f"maps of {len(batch)} slices", "lower vit.image_size, or choose another device"):
+            with enough_memory(f"{what} of {len(batch)} slices", "lower vit.image_size, or choose another device"):
                 maps = maps_of(device.send(batch)).cpu()
             if not torch.isfinite(maps).all():
                 raise NonFiniteError(
-                    f"slices from row {start}: non-finite attention (NaN or infinity); check the weights and the images"
+                    f"slices from row {start}: non-finite {what} (NaN or infinity); check the weights and the images"
                 )
             append(maps.numpy())
     if collectives.rank() == 0:  # the same for all, and two processes must not write one file
@@ -149,13 +168,19 @@ def _join(folder: Path, processes: int) -> None:
                 append(share[start : start + _COPIED_TOGETHER])
 
 
-def extractor(vit: DinoViT, size: int, compiled: bool, device: Device) -> Callable[[Tensor], Tensor]:
-    """Return the function from a batch of slices [B, H, W] on the device to maps [B, h, gh, gw] of a ViT there."""
-    token_maps_of = torch.compile(token_maps) if compiled else token_maps
+def extractor(
+    vit: DinoViT, size: int, compiled: bool, device: Device, what: What = "maps"
+) -> Callable[[Tensor], Tensor]:
+    """Return the function from a batch of slices [B, H, W] on the device to maps [B, h, gh, gw] of a ViT there.
+
+    Features are [B, D, gh, gw].
+    """
+    tokens_of = token_maps if what == "maps" else token_features
+    tokens_of = torch.compile(tokens_of) if compiled else tokens_of
 
     @torch.inference_mode()
     def maps_of(batch: Tensor) -> Tensor:
         with device.autocast():
-            return token_maps_of(vit, to_vit_input(batch[:, None], size))
+            return tokens_of(vit, to_vit_input(batch[:, None], size))
 
     return recorded(maps_of, list) if device.records_steps else maps_of

@@ -46,7 +46,7 @@ class QueuedTraining(Protocol):
 
     @property
     def network(self) -> str:
-        """What `dainet.segmentation.networks.build` calls it."""
+        """What `dainet.segmentation.catalog.build` calls it."""
 
     @property
     def seed(self) -> int:

@@ -57,7 +57,7 @@ class Choice:
 
     @property
     def network(self) -> str:
-        """Name of the trained network, as in `dainet.segmentation.networks.build`."""
+        """Name of the trained network, as in `dainet.segmentation.catalog.build`."""
         if self.model != "dual":
             return self.model
         return "dual-" + "".join("1" if on or self.cut else "0" for on in self.skips_on)

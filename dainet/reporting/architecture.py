@@ -16,7 +16,7 @@ from torch import nn
 from dainet.errors import unknown
 from dainet.reporting.charts import new_figure
 from dainet.reporting.style import in_style
-from dainet.segmentation.networks import SWITCH_ORDERS, DAINet, Encoder, UNet, parameter_count
+from dainet.segmentation.networks import SWITCH_ORDERS, DAINet, Encoder, UNet, paper_network, parameter_count
 
 __all__ = ["architecture_figure"]
 
@@ -44,19 +44,20 @@ class _Block:
 
 
 @in_style
-def architecture_figure(model: UNet | DAINet, switch_order: str = "deep-first") -> Figure:
+def architecture_figure(model: nn.Module, switch_order: str = "deep-first") -> Figure:
     """Draw Figure 2 of the paper for a network: encoders left, decoder right, skips and switches between them.
 
     Args:
         model: its channels, levels, heads, classes and switches are drawn as built.
         switch_order: "deep-first" names the 1/8 skip (1) and the full-resolution skip (4), "shallow-first" the
-            reverse; as in `dainet.segmentation.networks.build` (docs/protocol.md#5.21).
+            reverse; as in `dainet.segmentation.catalog.build` (docs/protocol.md#5.21).
 
     Raises:
-        InputError: the switch order is unknown.
+        InputError: the network is not one of the paper's, or the switch order is unknown.
     """
     if switch_order not in SWITCH_ORDERS:
         raise unknown("switch_order", switch_order, SWITCH_ORDERS)
+    model = paper_network(model)
     dual = isinstance(model, DAINet)
     figure = new_figure(10, 5.5 if dual else 3.3, _in_words(model), layout=None)
     left = 0.0 if dual else -0.7  # without the second encoder's slabs the drawing is narrower

@@ -18,7 +18,7 @@ from dainet.attention.maps import token_maps
 from dainet.cache.folders import runs_folder
 from dainet.csv_files import read_csv
 from dainet.dino.formulas import DinoHead, DinoNetwork
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, load_vit, set_fused_attention
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -44,11 +45,11 @@ def random_transforms(batch: int, generator: torch.Generator) -> Tensor:
     return torch.where(choice < 2, flipped, torch.where(choice == 2, rotated, identity))
 
 
-def transform(tensor: Tensor, matrices: Tensor) -> Tensor:
-    """Resample [B, C, S, S] by one matrix [B, 2, 2] per sample: nearest neighbor, 0 outside."""
+def transform(tensor: Tensor, matrices: Tensor, mode: Literal["nearest", "bilinear"] = "nearest") -> Tensor:
+    """Resample [B, C, S, S] by one matrix [B, 2, 2] per sample; 0 outside."""
     theta = functional.pad(matrices, (0, 1))  # [B, 2, 3], no translation
     grid = functional.affine_grid(theta, list(tensor.shape), align_corners=False)
-    return functional.grid_sample(tensor.float(), grid, mode="nearest", align_corners=False).to(tensor.dtype)
+    return functional.grid_sample(tensor.float(), grid, mode=mode, align_corners=False).to(tensor.dtype)
 
 
 def _rotation(angle: Tensor) -> Tensor:

@@ -12,13 +12,18 @@ from torch import Tensor, nn
 
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import dsc_of_volumes
-from dainet.segmentation.networks import DAINet, UNet
+from dainet.segmentation.networks import DAINet
 from dainet.segmentation.slices import SliceData
 
 __all__ = ["WAYS", "CutNetwork", "Way", "head_importance", "stand_ins"]
 
 Way = Literal["zero", "mean", "other patient"]  # what stands in for a map that is cut
 WAYS: tuple[Way, ...] = get_args(Way)
+
+
+def _heads_of(model: nn.Module) -> int:
+    """Return how many attention maps a network takes, by its attribute `heads`; 0 where it has none."""
+    return int(getattr(model, "heads", 0))
 
 
 class CutNetwork(nn.Module):
@@ -33,10 +38,11 @@ class CutNetwork(nn.Module):
     `skips_on` has one entry per level, deepest (1/8) first; it has no effect where the network has no such skip.
     """
 
-    def __init__(self, model: UNet | DAINet) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.heads_on: tuple[bool, ...] = (True,) * model.heads
+        self.heads = _heads_of(model)
+        self.heads_on: tuple[bool, ...] = (True,) * self.heads
         self.instead = torch.zeros(())
         self.skips_on: tuple[bool, ...] = (True,) * 4
         self._image: tuple[Tensor, list[Tensor]] | None = None
@@ -44,7 +50,7 @@ class CutNetwork(nn.Module):
 
     def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
         """Compute logits [B, classes, H, W] from image [B, C, H, W] and maps [B, h, H, W]."""
-        if attention is None or not self.model.heads:
+        if attention is None or not self.heads:
             return self.model(image, attention)
         if not isinstance(self.model, DAINet):
             return self.model(image, self._switched(attention))
@@ -92,7 +98,7 @@ def stand_ins(way: Way, data: SliceData, rows: Tensor, maps: Tensor) -> Tensor:
 
 
 def head_importance(
-    model: UNet | DAINet, data: SliceData, volumes: Mapping[str, np.ndarray], way: Way = "zero"
+    model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray], way: Way = "zero"
 ) -> pd.DataFrame:
     """Compute the DSC that a trained network loses when one attention head is cut, and when all are.
 
@@ -111,13 +117,14 @@ def head_importance(
     Raises:
         InputError: the network takes no maps, or there are no volumes.
     """
-    if not model.heads or not volumes:
-        found = f"{model.heads} heads and {len(volumes)} volumes"
+    count = _heads_of(model)
+    if not count or not volumes:
+        found = f"{count} heads and {len(volumes)} volumes"
         raise InputError(f"head importance needs a network with attention maps, and at least one volume; found {found}")
-    heads = range(model.heads)
-    everything = (True,) * model.heads
+    heads = range(count)
+    everything = (True,) * count
     on = {f"Head {head + 1}": tuple(other != head for other in heads) for head in heads}
-    on["all heads"] = (False,) * model.heads
+    on["all heads"] = (False,) * count
     predictions = _predict_each(model, data, volumes, way, [everything, *on.values()])
     whole, *cut = (_class_means(prediction, data, volumes) for prediction in predictions)
     parts = [
@@ -128,7 +135,7 @@ def head_importance(
 
 
 def _predict_each(
-    model: UNet | DAINet,
+    model: nn.Module,
     data: SliceData,
     volumes: Mapping[str, np.ndarray],
     way: Way,

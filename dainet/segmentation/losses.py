@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,17 +16,19 @@ __all__ = ["dice_loss", "segmentation_loss"]
 _SMOOTH = 1e-5  # the epsilon of eq. 5; value from MT-UNet
 
 
-def segmentation_loss(logits: Tensor, label: Tensor, dice: str = "squared") -> Tensor:
+def segmentation_loss(logits: Tensor | Sequence[Tensor], label: Tensor, dice: str = "squared") -> Tensor:
     """Compute the mean of cross-entropy and Dice loss (eq. 6).
 
     Eq. 4 is read as the mean over pixels, without its 1/N (docs/protocol.md#5.2). Where several processes share a
     batch, each of them gets the loss of the whole batch.
 
     Args:
-        logits: [B, classes, H, W].
+        logits: [B, classes, H, W]; or several of them, of a network with deep supervision, whose losses are averaged.
         label: [B, H, W], long, 0 = background.
         dice: see `dice_loss`.
     """
+    if not isinstance(logits, Tensor):
+        return torch.stack([segmentation_loss(each, label, dice) for each in logits]).mean()
     cross_entropy = weighted_mean(functional.cross_entropy(logits.float(), label), label.numel())
     return 0.5 * cross_entropy + 0.5 * dice_loss(logits, label, dice)
 

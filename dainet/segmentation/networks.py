@@ -10,10 +10,19 @@ from torch import Tensor, nn
 
 from dainet.errors import InputError, unknown
 
-__all__ = ["SWITCH_ORDERS", "DAINet", "Encoder", "UNet", "build", "check_network", "parameter_count"]
+__all__ = [
+    "PAPER_NETWORKS",
+    "SWITCH_ORDERS",
+    "DAINet",
+    "Encoder",
+    "UNet",
+    "build_paper_network",
+    "paper_network",
+    "parameter_count",
+]
 
 _POOLINGS = 4  # four switches, so four skips, so four poolings (docs/protocol.md#5.22)
-_NAMES = ("unet", "single", *(f"dual-{switches:0{_POOLINGS}b}" for switches in range(2**_POOLINGS)))
+PAPER_NETWORKS = ("unet", "single", *(f"dual-{switches:0{_POOLINGS}b}" for switches in range(2**_POOLINGS)))
 SWITCH_ORDERS = ("deep-first", "shallow-first")
 
 
@@ -136,29 +145,10 @@ class DAINet(nn.Module):
         return self.head(self.decoder(torch.cat([image_bottleneck, attention_bottleneck], dim=1), skips))
 
 
-def build(
-    name: str,
-    in_channels: int = 1,
-    heads: int = 6,
-    classes: int = 4,
-    width: int = 64,
-    switch_order: str = "deep-first",
+def build_paper_network(
+    name: str, in_channels: int, heads: int, classes: int, width: int, switch_order: str = "deep-first"
 ) -> UNet | DAINet:
-    """Build a network of the paper by name.
-
-    Args:
-        name: "unet", "single", or "dual-" and the paper's switches (1)(2)(3)(4), such as "dual-0111" (Table 3).
-        in_channels: image channels C (paper: not given; 1, docs/protocol.md#5.13).
-        heads: attention maps h, 6 for ViT-S.
-        classes: outputs with background, N + 1.
-        width: channels of the first level; 64 in the paper's U-Net.
-        switch_order: "deep-first" reads (1) as the 1/8 skip and (4) as full resolution, "shallow-first" the reverse
-            (the paper's text allows both; docs/protocol.md#5.21).
-
-    Raises:
-        InputError: the name or the switch order is unknown.
-    """
-    check_network(name)
+    """Build one of `PAPER_NETWORKS`; arguments and errors as in `dainet.segmentation.catalog.build`."""
     if name == "unet":
         return UNet(in_channels, 0, classes, width)
     if name == "single":
@@ -169,14 +159,15 @@ def build(
     return DAINet(in_channels, heads, classes, width, switches if switch_order == "deep-first" else switches[::-1])
 
 
-def check_network(name: str) -> None:
-    """Refuse a name that `build` does not know.
+def paper_network(model: nn.Module) -> UNet | DAINet:
+    """Return the network itself, if it is one of the paper's.
 
     Raises:
-        InputError: the message shows the closest known name and all of them.
+        InputError: it is another one.
     """
-    if name not in _NAMES:
-        raise unknown("network", name, _NAMES)
+    if not isinstance(model, UNet | DAINet):
+        raise InputError(f"found a {type(model).__name__}; expected a U-Net or a dual encoder (docs/architecture.md)")
+    return model
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +32,8 @@ class SliceData:
         device: where all of them are kept.
         image_channels: a control (`attention.control=image`): instead of maps, the second encoder gets the image itself
             as this many equal channels, each stretched to [0, 1] as a map is.
+        reduced_features: if not 0, `attention` holds the ViT's features, which stay on the token grid as they are, and
+            the network itself reduces them to this many channels.
 
     Raises:
         ValueError: images and maps differ in number.
@@ -43,11 +46,13 @@ class SliceData:
         settings: AttentionSettings,
         device: Device,
         image_channels: int = 0,
+        reduced_features: int = 0,
     ) -> None:
         self.prepared = prepared
         self.images = _to_device(prepared.images, device)[:, None]  # [N, 1, S, S]
         self.labels = _to_device(prepared.labels, device)
-        self.maps, self.vit_size_px, self.image_channels = None, 0, image_channels
+        self.maps, self.vit_size_px = None, 0
+        self.image_channels, self.reduced_features = image_channels, reduced_features
         self.classes, self.attention, self.settings, self.device = prepared.classes, attention, settings, device
         if attention is not None:
             maps, grid = open_attention(attention)
@@ -60,7 +65,14 @@ class SliceData:
     @property
     def heads(self) -> int:
         """Number of attention maps per slice, or of channels in their place; 0 without both."""
-        return self.image_channels if self.maps is None else self.maps.shape[1]
+        if self.maps is None:
+            return self.image_channels
+        return self.reduced_features or self.maps.shape[1]
+
+    @property
+    def feature_channels(self) -> int:
+        """Width D of the features of a token; 0 without features."""
+        return self.maps.shape[1] if self.maps is not None and self.reduced_features else 0
 
     @cached_property
     def donors(self) -> Tensor:
@@ -69,13 +81,18 @@ class SliceData:
         return _to_device(donors, self.device)
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the inputs of a network for these rows: image [B, 1, S, S] and maps [B, h, S, S] or None, float32."""
+        """Return the inputs of a network for these rows, float32: image [B, 1, S, S] and maps [B, h, S, S] or None.
+
+        In the place of maps, features are [B, D, gh, gw].
+        """
         image = self.images[rows].float()
         if self.image_channels:
             copies = normalize_maps(image, "minmax", 0).expand(-1, self.image_channels, -1, -1)
             return self._formatted(image), self._formatted(copies)
         if self.maps is None:
             return self._formatted(image), None
+        if self.reduced_features:
+            return self._formatted(image), self._formatted(self.maps[rows].float())
         maps = network_maps(self.maps[rows].float(), image.shape[-1], self.settings, self.vit_size_px)
         return self._formatted(image), self._formatted(maps)
 
@@ -84,11 +101,16 @@ class SliceData:
         model.eval()
         chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
         with torch.inference_mode(), self.device.autocast():
-            parts = [model(*self.inputs(chunk)).argmax(dim=1).to(torch.uint8) for chunk in chunks]
+            parts = [_final(model(*self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks]
         return torch.cat(parts)
 
     def _formatted(self, tensor: Tensor) -> Tensor:
         return tensor.contiguous(memory_format=self.device.memory_format)
+
+
+def _final(logits: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return the logits that predict: the last ones of a network that returns several."""
+    return logits if isinstance(logits, Tensor) else logits[-1]
 
 
 def _to_device(array: np.ndarray, device: Device) -> Tensor:

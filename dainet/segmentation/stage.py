@@ -14,7 +14,7 @@ from dainet.cuda_graphs import worth_compiling
 from dainet.device import enough_memory
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
-from dainet.segmentation.networks import DAINet, UNet, build
+from dainet.segmentation.catalog import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
 from dainet.settings import SEEDS, SegmentationSettings, Settings
@@ -39,9 +39,9 @@ def run_segmentation(
 
     Args:
         settings: the run's settings.
-        name: see `dainet.segmentation.networks.build`.
+        name: see `dainet.segmentation.catalog.build`.
         seed: seed of weights, order and augmentation.
-        data: slices and splits, with maps unless `name` is "unet".
+        data: slices and splits, with what the network takes (see `dainet.segmentation.catalog.takes`).
 
     Raises:
         InputError: the seed is negative, or 2^32 or more.
@@ -55,8 +55,11 @@ def run_segmentation(
         values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
     inputs = {"prepared": data.prepared.result.key}
     if data.attention is not None:
-        values["maps"] = settings.attention.model_dump(include={"resize", "normalization"})
         inputs["attention"] = data.attention.key
+    if data.reduced_features:
+        values["maps"] = {"reduced_features": data.reduced_features}
+    elif data.attention is not None:
+        values["maps"] = settings.attention.model_dump(include={"resize", "normalization"})
     elif data.image_channels:
         values["maps"] = {"image_channels": data.image_channels}
 
@@ -94,13 +97,13 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
     with enough_memory(what, "lower segmentation.batch_size, or choose another device"):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model: nn.Module = _network(settings, name, data)
+            model = _network(settings, name, data)
         train(model, segmentation, seed, data.prepared, data, folder)
 
 
 def load_model(
     settings: Settings, name: str, result: StageResult, data: SliceData, last_epoch: bool = False
-) -> UNet | DAINet:
+) -> nn.Module:
     """Build a trained network on the device, in evaluation mode, with the weights that the checkpoint rule chose.
 
     With `last_epoch`, the weights are those of the last epoch.
@@ -111,8 +114,15 @@ def load_model(
     return model.eval()
 
 
-def _network(settings: Settings, name: str, data: SliceData) -> UNet | DAINet:
-    classes = len(data.classes.names) + 1
+def _network(settings: Settings, name: str, data: SliceData) -> nn.Module:
     segmentation, device = settings.segmentation, data.device
-    model = build(name, 1, data.heads, classes, segmentation.width, segmentation.switch_order)
+    model = build(
+        name,
+        heads=data.heads,
+        classes=len(data.classes.names) + 1,
+        width=segmentation.width,
+        switch_order=segmentation.switch_order,
+        image_size=segmentation.image_size,
+        feature_channels=data.feature_channels,
+    )
     return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]

@@ -12,7 +12,7 @@ from dainet.cache.resume import epoch_seed
 from dainet.cuda_graphs import changed_by, compiled, recorded
 from dainet.device import Device
 from dainet.parallel import collectives
-from dainet.segmentation.augment import augment, random_transforms
+from dainet.segmentation.augment import augment, random_transforms, transform
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.slices import SliceData
 from dainet.settings import SegmentationSettings
@@ -119,13 +119,17 @@ def train_epoch(
 
 
 def augmented_batch(data: SliceData, rows: Tensor, matrices: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Return image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by `matrices` where given."""
+    """Return image [B, 1, S, S], maps [B, h, S, S] and label [B, S, S] of these rows, by `matrices` where given.
+
+    Features keep to their token grid, on which they are resampled bilinearly.
+    """
     image, maps = data.inputs(rows)
     label = data.labels[rows][:, None]
-    if matrices is not None and maps is not None:
+    if matrices is not None and maps is not None and not data.reduced_features:
         image, label, maps = augment([image, label, maps], matrices)
     elif matrices is not None:
         image, label = augment([image, label], matrices)
+        maps = None if maps is None else transform(maps, matrices, "bilinear")
     return image, maps, label[:, 0].long()
 
 

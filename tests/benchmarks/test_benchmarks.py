@@ -18,7 +18,7 @@ from benchmarks.scores import ORGANS, ct_volume
 from dainet.attention.maps import token_maps
 from dainet.data.preprocessing import resize_slices
 from dainet.reporting.work import count_flops
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.vit.model import DinoViT
 
 

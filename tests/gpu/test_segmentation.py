@@ -17,7 +17,7 @@ from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.errors import DainetError
 from dainet.segmentation import stage
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc, train
 from dainet.settings import AttentionSettings, SegmentationSettings, Settings

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc, train
 from dainet.settings import SegmentationSettings

@@ -12,8 +12,8 @@ from scipy.stats import spearmanr
 
 from dainet.data.prepared import Prepared
 from dainet.lessons.answers import EXERCISES
+from dainet.segmentation.catalog import build
 from dainet.segmentation.evaluation import volume_dsc
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from tests.helpers.notebooks import lesson, shown
 

@@ -12,7 +12,8 @@ import pytest
 from dainet.csv_files import read_csv
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.evidence import read_scores
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 from tests.helpers import REPOSITORY
 from tests.helpers.notebooks import lesson, shown, solutions
 

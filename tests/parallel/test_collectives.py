@@ -22,8 +22,8 @@ from dainet.dino.training import finetune
 from dainet.dino.views import multi_crop
 from dainet.parallel import collectives
 from dainet.segmentation import step, training
+from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.settings import DinoSettings, Settings
 from dainet.vit.model import DinoViT, save_vit

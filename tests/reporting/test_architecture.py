@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from dainet.reporting.architecture import architecture_figure
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 
 LEGEND = [
     "Convolution, ReLU + Batch Norm",

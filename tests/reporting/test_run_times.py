@@ -18,7 +18,7 @@ from dainet.device import hardware
 from dainet.reporting import work
 from dainet.reporting.run_times import run_times, save_times, stage_time
 from dainet.reporting.work import Work, product_rate, work_of
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import load_vit
 

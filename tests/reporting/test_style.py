@@ -22,7 +22,7 @@ from dainet.reporting.artifacts import save_figure
 from dainet.reporting.charts import new_figure, score_distribution, training_curves
 from dainet.reporting.figures import attention_figure, qualitative_figure, slice_montage
 from dainet.reporting.style import style_hash
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
 from tests.helpers.samples import scores

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
+from dainet.segmentation.catalog import build
 from dainet.segmentation.cuts import WAYS, CutNetwork, head_importance, stand_ins
 from dainet.segmentation.evaluation import volume_dsc
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc
 

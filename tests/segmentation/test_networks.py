@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 
 SWITCHES = ["".join(digits) for digits in itertools.product("01", repeat=4)]
 NAMES = ["unet", "single", *(f"dual-{digits}" for digits in SWITCHES)]

@@ -14,8 +14,8 @@ from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.segmentation import stage, step, training
 from dainet.segmentation.augment import random_transforms, transform
+from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.step import augmented_batch, poly_factor

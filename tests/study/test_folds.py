@@ -9,7 +9,8 @@ import pytest
 from dainet.cache.verify import verify_folder
 from dainet.compare.plan import read_plan
 from dainet.protocol import load_split
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 from study.folds import PLANS, acdc_folds, chaos_folds
 
 NAMES = ("near-paper", "paper-width", "chaos")

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 from study.plan import load_more_seeds, load_plan
 
 

@@ -11,7 +11,8 @@ from markupsafe import escape
 from dainet.errors import InputError
 from dainet.lessons.answers import EXERCISES
 from dainet.protocol import load_split, published_table
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 from teaching.build import NOTEBOOKS
 from teaching.pages import render
 from teaching.votes import VOTES, Vote, read_objectives, read_votes

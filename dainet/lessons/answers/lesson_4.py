@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from dainet.lessons.answers.kinds import Exercise, Number, judgment
+from dainet.segmentation.catalog import build
 from dainet.segmentation.metrics import score_volume
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.networks import parameter_count
 
 __all__ = ["EXERCISES"]
 

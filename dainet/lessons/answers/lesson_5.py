@@ -8,7 +8,8 @@ import torch
 
 from dainet.lessons.answers.kinds import Exercise, Number, judgment
 from dainet.lessons.evidence import read_scores
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 
 __all__ = ["EXERCISES"]
 

@@ -1,0 +1,85 @@
+"""Every network by name: those of the paper, its competitors, references of today, and what each of them takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Literal
+
+from torch import nn
+
+from dainet.errors import InputError, unknown
+from dainet.segmentation.networks import PAPER_NETWORKS, build_paper_network
+
+__all__ = ["BASELINES", "Takes", "build", "check_network", "takes"]
+
+Takes = Literal["image", "maps", "features"]
+
+# Name -> module below dainet.segmentation.baselines and what it offers to be called; imported when it is built.
+BASELINES = {
+    "dual-features": "dual_features:DualFeatures",
+}
+
+
+def build(
+    name: str,
+    in_channels: int = 1,
+    heads: int = 6,
+    classes: int = 4,
+    width: int = 64,
+    switch_order: str = "deep-first",
+    image_size: int = 224,
+    feature_channels: int = 384,
+) -> nn.Module:
+    """Build a network by name; it maps image [B, C, H, W] and, where it takes them, maps or features to logits.
+
+    In training mode, a network with deep supervision returns a list of logits, over which the loss is averaged.
+
+    Args:
+        name: "unet", "single", or "dual-" and the paper's switches (1)(2)(3)(4), such as "dual-0111" (Table 3); or one
+            of `BASELINES`.
+        in_channels: image channels C (paper: not given; 1, docs/protocol.md#5.13).
+        heads: attention maps h, 6 for ViT-S; "dual-features" reduces features to as many channels.
+        classes: outputs with background, N + 1.
+        width: channels of the first level, 64 in the paper's U-Net; networks with fixed widths do not use it.
+        switch_order: "deep-first" reads (1) as the 1/8 skip and (4) as full resolution, "shallow-first" the reverse
+            (the paper's text allows both; docs/protocol.md#5.21); for "dual-" names.
+        image_size: side of the image in px, for networks with a fixed grid of tokens.
+        feature_channels: width of the ViT, 384 for ViT-S, for "dual-features".
+
+    Raises:
+        InputError: the name or the switch order is unknown, or a library that the network needs is not installed.
+    """
+    check_network(name)
+    if name in PAPER_NETWORKS:
+        return build_paper_network(name, in_channels, heads, classes, width, switch_order)
+    offered = {"in_channels": in_channels, "heads": heads, "classes": classes, "width": width}
+    offered |= {"image_size": image_size, "feature_channels": feature_channels}
+    make = _imported(name)
+    return make(**{key: offered[key] for key in inspect.signature(make).parameters})
+
+
+def check_network(name: str) -> None:
+    """Refuse a name that `build` does not know.
+
+    Raises:
+        InputError: the message shows the closest known name and all of them.
+    """
+    if name not in PAPER_NETWORKS and name not in BASELINES:
+        raise unknown("network", name, (*PAPER_NETWORKS, *BASELINES))
+
+
+def takes(name: str) -> Takes:
+    """Say what a network gets next to the image: nothing, attention maps or features of the ViT."""
+    if name == "dual-features":
+        return "features"
+    return "maps" if name in PAPER_NETWORKS and name != "unet" else "image"
+
+
+def _imported(name: str) -> Callable[..., nn.Module]:
+    module, _, attribute = BASELINES[name].partition(":")
+    try:
+        return getattr(import_module(f"dainet.segmentation.baselines.{module}"), attribute)
+    except ModuleNotFoundError as error:
+        raise InputError(f"network {name} needs {error.name}; run pip install 'dainet[baselines]'") from error
