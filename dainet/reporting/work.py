@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from dainet.attention.features import token_features
 from dainet.attention.maps import token_maps
 from dainet.cache.folders import runs_folder
 from dainet.csv_files import read_csv
@@ -62,8 +63,9 @@ def work_of(key: str, records: Mapping[str, Record], settings: Settings) -> Work
         return _dino_work(record, records, _vit(settings.vit.weights, settings.vit.heads))
     if stage == "attention" and "control" not in values:
         vit, size = _vit(settings.vit.weights, settings.vit.heads), values["vit_size_px"]
+        tokens_of = token_features if values.get("what") == "features" else token_maps
         images = _slices(record, records)
-        return Work(images, images * count_flops(lambda: token_maps(vit, torch.zeros(1, 3, size, size))))
+        return Work(images, images * count_flops(lambda: tokens_of(vit, torch.zeros(1, 3, size, size))))
     return None
 
 
@@ -111,19 +113,25 @@ def _dino_work(record: Record, records: Mapping[str, Record], vit: DinoViT) -> W
 def _network_flops(record: Record, records: Mapping[str, Record]) -> int:
     """Count the operations of a segmentation network's forward pass of one slice."""
     values, inputs = record["settings"], record["inputs"]
-    heads = values.get("maps", {}).get("image_channels", 0)
+    heads, size = values.get("maps", {}).get("image_channels", 0), values["image_size"]
+    maps = (heads, size, size)
     if "attention" in inputs:
-        heads = _json(inputs["attention"], records, "attention.json")["heads"]
+        stored = _json(inputs["attention"], records, "attention.json")
+        reduced = values["maps"].get("reduced_features", 0)
+        heads = reduced or stored["heads"]
+        maps = (stored["heads"], *stored["grid"]) if reduced else (heads, size, size)
     classes = len(_json(inputs["prepared"], records, "about.json")["classes"]["names"]) + 1
-    return _forward_flops(values["model"], heads, classes, values["width"], values["image_size"])
+    return _forward_flops(values["model"], heads, classes, values["width"], size, maps)
 
 
 @cache
-def _forward_flops(name: str, heads: int, classes: int, width: int, size: int) -> int:
+def _forward_flops(name: str, heads: int, classes: int, width: int, size: int, maps: tuple[int, int, int]) -> int:
     with torch.device("meta"):  # shapes without numbers: a wide network takes long
-        network = build(name, 1, heads, classes, width).eval()
-        image, maps = torch.empty(1, 1, size, size), torch.empty(1, heads, size, size)
-    return count_flops(lambda: network(image, maps if heads else None))
+        network = build(
+            name, heads=heads, classes=classes, width=width, image_size=size, feature_channels=maps[0]
+        ).eval()
+        inputs = (torch.empty(1, 1, size, size), torch.empty(1, *maps) if heads else None)
+    return count_flops(lambda: network(*inputs))
 
 
 @cache

@@ -11,7 +11,9 @@ from torch.nn import functional
 from dainet import pipeline
 from dainet.attention.features import token_features
 from dainet.attention.stage import open_attention
+from dainet.cache.runs import lineage
 from dainet.errors import InputError
+from dainet.reporting.work import count_flops, work_of
 from dainet.segmentation import catalog
 from dainet.segmentation.augment import transform
 from dainet.segmentation.baselines.dual_features import DualFeatures
@@ -99,9 +101,21 @@ def test_features_turn_with_the_image(settings: Settings) -> None:
     torch.testing.assert_close(features, nearest, atol=1e-5, rtol=1e-5)
 
 
+def dual_flops(settings: Settings) -> int:
+    """Operations of one slice: those of the dual encoder, and 2 x h x D for each token."""
+    vit, side = load_vit("tour"), settings.segmentation.image_size
+    dual = build_paper_network("dual-1111", 1, vit.heads, 4, settings.segmentation.width).eval()
+    maps = torch.zeros(1, vit.heads, side, side)
+    tokens = (settings.vit.image_size // vit.patch) ** 2
+    return count_flops(lambda: dual(torch.zeros(1, 1, side, side), maps)) + 2 * vit.heads * vit.embed_dim * tokens
+
+
 def test_a_network_of_features_is_trained_and_scored(settings: Settings) -> None:
     trained = pipeline.train(settings, "dual-features", 0)
     assert set(trained.cases["class"]) == {"RV", "Myo", "LV"}
+    records = lineage([trained.scored.key])
+    work = {each["stage"]: work_of(key, records, settings) for key, each in records.items()}
+    assert work["segmentation"].operations == 3 * work["segmentation"].images * dual_flops(settings)
     assert trained.segmentation.record()["settings"]["maps"] == {"reduced_features": load_vit("tour").heads}
 
 
