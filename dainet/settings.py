@@ -155,6 +155,7 @@ class SegmentationSettings(_Frozen):
     weight_decay: float = Field(1e-4, ge=0)  # L2 inside Adam, as MT-UNet
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
     augment: bool = True
+    pretrained: str = ""  # of a competitor's encoder: "hub" (timm's weights that it names), or a file; empty = none
     compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)
     sync_batch_norm: bool = True  # with n_processes > 1: statistics of the whole batch, as with one process; GPUs only
     selection: Literal["validation", "last", "peer-on-test"] = "validation"

@@ -13,7 +13,9 @@ from dainet.settings import Settings
 
 __all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
 
-_PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"))
+_PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"), ("segmentation", "pretrained"))
+# Settings that came later, left out while they are empty: so the records of before stay those of the same run.
+_LATER = (("segmentation", "pretrained"),)
 # How a run computes, which makes no other run.
 _HOW = ("device", "attention.compile", "dino.compile", "segmentation.compile")
 
@@ -26,9 +28,10 @@ def source_name(settings: Settings) -> str:
 
 def public_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings as they may be published: files and folders by name, without their paths."""
-    values = settings.model_dump(mode="json", exclude={"output"})
+    values = _dumped(settings, {"output"})
     for section, name in _PATHS:
-        values[section][name] = _name(values[section][name])
+        if name in values[section]:
+            values[section][name] = _name(values[section][name])
     values["data"]["source"] = source_name(settings) or "phantom"
     return values
 
@@ -50,14 +53,22 @@ def other_settings(record: Mapping[str, Any], settings: Settings) -> str:
 
 def run_hash(settings: Settings) -> str:
     """Return a hash of all settings that make a run, with the paths that `public_settings` leaves out."""
-    values = settings.model_dump(mode="json", exclude={"output", "device"})
+    values = _dumped(settings, {"output", "device"})
     del values["dino"]["compile"]
     for section in ("attention", "segmentation"):
         values[section]["compile"] = False  # as in the records of before it could be empty
     for section, name in _PATHS:
-        if os.sep in values[section][name]:  # a path, not a name such as "hub"
+        if os.sep in values[section].get(name, ""):  # a path, not a name such as "hub"
             values[section][name] = os.path.realpath(values[section][name])
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _dumped(settings: Settings, without: set[str]) -> dict[str, Any]:
+    values = settings.model_dump(mode="json", exclude=without)
+    for section, name in _LATER:
+        if not values[section][name]:
+            del values[section][name]
+    return values
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

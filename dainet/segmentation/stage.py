@@ -15,6 +15,7 @@ from dainet.device import enough_memory
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
 from dainet.segmentation.catalog import build
+from dainet.segmentation.pretrained import load_pretrained, pretrained_hash
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
 from dainet.settings import SEEDS, SegmentationSettings, Settings
@@ -51,6 +52,8 @@ def run_segmentation(
     segmentation = _decided(settings, data)
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
     values |= {"model": name, "seed": seed, "precision": data.device.precision}
+    if segmentation.pretrained:
+        values["pretrained"] = pretrained_hash(segmentation.pretrained)
     if settings.n_processes > 1:
         values |= {"n_processes": settings.n_processes, "sync_batch_norm": segmentation.sync_batch_norm}
     inputs = {"prepared": data.prepared.result.key}
@@ -73,7 +76,7 @@ def run_segmentation(
 
 def _without_effect(settings: SegmentationSettings, name: str) -> set[str]:
     """Return the settings that change nothing in one training of this network with one process."""
-    idle = {"seeds", "sync_batch_norm"}
+    idle = {"pretrained", "seeds", "sync_batch_norm"}  # weights enter by their hash
     if settings.selection == "last":
         idle.add("patience")
     if not name.startswith("dual-"):
@@ -98,6 +101,8 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = _network(settings, name, data)
+        if segmentation.pretrained:
+            load_pretrained(model, name, segmentation.pretrained)
         train(model, segmentation, seed, data.prepared, data, folder)
 
 

@@ -83,6 +83,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "segmentation.augment": (False, "segmentation"),
     "dino.compile": (True, "dino"),
     "segmentation.compile": (True, "segmentation"),
+    "segmentation.pretrained": ("hub", "segmentation"),
     "segmentation.selection": ("last", "segmentation"),
     "segmentation.sync_batch_norm": (False, None),  # one process
     "segmentation.seeds": ((0, 1), None),  # seed 0 is there already; seed 1 is another training

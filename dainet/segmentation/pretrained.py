@@ -1,0 +1,91 @@
+"""Pre-trained weights for the encoders of those competitors that were published with some."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dainet.cache.records import hash_file
+from dainet.errors import InputError, reason
+
+__all__ = ["Pretrainable", "load_pretrained", "pretrained_hash"]
+
+log = logging.getLogger(__name__)
+_HUB = "hub"
+
+
+@runtime_checkable
+class Pretrainable(Protocol):
+    """A network whose encoder can start from weights of a timm model, which `pretrained_name` names."""
+
+    pretrained_name: str
+
+    def load_encoder(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Copy the tensors of the timm model into the encoder; return the names of those that have no place in it."""
+
+
+def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
+    """Let the encoder of a network start from pre-trained weights, and log those that it has no place for.
+
+    Args:
+        model: the network, changed in place.
+        name: its name, for messages.
+        weights: "hub" for timm's model that the network names, or a file with its tensors (.safetensors, .pth, .pt).
+
+    Raises:
+        InputError: the network has no such encoder, or the file cannot be read or does not fit.
+        ConnectionError: the hub gives no weights.
+    """
+    if not isinstance(model, Pretrainable):
+        raise InputError(f"network {name} has no pre-trained weights; leave segmentation.pretrained empty for it")
+    state = _from_hub(model.pretrained_name) if weights == _HUB else _from_file(Path(weights))
+    try:
+        left = model.load_encoder(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        source = model.pretrained_name if weights == _HUB else Path(weights).name
+        said = f"{type(error).__name__}: {error}"
+        raise InputError(f"{source} does not fit {name} ({said}); expected {model.pretrained_name} of timm") from error
+    log.info("%s starts from %s; not used: %s", name, model.pretrained_name, ", ".join(left) or "none")
+
+
+def pretrained_hash(weights: str) -> str:
+    """Identify the weights in a stage key: SHA-256 of a file, or "hub"."""
+    return _HUB if weights == _HUB else hash_file(_existing(Path(weights)))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"segmentation.pretrained: {path.name} is no file; expected a file of tensors, or hub")
+    return path
+
+
+def _from_hub(name: str) -> Mapping[str, Tensor]:
+    try:
+        state: Mapping[str, Tensor] = timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # the hub's clients raise many unrelated kinds
+        raise ConnectionError(
+            f"{name}: the model hub gives no weights ({type(error).__name__}); fetch them elsewhere and set "
+            "segmentation.pretrained to the file"
+        ) from error
+    return state
+
+
+def _from_file(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if _existing(path).suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make torch raise almost any error
+        raise InputError(f"{path.name}: no file of plain tensors ({reason(error, path)}); fetch it again") from error
+    if not isinstance(state, Mapping):
+        raise InputError(f"{path.name}: found a {type(state).__name__}; expected a dictionary of tensors")
+    return state
