@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerPatch, HandlerTuple
 from matplotlib.patches import FancyArrowPatch, Patch, Rectangle
-from matplotlib.path import Path
 from torch import nn
 
 from dainet.errors import unknown
 from dainet.reporting.charts import new_figure
+from dainet.reporting.shapes import BLUE, EDGE, GRAY, ORANGE, PINK, Point, arrow, put_text
 from dainet.reporting.style import in_style
 from dainet.segmentation.networks import SWITCH_ORDERS, DAINet, Encoder, UNet, paper_network, parameter_count
 
@@ -26,9 +26,8 @@ _SLAB = 0.16  # width of one convolution or one concatenated tensor
 _GAPS = (0.23, 0.28)  # between the blocks of an encoder, of the decoder
 _TALLEST = 1.45  # at full resolution; half the resolution is drawn 0.7 times as high, so that numbers fit everywhere
 _LANES = (0.45, 0.23)  # the deepest skip's distance from its encoder's middle line, and from skip to skip
-_IMAGE, _MAPS, _DECODER, _HEAD = "#b9dcf2", "#fbd795", "#d9d9e0", "#e6c6df"  # told apart with any color vision
-_POOL, _UP, _SOFTMAX, _JOIN, _OFF = "#d55e00", "#009e73", "#9c3f83", "#444444", "#a8a8a8"
-_Point = tuple[float, float]
+_IMAGE, _MAPS, _DECODER, _HEAD = BLUE, ORANGE, GRAY, PINK
+_POOL, _UP, _SOFTMAX, _JOIN, _OFF = "#d55e00", "#009e73", "#9c3f83", EDGE, "#a8a8a8"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def architecture_figure(model: nn.Module, switch_order: str = "deep-first") -> F
         _draw_dual(ax, model, switch_order)
     else:
         _draw_single(ax, model)
-    _text(ax, left + 9.85, 0.62, f"{parameter_count(model) / 1e6:.2f} M parameters", ha="right")
+    put_text(ax, left + 9.85, 0.62, f"{parameter_count(model) / 1e6:.2f} M parameters", ha="right")
     _draw_legend(figure, dual)
     return figure
 
@@ -89,8 +88,8 @@ def _draw_dual(ax: Axes, model: DAINet, switch_order: str) -> None:
     channels = _convolutions(model.image_encoder)[0].in_channels
     _draw_input(ax, image_y, [_IMAGE] * channels, f"Image\n{_counted(channels, 'channel')}")
     _draw_input(ax, maps_y, [_MAPS] * model.heads, f"Attention maps\n{_counted(model.heads, 'head')}")
-    _text(ax, image[2].left, image_y - 0.75, "Image encoder", 9, ha="left", weight="bold")
-    _text(ax, maps[2].left, maps_y + 0.75, "Attention encoder", 9, ha="left", weight="bold")
+    put_text(ax, image[2].left, image_y - 0.75, "Image encoder", 9, ha="left", weight="bold")
+    put_text(ax, maps[2].left, maps_y + 0.75, "Attention encoder", 9, ha="left", weight="bold")
     bottleneck = _draw_bottleneck(ax, image[-1], maps[-1], decoder_y)
     states = [(True, on) for on in model.skips_on]
     ends = _draw_decoder(ax, model, bottleneck, [image, maps], states)
@@ -110,7 +109,7 @@ def _draw_single(ax: Axes, model: UNet) -> None:
         text = f"Image and\nattention maps\n{image_channels} + {model.heads} channels"
     _draw_input(ax, middle, [_MAPS] * model.heads + [_IMAGE] * image_channels, text)
     blocks = _draw_encoder(ax, model.encoder, middle, _IMAGE, label_side=-1)
-    _text(ax, blocks[0].left + _SLAB - 0.08, middle + _TALLEST / 2 + 0.14, "Encoder", 9, ha="right", weight="bold")
+    put_text(ax, blocks[0].left + _SLAB - 0.08, middle + _TALLEST / 2 + 0.14, "Encoder", 9, ha="right", weight="bold")
     ends = _draw_decoder(ax, model, blocks[-1], [blocks], [(True,)] * (len(blocks) - 1))
     for i, (end,) in enumerate(ends):
         _draw_skip(ax, blocks[len(ends) - 1 - i], middle + _LANES[0] + i * _LANES[1], end, on=True)
@@ -122,7 +121,7 @@ def _draw_encoder(ax: Axes, encoder: Encoder, middle: float, color: str, label_s
     for level, layers in enumerate(encoder.blocks):
         left = blocks[-1].right + _GAPS[0] if blocks else _START
         if blocks:
-            _arrow(ax, [(blocks[-1].right, middle), (left, middle)], _POOL)
+            arrow(ax, [(blocks[-1].right, middle), (left, middle)], _POOL)
         blocks.append(_draw_block(ax, layers, left, middle, level, color, label_side))
     return blocks
 
@@ -133,14 +132,14 @@ def _draw_bottleneck(ax: Axes, image: _Block, maps: _Block, middle: float) -> _B
     for i, (block, color) in enumerate(((image, _IMAGE), (maps, _MAPS))):
         x = left + (i + 0.5) * _SLAB
         edge = middle + (block.height / 2 if block.middle > middle else -block.height / 2)
-        _arrow(ax, [(block.right, block.middle), (x, block.middle), (x, edge)], _JOIN)
+        arrow(ax, [(block.right, block.middle), (x, block.middle), (x, edge)], _JOIN)
         _draw_slab(ax, left + i * _SLAB, middle, block.height, color, block.channels, copied=True)
     return _Block(left, left + 2 * _SLAB, middle, image.height, image.level, image.channels + maps.channels)
 
 
 def _draw_decoder(
     ax: Axes, model: UNet | DAINet, below: _Block, encoders: Sequence[list[_Block]], states: Sequence[Sequence[bool]]
-) -> list[list[_Point]]:
+) -> list[list[Point]]:
     """Draw upsampled slab, one slab per skip and convolutions of every level, deepest first, then the output.
 
     `states` says per level which encoder's skip is on. Returns per level where each encoder's skip ends: the first
@@ -150,7 +149,7 @@ def _draw_decoder(
     for up, layers, on in zip(model.decoder.ups, model.decoder.blocks, states, strict=True):
         left, middle, level = below.right + _GAPS[1], below.middle, below.level - 1
         height = _height(level)
-        _arrow(ax, [(below.right, middle), (left, middle)], _UP)
+        arrow(ax, [(below.right, middle), (left, middle)], _UP)
         _draw_slab(ax, left, middle, height, _DECODER, _convolutions(up)[0].out_channels, copied=True)
         for i, encoder in enumerate(encoders):
             color, channels = (_IMAGE, _MAPS)[i], encoder[level].channels if on[i] else 0
@@ -158,7 +157,7 @@ def _draw_decoder(
         ends.append([(left + (i + 1.5) * _SLAB, middle + (0.5 - i) * height) for i in range(len(encoders))])
         left += (len(encoders) + 1) * _SLAB
         below = _draw_block(ax, layers, left, middle, level, _DECODER, label_side=-1)
-    _text(ax, below.left, below.middle + below.height / 2 + 0.14, "Decoder", 9, ha="left", weight="bold")
+    put_text(ax, below.left, below.middle + below.height / 2 + 0.14, "Decoder", 9, ha="left", weight="bold")
     _draw_output(ax, model.head.out_channels, below)
     return ends
 
@@ -171,7 +170,7 @@ def _draw_block(
     height, right = _height(level), left + len(channels) * _SLAB
     for i, number in enumerate(channels):
         _draw_slab(ax, left + i * _SLAB, middle, height, color, number)
-    _text(ax, (left + right) / 2, middle + label_side * (height / 2 + 0.1), f"1/{2**level}" if level else "1")
+    put_text(ax, (left + right) / 2, middle + label_side * (height / 2 + 0.1), f"1/{2**level}" if level else "1")
     return _Block(left, right, middle, height, level, channels[-1])
 
 
@@ -186,24 +185,24 @@ def _draw_slab(
         fill = {"facecolor": "white", "edgecolor": _OFF, "linewidth": 0.8, "linestyle": "--"}
     ax.add_patch(Rectangle((left, middle - height / 2), _SLAB, height, **fill))
     if channels:
-        _text(ax, left + _SLAB / 2, middle, str(channels), 7.5, rotation=90)
+        put_text(ax, left + _SLAB / 2, middle, str(channels), 7.5, rotation=90)
 
 
 def _draw_input(ax: Axes, middle: float, sheets: Sequence[str], text: str) -> None:
     """Draw one sheet per input channel, text below, and the line to the first block."""
     right = _draw_sheets(ax, 0.26, middle, sheets)
     ax.plot([right, _START], [middle, middle], color=_JOIN, linewidth=0.8)
-    _text(ax, 0.55, middle - 0.36, text, va="top")
+    put_text(ax, 0.55, middle - 0.36, text, va="top")
 
 
 def _draw_output(ax: Axes, classes: int, last: _Block) -> None:
     """Draw the 1 x 1 convolution, the softmax and one sheet per class."""
     left, middle = last.right + _GAPS[0] / 2, last.middle
     _draw_slab(ax, left, middle, last.height, _HEAD, classes)
-    _text(ax, left + _SLAB / 2 + 0.08, middle - last.height / 2 - 0.1, "1 × 1")
-    _arrow(ax, [(left + _SLAB, middle), (left + _SLAB + _GAPS[1], middle)], _SOFTMAX)
+    put_text(ax, left + _SLAB / 2 + 0.08, middle - last.height / 2 - 0.1, "1 × 1")
+    arrow(ax, [(left + _SLAB, middle), (left + _SLAB + _GAPS[1], middle)], _SOFTMAX)
     right = _draw_sheets(ax, left + _SLAB + _GAPS[1], middle, [_HEAD] * classes)
-    _text(ax, right - 0.27, middle - 0.36, f"Segmentation\n{_counted(classes, 'class')}", va="top")
+    put_text(ax, right - 0.27, middle - 0.36, f"Segmentation\n{_counted(classes, 'class')}", va="top")
 
 
 def _draw_sheets(ax: Axes, left: float, middle: float, colors: Sequence[str]) -> float:
@@ -216,17 +215,17 @@ def _draw_sheets(ax: Axes, left: float, middle: float, colors: Sequence[str]) ->
     return left + reach + 0.42
 
 
-def _draw_skip(ax: Axes, source: _Block, lane: float, end: _Point, on: bool) -> None:
+def _draw_skip(ax: Axes, source: _Block, lane: float, end: Point, on: bool) -> None:
     """Draw a skip from the block to its lane, along it, and to the slab in the decoder."""
     x = (source.left + source.right) / 2
     edge = source.middle + (source.height / 2 if lane > source.middle else -source.height / 2)
-    _arrow(ax, [(x, edge), (x, lane), (end[0], lane), end], _JOIN if on else _OFF, "-" if on else "--")
+    arrow(ax, [(x, edge), (x, lane), (end[0], lane), end], _JOIN if on else _OFF, "-" if on else "--")
 
 
 def _draw_switch(ax: Axes, x: float, y: float, number: int, on: bool) -> None:
     color = _JOIN if on else _OFF
     box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": color, "linestyle": "-" if on else "--"}
-    _text(ax, x, y, f"({number}) = {int(on)}", 7.5, color="black" if on else "#6a6a6a", bbox=box)
+    put_text(ax, x, y, f"({number}) = {int(on)}", 7.5, color="black" if on else "#6a6a6a", bbox=box)
 
 
 def _draw_legend(figure: Figure, dual: bool) -> None:
@@ -245,17 +244,6 @@ def _draw_legend(figure: Figure, dual: bool) -> None:
 def _legend_arrow(*, xdescent: float, ydescent: float, width: float, height: float, **_: Any) -> FancyArrowPatch:
     y = height / 2 - ydescent
     return FancyArrowPatch((-xdescent, y), (width - xdescent, y), arrowstyle="-|>", mutation_scale=9, shrinkA=0)
-
-
-def _arrow(ax: Axes, corners: Sequence[_Point], color: str, linestyle: str = "-") -> None:
-    path = Path(list(corners))
-    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 9, "linewidth": 1.1, "joinstyle": "miter"}
-    ax.add_patch(FancyArrowPatch(path=path, color=color, linestyle=linestyle, **style))
-
-
-def _text(ax: Axes, x: float, y: float, text: str, size: float = 8, **style: Any) -> None:
-    placed: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "linespacing": 1.1}
-    ax.text(x, y, text, **(placed | style))
 
 
 def _height(level: int) -> float:
