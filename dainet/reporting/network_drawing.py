@@ -172,7 +172,7 @@ def _direct(a: _Box, b: _Box) -> list[Point]:
 
 def _detour(a: _Box, b: _Box, lane: float, shift: float) -> list[Point]:
     """Lead from a box through a lane above its row to a later one, into its top or, if it stands higher, its left."""
-    start, end = a.x + _APART, b.x - _APART + shift
+    start, end = a.x + min(_APART, a.width / 4), b.x - min(_APART, b.width / 4) + shift
     if b.y <= a.y:
         return [(start, a.top), (start, lane), (end, lane), (end, b.top)]
     end = b.left[0] - 0.07 + shift / 2

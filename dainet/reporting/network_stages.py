@@ -21,7 +21,7 @@ __all__ = ["KINDS", "Stage", "find_stages", "network_stages"]
 
 KINDS = ("input", "convolution", "attention", "resizing", "head", "other")
 _MOST = 24  # stages that can still be read in one drawing
-_ATTENTION = re.compile("attention|attn|transformer", re.IGNORECASE)
+_ATTENTION = re.compile("[Aa]ttention|[Aa]ttn|[Tt]ransformer|Gate")  # in the name of a layer's class
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,14 @@ def find_stages(model: nn.Module, *inputs: Tensor) -> list[Stage]:
     seen = trace(model, *inputs)
     groups = _with_norms(seen, _choose(model, seen))
     names = _short_names(groups)
-    arguments = list(inspect.signature(model.forward).parameters)
+    arguments = [*inspect.signature(model.forward).parameters, *(f"input {i + 1}" for i in range(len(inputs)))]
     stages = [_input(name, seen, shape) for name, (shape, _) in zip(arguments, seen.inputs, strict=False)]
-    for name, group in zip(names, groups, strict=True):
-        stages.append(_stage(name, group, seen, stages[-1], is_last=group is groups[-1]))
-    return _ordered(stages, _sources(seen, groups))
+    sources = _sources(seen, groups)
+    feeding = {i for own in sources for i in own}
+    for name, group, own in zip(names, groups, sources, strict=True):
+        kind = _kind(seen, group, joins=len(own) > 1, ends=len(stages) not in feeding)
+        stages.append(_stage(name, kind, group, seen, stages[-1]))
+    return _ordered(stages, sources)
 
 
 def _choose(model: nn.Module, seen: Trace) -> list[_Group]:
@@ -152,18 +155,14 @@ def _layers(seen: Trace, group: _Group) -> list[Call]:
 
 
 def _with_norms(seen: Trace, groups: list[_Group]) -> list[_Group]:
-    """Count a norm or another layer without weights to the stage before it, if both belong to one module."""
+    """Count a norm or another layer without weights to the stage before it, if nothing else feeds it."""
     merged: list[_Group] = []
-    for group in groups:
-        if merged and not _layers(seen, group) and _parent(group.name) == _parent(merged[-1].name):
+    for i, (group, sources) in enumerate(zip(groups, _sources(seen, groups), strict=True), len(seen.inputs)):
+        if merged and not _layers(seen, group) and sources == (i - 1,):
             merged[-1] = replace(merged[-1], members=merged[-1].members + group.members)
         else:
             merged.append(group)
     return merged
-
-
-def _parent(name: str) -> str:
-    return name.rpartition(".")[0]
 
 
 def _short_names(groups: list[_Group]) -> list[str]:
@@ -179,35 +178,37 @@ def _input(name: str, seen: Trace, shape: tuple[int, ...]) -> Stage:
     return Stage(name, "input", channels, (height, width), seen.level(shape) or 0, 0, ())
 
 
-def _stage(name: str, group: _Group, seen: Trace, before: Stage, is_last: bool) -> Stage:
+def _stage(name: str, kind: str, group: _Group, seen: Trace, before: Stage) -> Stage:
     """Describe a group; where its output is no feature map, it is drawn at the size of the stage before."""
     shape = seen.calls[group.members[-1]].shape_out
     channels, *size = seen.size(shape) or (shape[-1] if shape else 0, *before.size)
     level = seen.level(shape)
-    return Stage(
-        name,
-        _kind(seen, group, channels, is_last),
-        channels,
-        (size[0], size[1]),
-        before.level if level is None else level,
-        sum(parameter_count(seen.calls[member].module) for member in group.members),
-        (),
-    )
+    parameters = sum(parameter_count(seen.calls[member].module) for member in group.members)
+    return Stage(name, kind, channels, (size[0], size[1]), before.level if level is None else level, parameters, ())
 
 
-def _kind(seen: Trace, group: _Group, channels: int, is_last: bool) -> str:
-    """Tell the kind of a stage by its layers, their classes, and the sizes at its ends."""
+def _kind(seen: Trace, group: _Group, joins: bool, ends: bool) -> str:
+    """Tell the kind of a stage by its layers and sizes, and by whether it joins several sources and feeds no stage."""
     layers = [call.module for call in _layers(seen, group)]
-    first, last = seen.calls[group.members[0]], seen.calls[group.members[-1]]
-    classes = (seen.size(seen.shape_out) or (0,))[0]
-    if channels == classes and (is_last or len(layers) == 1):
+    first, last = seen.calls[group.members[0]].shape_in, seen.calls[group.members[-1]].shape_out
+    if ends and _channels(seen, last) == _channels(seen, seen.shape_out):
         return "head"
     if any(_ATTENTION.search(type(call.module).__name__) for call in _inside(seen, group).values()):
         return "attention"
-    if len(layers) == 1 and seen.level(first.shape_in) != seen.level(last.shape_out) and not _overlaps(layers[0]):
-        return "resizing"
+    if len(layers) == 1:
+        resized = seen.level(first) != seen.level(last) and not _overlaps(layers[0])
+        if resized or (joins and _is_pointwise(layers[0])):
+            return "resizing"
     convolved = sum(parameter_count(layer) for layer in layers if isinstance(layer, _ConvNd))
     return "convolution" if 2 * convolved > sum(parameter_count(layer) for layer in layers) else "other"
+
+
+def _channels(seen: Trace, shape: tuple[int, ...]) -> int:
+    return (seen.size(shape) or (0,))[0]
+
+
+def _is_pointwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Linear) or (isinstance(layer, _ConvNd) and set(layer.kernel_size) == {1})
 
 
 def _overlaps(layer: nn.Module) -> bool:
