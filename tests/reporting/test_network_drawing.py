@@ -13,7 +13,7 @@ from torch import nn
 
 from dainet.reporting.network_drawing import draw_network
 from dainet.reporting.network_stages import find_stages
-from dainet.segmentation.networks import build
+from dainet.segmentation.catalog import build
 from tests.reporting.test_network_stages import Tokens
 
 

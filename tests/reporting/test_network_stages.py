@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from dainet.errors import InputError
 from dainet.reporting.network_stages import find_stages, network_stages
 from dainet.reporting.network_trace import Trace
-from dainet.segmentation.networks import build, parameter_count
+from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import parameter_count
 
 IMAGE, MAPS = torch.zeros(2, 1, 64, 64), torch.zeros(2, 6, 64, 64)
 
