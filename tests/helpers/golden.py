@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import prod
 from typing import Any, TypeVar
 
@@ -17,9 +18,14 @@ _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 def noise(shape: Sequence[int]) -> Tensor:
     """u(t) = frac(43758.5453 sin(12.9898 t + 78.233)) - 0.5 for the flat index t, float64, in this shape."""
-    t = torch.arange(prod(shape), dtype=torch.float64)
-    value = 43758.5453 * torch.sin(12.9898 * t + 78.233)
-    return (value - value.floor() - 0.5).reshape(tuple(shape))
+    count = prod(shape)
+    return _noise(count.bit_length())[:count].reshape(tuple(shape))
+
+
+@cache  # of some lengths, since networks have a hundred million weights
+def _noise(bits: int) -> Tensor:
+    value = 43758.5453 * torch.sin(12.9898 * torch.arange(2**bits, dtype=torch.float64) + 78.233)
+    return value - value.floor() - 0.5
 
 
 def weight_by_rule(shape: Sequence[int]) -> Tensor:

@@ -33,16 +33,13 @@ def test_parameter_counts_are_those_of_the_published_network(build: Builder) -> 
 
 
 @pytest.mark.slow
-def test_golden_numbers_of_the_four_heads_and_of_their_sum() -> None:
-    model = fill(transcascade())
+def test_golden_numbers_of_the_four_heads() -> None:
     with torch.no_grad():
-        logits = model.head_logits(golden_image())
-        prediction = model(golden_image())
+        logits = fill(transcascade()).head_logits(golden_image())
     check_golden(logits[0], (0.386733, 0.575735, 0.0882575, 0.979707, -0.0740873, -0.210047))
     check_golden(logits[1], (-0.0407097, 0.473718, 0.191991, -0.176158, 0.738203, -0.0122502))
     check_golden(logits[2], (0.0979464, 0.849688, 0.0700356, 0.868182, 0.898856, -0.0745371))
     check_golden(logits[3], (-0.00705463, 0.319223, 0.0571785, 0.497308, -0.318856, 0.069059))
-    torch.testing.assert_close(prediction, sum(logits))
 
 
 def test_training_sees_four_full_size_logits_and_evaluation_their_sum() -> None:

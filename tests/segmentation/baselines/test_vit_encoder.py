@@ -40,7 +40,6 @@ def timm_state(hybrid: bool, image_size: int) -> dict[str, Tensor]:
     return {name: torch.randn_like(tensor) for name, tensor in model.state_dict().items()}
 
 
-@pytest.mark.slow
 def test_golden_numbers_of_the_resnet() -> None:
     with torch.no_grad():
         root, first, second, third = r50_features(fill(r50(PUBLISHED)), golden_image().expand(-1, 3, -1, -1))
