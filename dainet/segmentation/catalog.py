@@ -18,6 +18,20 @@ Takes = Literal["image", "maps", "features"]
 
 # Name -> module below dainet.segmentation.baselines and what it offers to be called; imported when it is built.
 BASELINES = {
+    "unet-upsample": "unet_upsample:unet_upsample",
+    "attn-unet": "unet_upsample:attention_unet",
+    "vit": "transunet:vit",
+    "vit-small": "transunet:vit_small",
+    "vit-cup": "transunet:vit_cup",
+    "vit-cup-small": "transunet:vit_cup_small",
+    "r50-vit-cup": "transunet:r50_vit_cup",
+    "r50-vit-cup-small": "transunet:r50_vit_cup_small",
+    "transunet": "transunet:transunet",
+    "transunet-small": "transunet:transunet_small",
+    "transcascade": "transcascade:transcascade",
+    "transcascade-small": "transcascade:transcascade_small",
+    "transcascade-published": "transcascade:transcascade_published",
+    "transcascade-published-small": "transcascade:transcascade_published_small",
     "dual-features": "dual_features:DualFeatures",
 }
 

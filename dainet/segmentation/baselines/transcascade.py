@@ -114,6 +114,7 @@ class TransCascade(nn.Module):
         widths = [sizes.embedding, sizes.stages[1], sizes.stages[0], sizes.root]
         self.to_color = nn.Sequential(nn.Conv2d(in_channels, 3, kernel_size=1), nn.BatchNorm2d(3), nn.ReLU())
         self.encoder = Encoder(image_size, sizes, hybrid=True)
+        self.pretrained_name = self.encoder.pretrained_name
         self.decoder = CascadedDecoder(widths)
         self.heads = nn.ModuleList(nn.Conv2d(width, classes, kernel_size=1) for width in widths)
         self.ups = nn.ModuleList(

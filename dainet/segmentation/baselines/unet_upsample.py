@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dainet.segmentation.baselines.inputs import check_channels, check_multiple
 
-__all__ = ["Gate", "UNetUpsample", "attention_unet", "conv_block", "upsample"]
+__all__ = ["Gate", "UNetUpsample", "attention_unet", "conv_block", "unet_upsample", "upsample"]
 
 _LEVELS = 5
 
@@ -60,7 +60,7 @@ class UNetUpsample(nn.Module):
     the first level, 64 as published; they double at each level. `gated` puts an attention gate on each skip.
     """
 
-    def __init__(self, in_channels: int = 1, classes: int = 4, width: int = 64, *, gated: bool = False) -> None:
+    def __init__(self, in_channels: int, classes: int, width: int, *, gated: bool) -> None:
         super().__init__()
         self.in_channels = in_channels
         widths = [width * 2**level for level in range(_LEVELS)]
@@ -90,6 +90,11 @@ class UNetUpsample(nn.Module):
                 skip = self.gates[level](x, skip)
             x = block(torch.cat([skip, x], dim=1))
         return self.head(x)
+
+
+def unet_upsample(in_channels: int = 1, classes: int = 4, width: int = 64) -> UNetUpsample:
+    """Build the U-Net without gates."""
+    return UNetUpsample(in_channels, classes, width, gated=False)
 
 
 def attention_unet(in_channels: int = 1, classes: int = 4, width: int = 64) -> UNetUpsample:

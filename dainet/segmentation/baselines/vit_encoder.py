@@ -122,6 +122,7 @@ class Encoder(nn.Module):
         if image_size < PATCH or image_size % PATCH:
             raise InputError(f"segmentation.image_size of {image_size} px; expected a multiple of {PATCH}, such as 224")
         self.image_size = image_size
+        self.pretrained_name = PRETRAINED_HYBRID if hybrid else PRETRAINED
         self.r50 = r50(sizes) if hybrid else None
         self.vit = (
             _vit(sizes, image_size // PATCH, 1, sizes.stages[-1]) if hybrid else _vit(sizes, image_size, PATCH, 3)
@@ -137,7 +138,7 @@ class Encoder(nn.Module):
         return self.vit(x).transpose(1, 2).unflatten(2, (side, side)), skips[::-1]
 
     def load(self, state: Mapping[str, Tensor]) -> list[str]:
-        """Copy the tensors of timm's `PRETRAINED` or, with ResNet, `PRETRAINED_HYBRID` into all of this encoder.
+        """Copy the tensors of timm's model of the name `pretrained_name` into all of this encoder.
 
         The position table loses its CLS row and is resized linearly to this grid.
 

@@ -1,58 +1,58 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from dainet.errors import InputError
-from dainet.segmentation.baselines.unet_upsample import Gate, UNetUpsample, attention_unet
+from dainet.segmentation.baselines.unet_upsample import Gate
+from dainet.segmentation.catalog import build
 from dainet.segmentation.networks import parameter_count
 from tests.helpers.golden import check_golden, fill, golden_image
 from tests.helpers.gradients import without_gradient
 
-BUILDERS = [UNetUpsample, attention_unet]
-Builder = Callable[..., UNetUpsample]
+NAMES = ["unet-upsample", "attn-unet"]
 
 
 @pytest.mark.parametrize(
-    ("build", "in_channels", "classes", "count"),
+    ("name", "in_channels", "classes", "count"),
     [
-        (UNetUpsample, 1, 4, 34_526_084),
-        (UNetUpsample, 1, 9, 34_526_409),
-        (UNetUpsample, 3, 4, 34_526_084 + 1_152),
-        (attention_unet, 1, 4, 34_877_616),
-        (attention_unet, 1, 9, 34_877_941),
+        ("unet-upsample", 1, 4, 34_526_084),
+        ("unet-upsample", 1, 9, 34_526_409),
+        ("unet-upsample", 3, 4, 34_526_084 + 1_152),
+        ("attn-unet", 1, 4, 34_877_616),
+        ("attn-unet", 1, 9, 34_877_941),
     ],
 )
 def test_parameter_counts_are_those_of_the_published_networks(
-    build: Builder, in_channels: int, classes: int, count: int
+    name: str, in_channels: int, classes: int, count: int
 ) -> None:
     with torch.device("meta"):
-        assert parameter_count(build(in_channels, classes)) == count
+        assert parameter_count(build(name, in_channels, classes=classes)) == count
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("build", "expected"),
+    ("name", "expected"),
     [
-        (UNetUpsample, (0.445586, 0.738828, -0.00294105, 0.409997, -0.103732, -0.0115689)),
-        (attention_unet, (0.318885, 0.477018, 0.00372447, 0.421655, -0.134623, 0.0095135)),
+        ("unet-upsample", (0.445586, 0.738828, -0.00294105, 0.409997, -0.103732, -0.0115689)),
+        ("attn-unet", (0.318885, 0.477018, 0.00372447, 0.421655, -0.134623, 0.0095135)),
     ],
 )
-def test_golden_numbers(build: Builder, expected: Sequence[float]) -> None:
+def test_golden_numbers(name: str, expected: Sequence[float]) -> None:
     with torch.no_grad():
-        check_golden(fill(build())(golden_image()), expected)
+        check_golden(fill(build(name))(golden_image()), expected)
 
 
-@pytest.mark.parametrize("build", BUILDERS)
-def test_every_parameter_gets_a_gradient(build: Builder) -> None:
-    assert without_gradient(build(classes=5, width=4), size=32, classes=5) == set()
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    assert without_gradient(build(name, classes=5, width=4), size=32, classes=5) == set()
 
 
-@pytest.mark.parametrize("build", BUILDERS)
-def test_maps_are_ignored_and_wrong_images_refused(build: Builder) -> None:
-    model = build(width=4).eval()
+@pytest.mark.parametrize("name", NAMES)
+def test_maps_are_ignored_and_wrong_images_refused(name: str) -> None:
+    model = build(name, width=4).eval()
     image = torch.rand(1, 1, 32, 48)
     assert torch.equal(model(image), model(image, torch.rand(1, 6, 32, 48)))
     with pytest.raises(InputError, match=r"30 x 32 px.*32 x 32"):
