@@ -189,12 +189,12 @@ class MTUNet(nn.Module):
         return self.head(x)
 
 
-def mt_unet(classes: int, image_size: int) -> MTUNet:
+def mt_unet(classes: int = 4, image_size: int = 224) -> MTUNet:
     """Build the published network."""
     return MTUNet(classes, image_size, width=64)
 
 
-def mt_unet_small(classes: int, image_size: int) -> MTUNet:
+def mt_unet_small(classes: int = 4, image_size: int = 64) -> MTUNet:
     """Build a reduced form for 64 px."""
     return MTUNet(classes, image_size, width=16)
 

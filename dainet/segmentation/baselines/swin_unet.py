@@ -104,12 +104,12 @@ class SwinUnet(nn.Module):
         return copy_tensors(self, state, {name: source for name in names if (source := _timm_name(name))})
 
 
-def swin_unet(classes: int) -> SwinUnet:
+def swin_unet(classes: int = 4) -> SwinUnet:
     """Build the published network, a Swin-T of depths 2-2-2-2 with its mirror image."""
     return SwinUnet(classes, channels=96, heads=(3, 6, 12, 24), window=7)
 
 
-def swin_unet_small(classes: int) -> SwinUnet:
+def swin_unet_small(classes: int = 4) -> SwinUnet:
     """Build a reduced form for 64 px: a quarter of the width, windows of 4 tokens."""
     return SwinUnet(classes, channels=24, heads=(3, 6, 12, 24), window=4)
 

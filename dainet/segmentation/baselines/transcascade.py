@@ -72,7 +72,7 @@ class CascadedDecoder(nn.Module):
         gates = [*widths[2:], widths[-1] // 2]
         self.first = nn.Conv2d(widths[0], widths[0], kernel_size=1)
         self.ups = nn.ModuleList(upsample(a, b) for a, b in pairwise(widths))
-        self.gates = nn.ModuleList(Gate(width, inner) for width, inner in zip(widths[1:], gates, strict=True))
+        self.gates = nn.ModuleList(Gate(width, width, inner) for width, inner in zip(widths[1:], gates, strict=True))
         self.channel_attentions = nn.ModuleList(ChannelAttention(width) for width in inputs)
         self.spatial_attention = SpatialAttention()  # one for all levels, as published
         self.blocks = nn.ModuleList(conv_block(a, b) for a, b in zip(inputs, widths, strict=True))

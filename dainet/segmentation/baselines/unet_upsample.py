@@ -39,13 +39,13 @@ def _conv(in_channels: int, out_channels: int) -> list[nn.Module]:
 class Gate(nn.Module):
     """Attention gate: a skip [B, C, H, W] times a map [B, 1, H, W] between 0 and 1 (Oktay et al. 2018, Fig. 2).
 
-    The map is computed from the skip and from what the decoder has at this level, [B, C, H, W], with `inner` channels.
+    The map is computed from the skip and from what the decoder has at this level, [B, D, H, W], with `inner` channels.
     """
 
-    def __init__(self, channels: int, inner: int) -> None:
+    def __init__(self, decoded_channels: int, skip_channels: int, inner: int) -> None:
         super().__init__()
-        self.from_decoder = nn.Sequential(nn.Conv2d(channels, inner, 1), nn.BatchNorm2d(inner))
-        self.from_skip = nn.Sequential(nn.Conv2d(channels, inner, 1), nn.BatchNorm2d(inner))
+        self.from_decoder = nn.Sequential(nn.Conv2d(decoded_channels, inner, 1), nn.BatchNorm2d(inner))
+        self.from_skip = nn.Sequential(nn.Conv2d(skip_channels, inner, 1), nn.BatchNorm2d(inner))
         self.to_map = nn.Sequential(nn.Conv2d(inner, 1, 1), nn.BatchNorm2d(1), nn.Sigmoid())
 
     def forward(self, decoded: Tensor, skip: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class UNetUpsample(nn.Module):
         self.encoder = nn.ModuleList(conv_block(a, b) for a, b in pairwise([in_channels, *widths]))
         self.pool = nn.MaxPool2d(2)
         self.ups = nn.ModuleList(upsample(a, b) for a, b in steps)
-        self.gates = nn.ModuleList(Gate(b, b // 2) for _, b in steps if gated)
+        self.gates = nn.ModuleList(Gate(b, b, b // 2) for _, b in steps if gated)
         self.decoder = nn.ModuleList(conv_block(2 * b, b) for _, b in steps)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
 

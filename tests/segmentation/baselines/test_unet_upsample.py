@@ -63,7 +63,7 @@ def test_maps_are_ignored_and_wrong_images_refused(name: str) -> None:
 
 def test_a_gate_scales_all_channels_of_a_pixel_alike_by_a_number_between_0_and_1() -> None:
     torch.manual_seed(0)
-    decoded, skip = torch.randn(2, 6, 4, 4), torch.randn(2, 6, 4, 4)
-    ratio = Gate(6, 3)(decoded, skip) / skip
+    decoded, skip = torch.randn(2, 9, 4, 4), torch.randn(2, 6, 4, 4)
+    ratio = Gate(9, 6, 3)(decoded, skip) / skip
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert 0 < ratio.min() < ratio.max() < 1
