@@ -33,6 +33,19 @@ BASELINES = {
     "transcascade-published": "transcascade:transcascade_published",
     "transcascade-published-small": "transcascade:transcascade_published_small",
     "dual-features": "dual_features:DualFeatures",
+    "swin-unet": "swin_unet:swin_unet",
+    "swin-unet-small": "swin_unet:swin_unet_small",
+    "mt-unet": "mt_unet:mt_unet",
+    "mt-unet-small": "mt_unet:mt_unet_small",
+    "r50-unet": "r50_unet:r50_unet",
+    "r50-unet-small": "r50_unet:r50_unet_small",
+    "r50-attn-unet": "r50_unet:r50_attn_unet",
+    "r50-attn-unet-small": "r50_unet:r50_attn_unet_small",
+    "vnet-2d": "monai_networks:vnet_2d",
+    "mednext-s": "monai_networks:mednext_s",
+    "mednext-s-small": "monai_networks:mednext_s_small",
+    "nnunet-2d": "nnunet:nnunet_2d",
+    "nnunet-2d-small": "nnunet:nnunet_2d_small",
 }
 
 

@@ -18,7 +18,6 @@ from dainet.segmentation.baselines.pretrained import copy_tensors
 from dainet.segmentation.baselines.unet_upsample import Gate
 
 __all__ = [
-    "PRETRAINED",
     "R50AttnUNet",
     "R50UNet",
     "r50_attn_unet",
@@ -27,7 +26,6 @@ __all__ = [
     "r50_unet_small",
 ]
 
-PRETRAINED = "resnet50.tv_in1k"  # timm's name of torchvision's ImageNet weights
 _WIDTHS = (256, 128, 64, 32, 16)  # of SMP's decoder, deepest level first
 _SMALL = ("resnet18", (64, 32, 16, 16, 8))
 
@@ -43,6 +41,8 @@ class R50UNet(nn.Module):
         encoder: SMP's name of a ResNet.
         widths: channels of the decoder's five levels, deepest first.
     """
+
+    pretrained_name = "resnet50.tv_in1k"  # torchvision's ImageNet weights; in timm
 
     def __init__(self, in_channels: int, classes: int, encoder: str, widths: Sequence[int]) -> None:
         super().__init__()

@@ -17,9 +17,8 @@ from torchvision.ops import Permute
 from dainet.segmentation.baselines.inputs import check_multiple, three_channels
 from dainet.segmentation.baselines.pretrained import copy_tensors
 
-__all__ = ["PRETRAINED", "SwinUnet", "swin_unet", "swin_unet_small"]
+__all__ = ["SwinUnet", "swin_unet", "swin_unet_small"]
 
-PRETRAINED = "swin_tiny_patch4_window7_224.ms_in1k"  # timm's name of the published encoder's ImageNet weights
 _PATCH = 4
 _DEPTH = 2  # blocks of every stage
 _DROP_PATH = 0.2  # of the deepest encoder block; 0 at the first
@@ -53,6 +52,8 @@ class SwinUnet(nn.Module):
         heads: attention heads of the four stages.
         window: side of an attention window in tokens.
     """
+
+    pretrained_name = "swin_tiny_patch4_window7_224.ms_in1k"  # ImageNet; in timm
 
     def __init__(self, classes: int, channels: int, heads: Sequence[int], window: int) -> None:
         super().__init__()

@@ -9,11 +9,11 @@ import timm
 import torch
 
 from dainet.errors import InputError
-from dainet.segmentation.baselines.swin_unet import PRETRAINED, SwinUnet, swin_unet, swin_unet_small
+from dainet.segmentation.baselines.swin_unet import SwinUnet, swin_unet, swin_unet_small
 from dainet.segmentation.networks import parameter_count
 from tests.helpers.golden import check_golden, fill, golden_image
 
-TIMM = PRETRAINED.partition(".")[0]
+TIMM = SwinUnet.pretrained_name.partition(".")[0]
 
 
 @pytest.mark.parametrize(("classes", "count"), [(4, 27_168_420), (9, 27_168_900)])
@@ -80,23 +80,28 @@ def test_the_encoder_with_timms_weights_computes_what_timm_does() -> None:
         torch.testing.assert_close(encoded(model, image), source.forward_features(image), rtol=1e-4, atol=1e-5)
 
 
-def test_the_encoders_blocks_are_mirrored_into_the_decoder_and_blocks_without_a_place_are_named() -> None:
-    state = timm.create_model(TIMM, pretrained=False).state_dict()
+@pytest.fixture(scope="module")
+def swin_t() -> dict[str, torch.Tensor]:
+    return timm.create_model(TIMM, pretrained=False).state_dict()
+
+
+def test_the_encoders_blocks_are_mirrored_into_the_decoder_and_blocks_without_a_place_are_named(
+    swin_t: dict[str, torch.Tensor],
+) -> None:
     model = swin_unet(4)
-    left = model.load_encoder(state)
+    left = model.load_encoder(swin_t)
     assert {name for name in left if not name.startswith("head.")} == {
-        name for name in state if name.startswith("layers.2.blocks.") and name.split(".")[3] in "2345"
+        name for name in swin_t if name.startswith("layers.2.blocks.") and name.split(".")[3] in "2345"
     }
     for stage in range(3):
         encoder, decoder = model.encoder[stage].state_dict(), model.decoder[2 - stage].state_dict()
         assert all(torch.equal(encoder[name], decoder[name]) for name in encoder)
-        torch.testing.assert_close(encoder["1.attn.qkv.weight"], state[f"layers.{stage}.blocks.1.attn.qkv.weight"])
+        torch.testing.assert_close(encoder["1.attn.qkv.weight"], swin_t[f"layers.{stage}.blocks.1.attn.qkv.weight"])
 
 
-def test_weights_of_another_size_are_refused() -> None:
-    state = timm.create_model(TIMM, pretrained=False).state_dict()
+def test_weights_of_another_size_are_refused(swin_t: dict[str, torch.Tensor]) -> None:
     with pytest.raises(InputError, match=r"expected \(24, 3, 4, 4\)"):
-        swin_unet_small(4).load_encoder(state)
-    del state["norm.weight"]
-    with pytest.raises(InputError, match=r"norm\.weight"):
-        swin_unet(4).load_encoder(state)
+        swin_unet_small().load_encoder(swin_t)
+    lacking = {name: tensor for name, tensor in swin_t.items() if name != "norm.weight"}
+    with torch.device("meta"), pytest.raises(InputError, match=r"norm\.weight"):
+        swin_unet().load_encoder(lacking)
