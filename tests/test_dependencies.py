@@ -83,6 +83,11 @@ def test_tests_install_the_extras_of_the_package(extra: str) -> None:
     assert any(requirement.startswith("dainet[") and extra in requirement for requirement in EXTRAS["test"])
 
 
+def test_every_library_of_the_baselines_has_a_user() -> None:
+    used = {name for path in MODULES if extra_of(path) == "baselines" for name in distributions(path)}
+    assert names(EXTRAS["baselines"]) <= used
+
+
 def test_every_requirement_has_an_exact_version_behind_the_reference_results() -> None:
     lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
     exact = {name_of(line) for line in lines if "==" in line}

@@ -40,14 +40,21 @@ class ImageNetwork(nn.Module):
 
 
 def vnet_2d(in_channels: int = 1, classes: int = 4) -> ImageNetwork:
-    """Build MONAI's V-Net for slices; dropout removes whole channels of an image, as in three dimensions.
+    """Build MONAI's V-Net for slices; dropout removes whole channels of an image, as it does in three dimensions.
+
+    MONAI builds `Dropout3d` for slices too, which takes a batch for one volume and removes all channels of an image.
 
     Raises:
         InputError: 16, the number of channels of the first level, is not a multiple of `in_channels`.
     """
     if _VNET_FIRST % in_channels:
         raise InputError(f"vnet-2d: {in_channels} image channels; expected a divisor of {_VNET_FIRST}, such as 1 or 2")
-    return ImageNetwork(VNet(spatial_dims=2, in_channels=in_channels, out_channels=classes, dropout_dim=2), in_channels)
+    network = VNet(spatial_dims=2, in_channels=in_channels, out_channels=classes)
+    for part in list(network.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.Dropout3d):
+                setattr(part, name, nn.Dropout2d(child.p))
+    return ImageNetwork(network, in_channels)
 
 
 def mednext_s(in_channels: int = 1, classes: int = 4) -> ImageNetwork:

@@ -1,8 +1,8 @@
 """U-Net on a ResNet-50 ("R50 U-Net"), and the same with attention gates on its skips ("R50 AttnUNet"), from SMP.
 
 The rows of the paper's tables come from arXiv 2102.04306, whose authors published no code for them. So both networks
-are the kit's own design: encoder and decoder of segmentation-models-pytorch, and the gates of the attention U-Net (arXiv
-1804.03999) on its skips.
+are the kit's own design: encoder and decoder of segmentation-models-pytorch, and on the skips of the second the gates
+of the attention U-Net (arXiv 1804.03999).
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 import torch
 
+from dainet.errors import InputError
 from dainet.segmentation.catalog import BASELINES, build, takes
 
 FULL = [name for name in BASELINES if f"{name}-small" in BASELINES]
@@ -31,6 +33,26 @@ def test_reduced_forms_predict_64_px_from_gray_images_and_ignore_maps(name: str)
         if not name.startswith("transcascade-published"):  # random in every pass
             assert torch.equal(last(outputs), last(network(image, torch.rand(2, 6, 64, 64))))
     assert last(outputs).shape == (2, 4, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("mednext-s", "monai"),
+        ("nnunet-2d", "dynamic_network_architectures"),
+        ("r50-unet", "segmentation_models_pytorch"),
+        ("swin-unet", "torchvision"),
+    ],
+)
+def test_without_the_extra_one_line_says_what_to_install(
+    name: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in list(sys.modules):
+        if module.startswith((f"{library}.", "dainet.segmentation.baselines.")):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=rf"^[^\n]*{name}[^\n]*{library}[^\n]*pip install 'dainet\[baselines\]'$"):
+        build(name)
 
 
 def last(outputs: Any) -> torch.Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 from dainet.errors import InputError
 from dainet.segmentation.baselines.monai_networks import ImageNetwork, mednext_s, mednext_s_small, vnet_2d
 from dainet.segmentation.networks import parameter_count
+from tests.helpers.gradients import without_gradient
 
 
 @pytest.mark.parametrize(("build", "counts"), [(vnet_2d, [9_360_348, 9_364_428]), (mednext_s, [5_472_068, 5_472_233])])
@@ -22,10 +23,7 @@ def test_parameter_counts(build: Callable[[int, int], nn.Module], counts: list[i
 
 @pytest.mark.parametrize("build", [vnet_2d, mednext_s_small])
 def test_every_parameter_gets_a_gradient(build: Callable[[int, int], nn.Module]) -> None:
-    torch.manual_seed(0)
-    model = build(2, 4)
-    (model(torch.rand(2, 2, 64, 64)) ** 2).mean().backward()
-    assert not [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without_gradient(build(2, 4), size=64, classes=4, channels=2) == set()
 
 
 def test_mednext_is_monais() -> None:
@@ -37,10 +35,16 @@ def test_mednext_is_monais() -> None:
         assert torch.equal(model(image), monai(image))
 
 
-def test_the_dropout_of_vnet_drops_channels_of_one_image_not_whole_images() -> None:
-    dropouts = [module for module in vnet_2d().modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+def test_the_dropout_of_vnet_drops_channels_of_an_image_not_whole_images() -> None:
+    torch.manual_seed(0)
+    dropouts = [
+        (name, part) for name, part in vnet_2d().named_modules() if name.rpartition(".")[2].startswith("dropout")
+    ]
     assert len(dropouts) == 8
-    assert all(type(module) is nn.Dropout2d for module in dropouts)
+    for name, dropout in dropouts:
+        kept = dropout(torch.ones(4, 64, 2, 2))
+        assert (kept == kept[:, :, :1, :1]).all(), name
+        assert ((kept > 0).float().mean(dim=(1, 2, 3)) - 0.5).abs().max() < 0.3, name  # in every image
 
 
 @pytest.mark.parametrize("build", [vnet_2d, mednext_s_small])
