@@ -10,8 +10,11 @@ import pandas as pd
 
 from dainet.compare import report
 from dainet.compare.plan import Plan
+from dainet.compare.report import joint_verdict
 from dainet.compare.scores import Scored, read_scored
+from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
+from dainet.reporting.tables import compare
 from study.clinic import agreement_figure, agreement_table, heart_numbers
 from study.overview import Gain, Row, gains_of, overview_figure, rows_of
 
@@ -19,13 +22,16 @@ __all__ = ["plan_tables", "write_plan_report"]
 
 log = logging.getLogger(__name__)
 _LICENSES = {
-    "near-paper": "Data: ACDC (Bernard et al., 2018), CC BY-NC-SA 4.0.",
-    "chaos": "Data: CHAOS (Kavur et al., 2021), CC BY-NC-SA 4.0, resampled by others.",
+    "acdc": "Data: ACDC (Bernard et al., 2018), CC BY-NC-SA 4.0.",
+    "custom": "Data: CHAOS (Kavur et al., 2021), CC BY-NC-SA 4.0, resampled by others.",
 }
 
 
 def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
-    """Return the tables of a plan as text, by name: questions, checks, parts, networks, spread, and hearts for ACDC."""
+    """Return the tables of a plan as text, by name: questions, checks, parts, networks, spread, and hearts for ACDC.
+
+    Where ACDC is split as in the paper, the paper's Table 2 stands beside the rows of the plan.
+    """
     tables = {
         "table_questions": report.questions_table(scored),
         "table_checks": report.checks_table(scored),
@@ -35,6 +41,9 @@ def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
     }
     if _is_cardiac(scored.plan):
         tables["table_hearts"] = agreement_table(heart_numbers(scored.scores))
+        if len(scored.plan.folds) == 1:
+            names = CLASSES["acdc"].names
+            tables["table_published"] = compare(published_table("acdc", "table2"), scored.scores, names, "strict")
     return {name: table for name, table in tables.items() if len(table)}
 
 
@@ -52,8 +61,11 @@ def write_plan_report(
     """
     scored = read_scored(plan, folder)
     settings = scored.trainings[0].settings({"output": output.as_posix()})
-    for name, table in plan_tables(scored).items():
-        save_table(table, name, settings, {}, [*([note] if note else []), *_notes(scored)])
+    tables, notes = plan_tables(scored), [*([note] if note else []), *_notes(scored)]
+    if word := joint_verdict(tables["table_questions"]):
+        notes.append(f"All primary questions together, each of which the claim needs: {word}.")
+    for name, table in tables.items():
+        save_table(table, name, settings, {}, notes)
     rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
     save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
     if _is_cardiac(plan):
@@ -68,9 +80,10 @@ def _is_cardiac(plan: Plan) -> bool:
 def _notes(scored: Scored) -> list[str]:
     plan = scored.plan
     counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
+    alone = len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
+    counts = "patients alone, as there is one training of each network" if alone else "patients and trainings"
     return [
-        f"{plan.title}: {counted}; every patient is tested in one of {len(plan.folds)} folds; strict policy for empty "
-        "masks.",
-        f"Intervals count patients and trainings (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
-        *([_LICENSES[plan.name]] if plan.name in _LICENSES else []),
+        f"{plan.title}: {counted}; folds: {len(plan.folds)}; strict policy for empty masks.",
+        f"Intervals count {counts} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
+        _LICENSES[plan.dataset],
     ]

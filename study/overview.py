@@ -61,8 +61,11 @@ def rows_of(scored: Scored) -> list[Row]:
 
 
 def gains_of(scored: Scored) -> list[Gain]:
-    """Return the lead over the U-Net in a plan's study."""
-    line = scored.plan.comparisons[0]
+    """Return the lead over the U-Net in a plan's study; nothing where it has no such comparison."""
+    lines = [line for line in scored.plan.comparisons if (line.first, line.second) == ("dual-1111", "unet")]
+    if not lines:
+        return []
+    line = lines[0]
     baseline = np.concatenate([fold.mean(0) for fold in fold_scores(scored.scores, line.second)]).mean()
     return [Gain(scored.plan.title, float(baseline), compare_networks(scored, line))]
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from dainet.errors import InputError
 
-__all__ = ["Difference", "Spread", "difference", "fold_difference", "spread_of", "verdict"]
+__all__ = ["Difference", "Spread", "difference", "fold_difference", "patient_difference", "spread_of", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,22 @@ def fold_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -
     if folds < 2:
         raise InputError("differences of folds need at least two folds")
     return Difference(means.mean(-1), means.std(-1, ddof=1) / np.sqrt(folds), folds - 1)
+
+
+def patient_difference(first: np.ndarray, second: np.ndarray) -> Difference:
+    """Compute first - second of one training each in one fold, with patients alone as the sample.
+
+    Another training may well reverse the sign, so this is an interval without a verdict.
+
+    Args:
+        first: scores [..., 1, patients].
+        second: of the same patients in the same order.
+    """
+    delta = (first - second)[..., 0, :]
+    patients = delta.shape[-1]
+    if patients < 2:
+        raise InputError("a difference needs at least two patients")
+    return Difference(delta.mean(-1), delta.std(-1, ddof=1) / np.sqrt(patients), patients - 1)
 
 
 def verdict(result: Difference, margin: float | None) -> str:

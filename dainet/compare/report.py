@@ -10,13 +10,28 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dainet.compare.analysis import Difference, difference, fold_difference, spread_of, verdict
+from dainet.compare.analysis import (
+    Difference,
+    difference,
+    fold_difference,
+    patient_difference,
+    spread_of,
+    verdict,
+)
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Comparison
 from dainet.compare.scores import Scored, fold_scores
 from dainet.errors import InputError
 
-__all__ = ["checks_table", "compare_networks", "networks_table", "parts_table", "questions_table", "spread_table"]
+__all__ = [
+    "checks_table",
+    "compare_networks",
+    "joint_verdict",
+    "networks_table",
+    "parts_table",
+    "questions_table",
+    "spread_table",
+]
 
 _MOVERS = 3  # patients that move a difference most
 _FAR_MM = 20.0  # an HD95 beyond this is a failure
@@ -27,8 +42,8 @@ def compare_networks(
 ) -> Difference:
     """Compute the difference of a comparison by `dainet.compare.analysis`, also from a part of the scores.
 
-    A network with a single seed borrows the spread of the networks of the primary comparison; after a first wave of
-    one seed each, folds are the sample.
+    A network with a single seed borrows the spread of the networks of the first comparison; after a first wave of
+    one seed each, folds are the sample, or in a single fold its patients.
     """
     scores = scored.scores if scores is None else scores
     first, second = (fold_scores(scores, name, column) for name in (line.first, line.second))
@@ -37,21 +52,23 @@ def compare_networks(
         return difference(first, second)
     lenders = [fold_scores(scores, name, column) for name in _lenders(scored)]
     if all(len(fold) == 1 for network in lenders for fold in network):
-        return fold_difference(first, second)
+        return fold_difference(first, second) if len(first) > 1 else patient_difference(first[0], second[0])
     return difference(first, second, spread_of(*lenders))
 
 
 def questions_table(scored: Scored) -> pd.DataFrame:
     """Judge the comparisons in their order: differences with 95 and 90 % intervals, errors and verdicts.
 
-    A secondary question is judged only where the one before it has a verdict other than "inconclusive".
+    A secondary question is judged only where the one before it has a verdict other than "inconclusive". One training
+    of each network in one fold is not judged at all.
     """
-    lines, asked = [], True
+    lines, asked, enough = [], True, len(scored.scores[["fold", "seed"]].drop_duplicates()) > 1
     for line in scored.plan.comparisons:
         result = compare_networks(scored, line)
-        word = _verdict(scored, line, result) if line.role != "exploratory" and asked else "not judged"
-        if line.role != "exploratory":
-            asked = asked and not word.startswith("inconclusive")
+        judged = enough and (line.role == "primary" or (line.role == "secondary" and asked))
+        word = _verdict(scored, line, result) if judged else "not judged"
+        if judged:
+            asked = not word.startswith("inconclusive")
         low, high = result.interval(0.95)
         row = {"Question": line.question, "Role": line.role, "Comparison": f"{line.first} - {line.second}"}
         row |= {"Difference": f"{result.estimate:+.2f}", "95 %": _between(low, high)}
@@ -61,6 +78,19 @@ def questions_table(scored: Scored) -> pd.DataFrame:
         row["Interval contains the paper's"] = "" if line.paper is None else _yes(low <= line.paper <= high)
         lines.append(row | {"Verdict": word})
     return pd.DataFrame(lines)
+
+
+def joint_verdict(questions: pd.DataFrame) -> str:
+    """Judge a claim that needs every primary question of `questions_table`; empty where one is not judged.
+
+    "supported" if all are, "contradicted" if one is, else "inconclusive"; since all must hold, no correction is needed.
+    """
+    words = list(questions.loc[questions["Role"] == "primary", "Verdict"])
+    if not words or "not judged" in words:
+        return ""
+    if any(word.startswith("contradicted") for word in words):
+        return "contradicted"
+    return "supported" if all(word.startswith("supported") for word in words) else "inconclusive"
 
 
 def checks_table(scored: Scored) -> pd.DataFrame:

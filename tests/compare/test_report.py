@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dainet.compare.analysis import Difference, difference, fold_difference, spread_of
+from dainet.compare.analysis import Difference, difference, fold_difference, patient_difference, spread_of
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Plan, read_plan
 from dainet.compare.report import (
     checks_table,
     compare_networks,
+    joint_verdict,
     networks_table,
     parts_table,
     questions_table,
@@ -377,3 +378,40 @@ def test_what_few_patients_carry_is_no_answer_to_go_on_from(plan: Plan) -> None:
     verdicts = questions_table(measured(plan, effect=0.0, movers=2.0))["Verdict"].tolist()
     assert verdicts[0].startswith("inconclusive; carried by few patients")
     assert verdicts[1:] == ["not judged"] * 3
+
+
+def test_one_training_each_in_one_fold_has_the_interval_of_a_paired_t_test_and_no_verdict(
+    plan: Plan, tmp_path: Path
+) -> None:
+    alone = plan.model_copy(update={"folds": plan.folds[:1], "waves": plan.waves[:1]})
+    found = scored(alone, tmp_path / "alone", {"unet": 90, "random": 95, "image": 90}, waves=1)
+    first, second = (fold_scores(found.scores, name)[0] for name in ("random", "unet"))
+    test = stats.ttest_rel(first[0], second[0])
+    result = patient_difference(first, second)
+    np.testing.assert_allclose(result.interval(0.95), test.confidence_interval(0.95))
+    assert compare_networks(found, alone.comparisons[0]) == result
+    assert set(questions_table(found)["Verdict"]) == {"not judged"}
+
+
+def test_every_primary_question_is_judged(plan: Plan, tmp_path: Path) -> None:
+    lines = [line.model_copy(update={"role": "primary"}) for line in plan.comparisons[:3]]
+    many = plan.model_copy(update={"comparisons": tuple(lines)})
+    found = scored(many, tmp_path / "many", {"unet": 90, "random": 90, "image": 90})
+    assert "not judged" not in set(questions_table(found)["Verdict"])
+
+
+@pytest.mark.parametrize(
+    ("words", "joint"),
+    [
+        (["supported", "supported, equivalent"], "supported"),
+        (["supported", "inconclusive"], "inconclusive"),
+        (["supported", "equivalent"], "inconclusive"),
+        (["inconclusive", "contradicted; carried by few patients"], "contradicted"),
+        (["supported", "not judged"], ""),
+        ([], ""),
+    ],
+)
+def test_a_claim_of_several_questions_needs_all(words: list[str], joint: str) -> None:
+    table = pd.DataFrame({"Role": ["primary"] * len(words), "Verdict": words})
+    other = pd.DataFrame({"Role": ["exploratory"], "Verdict": ["not judged"]})
+    assert joint_verdict(pd.concat([table, other])) == joint

@@ -9,11 +9,11 @@ import pytest
 from dainet.cache.verify import verify_folder
 from dainet.compare.plan import read_plan
 from dainet.protocol import load_split
-from dainet.segmentation.catalog import build
+from dainet.segmentation.catalog import build, check_network
 from dainet.segmentation.networks import parameter_count
 from study.folds import PLANS, acdc_folds, chaos_folds
 
-NAMES = ("near-paper", "paper-width", "chaos")
+NAMES = ("near-paper", "paper-width", "chaos", "acdc-baselines", "acdc-baselines-smoke")
 
 
 def pathology(patient: str) -> int:
@@ -58,7 +58,16 @@ def test_every_training_has_valid_settings(name: str) -> None:
         settings = training.settings({"data.source": "somewhere"})
         assert settings.segmentation.selection == "validation"
         assert settings.segmentation.patience >= settings.segmentation.epochs
-        build(training.network, width=2)
+        check_network(training.network)
+
+
+def test_the_competitors_share_the_settings_of_the_near_paper_study_and_none_of_its_trainings() -> None:
+    near, competitors = (read_plan(PLANS / f"{name}.yaml") for name in ("near-paper", "acdc-baselines"))
+    assert competitors.settings == near.settings
+    assert competitors.split(1) == near.split(1)
+    seeds = [{training.seed for training in plan.trainings()} for plan in (near, competitors)]
+    assert not seeds[0] & seeds[1]
+    assert Counter(training.seed for training in competitors.trainings()) == dict.fromkeys((11, 12, 13), 18)
 
 
 def test_waves_and_trainings_are_as_registered() -> None:
@@ -79,4 +88,4 @@ def test_the_wide_unet_has_97_percent_of_the_parameters_of_the_dual_encoder(name
 
 
 def test_plans_and_folds_are_those_of_their_registration() -> None:
-    assert verify_folder(PLANS) == (13, [], [], [])
+    assert verify_folder(PLANS) == (15, [], [], [])
