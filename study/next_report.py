@@ -78,12 +78,13 @@ def _is_cardiac(plan: Plan) -> bool:
 
 
 def _notes(scored: Scored) -> list[str]:
-    plan = scored.plan
+    plan, folds = scored.plan, len(scored.plan.folds)
     counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
+    tested = f"every patient is tested in one of {folds} folds" if folds > 1 else "one split"
     alone = len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
-    counts = "patients alone, as there is one training of each network" if alone else "patients and trainings"
+    sample = "patients alone, as there is one training of each network" if alone else "patients and trainings"
     return [
-        f"{plan.title}: {counted}; folds: {len(plan.folds)}; strict policy for empty masks.",
-        f"Intervals count {counts} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
+        f"{plan.title}: {counted}; {tested}; strict policy for empty masks.",
+        f"Intervals count {sample} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
         _LICENSES[plan.dataset],
     ]
