@@ -27,18 +27,23 @@ torch.set_num_threads(1)
 torch.zeros(1, requires_grad=True).sum().backward()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let each worker begin with its share of the slow tests, the first with all notebooks, which take longest.
+_LONGEST = ("test_solutions", "test_workflow", "test_commands")
 
-    Every worker of pytest-xdist gets as many tests in a row; idle ones take over what another has not begun.
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each worker begin with its share of the slow modules, those that take longest first.
+
+    Every worker of pytest-xdist gets as many tests in a row; idle ones take over what another has not begun. A module
+    stays together: its tests share a browser and a server, or need what those before them have computed.
     """
-    items.sort(key=lambda item: ("test_solutions" not in item.nodeid, item.get_closest_marker("slow") is None))
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
     slow = [item for item in items if item.get_closest_marker("slow")]
-    fast, ordered = items[len(slow) :], list[pytest.Item]()
+    slow.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
+    fast, ordered = [item for item in items if item not in slow], list[pytest.Item]()
+    modules = list(dict.fromkeys(item.path for item in slow))
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
     for worker in range(workers):
-        share = slow[worker::workers]
-        rest = (len(items) - len(ordered)) // (workers - worker) - len(share)
+        share = [item for item in slow if item.path in modules[worker::workers]]
+        rest = max(0, (len(items) - len(ordered)) // (workers - worker) - len(share))
         ordered += [*share, *fast[:rest]]
         fast = fast[rest:]
     items[:] = ordered

@@ -1,4 +1,4 @@
-"""The Snakefile: its plan, and six trainings as SLURM jobs, two of them canceled, compared with a sequential run."""
+"""The Snakefile: its plan, and three trainings as SLURM jobs, two of them canceled, compared with a sequential run."""
 
 import json
 import os
@@ -17,18 +17,17 @@ import pytest
 from dainet import pipeline
 from dainet.cache.folders import repository_root, runs_folder
 from dainet.cache.store import finished_only
-from dainet.protocol import NETWORKS, published_table
+from dainet.protocol import CLASSES, NETWORKS, published_table
 from dainet.reporting.tables import compare
 from dainet.settings import Settings, load_settings
 from tests.helpers import slurm
-from tests.helpers.samples import tiny_overrides, write_h5_source
+from tests.helpers.formats import transunet
+from tests.helpers.samples import tiny_overrides
 
-EPOCHS, SEED = 20, 1  # not the seed that is taken where none is named
-SIDES = {"train": (1, 4, 5), "valid": (19,), "test": (2, 90)}  # of the patients of `write_h5_source`
+EPOCHS, SEED = 40, 1  # not the seed that is taken where none is named
+PATIENTS = (5, 6, 1, 2)  # the first trains; see `tests.helpers.formats.transunet`
+SPLIT = "patient,split\ncase0005,train\ncase0006,valid\ncase0001,test\ncase0002,test\n"
 CANCELED = ("unet", "dual-1111")
-SPLIT = "patient,split\n" + "".join(
-    f"patient{number:03d},{side}\n" for side, numbers in SIDES.items() for number in numbers
-)
 PROFILES = ("workstation", "slurm", "kubernetes")
 NO_ACCOUNTING = ["--slurm-no-account", "--slurm-status-command=squeue"]
 NO_GPU = ["--set-resources", *(f"{rule}:gpu=0" for rule in ("dino", "attention", "train", "scores"))]
@@ -81,7 +80,9 @@ def test_trainings_canceled_on_slurm_leave_the_tables_of_a_sequential_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "split.csv").write_text(SPLIT)
-    overrides = tiny_overrides(write_h5_source(tmp_path / "h5")) | {
+    transunet(tmp_path / "scans", numbers=PATIENTS)
+    overrides = tiny_overrides(tmp_path / "scans") | {
+        "data.dataset": "synapse",
         "data.split": str(tmp_path / "split.csv"),
         "segmentation.epochs": EPOCHS,
         "segmentation.patience": EPOCHS,
@@ -100,20 +101,18 @@ def test_trainings_canceled_on_slurm_leave_the_tables_of_a_sequential_run(
     in_a_row = trainings(settings)
     pd.testing.assert_frame_equal(by_jobs, in_a_row, check_exact=True)
     assert in_a_row["dsc"].max() > 0.5  # there is something to compare
-    for name, networks in (("table2", "comparison"), ("table3", "ablation")):
-        chosen = in_a_row[in_a_row["model"].isin(NETWORKS[networks])]
-        table = compare(published_table("acdc", name), chosen, ("RV", "Myo", "LV"), "strict")
-        assert (tmp_path / "figures" / f"{name}.csv").read_text() == table.to_csv(index=False)
+    table = compare(published_table("synapse", "table1"), in_a_row, CLASSES["synapse"].names, "strict")
+    assert (tmp_path / "figures" / "table1.csv").read_text() == table.to_csv(index=False)
 
 
 def run_on_slurm(overrides: dict[str, Any], folder: Path) -> dict[str, int]:
-    """Make Tables 2 and 3 by jobs; return how many epochs each canceled training had finished."""
+    """Make Table 1 by jobs; return how many epochs each canceled training had finished."""
     items = [f"{name}={value}" for name, value in overrides.items()]
     config = ["--config", f"seeds=[{SEED}]", f"settings={items}"]
     profile = ["--workflow-profile=workflow/profiles/slurm", *NO_ACCOUNTING, *NO_GPU, *KEEP_LOGS, str(folder / "logs")]
     with (
         slurm.cluster(folder / "slurm") as users,
-        snakemake(folder / "log", "acdc_tables", *profile, *config, users=users) as running,
+        snakemake(folder / "log", "synapse_tables", *profile, *config, users=users) as running,
     ):
         epochs = {network: cancel(network, running, users) for network in CANCELED}
         assert running.wait() == 0, (folder / "log").read_text()
@@ -160,4 +159,4 @@ def job_of(network: str) -> str:
 
 
 def trainings(settings: Settings) -> pd.DataFrame:
-    return pipeline.scores([pipeline.train(settings, name, SEED) for name in NETWORKS["ablation"]])
+    return pipeline.scores([pipeline.train(settings, name, SEED) for name in NETWORKS["comparison"]])

@@ -1,12 +1,18 @@
 """What tests that run notebooks share: settings that make a lesson small, and the solutions of its exercises."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from torch import nn
 
+from dainet.dino import stage as dino_stage
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.reproduce import find_notebooks
+from dainet.segmentation import stage as segmentation_stage
+from dainet.settings import DinoSettings, SegmentationSettings
 
 QUICK = {
     "data.phantom_patients": 7,  # the first of Synapse that validates is the seventh
@@ -66,3 +72,25 @@ def solved(notebook: NotebookNode) -> NotebookNode:
         [output] = check.outputs
         output.text = "right\n"
     return notebook
+
+
+def short_trainings(folder: Path) -> dict[str, str]:
+    """Write a profile of IPython to a new folder; kernels started with the returned variables call `end_early`."""
+    startup = folder / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "short.py").write_text(f"import {__name__}\n{__name__}.end_early()\n")
+    return {"IPYTHONDIR": str(folder)}
+
+
+def end_early() -> None:
+    """Let every training of this process end after a few epochs, under the key of its settings."""
+    train, finetune = segmentation_stage.train, dino_stage.finetune
+
+    def short_train(model: nn.Module, settings: SegmentationSettings, *others: Any) -> None:
+        train(model, settings.model_copy(update={"epochs": 2}), *others)
+
+    def short_finetune(settings: DinoSettings, *others: Any) -> None:
+        finetune(settings.model_copy(update={"epochs": 1}), *others)
+
+    segmentation_stage.train = short_train  # type: ignore[assignment]
+    dino_stage.finetune = short_finetune  # type: ignore[assignment]
