@@ -27,7 +27,7 @@ _STEP, _LABEL, _APART = (
     0.05,
 )  # between neighbors, and between neighbors in one row with labels; from a box's middle to its skips
 _LANE, _BELOW, _GAP = 0.12, 0.27, 0.14  # between skips above a row, for a row's labels, and between rows
-_LEFT, _TITLE, _LEGEND = 0.45, 0.35, 0.3
+_LEFT, _TITLE, _LEGEND, _ENTRY = 0.45, 0.35, 0.3, 0.95  # an entry of the legend is wide on average
 _LETTER, _SMALL, _NAME = 0.058, 6.5, 7.0  # width of a letter of the names; sizes of fonts
 _SKIP, _GUIDE = "#7a7a7a", "#ececec"
 _COLORS = dict(zip(KINDS, ("white", BLUE, ORANGE, "#bfe3c6", PINK, GRAY), strict=True))
@@ -74,7 +74,8 @@ def draw_network(model: nn.Module, *inputs: Tensor, title: str = "") -> Figure:
     """
     stages = find_stages(model, *inputs)
     boxes, roof = _place(stages)
-    width, height = boxes[-1].x + _LABEL, max(roof.values()) + _TITLE
+    kinds = [kind for kind in KINDS if any(stage.kind == kind for stage in stages)]
+    width, height = max(boxes[-1].x + _LABEL, 1 + _ENTRY * len(kinds)), max(roof.values()) + _TITLE
     figure = new_figure(width, height, _in_words(title, stages), layout=None)
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     ax.set_axis_off()
@@ -85,7 +86,7 @@ def draw_network(model: nn.Module, *inputs: Tensor, title: str = "") -> Figure:
     for stage, box in zip(stages, boxes, strict=True):
         _draw_stage(ax, stage, box, _name_room(stages))
     _draw_connections(ax, stages, boxes)
-    _draw_legend(figure, stages)
+    _draw_legend(figure, kinds)
     return figure
 
 
@@ -166,7 +167,7 @@ def _direct(a: _Box, b: _Box) -> list[Point]:
     """Lead from a box to its neighbor; lines arrive left and leave right of the middle, where skips begin and end."""
     if a.y == b.y:
         return [a.right, b.left]
-    arrival, departure = b.x - b.width / 4, a.x + a.width / 4
+    arrival, departure = b.x - 0.32 * b.width, a.x + 0.32 * a.width
     return [a.right, (arrival, a.y), (arrival, b.top)] if b.y < a.y else [(departure, a.top), (departure, b.y), b.left]
 
 
@@ -179,8 +180,7 @@ def _detour(a: _Box, b: _Box, lane: float, shift: float) -> list[Point]:
     return [(start, a.top), (start, lane), (end, lane), (end, b.y), b.left]
 
 
-def _draw_legend(figure: Figure, stages: Sequence[Stage]) -> None:
-    kinds = [kind for kind in KINDS if any(stage.kind == kind for stage in stages)]
+def _draw_legend(figure: Figure, kinds: Sequence[str]) -> None:
     handles = [Patch(facecolor=_COLORS[kind], edgecolor=EDGE, label=_LABELS.get(kind, kind)) for kind in kinds]
     style: dict[str, Any] = {"fontsize": 8, "frameon": False, "columnspacing": 1.2, "borderaxespad": 0.2}
     figure.legend(handles=handles, loc="lower center", ncols=len(kinds), **style)

@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from dainet.reporting.network_trace import Call, Trace, owners_behind, trace
+from dainet.reporting.network_trace import Call, Trace, is_whole, owners_behind, trace
 from dainet.segmentation.networks import parameter_count
 
 __all__ = ["KINDS", "Stage", "find_stages", "network_stages"]
 
 KINDS = ("input", "convolution", "attention", "resizing", "head", "other")
-_MOST = 24  # stages that can still be read in one drawing
-_ATTENTION = re.compile("[Aa]ttention|[Aa]ttn|[Tt]ransformer|Gate")  # in the name of a layer's class
+_LEAST, _MOST = 3, 28  # stages that say something, and that can still be read in one drawing
+_ATTENTION = re.compile("[Aa]ttention|[Aa]ttn|[Tt]ransformer|Gate$")  # in the name of a module's class
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def find_stages(model: nn.Module, *inputs: Tensor) -> list[Stage]:
     """Trace a network and return its inputs and stages in the order of execution; see `network_stages`."""
     seen = trace(model, *inputs)
     groups = _with_norms(seen, _choose(model, seen))
-    names = _short_names(groups)
+    names = _names(seen, groups)
     arguments = [*inspect.signature(model.forward).parameters, *(f"input {i + 1}" for i in range(len(inputs)))]
     stages = [_input(name, seen, shape) for name, (shape, _) in zip(arguments, seen.inputs, strict=False)]
     sources = _sources(seen, groups)
@@ -97,7 +96,7 @@ def _choose(model: nn.Module, seen: Trace) -> list[_Group]:
     while True:
         for group in sorted(stages, key=lambda group: len(_inner_levels(seen, group)), reverse=True):
             parts = list(_parts(seen, model.get_submodule(group.name), group.name))
-            worth = len(stages) == 1 or _inner_levels(seen, group)
+            worth = len(stages) < _LEAST or _inner_levels(seen, group)
             if parts and worth and len(stages) + len(parts) - 1 <= _MOST:
                 stages = [other for other in stages if other is not group] + parts
                 break
@@ -146,11 +145,11 @@ def _inner_levels(seen: Trace, group: _Group) -> set[int]:
 
 
 def _layers(seen: Trace, group: _Group) -> list[Call]:
-    """Return the calls of layers with weights: convolutions and matrices, not norms or biases alone."""
+    """Return the calls of layers with weights: convolutions, matrices and attention, not norms or biases alone."""
     return [
         call
         for call in _inside(seen, group).values()
-        if any(parameter.ndim > 1 for parameter in call.module.parameters(recurse=False))
+        if any(parameter.ndim > 1 for parameter in call.module.parameters(recurse=is_whole(call.module)))
     ]
 
 
@@ -165,12 +164,13 @@ def _with_norms(seen: Trace, groups: list[_Group]) -> list[_Group]:
     return merged
 
 
-def _short_names(groups: list[_Group]) -> list[str]:
-    """Return the dotted names without what all of them begin with."""
+def _names(seen: Trace, groups: list[_Group]) -> list[str]:
+    """Return the dotted names without what all of them begin with, and how often a module ran if more than once."""
+    times = [seen.calls[group.members[0]].times for group in groups]
     names = [group.name.split(".") for group in groups]
     while all(len(name) > 1 for name in names) and len({name[0] for name in names}) == 1:
         names = [name[1:] for name in names]
-    return [".".join(name) for name in names]
+    return [".".join(name) + (f" ({n} times)" if n > 1 else "") for name, n in zip(names, times, strict=True)]
 
 
 def _input(name: str, seen: Trace, shape: tuple[int, ...]) -> Stage:
@@ -199,7 +199,7 @@ def _kind(seen: Trace, group: _Group, joins: bool, ends: bool) -> str:
         resized = seen.level(first) != seen.level(last) and not _overlaps(layers[0])
         if resized or (joins and _is_pointwise(layers[0])):
             return "resizing"
-    convolved = sum(parameter_count(layer) for layer in layers if isinstance(layer, _ConvNd))
+    convolved = sum(parameter_count(layer) for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d))
     return "convolution" if 2 * convolved > sum(parameter_count(layer) for layer in layers) else "other"
 
 
@@ -208,12 +208,12 @@ def _channels(seen: Trace, shape: tuple[int, ...]) -> int:
 
 
 def _is_pointwise(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) or (isinstance(layer, _ConvNd) and set(layer.kernel_size) == {1})
+    return isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1))
 
 
 def _overlaps(layer: nn.Module) -> bool:
     """Say whether a layer is a convolution with steps that are smaller than its kernel."""
-    if not isinstance(layer, _ConvNd) or isinstance(layer, _ConvTransposeNd):
+    if not isinstance(layer, nn.Conv2d):
         return False
     return any(1 < stride < side for stride, side in zip(layer.stride, layer.kernel_size, strict=True))
 

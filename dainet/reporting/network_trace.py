@@ -6,6 +6,7 @@ The pass runs on torch's meta device, where tensors have shapes but no numbers: 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,18 +18,21 @@ from torch.func import functional_call
 
 from dainet.errors import InputError
 
-__all__ = ["Call", "Node", "Trace", "owners_behind", "trace"]
+__all__ = ["Call", "Node", "Trace", "is_whole", "owners_behind", "trace"]
 
+_WHOLE = re.compile("(Attention|Attn|Gate)$")
+_STRETCH = 0.3  # of a feature map against the image, as a logarithm: rounded sizes are kept, other tensors are not
 Node = Any  # a node of torch's autograd graph
 
 
 @dataclass
 class Call:
-    """What was seen of one module: its first place in the order of execution, its tensors and their autograd nodes."""
+    """The first call of one module: its place in the order of execution, its tensors and their autograd nodes."""
 
     module: nn.Module
     order: int
-    shape_in: tuple[int, ...] = ()  # of the first tensor of the first call
+    times: int = 0  # of this and later calls
+    shape_in: tuple[int, ...] = ()  # of the first tensor
     shape_out: tuple[int, ...] = ()
     taken: list[Node] = field(default_factory=list)  # nodes of all tensors that went in, and came out
     given: list[Node] = field(default_factory=list)
@@ -53,8 +57,9 @@ class Trace:
         if len(shape) == 3:
             return _grid(shape[1], height / width, shape[2])
         first, last = (shape[1], shape[2], shape[3]), (shape[3], shape[1], shape[2])
-        best = min((first, last), key=lambda found: abs(math.log(found[1] * width / found[2] / height)))
-        return best if best[1] * best[2] > 1 else None
+        stretch = [abs(math.log(h * width / w / height)) for _, h, w in (first, last)]
+        found = last if stretch[1] < stretch[0] else first
+        return found if min(stretch) < _STRETCH and found[1] * found[2] > 1 else None
 
     def level(self, shape: tuple[int, ...]) -> int | None:
         """Return how often the height of the first input was halved, rounded; None if it is no feature map."""
@@ -62,6 +67,8 @@ class Trace:
         return None if size is None else round(math.log2(self.inputs[0][0][2] / size[1]))
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def trace(model: nn.Module, *inputs: Tensor) -> Trace:
     """Run `model(*inputs)` in evaluation mode on the meta device and note the calls of all its modules.
 
@@ -71,14 +78,20 @@ def trace(model: nn.Module, *inputs: Tensor) -> Trace:
     if not inputs or inputs[0].ndim != 4:
         found = list(inputs[0].shape) if inputs else "nothing"
         raise InputError(f"inputs of the network: found {found}; expected a batch of images [B, C, H, W] first")
-    state = {name: tensor.detach().to("meta") for name, tensor in _state(model)}
+    state = {name: nn.Parameter(x.detach().to("meta"), x.requires_grad) for name, x in model.named_parameters()}
+    buffers = {name: x.to("meta") for name, x in model.named_buffers()}
     # Cloned, so that each input is a node of the graph; it must need a gradient, or there is no graph.
     empty = [torch.empty_like(x, device="meta", dtype=torch.float32, requires_grad=True).clone() for x in inputs]
     calls: dict[str, Call] = {}
-    with torch.inference_mode(False), torch.enable_grad(), _evaluating(model), _watched(model, calls):
-        output = functional_call(model, state, tuple(empty))
+    with _evaluating(model), _watched(model, calls):
+        output = functional_call(model, state | buffers, tuple(empty))
     ordered = dict(sorted(calls.items(), key=lambda item: item[1].order))
     return Trace(ordered, [(tuple(x.shape), x.grad_fn) for x in empty], tuple(next(_tensors(output)).shape))
+
+
+def is_whole(module: nn.Module) -> bool:
+    """Say whether a module is by its class a layer of attention, inside which windows and pooled maps are no stages."""
+    return bool(_WHOLE.search(type(module).__name__))
 
 
 def owners_behind(nodes: Iterable[Node], owners: Mapping[Node, int]) -> set[int]:
@@ -94,11 +107,6 @@ def owners_behind(nodes: Iterable[Node], owners: Mapping[Node, int]) -> set[int]
     return found
 
 
-def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from model.named_parameters()
-    yield from model.named_buffers()
-
-
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
@@ -112,19 +120,22 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _watched(model: nn.Module, calls: dict[str, Call]) -> Iterator[None]:
-    """Note every call of every module in `calls` while the block runs."""
-    hooks = []
+    """Note the first call of every module that is not inside a layer of attention while the block runs."""
+    hooks, whole = [], tuple(f"{name}." for name, module in model.named_modules() if is_whole(module))
     for name, module in model.named_modules():
+        if name.startswith(whole):
+            continue
 
         def before(module: nn.Module, inputs: tuple[Any, ...], named: Mapping[str, Any], name: str = name) -> None:
             tensors = list(_tensors([inputs, named]))
-            call = calls.setdefault(name, Call(module, len(calls), _shape(tensors)))
-            call.taken += [x.grad_fn for x in tensors if x.grad_fn]
+            taken = [x.grad_fn for x in tensors if x.grad_fn]
+            calls.setdefault(name, Call(module, len(calls), 0, _shape(tensors), taken=taken)).times += 1
 
         def after(module: nn.Module, inputs: tuple[Any, ...], output: Any, name: str = name) -> None:
-            tensors = list(_tensors(output))
-            calls[name].shape_out = calls[name].shape_out or _shape(tensors)
-            calls[name].given += [x.grad_fn for x in tensors if x.grad_fn]
+            if calls[name].times == 1:
+                tensors = list(_tensors(output))
+                calls[name].shape_out = _shape(tensors)
+                calls[name].given = [x.grad_fn for x in tensors if x.grad_fn]
 
         hooks += [module.register_forward_pre_hook(before, with_kwargs=True), module.register_forward_hook(after)]
     try:

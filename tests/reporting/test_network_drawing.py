@@ -43,6 +43,9 @@ def test_boxes_and_their_labels_are_apart_and_on_the_page(name: str) -> None:
     assert len(upright) == len(stages) + len({stage.level for stage in stages}) + 1  # and the title
     assert not [pair for pair in combinations(places, 2) if overlap(*pair)]
     page = figure.bbox.padded(0.5)
+    legend = figure.legends[0].get_window_extent()
+    assert page.contains(legend.x0, legend.y0)
+    assert page.contains(legend.x1, legend.y1)
     for text in figure.axes[0].texts:
         x0, y0, x1, y1 = text.get_window_extent().extents
         assert page.contains(x0, y0), text

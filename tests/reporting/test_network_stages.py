@@ -73,6 +73,33 @@ def test_equal_blocks_are_one_stage_and_a_norm_belongs_to_the_stage_before() -> 
     assert stages["blocks"].parameters == parameter_count(Tokens().blocks) + 2 * 24
 
 
+class PooledAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pooled = nn.Conv2d(8, 8, kernel_size=4, stride=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + nn.functional.interpolate(self.pooled(x), x.shape[-2:])
+
+
+class Shared(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 2, stride=2), nn.Conv2d(8, 8, 2, stride=2)
+        self.attention = PooledAttention()
+        self.head = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.attention(self.second(self.attention(self.first(x)))))
+
+
+def test_a_layer_of_attention_is_one_stage_and_one_that_runs_twice_is_named_so() -> None:
+    table = network_stages(Shared(), IMAGE)
+    assert list(table["Stage"]) == ["x", "first", "attention (2 times)", "second", "head"]
+    assert list(table["Kind"]) == ["input", "resizing", "attention", "resizing", "head"]
+    assert list(table["From"]) == ["", "x", "first", "attention (2 times)", "second"]
+
+
 @pytest.mark.parametrize("name", ["unet", "single", "dual-1111"])
 def test_every_parameter_is_counted_once(name: str) -> None:
     model = build(name, width=4)
