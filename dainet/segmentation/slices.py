@@ -97,10 +97,14 @@ class SliceData:
         return self._formatted(image), self._formatted(maps)
 
     def predict(self, model: nn.Module, rows: np.ndarray, batch_size: int = 32) -> Tensor:
-        """Predict labels [n, S, S], uint8 on the device, for the given rows; leaves the model in evaluation mode."""
+        """Predict labels [n, S, S], uint8 on the device, for the given rows; leaves the model in evaluation mode.
+
+        A network that draws numbers even here (`transcascade-published`) draws the same ones each time.
+        """
         model.eval()
         chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
-        with torch.inference_mode(), self.device.autocast():
+        with torch.inference_mode(), self.device.autocast(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             parts = [_final(model(*self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks]
         return torch.cat(parts)
 

@@ -97,10 +97,10 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
     log.info("%s, seed %d", name, seed)
     segmentation = _decided(settings, data)
     what = f"{name} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
-    with enough_memory(what, "lower segmentation.batch_size, or choose another device"):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = _network(settings, name, data)
+    out_of_memory = "lower segmentation.batch_size, or choose another device"
+    with enough_memory(what, out_of_memory), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _network(settings, name, data)
         if segmentation.pretrained:
             load_pretrained(model, name, segmentation.pretrained)
         train(model, segmentation, seed, data.prepared, data, folder)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
-from dainet.cache.resume import load_state, save_state
+from dainet.cache.resume import epoch_seed, load_state, save_state
 from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.errors import InputError, NonFiniteError
@@ -58,6 +58,7 @@ def train(
     for epoch in progress(range(len(history), settings.epochs), "epochs", before=len(history)):
         if _stops_early(history, settings):
             break
+        torch.manual_seed(collectives.own_seed(epoch_seed(seed, epoch)))  # dropout, of each process's own slices
         model.train()
         loss = train_epoch(step, optimizer, data, rows, settings, seed, epoch)
         if not np.isfinite(loss):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,15 +14,17 @@ from dainet import pipeline
 from dainet.attention.features import token_features
 from dainet.attention.stage import open_attention
 from dainet.cache.runs import lineage
+from dainet.cache.store import UNFINISHED
 from dainet.errors import InputError
 from dainet.reporting.work import count_flops, work_of
-from dainet.segmentation import catalog
+from dainet.segmentation import catalog, training
 from dainet.segmentation.augment import transform
 from dainet.segmentation.baselines.dual_features import DualFeatures
 from dainet.segmentation.catalog import BASELINES, build, check_network, takes
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import build_paper_network
 from dainet.segmentation.step import augmented_batch
+from dainet.segmentation.training import train
 from dainet.settings import Settings
 from dainet.vit.model import load_vit, to_vit_input
 
@@ -157,3 +161,46 @@ def test_a_network_with_deep_supervision_is_trained(settings: Settings, monkeypa
     result = pipeline.segment(settings, "two-heads", 0)
     history = result.read("history.csv", lambda path: np.loadtxt(path, delimiter=",", skiprows=1))
     assert history[1, 1] < history[0, 1]  # the loss falls
+
+
+class Dropping(nn.Module):
+    """A network with dropout, in evaluation too if `always`."""
+
+    def __init__(self, classes: int, always: bool = False) -> None:
+        super().__init__()
+        self.conv, self.always = nn.Conv2d(1, classes, 3, padding=1), always
+
+    def forward(self, image: Tensor, maps: Tensor | None = None) -> Tensor:
+        return functional.dropout(self.conv(image), 0.5, training=self.training or self.always)
+
+
+def test_dropout_of_an_epoch_is_drawn_from_its_seed(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASELINES, "dropping", "dropping:Dropping")
+    monkeypatch.setattr(catalog, "_imported", lambda name: Dropping)
+    data, model = pipeline.network_data(settings, "dropping"), Dropping(4)
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    weights = []
+    for folder, lost in (("whole", 0), ("resumed", 1)):
+        (tmp_path / folder / UNFINISHED).mkdir(parents=True)
+        model.load_state_dict(start)
+        torch.rand(3)  # whatever was drawn before
+        for epochs in [1, 2] if lost else [2]:
+            short = settings.segmentation.model_copy(update={"epochs": 2, "patience": 9})
+            with pytest.MonkeyPatch.context() as patch:
+                if epochs == 1:
+                    patch.setattr(training, "_finish", lambda *_: None)
+                    patch.setattr(training, "_stops_early", lambda history, _: len(history) == 1)
+                train(model, short, 7, data.prepared, data, tmp_path / folder)
+        weights.append(model.state_dict())
+        model = Dropping(4)
+    for name in start:
+        assert torch.equal(weights[0][name], weights[1][name])
+
+
+def test_a_network_that_draws_when_it_predicts_predicts_the_same_twice(settings: Settings) -> None:
+    data, model = pipeline.network_data(settings, "unet"), Dropping(4, always=True)
+    rows, before = data.prepared.rows("test")[:2], torch.get_rng_state()
+    assert torch.equal(data.predict(model, rows), data.predict(model, rows))
+    assert torch.equal(torch.get_rng_state(), before)
