@@ -81,12 +81,14 @@ def parallel(model: nn.Module, device: Device) -> nn.Module:
     """Wrap the model, keeping its parameters, so that the backward pass averages gradients over the processes.
 
     On CPUs the sum runs in the order of the ranks, so that a resumed training repeats an uninterrupted one to the bit.
+    A model with parameters that no gradient reaches says so in `has_unused_parameters`: they are not waited for.
     """
     if process_count() == 1:
         return model
+    unused = bool(getattr(model, "has_unused_parameters", False))
     if device.collectives == "nccl":
-        return DistributedDataParallel(model, device_ids=[device.torch_device])
-    wrapped = DistributedDataParallel(model)
+        return DistributedDataParallel(model, device_ids=[device.torch_device], find_unused_parameters=unused)
+    wrapped = DistributedDataParallel(model, find_unused_parameters=unused)
     wrapped.register_comm_hook(None, lambda _, bucket: _mean_in_order(bucket.buffer()))
     return wrapped
 

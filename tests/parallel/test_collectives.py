@@ -109,6 +109,18 @@ def test_gradients_are_those_of_the_whole_batch(data: SliceData, tmp_path: Path,
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["transcascade-published-small", "mt-unet-small"])
+def test_parameters_that_no_gradient_reaches_are_not_waited_for(tmp_path: Path, name: str) -> None:
+    def steps() -> Any:
+        parallel = collectives.parallel(build(name, image_size=64), FLOAT32)
+        for _ in range(2):  # the second one would wait for gradients of the first
+            logits = parallel(torch.rand(2, 1, 64, 64), None)
+            torch.stack(logits if isinstance(logits, list) else [logits]).square().mean().backward()
+        return [parameter.grad is None for parameter in parallel.parameters()]
+
+    assert all(any(unused) and not all(unused) for unused in together(tmp_path, steps))
+
+
 def test_an_epoch_sees_the_same_batches(tiny: Settings, data: SliceData, tmp_path: Path) -> None:
     data.device = FLOAT32
     settings = tiny.segmentation.model_copy(update={"batch_size": 5})

@@ -145,6 +145,8 @@ class MTUNet(nn.Module):
         InputError: `image_size` does not suit.
     """
 
+    has_unused_parameters = True  # see `AxialAttention`
+
     def __init__(self, classes: int, image_size: int, width: int) -> None:
         super().__init__()
         if image_size % _STEP or image_size < 2 * _STEP:

@@ -110,7 +110,7 @@ class TransCascade(nn.Module):
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.random_projection = random_projection
+        self.random_projection = self.has_unused_parameters = random_projection
         widths = [sizes.embedding, sizes.stages[1], sizes.stages[0], sizes.root]
         self.to_color = nn.Sequential(nn.Conv2d(in_channels, 3, kernel_size=1), nn.BatchNorm2d(3), nn.ReLU())
         self.encoder = Encoder(image_size, sizes, hybrid=True)
