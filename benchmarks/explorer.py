@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data import PAPER_SIZE
-from benchmarks.timing import seconds
 from dainet import pipeline
 from dainet.explorer import Explorer
 from dainet.explorer.predictor import train
+from dainet.reporting.costs import seconds
 from dainet.settings import Settings, load_settings
 
 __all__ = ["answer_table"]

@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.timing import PeakMemory, seconds
+from benchmarks.timing import PeakMemory
 from dainet import pipeline
 from dainet.attention.stage import extract
 from dainet.cache.atomic import growing_array
 from dainet.device import choose_device
 from dainet.dino.training import finetune
+from dainet.reporting.costs import seconds
 from dainet.segmentation.augment import augment, random_transforms
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import load_vit

@@ -19,13 +19,14 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.data import PAPER_SIZE
-from benchmarks.timing import PeakMemory, seconds
+from benchmarks.timing import PeakMemory
 from dainet import pipeline
 from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
 from dainet.reporting.charts import new_figure
+from dainet.reporting.costs import seconds
 from dainet.segmentation.catalog import build
 from dainet.segmentation.evaluation import run_scores
 from dainet.segmentation.slices import SliceData

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from time import perf_counter
 
-import pandas as pd
 import torch
 
+from dainet.reporting.costs import interleaved
 from dainet.reporting.work import large_product
 
 __all__ = [
@@ -18,9 +17,7 @@ __all__ = [
     "PeakMemory",
     "compare",
     "copy_limit",
-    "interleaved",
     "product_limit",
-    "seconds",
 ]
 
 _COPIED_BYTES = 256 * 2**20
@@ -43,20 +40,6 @@ class Comparison:
     goal: float
     limit: float | None
     agreement: str
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Measure the wall time of one call."""
-    start = perf_counter()
-    work()
-    return perf_counter() - start
-
-
-def interleaved(works: Mapping[str, Callable[[], object]], rounds: int) -> pd.DataFrame:
-    """Measure seconds [rounds, works] after a warm-up, in turn, so that a drift of the machine affects all equally."""
-    for work in works.values():
-        work()
-    return pd.DataFrame([{name: seconds(work) for name, work in works.items()} for _ in range(rounds)])
 
 
 def compare(

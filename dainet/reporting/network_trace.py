@@ -18,7 +18,7 @@ from torch.func import functional_call
 
 from dainet.errors import InputError
 
-__all__ = ["Call", "Node", "Trace", "is_whole", "owners_behind", "trace"]
+__all__ = ["Call", "Node", "Trace", "is_whole", "owners_behind", "run_on_meta", "trace"]
 
 _WHOLE = re.compile("(Attention|Attn|Gate)$")
 _STRETCH = 0.3  # of a feature map against the image, as a logarithm: rounded sizes are kept, other tensors are not
@@ -78,15 +78,21 @@ def trace(model: nn.Module, *inputs: Tensor) -> Trace:
     if not inputs or inputs[0].ndim != 4:
         found = list(inputs[0].shape) if inputs else "nothing"
         raise InputError(f"inputs of the network: found {found}; expected a batch of images [B, C, H, W] first")
-    state = {name: nn.Parameter(x.detach().to("meta"), x.requires_grad) for name, x in model.named_parameters()}
-    buffers = {name: x.to("meta") for name, x in model.named_buffers()}
     # Cloned, so that each input is a node of the graph; it must need a gradient, or there is no graph.
     empty = [torch.empty_like(x, device="meta", dtype=torch.float32, requires_grad=True).clone() for x in inputs]
     calls: dict[str, Call] = {}
-    with _evaluating(model), _watched(model, calls):
-        output = functional_call(model, state | buffers, tuple(empty))
+    with _watched(model, calls):
+        output = run_on_meta(model, *empty)
     ordered = dict(sorted(calls.items(), key=lambda item: item[1].order))
     return Trace(ordered, [(tuple(x.shape), x.grad_fn) for x in empty], tuple(next(_tensors(output)).shape))
+
+
+def run_on_meta(model: nn.Module, *inputs: Tensor) -> Any:
+    """Evaluate `model(*inputs)` on tensors without numbers, whatever the model's mode; its weights stay in place."""
+    state = {name: nn.Parameter(x.detach().to("meta"), x.requires_grad) for name, x in model.named_parameters()}
+    buffers = {name: x.to("meta") for name, x in model.named_buffers()}
+    with _evaluating(model):
+        return functional_call(model, state | buffers, tuple(x.to("meta") for x in inputs))
 
 
 def is_whole(module: nn.Module) -> bool:

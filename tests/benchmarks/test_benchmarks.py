@@ -12,11 +12,11 @@ from torch import nn
 from benchmarks import timing
 from benchmarks.attention import ExplicitAttention
 from benchmarks.batches import transunet_batch, write_slices
-from benchmarks.hybrid import HybridUNet
 from benchmarks.preparation import by_scipy
 from benchmarks.scores import ORGANS, ct_volume
 from dainet.attention.maps import token_maps
 from dainet.data.preprocessing import resize_slices
+from dainet.reporting import costs
 from dainet.reporting.work import count_flops
 from dainet.segmentation.catalog import build
 from dainet.vit.model import DinoViT
@@ -24,7 +24,7 @@ from dainet.vit.model import DinoViT
 
 def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"ours": iter([1.0, 2.0, 4.0]), "peer": iter([3.0, 8.0, 8.0]), "limit": iter([0.1, 0.1, 0.1])}
-    monkeypatch.setattr(timing, "seconds", lambda work: next(clock[work()]))
+    monkeypatch.setattr(costs, "seconds", lambda work: next(clock[work()]))
     works = [lambda name=name: name for name in clock]
     row = timing.compare("work", "peer", works[0], works[1], 2.0, "", rounds=3, limit=(works[2], 5))
     assert (row.ours, row.peer, row.ratio) == (2.0, 8.0, 3.0)  # of 3, 4 and 2
@@ -89,9 +89,3 @@ def test_the_resizing_peer_gives_the_same_slices() -> None:
 
 def test_every_organ_of_the_ct_volume_is_there() -> None:
     assert set(np.unique(ct_volume(shift=0))) == set(range(len(ORGANS) + 1))
-
-
-def test_the_hybrid_keeps_the_size() -> None:
-    network = HybridUNet(classes=9).eval()
-    with torch.inference_mode():
-        assert network(torch.zeros(1, 1, 224, 224)).shape == (1, 9, 224, 224)
