@@ -41,6 +41,7 @@ from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, augmented_batch, train_epoch, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
 from dainet.vit.model import input_size, load_vit, set_fused_attention, to_vit_input
+from tests.helpers.training import narrow_baselines
 
 CPU, CUDA = choose_device("cpu"), device_settings(torch.device("cuda"), native_bf16=True)
 DINO = DinoSettings(batch_size=4, epochs=1, warmup_epochs=0, out_dim=64, global_size=32, local_crops=2, local_size=16)
@@ -141,6 +142,20 @@ def test_networks_run_on_cuda_in_bfloat16(slices: Callable[[Device], SliceData],
         losses = [segmentation_loss(logits, label, dice) for dice in ("squared", "eq5")]
     assert logits.dtype == torch.bfloat16
     assert all(loss.is_cuda for loss in losses)
+    assert rules.waits == []
+
+
+@pytest.mark.parametrize("name", narrow_baselines())
+def test_competitors_run_on_cuda_in_bfloat16(name: str) -> None:
+    with unset_fake_temporarily():
+        model: Any = build(name, width=4, image_size=64).train()
+    with pretended_gpu() as rules:
+        model.to("cuda", memory_format=CUDA.memory_format)
+        image, label = torch.rand(2, 1, 64, 64, device="cuda"), torch.zeros(2, 64, 64, dtype=torch.long, device="cuda")
+        rules.waits.clear()
+        with CUDA.autocast():
+            logits = model(image)
+        assert segmentation_loss(logits, label).is_cuda
     assert rules.waits == []
 
 

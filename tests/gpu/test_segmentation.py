@@ -13,15 +13,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from dainet.cuda_graphs import changed_by, recorded
 from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.errors import DainetError
 from dainet.segmentation import stage
 from dainet.segmentation.catalog import build
+from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc, train
 from dainet.settings import AttentionSettings, SegmentationSettings, Settings
-from tests.helpers.training import train_until, trained_weights
+from tests.helpers.training import narrow_baselines, train_until, trained_weights
 
 OnDevice = Callable[[Device], SliceData]
 
@@ -147,3 +149,26 @@ def test_exhausted_memory_is_one_line(tiny: Settings, on: OnDevice, cuda: Device
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", narrow_baselines())
+def test_recorded_steps_teach_a_competitor(cuda: Device, name: str) -> None:
+    torch.manual_seed(0)
+    model: Any = build(name, width=4, image_size=64).train()
+    model.to("cuda", memory_format=cuda.memory_format)
+    label = torch.zeros(4, 64, 64, dtype=torch.long, device="cuda")
+    label[:, 16:48, 16:48] = 1
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, capturable=True)
+
+    def step(image: Tensor) -> Tensor:
+        with cuda.autocast():
+            logits = model(image)
+        loss = segmentation_loss(logits, label)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    fast, image = recorded(step, lambda: changed_by(model, optimizer)), (label == 1)[:, None].float()
+    losses = [fast(image).item() for _ in range(30)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])

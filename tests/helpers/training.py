@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
-from dainet.segmentation.catalog import build
+from dainet.segmentation.catalog import BASELINES, build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc, train
 from dainet.settings import SegmentationSettings
@@ -51,3 +51,9 @@ def train_until(
 
     with patch("dainet.segmentation.training.mean_volume_dsc", interrupt), pytest.raises(KeyboardInterrupt):
         train(model or small_network(), settings, 0, prepared, data, folder)
+
+
+def narrow_baselines() -> list[str]:
+    """Competitors that can be narrow or have a reduced form, by the names of those."""
+    fixed = {name for name in BASELINES if f"{name}-small" in BASELINES}
+    return sorted(BASELINES.keys() - fixed - {"dual-features"})
