@@ -197,8 +197,8 @@ def mt_unet(classes: int = 4, image_size: int = 224) -> MTUNet:
 
 
 def mt_unet_small(classes: int = 4, image_size: int = 64) -> MTUNet:
-    """Build a reduced form for 64 px."""
-    return MTUNet(classes, image_size, width=16)
+    """Build a reduced form for 64 px, of an eighth of the width."""
+    return MTUNet(classes, image_size, width=8)
 
 
 def _modules(channels: int) -> nn.Sequential:
@@ -219,7 +219,7 @@ def _padded(x: Tensor) -> Tensor:
     """Pad tokens [B, H, W, C] to whole windows: with zeros, in the new corner with the last rows and columns."""
     height, width = x.shape[1:3]
     down, right = -height % _WINDOW, -width % _WINDOW
-    x_padded = F.pad(x, (0, 0, 0, right, 0, down))
+    padded = F.pad(x, (0, 0, 0, right, 0, down))
     if down and right:
-        x_padded[:, height:, width:] = x[:, height - down :, width - right :]
-    return x_padded
+        padded[:, height:, width:] = x[:, height - down :, width - right :]
+    return padded

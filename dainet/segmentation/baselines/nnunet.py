@@ -7,6 +7,7 @@ this name shows the architecture, not nnU-Net's planning, augmentation and ensem
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from dynamic_network_architectures.building_blocks.simple_conv_blocks import ConvDropoutNormReLU
@@ -58,6 +59,11 @@ class NNUNet(nn.Module):
         self.encoder, self.decoder = network.encoder, network.decoder
         _remove_second_names(self)
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; heads that do not predict are computed in training mode only."""
+        self.decoder.deep_supervision = mode
+        return super().train(mode)
+
     def forward(self, image: Tensor, maps: Tensor | None = None) -> Tensor | list[Tensor]:
         """Compute logits [B, classes, H, W] of an image, or those of every head; maps are ignored.
 
@@ -71,7 +77,6 @@ class NNUNet(nn.Module):
                 f"image of {image.shape[-2]} x {image.shape[-1]} px; expected at least {2 * self.step} px a side, "
                 "so that instance norm sees more than one pixel: set segmentation.image_size"
             )
-        self.decoder.deep_supervision = self.training
         logits = self.decoder(self.encoder(image))
         if not self.training:
             return logits
