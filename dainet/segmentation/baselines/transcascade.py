@@ -1,7 +1,7 @@
 """TransCASCADE: TransUNet's encoder and a decoder of attention gates and of channel and spatial attention.
 
-Source: Rahman and Marculescu, WACV 2023; lib/networks.py, decoders.py and cnn_vit_backbone.py of
-github.com/SLDGroup/CASCADE name the layers. Written from the paper and from facts on these layers.
+Source: Rahman and Marculescu, WACV 2023 (github.com/SLDGroup/CASCADE); written from the paper and from facts about its
+layers.
 """
 
 from __future__ import annotations

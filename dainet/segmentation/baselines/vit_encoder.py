@@ -44,8 +44,26 @@ class Sizes(NamedTuple):
     decoder: Sequence[int]  # TransUNet's decoder: channels of its first convolution and of its four steps
 
 
-PUBLISHED = Sizes(768, 12, 12, 64, (256, 512, 1024), (3, 4, 9), 32, (512, 256, 128, 64, 16))
-SMALL = Sizes(96, 4, 3, 16, (32, 64, 128), (1, 2, 2), 8, (64, 32, 32, 16, 16))
+PUBLISHED = Sizes(
+    embedding=768,
+    blocks=12,
+    heads=12,
+    root=64,
+    stages=(256, 512, 1024),
+    units=(3, 4, 9),
+    groups=32,
+    decoder=(512, 256, 128, 64, 16),
+)
+SMALL = Sizes(
+    embedding=96,
+    blocks=4,
+    heads=3,
+    root=16,
+    stages=(32, 64, 128),
+    units=(1, 2, 2),
+    groups=8,
+    decoder=(64, 32, 32, 16, 16),
+)
 
 
 def r50(sizes: Sizes) -> ResNetV2:
