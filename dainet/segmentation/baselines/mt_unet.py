@@ -172,7 +172,11 @@ class MTUNet(nn.Module):
         self.head = nn.Conv2d(w, classes, kernel_size=1)
 
     def forward(self, image: Tensor, maps: Tensor | None = None) -> Tensor:
-        """Compute logits [B, classes, H, W] of an image; maps are ignored."""
+        """Compute logits [B, classes, H, W] of an image; maps are ignored.
+
+        Raises:
+            InputError: the image has other channels or sides than the network can take.
+        """
         check_size(image, self.image_size)
         x, stem_skips, skips = three_channels(image), [], []
         for block in self.stem:

@@ -79,7 +79,11 @@ class SwinUnet(nn.Module):
         self.apply(_initialize)
 
     def forward(self, image: Tensor, maps: Tensor | None = None) -> Tensor:
-        """Compute logits [B, classes, H, W] of an image; maps are ignored."""
+        """Compute logits [B, classes, H, W] of an image; maps are ignored.
+
+        Raises:
+            InputError: the image has other channels or sides than the network can take.
+        """
         check_multiple(image.shape[-2], image.shape[-1], _PATCH * 2 ** len(self.merges))
         x = self.embed(three_channels(image))  # [B, H/4, W/4, C]
         skips = []
