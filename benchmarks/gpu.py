@@ -34,7 +34,7 @@ from dainet.segmentation.catalog import build
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings
-from dainet.vit.model import load_vit, set_fused_attention
+from dainet.vit.model import fix_input_size, load_vit, set_fused_attention
 
 __all__ = ["Limits", "limits", "measure", "rows"]
 
@@ -158,6 +158,7 @@ def _dino_line(device: Device, best: Limits) -> pd.DataFrame:
 def _extraction_line(device: Device, best: Limits) -> pd.DataFrame:
     vit = load_vit("random").to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
+    fix_input_size(vit, 256)
     images = torch.rand(device.vit_batch, 256, 256, device=device.torch_device, dtype=torch.float16)
     single = extractor(vit, 256, False, _without_graphs(device))
     flops = count_flops(lambda: single(images))

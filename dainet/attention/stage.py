@@ -23,7 +23,7 @@ from dainet.errors import NonFiniteError
 from dainet.parallel import collectives
 from dainet.parallel.launch import run_task
 from dainet.settings import Settings
-from dainet.vit.model import DinoViT, input_size, set_fused_attention, to_vit_input
+from dainet.vit.model import DinoViT, fix_input_size, input_size, set_fused_attention, to_vit_input
 
 __all__ = ["AttentionGrid", "What", "extract", "extractor", "grid_of", "open_attention", "run_attention"]
 
@@ -134,6 +134,7 @@ def extract(
     grid = grid_of(backbone, settings.vit.image_size, what)
     vit = copy.deepcopy(backbone).to(device.torch_device).eval()
     set_fused_attention(vit, device.fused_attention)
+    fix_input_size(vit, grid.vit_size_px)
     maps_of = extractor(vit, grid.vit_size_px, settings.attention.compile, device, what)
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]

@@ -23,6 +23,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "DinoViT",
+    "fix_input_size",
     "input_size",
     "load_vit",
     "patch_side",
@@ -142,6 +143,18 @@ def set_fused_attention(module: nn.Module, fused: bool) -> None:
     for layer in module.modules():
         if hasattr(layer, "fused_attn"):
             layer.fused_attn = fused  # type: ignore[assignment]
+
+
+def fix_input_size(vit: DinoViT, size: int) -> None:
+    """Resample the position embedding once for images of `size` px, instead of in every pass, with the same bits.
+
+    This is for a copy that is not trained, and that sees images of no other size.
+    """
+    side, embedded = size // vit.patch, 0 if vit.no_embed_class else vit.num_prefix_tokens
+    prefix, grid = vit.pos_embed.detach().tensor_split((embedded,), dim=1)
+    grid = _resample_grid(grid, vit.patch_embed.grid_size, (side, side))
+    vit.pos_embed = nn.Parameter(torch.cat([prefix, grid], dim=1), requires_grad=False)
+    vit.patch_embed.grid_size = (side, side)
 
 
 def randomized(vit: DinoViT, seed: int) -> DinoViT:

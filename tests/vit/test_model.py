@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import math
 import re
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from dainet.vit.checkpoints import load_dino_center, load_dino_head, weights_hash
 from dainet.vit.model import (
     DinoViT,
+    fix_input_size,
     input_size,
     load_vit,
     randomized,
@@ -75,6 +77,19 @@ def test_position_embedding_leaves_prefix_tokens_alone(no_embed_class: bool) -> 
     assert other.shape == (1, 5 + 36, 64)
     torch.testing.assert_close(native[:, :5], other[:, :5], rtol=0, atol=0)
     torch.testing.assert_close(native[:, 5:], vit.pos_embed[:, -16:], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"reg_tokens": 4, "no_embed_class": True}, {"reg_tokens": 2}])
+@pytest.mark.parametrize("size", [16, 32, 56])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_positions_resampled_once_change_no_bit(changes: dict[str, Any], size: int, precision: str) -> None:
+    vit, images = tiny_vit(**changes), torch.rand(2, 3, size, size)
+    fixed = copy.deepcopy(vit)
+    fix_input_size(fixed, size)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        assert torch.equal(fixed(images), vit(images))
+    assert fixed.pos_embed.shape[1] == vit.pos_embed.shape[1] + (size // 8) ** 2 - 16
+    assert not fixed.pos_embed.requires_grad
 
 
 @pytest.mark.parametrize("changes", [{}, {"reg_tokens": 4, "no_embed_class": True}, {"reg_tokens": 2}])
