@@ -83,14 +83,14 @@ def short_trainings(folder: Path) -> dict[str, str]:
 
 
 def end_early() -> None:
-    """Let every training of this process end after a few epochs, under the key of its settings."""
+    """Let every training of this process end after one epoch, DINO after one batch, under the key of its settings."""
     train, finetune = segmentation_stage.train, dino_stage.finetune
 
     def short_train(model: nn.Module, settings: SegmentationSettings, *others: Any) -> None:
-        train(model, settings.model_copy(update={"epochs": 2}), *others)
+        train(model, settings.model_copy(update={"epochs": 1}), *others)
 
-    def short_finetune(settings: DinoSettings, *others: Any) -> None:
-        finetune(settings.model_copy(update={"epochs": 1}), *others)
+    def short_finetune(settings: DinoSettings, weights: str, images: Any, rows: Any, *others: Any) -> None:
+        finetune(settings.model_copy(update={"epochs": 1}), weights, images, rows[: settings.batch_size], *others)
 
     segmentation_stage.train = short_train  # type: ignore[assignment]
     dino_stage.finetune = short_finetune  # type: ignore[assignment]
