@@ -32,9 +32,9 @@ def test_a_notebook_shows_what_is_stored_and_its_solutions_are_right(
     (tmp_path / "pyproject.toml").touch()  # so that figures appear here too
     notebook, runs = nbformat.read(path, as_version=4), shared_folder / "tour"
     stages = _stages_of_this_precision(notebook)
-    nbformat.write(solved(notebook), tmp_path / "notebooks" / path.name)
+    nbformat.write(short_trainings(solved(notebook)), tmp_path / "notebooks" / path.name)
     [options] = re.findall(r"(--nbval.*)", (REPOSITORY / "Makefile").read_text(encoding="utf-8"))
-    places = {"PYTHONPATH": str(REPOSITORY), "DAINET_RUNS": str(runs)} | short_trainings(tmp_path / "ipython")
+    places = {"PYTHONPATH": str(REPOSITORY), "DAINET_RUNS": str(runs)}
     command = [sys.executable, "-m", "pytest", *options.split()]
     done = subprocess.run(command, cwd=tmp_path, env=os.environ | places, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
