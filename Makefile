@@ -40,7 +40,7 @@ test: setup lint ## check style and types, run the fast tests; minutes, no Debia
 test-notebooks: setup ## run the notebooks and compare them with their stored outputs
 	$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=1800 notebooks
 
-test-all: lint test-everything ## check style, run every test, the slow ones and the notebooks included; what .ci/run calls
+test-all: lint test-everything ## check style, run every test, the slow ones and the notebooks with short trainings included; what .ci/run calls
 
 test-everything: setup
 	$(PYTEST) --numprocesses $(WORKERS) --dist worksteal
