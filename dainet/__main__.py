@@ -38,15 +38,16 @@ def reproduce(
     weights: Weights = None,
     device: Device = None,
     set_: Set = None,
-    notebooks: Annotated[str, typer.Option(help="numbers of the notebooks to run, such as 03,04; default: all")] = "",
+    notebooks: Annotated[str, typer.Option(help="numbers of those to run, such as 03,04; default: 01 to 07")] = "",
 ) -> None:
     """Run the notebooks headless; leaves figures, tables and index.html below figures/."""
     with needs_extra("lessons"):
-        from dainet.lessons.reproduce import find_notebooks
+        from dainet.lessons.reproduce import find_notebooks, notebooks_of_a_run
         from dainet.lessons.reproduce import reproduce as run_notebooks
 
     numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
-    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), find_notebooks(numbers))
+    chosen = find_notebooks(numbers) if numbers else notebooks_of_a_run()
+    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), chosen)
     typer.echo(f"figures and tables: {index}")
 
 
@@ -222,6 +223,17 @@ def more_seeds(dataset: Dataset = "acdc") -> None:
         from dainet.settings import load_settings
 
     typer.echo(f"written: {train_more_seeds(load_settings('tour', overrides(dataset)))}")
+
+
+@app.command()
+def competitors() -> None:
+    """Train the competitors of notebook 08 at the tour's size and store their scores in the package."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # the same rounding whatever the number of cores
+    with needs_extra("lessons"):
+        from dainet.lessons.competitors import train_competitors
+        from dainet.settings import load_settings
+
+    typer.echo(f"written: {train_competitors(load_settings('tour'))}")
 
 
 def main() -> None:

@@ -61,6 +61,14 @@ def test_options_become_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert called == [("laptop", overrides, ["04", "05"])]
 
 
+def test_without_numbers_the_lessons_of_a_run_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    monkeypatch.setattr(reproduce, "notebooks_of_a_run", lambda: ["01", "07"])
+    monkeypatch.setattr(reproduce, "reproduce", lambda *arguments: called.append(arguments))
+    assert run(monkeypatch, "reproduce") == "0"
+    assert called == [("tour", {}, ["01", "07"])]
+
+
 @pytest.mark.parametrize(
     ("command", "module", "library"),
     [

@@ -26,9 +26,10 @@ from dainet.reporting.artifacts import output_folder, record_files
 from dainet.reporting.run_times import save_times, stage_time
 from dainet.settings import Settings, load_settings
 
-__all__ = ["NotebookError", "explained_death", "find_notebooks", "reproduce"]
+__all__ = ["NotebookError", "explained_death", "find_notebooks", "notebooks_of_a_run", "reproduce"]
 
 _WITHOUT_MAPS = ("01", "07")  # the lessons that need no ViT
+_BY_NUMBER = ("08",)  # trains four networks more: minutes for those who ask for it
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,11 @@ def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
         if number not in found:
             raise unknown("notebook", number, found)
     return [found[number] for number in (numbers or found)]
+
+
+def notebooks_of_a_run() -> list[Path]:
+    """Find the lessons that run where no number is given: all but 08, which trains more networks."""
+    return [path for path in find_notebooks() if path.name[:2] not in _BY_NUMBER]
 
 
 def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Path]) -> Path:

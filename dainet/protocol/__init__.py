@@ -40,10 +40,17 @@ CLASSES = {
 DEFAULT_SPLIT = {"acdc": "mtunet", "synapse": "carved"}
 
 # The networks of the comparison (Tables 1 and 2, notebook 04) and of the ablation (Table 3, notebook 05), in the order
-# of their rows.
+# of their rows, and those with which the paper compares, in the forms that the tour trains (notebook 08): `-small` are
+# reduced forms of networks that are too large for it.
 NETWORKS = {
     "comparison": ("unet", "single", "dual-1111"),
     "ablation": ("unet", "single", "dual-0000", "dual-0001", "dual-0111", "dual-1111"),
+    "competitors": (
+        *("unet-upsample", "attn-unet", "r50-unet-small", "r50-attn-unet-small"),
+        *("vit-small", "vit-cup-small", "r50-vit-cup-small", "transunet-small", "transcascade-small"),
+        *("transcascade-published-small", "swin-unet-small", "mt-unet-small"),
+        *("vnet-2d", "nnunet-2d-small", "mednext-s-small", "dual-features"),
+    ),
 }
 
 

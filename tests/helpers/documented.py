@@ -38,6 +38,7 @@ NOT_RUN_HERE = {
     r"(make|dainet) explorer( .*)?": "serves until it is interrupted; test_commands.py starts one and interrupts it",
     r"make notebooks": "minutes; test_commands.py runs the command on one small notebook",
     r"python -m dainet more-seeds": "a quarter of an hour; tests/lessons/test_more_seeds.py",
+    r"python -m dainet competitors": "half an hour; tests/lessons/test_competitors.py",
     r"python -m dainet stage .*": "minutes; test_commands.py runs every stage with small settings",
     r"make( setup| format| lint| test| test-notebooks| test-all)+": "installs, or runs this very test",
     r"make help": "test_repository.py",

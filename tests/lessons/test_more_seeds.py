@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from dainet.cache.records import hash_file, read_record
-from dainet.lessons import more_seeds
+from dainet.lessons import more_seeds, shipped_scores
 from dainet.lessons.more_seeds import train_more_seeds, with_more_seeds
 from dainet.protocol import CLASSES, NETWORKS
 from dainet.settings import load_settings
 from tests.helpers.notebooks import QUICK
 
-SHIPPED = sorted(more_seeds._FOLDER.glob("*.csv"))
+SHIPPED = sorted(shipped_scores._FOLDER.glob("*.csv"))
 
 
 def own(seed: int = 0) -> pd.DataFrame:
@@ -52,15 +52,19 @@ def test_the_shipped_scores_are_whole(path: Path) -> None:
     record = read_record(path.with_suffix(".json"))
     assert record["files"] == {path.name: hash_file(path)}
     assert not {"/", "\\"} & set(json.dumps(record["settings"]))
-    counts = pd.read_csv(path).groupby(["model", "seed", "policy", "class"])["case_id"].nunique()
-    assert len(counts) == len(NETWORKS["ablation"]) * 2 * 2 * len(CLASSES[path.stem].names)
+    dataset, _, competitors = path.stem.partition("_")
+    scores = pd.read_csv(path)
+    counts = scores.groupby(["model", "seed", "policy", "class"])["case_id"].nunique()
+    assert set(scores["model"]) <= set(NETWORKS["competitors"] if competitors else NETWORKS["ablation"])
+    seeds = 1 if competitors else 2
+    assert len(counts) == scores["model"].nunique() * seeds * 2 * len(CLASSES[dataset].names)
     assert counts.nunique() == 1
 
 
 @pytest.mark.slow
 def test_they_are_made_by_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(more_seeds, "_FOLDER", tmp_path)
+    monkeypatch.setattr(shipped_scores, "_FOLDER", tmp_path)
     monkeypatch.setitem(more_seeds.NETWORKS, "ablation", ("unet", "dual-1111"))
     settings = load_settings("tour", QUICK | {"segmentation.selection": "last"})
     path = train_more_seeds(settings)
