@@ -10,7 +10,7 @@ from torch import nn
 
 from dainet.cache.folders import repository_root
 from dainet.csv_files import read_csv
-from dainet.protocol import published_table
+from dainet.protocol import NETWORKS, published_table
 from dainet.reporting.tables import compare, spread
 from dainet.segmentation.catalog import build
 from dainet.segmentation.networks import parameter_count
@@ -85,7 +85,7 @@ def regimes_table(table: pd.DataFrame) -> pd.DataFrame:
 def models_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Compare every network with 40 training patients with the paper's row: DSC (%), HD95 (voxels), parameters."""
     published = pd.concat([published_table("acdc", "table2"), published_table("acdc", "table3")])
-    published = published[published["model"] != ""].drop_duplicates("model")
+    published = published[published["model"].isin(NETWORKS["ablation"])].drop_duplicates("model")
     table = compare(published, scores[scores["train_patients"] == PATIENTS], _CLASSES, "strict")
     return table.drop(columns="Difference").assign(
         **{"Parameters (M)": [_parameters(name) for name in table["Method"]]}

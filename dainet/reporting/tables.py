@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 
 from dainet.data.prepared import Prepared
+from dainet.protocol import UNBUILT
 from dainet.reporting.differences import failed_trainings
 from dainet.reporting.run_identity import source_name
 from dainet.reporting.statistics import summarize
+from dainet.segmentation.catalog import BASELINES
 from dainet.settings import Settings
 
 __all__ = ["compare", "policies", "protocol_notes", "spread"]
@@ -22,7 +24,8 @@ def compare(
 ) -> pd.DataFrame:
     """Put our rows below the published ones that they reproduce: DSC in percent, mean ± deviation over seeds.
 
-    Networks that the paper does not print follow at the end.
+    Reduced forms (`-small`) stand below the row of their full form, without a difference. Networks that the paper does
+    not print follow at the end.
 
     Args:
         published: see `dainet.protocol.published_table`; without rows, only ours are given.
@@ -42,9 +45,10 @@ def compare(
     rows = []
     for line in published.to_dict("records"):
         rows.append(_paper_row(line, class_names))
-        if line["model"] in left:
-            left.remove(line["model"])
-            rows.append(_our_row(line["model"], ours, class_names, float(line["dsc"])))
+        for model in [model for model in left if _full_form(model) == line["model"]]:
+            left.remove(model)
+            same = model == line["model"]  # a reduced or published variant is another network
+            rows.append(_our_row(model, ours, class_names, float(line["dsc"]) if same else None))
     rows += [_our_row(model, ours, class_names, None) for model in left]
     columns = ["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"]
     table = pd.DataFrame(rows, columns=columns)
@@ -91,6 +95,11 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     if shipped := sorted(set(scores["seed"]) - set(segmentation.seeds)):
         seeds = ", ".join(map(str, shipped))
         notes.append(f"Seeds {seeds} were trained before with the same settings; their scores come with the kit.")
+    if trained := sorted(set(scores["model"]) & set(BASELINES)):
+        weights = f"encoders from ImageNet ({segmentation.pretrained})" if segmentation.pretrained else "from scratch"
+        notes.append(f"Competitors, trained here {weights}: {', '.join(trained)}.")
+    if settings.data.dataset in UNBUILT:
+        notes.append(UNBUILT[settings.data.dataset])
     if phantoms:
         notes.append("The paper scored patients, this run scored phantoms: the difference would mean nothing.")
     if segmentation.selection == "peer-on-test":
@@ -117,6 +126,10 @@ def _never_found(scores: pd.DataFrame) -> list[str]:
         f"{model}, seed {seed}: this training failed; it finds no voxel of {names} in any test volume."
         for (model, seed), names in failed_trainings(scores).items()
     ]
+
+
+def _full_form(model: str) -> str:
+    return model.removesuffix("-small").removesuffix("-published")
 
 
 def _paper_row(line: Mapping[Hashable, Any], class_names: Sequence[str]) -> dict[str, str]:

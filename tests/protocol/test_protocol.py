@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dainet.protocol import CLASSES, load_split, published_table, split_names
+from dainet.protocol import CLASSES, load_split, published_table, reference_table, split_names
+from dainet.segmentation.catalog import check_network
 
 
 @pytest.mark.parametrize("name", split_names("acdc"))
@@ -28,13 +29,36 @@ def test_synapse_is_18_and_12_with_three_of_the_18_for_validation() -> None:
 def test_table_1_has_fifteen_rows_and_eight_organs() -> None:
     table = published_table("synapse", "table1")
     assert len(table) == 15
-    assert set(table["model"]) == {"", "unet", "dual-1111"}
+    assert set(table.loc[table["model"] == "", "method"]) == {"V-Net", "DARR", "TransClaw U-Net"}
     dainet = table.set_index("model").loc["dual-1111"]
     assert (dainet["dsc"], dainet["hd95"], dainet["spleen"]) == (84.26, 13.79, 93.74)
     assert [name.lower() for name in CLASSES["synapse"].names] == list(table.columns[3:11])
     for nothing in (published_table("custom", "table1"), published_table("acdc", "table1")):
         assert nothing.empty
         assert {"method", "model", "marker", "dsc"} <= set(nothing)
+
+
+@pytest.mark.parametrize(("dataset", "name"), [("synapse", "table1"), ("acdc", "table2"), ("acdc", "table3")])
+def test_every_network_of_a_table_can_be_built_and_stands_in_one_row(dataset: str, name: str) -> None:
+    models = [model for model in published_table(dataset, name)["model"] if model]
+    assert len(set(models)) == len(models)
+    for model in models:
+        check_network(model)
+
+
+def test_references_are_blocks_with_a_source_and_show_how_far_one_network_differs() -> None:
+    acdc, synapse = reference_table("acdc"), reference_table("synapse")
+    for table in (acdc, synapse):
+        assert table["dsc"].between(70, 95).all()
+        assert set(table["read"]) == {"read in source file", "read on a web page"}
+        assert (table[["method", "data", "block", "source"]] != "").all(axis=None)
+        assert not table.duplicated(["method", "data", "block"]).any()
+    nnunet = acdc[acdc["method"] == "nnU-Net (original)"]
+    assert list(nnunet["dsc"]) == [91.54, 91.34]
+    assert nnunet["block"].nunique() == 2
+    merit = synapse.set_index("method").loc["MERIT 2023 (cascaded)"]
+    assert (merit["dsc"], merit["hd95"]) == (84.90, 13.22)
+    assert reference_table("custom").empty
 
 
 @pytest.mark.parametrize("dataset", CLASSES)

@@ -41,6 +41,17 @@ def test_table_1_has_all_rows_distances_and_organs() -> None:
     assert list(result["By"]).index("here") == list(result["Method"]).index("U-Net†") + 1
 
 
+def test_a_reduced_form_stands_below_its_full_form_without_a_difference() -> None:
+    found = pd.concat([scores("transunet-small"), scores("transcascade"), scores("mednext-s")])
+    result = compare(published_table("acdc", "table2"), found, ACDC, "strict")
+    ours = result[result["By"] == "here"]
+    above = {result.loc[i, "Method"]: result.loc[i - 1, "Method"] for i in ours.index}
+    assert above == {"transunet-small": "TransUNet", "transcascade": "TransCASCADE", "mednext-s": "DAINet (dual-1111)"}
+    differences = ours.set_index("Method")["Difference"]
+    assert differences["transunet-small"] == differences["mednext-s"] == ""
+    assert differences["transcascade"] == "-16.63"
+
+
 def test_data_the_paper_does_not_know_have_our_rows_only() -> None:
     result = compare(published_table("custom", "table2"), scores("unet"), ACDC, "strict")
     assert list(result["By"]) == ["here"]
