@@ -50,6 +50,7 @@ def main(
     if "rows" in chosen:
         write_table("rows", _as_lines(_rows(weights)), {"weights": Path(weights).name})
     if "networks" in chosen:
+        write_table("networks-counts", networks.count_table().round(2), {})
         write_table("networks", printed(networks.cost_table(choose_device("cpu"))).round(2), {})
     if "explorer" in chosen:
         write_table("explorer", printed(explorer.answer_table()).round(0), {})

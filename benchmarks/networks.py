@@ -18,8 +18,9 @@ from benchmarks.timing import PeakMemory
 from dainet.device import Device, choose_device
 from dainet.reporting.costs import count_operations, example_inputs, network_costs, run_training
 from dainet.segmentation.catalog import BASELINES, build
+from dainet.segmentation.networks import parameter_count
 
-__all__ = ["NAMES", "cost_table", "matching_width"]
+__all__ = ["NAMES", "cost_table", "count_table", "matching_width"]
 
 _SIDE_PX, _CLASSES, _WIDTH = 224, 9, 64
 _HYBRID = "transunet"
@@ -48,6 +49,17 @@ def cost_table(device: Device, batch: int = 4, rounds: int = 3) -> Iterator[pd.D
     del networks
     for (_, row), (name, width) in zip(costs.iterrows(), chosen.values(), strict=True):
         yield row.to_frame().T.assign(**{"Peak memory of training (GiB)": _memory_of(name, width, device, batch)})
+
+
+def count_table() -> pd.DataFrame:
+    """Count the parameters and operations of every network, which takes no measurement and no quiet machine."""
+    rows = []
+    for name, width in [*((name, _WIDTH) for name in NAMES), ("dual-1111", matching_width())]:
+        with torch.device("meta"):
+            network = _build(name, width)
+        operations = count_operations(network, *example_inputs(name, _SIDE_PX))
+        rows.append((_title(name, width), parameter_count(network) / 1e6, operations / 1e9))
+    return pd.DataFrame(rows, columns=["Network", "Parameters (M)", "GFLOP per image"])
 
 
 def _title(name: str, width: int) -> str:
