@@ -32,6 +32,8 @@ PAPER = (
     " and with a learning rate of 1e-4 on the training set of each dataset",  # 4.2
     "we downsample the attention map visualization to 224x224",  # 4.2
     "the attention map visualizations",  # 4.2
+    "DAINet outperforms the complex transformer-based architectures such as MT-UNet [77] and Swin-UNet [8] by a large"
+    " margin in terms of dice score",  # 4.3
     "The UNet† model has the same configuration as Swin-Unet",  # 4.3
     "* obtained from [16]",  # Table 2
     "by gradually adding them from the first / last block to the bottleneck",  # 4.3.2
