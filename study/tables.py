@@ -27,7 +27,7 @@ __all__ = [
     "robustness_table",
 ]
 
-_NETWORK, _HYBRID = "dual-1111 (width 64)", "R50 + ViT-B hybrid"  # rows of benchmarks/results/networks.csv
+_NETWORK, _HYBRID = "dual-1111 (width 64)", "transunet"  # rows of benchmarks/results/networks-counts.csv
 _COSTS = ("Parameters (M)", "GFLOP per image")  # columns of numbers there
 HEADS = ("head", "auroc", "iou", "slices")  # columns of numbers in the scores of the heads
 _CLASSES = ("RV", "Myo", "LV")
@@ -128,7 +128,7 @@ def _claim_row(line: dict[str, Any]) -> dict[str, str]:
 
 
 def _cost_row() -> dict[str, str]:
-    costs = read_csv(repository_root() / "benchmarks" / "results" / "networks.csv", numbers=_COSTS).set_index("Network")
+    costs = read_csv(repository_root() / "benchmarks" / "results" / "networks-counts.csv", numbers=_COSTS).set_index("Network")
     counts = [
         f"{costs.loc[name, 'Parameters (M)']:.1f} M, {costs.loc[name, 'GFLOP per image']:.0f} GFLOP"
         for name in (_NETWORK, _HYBRID)
