@@ -128,7 +128,8 @@ def _claim_row(line: dict[str, Any]) -> dict[str, str]:
 
 
 def _cost_row() -> dict[str, str]:
-    costs = read_csv(repository_root() / "benchmarks" / "results" / "networks-counts.csv", numbers=_COSTS).set_index("Network")
+    counted = repository_root() / "benchmarks" / "results" / "networks-counts.csv"
+    costs = read_csv(counted, numbers=_COSTS).set_index("Network")
     counts = [
         f"{costs.loc[name, 'Parameters (M)']:.1f} M, {costs.loc[name, 'GFLOP per image']:.0f} GFLOP"
         for name in (_NETWORK, _HYBRID)
