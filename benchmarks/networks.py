@@ -47,8 +47,8 @@ def cost_table(device: Device, batch: int = 4, rounds: int = 3) -> Iterator[pd.D
     inputs = {title: _inputs(name, device, batch) for title, (name, _) in chosen.items()}
     costs = network_costs(networks, inputs, device, rounds)
     del networks
-    for (_, row), (name, width) in zip(costs.iterrows(), chosen.values(), strict=True):
-        yield row.to_frame().T.assign(**{"Peak memory of training (GiB)": _memory_of(name, width, device, batch)})
+    for row, (name, width) in enumerate(chosen.values()):
+        yield costs.iloc[[row]].assign(**{"Peak memory of training (GiB)": _memory_of(name, width, device, batch)})
 
 
 def count_table() -> pd.DataFrame:
