@@ -81,7 +81,7 @@ def compare_ef_errors(numbers: pd.DataFrame, first: str, second: str) -> Differe
 
 
 @in_style
-def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...] = ("unet", "dual-1111")) -> Figure:
+def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...]) -> Figure:
     """Draw Bland-Altman plots of the LV's ejection fraction, one panel per network and one point per patient."""
     alt = "Bland-Altman plots of the left ventricle's ejection fraction, predicted and labeled, one panel per network"
     figure = new_figure(WIDTH, 3.6, alt)

@@ -69,7 +69,9 @@ def write_plan_report(
     rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
     save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
     if _is_cardiac(plan):
-        save_figure(agreement_figure(heart_numbers(scored.scores)), "ejection_fraction", settings, {})
+        first = plan.comparisons[0]
+        hearts = agreement_figure(heart_numbers(scored.scores), (first.second, first.first))
+        save_figure(hearts, "ejection_fraction", settings, {})
     return scored
 
 

@@ -72,7 +72,7 @@ def test_errors_of_two_networks_are_compared_patient_by_patient() -> None:
 
 def test_the_figure_has_a_panel_per_network_and_an_alternative_text() -> None:
     parts = [scores({("LV", "ES"): 2000 + 10 * k}, m, f"p{k}") for k in range(4) for m in ("unet", "dual-1111")]
-    figure = agreement_figure(heart_numbers(pd.concat(parts)))
+    figure = agreement_figure(heart_numbers(pd.concat(parts)), ("unet", "dual-1111"))
     assert len(figure.axes) == 2
     assert figure.get_label()
 
@@ -87,7 +87,7 @@ def test_bland_altman_plots_show_every_patient_its_bias_and_its_limits() -> None
     ]
     numbers = heart_numbers(pd.concat(parts))
     limits = agreement_table(numbers).set_index("Network")["LV EF (points)"]
-    panels = agreement_figure(numbers).axes
+    panels = agreement_figure(numbers, ("unet", "dual-1111")).axes
     assert panels[0].get_ylim() == panels[1].get_ylim()
     assert panels[0].get_xlim() == panels[1].get_xlim()
     for panel, (model, own) in zip(panels, shifts.items(), strict=True):
