@@ -6,7 +6,7 @@ import pytest
 from nbformat import NotebookNode
 
 from dainet.lessons.answers import EXERCISES
-from dainet.protocol import published_table
+from dainet.protocol import NETWORKS, published_table
 from tests.helpers.notebooks import check_wrong, lesson, shown
 
 
@@ -69,5 +69,8 @@ def test_the_attention_unet_whose_mean_does_not_fit() -> None:
     assert organs.replace(55.92, 83.70).mean() == pytest.approx(75.57, abs=0.01)
 
 
-def test_no_training_of_the_tour_failed(notebook: NotebookNode) -> None:
-    assert "failed" not in shown(notebook, "published_table(settings.data.dataset, name)").lower()
+def test_no_training_of_this_lesson_failed(notebook: NotebookNode) -> None:
+    """Shipped competitors may have failed; lesson 8 says which, and why."""
+    lines = shown(notebook, "published_table(settings.data.dataset, name)").splitlines()
+    failed = {line.split(",")[0].strip() for line in lines if "this training failed" in line}
+    assert not failed & set(NETWORKS["comparison"])
