@@ -56,7 +56,10 @@ def test_operations_of_a_network_are_those_of_its_convolutions(name: str) -> Non
 def test_peak_memory_sees_what_was_there_only_for_a_while() -> None:
     with timing.PeakMemory() as peak:
         block = np.ones(25 * 2**20)  # 200 MiB
-        sleep(0.1)
+        for _ in range(100):  # until the watching thread, which a busy machine keeps waiting, has seen it
+            if peak.mib > 190:
+                break
+            sleep(0.1)
         del block
     assert 190 < peak.mib < 260
 

@@ -45,15 +45,11 @@ def write_source(folder: Path, parts: list[str], classes: int, slices: int) -> d
 
 
 def write_lessons_in_one(path: Path) -> Path:
-    """The cells of all lessons as one notebook: a kernel for each would start for longer than it computes.
-
-    The twelve phantoms of lesson 1, the same with every setting, are left out: they take longest.
-    """
+    """The cells of all lessons as one notebook: a kernel for each would start for longer than it computes."""
     first, *others = (nbformat.read(lesson, as_version=4) for lesson in find_notebooks(OF_A_RUN))
     first.cells += [
         cell for lesson in others for cell in lesson.cells if "parameters" not in cell.metadata.get("tags", [])
     ]
-    first.cells = [cell for cell in first.cells if "make_cardiac_patient(number)" not in cell.source]
     for number, cell in enumerate(first.cells):
         cell.id = f"cell-{number}"
     nbformat.write(first, path)
