@@ -16,6 +16,7 @@ from dainet.reporting.work import count_flops
 from dainet.segmentation.catalog import takes
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import parameter_count
+from dainet.segmentation.slices import final_logits
 
 __all__ = [
     "count_operations",
@@ -92,7 +93,7 @@ def run_forward(network: nn.Module, inputs: tuple[Tensor, ...], device: Device) 
     network.eval()
     with device.autocast():
         output = network(*inputs)
-    (output if isinstance(output, Tensor) else output[-1]).sum().item()
+    final_logits(output).sum().item()
 
 
 def run_training(network: nn.Module, inputs: tuple[Tensor, ...], device: Device) -> None:

@@ -17,7 +17,7 @@ from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.settings import AttentionSettings
 
-__all__ = ["SliceData"]
+__all__ = ["SliceData", "final_logits"]
 
 
 class SliceData:
@@ -105,15 +105,15 @@ class SliceData:
         chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
         with torch.inference_mode(), self.device.autocast(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            parts = [_final(model(*self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks]
+            parts = [final_logits(model(*self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks]
         return torch.cat(parts)
 
     def _formatted(self, tensor: Tensor) -> Tensor:
         return tensor.contiguous(memory_format=self.device.memory_format)
 
 
-def _final(logits: Tensor | Sequence[Tensor]) -> Tensor:
-    """Return the logits that predict: the last ones of a network that returns several."""
+def final_logits(logits: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return the logits [B, classes, H, W] that predict: the last ones of a network that returns several."""
     return logits if isinstance(logits, Tensor) else logits[-1]
 
 
