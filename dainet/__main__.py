@@ -21,6 +21,7 @@ import typer
 from tabulate import tabulate
 
 from dainet.errors import InputError, needs_extra
+from dainet.inference.commands import add_commands
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, new_app, overrides, run_app
 from dainet.settings import SEEDS
 
@@ -234,6 +235,9 @@ def competitors() -> None:
         from dainet.settings import load_settings
 
     typer.echo(f"written: {train_competitors(load_settings('tour'))}")
+
+
+add_commands(app)
 
 
 def main() -> None:

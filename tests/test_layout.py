@@ -12,14 +12,14 @@ from tests.helpers import REPOSITORY
 
 # From the bottom; rooms on one floor do not know each other, but for those that follow in the same order.
 FLOORS = [
-    ["errors", "interrupts", "csv_files", "settings", "protocol", "progress", "device", "cuda_graphs"],
+    ["errors", "interrupts", "csv_files", "settings", "protocol", "progress", "device", "cuda_graphs", "options"],
     ["cache"],
     ["parallel", "transfer", "data", "vit"],
     ["attention", "dino"],
     ["segmentation"],
     ["preflight", "pipeline", "reporting"],
-    ["compare"],
-    ["worker", "lessons", "options"],
+    ["compare", "inference"],
+    ["worker", "lessons"],
     ["explorer"],
     ["__main__"],
 ]
