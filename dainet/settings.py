@@ -120,6 +120,7 @@ class DinoSettings(_Frozen):
     local_crops: int = Field(8, ge=0)
     local_size: int = Field(96, ge=8)  # px of a local view
     local_scale: _Scale = (0.05, 0.4)
+    keep_every: int = Field(0, ge=0)  # also keep the teacher after every so many epochs; 0 = only the last one
     compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)
     seed: Seed = 0
 

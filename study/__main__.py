@@ -18,7 +18,9 @@ from dainet.compare.plan import read_plan
 from dainet.compare.queue import run_queue
 from dainet.compare.scores import finished_waves
 from dainet.errors import unknown
-from dainet.options import Device, Source, Weights, new_app, overrides, run_app
+from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
+from dainet.reporting.artifacts import output_folder
+from study.dino_course import course_settings, run_course
 from study.evidence import EVIDENCE, write_evidence
 from study.folds import PLANS
 from study.next_report import write_plan_report
@@ -73,6 +75,14 @@ def report() -> None:
         else:
             write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
             typer.echo(f"tables and charts: {folder}")
+
+
+@app.command()
+def dino_course(source: Source = None, weights: Weights = None, device: Device = None, set_: Set = None) -> None:
+    """Fine-tune a ViT with DINO for 100 epochs, and score its heads every ten; resumes where it was stopped."""
+    settings = course_settings(overrides(None, source, weights, device, set_))
+    run_course(settings)
+    typer.echo(f"scores, table and figures: {output_folder(settings)}")
 
 
 @app.command()

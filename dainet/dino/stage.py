@@ -20,6 +20,7 @@ __all__ = ["fit", "run_dino", "training_rows"]
 
 _VERSION = 3
 _COMPILED_FROM = 4000  # steps: 80 s of compiling against 25 ms that each step is shorter (docs/gpu.md)
+_NEWER = ("compile", "keep_every")
 # Setting -> those that have no effect where it is 0 or False.
 _SWITCHED_OFF = {
     "centering": {"center_momentum"},
@@ -32,7 +33,8 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
     """Fine-tune the ViT of `settings.vit` on the training slices, or return the finished run.
 
     The stage leaves `student.safetensors`, `teacher.safetensors`, `head.safetensors` (the teacher's; none without
-    epochs), `history.csv` and `training.json`. The teacher makes the maps; the paper does not say which one does
+    epochs), `history.csv` and `training.json`, and with `dino.keep_every` earlier teachers (see
+    `dainet.dino.training.teacher_file`). The teacher makes the maps; the paper does not say which one does
     (docs/protocol.md#5.17).
 
     Args:
@@ -44,8 +46,8 @@ def run_dino(settings: Settings, prepared_vit: Prepared, device: Device) -> Stag
         InputError: a validation or test patient is among the training slices; or as `finetune`.
     """
     dino = _decided(settings, prepared_vit, device)
-    # Without effect on results where it is false, and then not in the key, as before this setting existed.
-    values = dino.model_dump(mode="json", exclude=None if dino.compile else {"compile"})
+    # Without effect on results where they are false or 0, and then not in the key, as before these settings existed.
+    values = dino.model_dump(mode="json", exclude={name for name in _NEWER if not getattr(dino, name)})
     values["image_size"] = settings.vit.image_size
     if dino.epochs:
         values["precision"] = device.precision

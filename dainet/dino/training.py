@@ -27,7 +27,7 @@ from dainet.progress import progress
 from dainet.settings import DinoSettings
 from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, to_vit_input
 
-__all__ = ["HISTORY_COLUMNS", "check_shared_batches", "finetune", "view_maker"]
+__all__ = ["HISTORY_COLUMNS", "check_shared_batches", "finetune", "teacher_file", "view_maker"]
 
 log = logging.getLogger(__name__)
 _CHECKED_TOGETHER = 1024  # images per read when the range of values is checked
@@ -89,6 +89,7 @@ def finetune(
         state.history.append(_train_epoch(state, settings, images, rows, views_of, device, epoch))
         _report(state.history[-1], settings)
         if collectives.rank() == 0:
+            _keep_teacher(state, settings, folder)  # before the state, after which this epoch is not repeated
             _save(state, settings, folder)
     if collectives.rank() == 0:
         _finish(state, settings, folder)
@@ -181,6 +182,17 @@ def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     content |= {"center": state.center, "history": state.history, "settings": _identity(settings)}
     save_state(content, folder, len(state.history))
     _write_history(state.history, folder)
+
+
+def teacher_file(epoch: int) -> str:
+    """Return the name of the file with the teacher after this epoch, kept where `dino.keep_every` divides it."""
+    return f"teacher-{epoch:04d}.safetensors"
+
+
+def _keep_teacher(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
+    epoch = len(state.history)
+    if settings.keep_every and epoch % settings.keep_every == 0:
+        save_vit(state.teacher.backbone, folder / teacher_file(epoch))
 
 
 def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:

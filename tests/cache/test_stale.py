@@ -82,6 +82,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "segmentation.dice": ("eq5", "segmentation"),
     "segmentation.augment": (False, "segmentation"),
     "dino.compile": (True, "dino"),
+    "dino.keep_every": (1, "dino"),
     "segmentation.compile": (True, "segmentation"),
     "segmentation.pretrained": ("hub", "segmentation"),
     "segmentation.selection": ("last", "segmentation"),

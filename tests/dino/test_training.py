@@ -24,7 +24,7 @@ from dainet.device import Device, choose_device
 from dainet.dino import formulas, stage, step, training
 from dainet.dino.stage import run_dino, training_rows
 from dainet.dino.step import starting_state
-from dainet.dino.training import HISTORY_COLUMNS, finetune
+from dainet.dino.training import HISTORY_COLUMNS, finetune, teacher_file
 from dainet.protocol import Classes
 from dainet.settings import DinoSettings, Settings
 from dainet.vit.model import DinoViT, load_vit, save_vit
@@ -236,6 +236,14 @@ def test_resuming_ends_where_the_undisturbed_training_ends(
     resumed = trained(weights, tmp_path / "parts")
     assert all(same(undisturbed[name], resumed[name]) for name in FILES)
     assert (tmp_path / "whole" / "history.csv").read_text() == (tmp_path / "parts" / "history.csv").read_text()
+
+
+def test_kept_teachers_are_those_of_a_training_that_goes_on(weights: str, tmp_path: Path) -> None:
+    kept = trained(weights, tmp_path / "kept", epochs=4, keep_every=2)
+    assert {name for name in kept if "-" in name} == {teacher_file(2), teacher_file(4)}
+    assert same(kept[teacher_file(4)], kept["teacher.safetensors"])
+    assert not same(kept[teacher_file(2)], kept[teacher_file(4)])
+    assert same(kept["teacher.safetensors"], trained(weights, tmp_path / "plain", epochs=4)["teacher.safetensors"])
 
 
 def test_the_seed_decides(weights: str, tmp_path: Path) -> None:
