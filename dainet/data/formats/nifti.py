@@ -15,7 +15,7 @@ from nibabel import orientations
 from dainet.data.volume import Case, DataError, Volume, check_claim
 from dainet.errors import why_unreadable
 
-__all__ = ["nifti_stem", "packed_nifti", "read_nifti_pair"]
+__all__ = ["nifti_stem", "packed_nifti", "read_nifti", "read_nifti_pair"]
 
 _DISPLAY = "LPS"  # columns to the patient's left, rows to the back, slices upwards: the view that radiologists use
 
@@ -113,6 +113,17 @@ def _check_affines(case: Case, image: Any, label: Any) -> None:
             f"{case.case_id}: by their affines {case.files[0].name} and {case.files[1].name} lie up to {distance:.1f} "
             "mm apart; expected the same grid; resample the label onto the image or fetch both again"
         )
+
+
+def read_nifti(path: Path) -> tuple[Any, np.ndarray]:
+    """Read one image file: nibabel's image, which has the header, and its voxels [X, Y, Z] in the scanner's units.
+
+    Raises:
+        DataError: the file cannot be read or is not a 3-D volume.
+    """
+    case = Case(nifti_stem(path) or path.stem, "", (path,))
+    image = _open(case, path)
+    return image, _array(case, image, path)
 
 
 def packed_nifti(array: np.ndarray, affine: np.ndarray) -> bytes:

@@ -1,0 +1,178 @@
+"""Scans that SimpleITK reads: NRRD and MetaImage files, and folders with the slices of a DICOM series."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from dainet.data.volume import DataError, check_claim
+from dainet.errors import why_unreadable
+
+__all__ = ["ItkImage", "read_dicom_series", "read_itk"]
+
+_DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in a file of their own
+_MODALITY, _DESCRIPTION = "0008|0060", "0008|103e"
+_ORIENTATION, _POSITION, _FRAMES = "0020|0037", "0020|0032", "0028|0008"
+_OFF_MM = 0.5  # by which a slice may miss its place in an even stack
+_CONVERT = "convert the series with dcm2niix and give the NIfTI file"
+
+sitk.ProcessObject.GlobalWarningDisplayOff()  # what spoils a stack of slices is an error here
+
+
+@dataclass(frozen=True)
+class ItkImage:
+    """Voxels [X, Y, Z], the affine of their indices in mm (RAS), and the edges (x, y, z) of a voxel in mm.
+
+    `header` is what ITK stores of the grid: spacing, origin and direction, in LPS.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray
+    edges_mm: tuple[float, float, float]
+    header: tuple[tuple[float, ...], ...]
+    modality: str = ""
+
+
+def read_itk(path: Path) -> ItkImage:
+    """Read a volume from a .nrrd, .nhdr, .mha or .mhd file.
+
+    Raises:
+        DataError: the file cannot be read, or is not a 3-D volume of one channel.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        path.open("rb").close()
+        reader.ReadImageInformation()
+        if path.suffix.lower() not in _DETACHED:
+            check_claim(path, int(np.prod(reader.GetSize(), dtype=float)))
+        _check_shape(path, reader)
+        return _converted(reader.Execute())
+    except (RuntimeError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
+    """Read the DICOM series of a folder as one volume, its slices in the order of their positions.
+
+    Args:
+        folder: with the files of one series, or of several.
+        number: which of several, 1 for the first, as the error without a number lists them.
+
+    Raises:
+        DataError: no series, or several without a number; a film, missing or tilted slices; a file cannot be read.
+    """
+    files = _choose(folder, number)
+    headers = [_header(path) for path in files]
+    _check_shape(files[0], headers[0])
+    _check_stack(folder, headers)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames([str(path) for path in files])
+    try:
+        image = _converted(reader.Execute(), _tag(headers[0], _MODALITY))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+    return image
+
+
+def _choose(folder: Path, number: int | None) -> list[Path]:
+    """Return the files of one series, in the order of their positions."""
+    series = [
+        [Path(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)]
+        for uid in sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
+    ]
+    if not series:
+        raise DataError(f"{folder.name} is a folder without DICOM files; give the folder that holds those of a series")
+    if number is None and len(series) == 1:
+        return series[0]
+    if number is None or not 1 <= number <= len(series):
+        listed = "; ".join(f"{folder.name}#{i}: {_described(files)}" for i, files in enumerate(series, 1))
+        raise DataError(f"{folder.name} holds {len(series)} DICOM series; give one of them ({listed})")
+    return series[number - 1]
+
+
+def _described(files: list[Path]) -> str:
+    header = _header(files[0])
+    words = [_tag(header, _MODALITY), _tag(header, _DESCRIPTION), f"{len(files)} files"]
+    return " ".join(word for word in words if word)
+
+
+def _header(path: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return reader
+
+
+def _tag(header: sitk.ImageFileReader, key: str) -> str:
+    return header.GetMetaData(key).strip().strip("\0") if header.HasMetaDataKey(key) else ""
+
+
+def _numbers(header: sitk.ImageFileReader, key: str) -> np.ndarray:
+    return np.array([float(number) for number in re.findall(r"[-+.\deE]+", _tag(header, key))])
+
+
+def _check_shape(path: Path, header: sitk.ImageFileReader) -> None:
+    """Refuse several channels, films and flat images by the header alone."""
+    if header.GetNumberOfComponents() > 1:
+        raise DataError(f"{path.name} has {header.GetNumberOfComponents()} channels; expected one; give one of them")
+    size = header.GetSize()
+    if len(size) > 3:
+        raise DataError(
+            f"{path.name} has the shape {size}; expected three axes; this looks like the whole film; give one frame"
+        )
+    if len(size) < 3:
+        raise DataError(
+            f"{path.name} has the shape {size}; expected three axes; give the volume, or a PNG of the slice"
+        )
+
+
+def _check_stack(folder: Path, headers: list[sitk.ImageFileReader]) -> None:
+    """Refuse what is not one even stack of parallel slices, which ITK would take for one."""
+    if any((_tag(header, _FRAMES) or "1") != "1" for header in headers):
+        raise DataError(f"{folder.name} holds DICOM files of several frames; expected one slice per file; {_CONVERT}")
+    axes = np.array([_numbers(header, _ORIENTATION) for header in headers if _tag(header, _ORIENTATION)])
+    places = np.array([_numbers(header, _POSITION) for header in headers if _tag(header, _POSITION)])
+    if axes.shape != (len(headers), 6) or places.shape != (len(headers), 3):
+        raise DataError(f"{folder.name}: the DICOM files do not say where their slices lie; {_CONVERT}")
+    along = (places - places[0]) @ np.cross(axes[0, :3], axes[0, 3:])  # mm
+    if len(np.unique(along.round(3))) < len(along):
+        raise DataError(
+            f"{folder.name}: several of the {len(along)} DICOM files lie at one place; expected one slice at each; "
+            "this looks like the whole film; give a folder with one frame"
+        )
+    even = np.linspace(along.min(), along.max(), len(along))
+    aside = places - places[0] - along[:, None] * np.cross(axes[0, :3], axes[0, 3:])
+    if np.abs(axes - axes[0]).max() > 1e-3 or np.abs(aside).max() > _OFF_MM:
+        raise DataError(f"{folder.name}: its slices are tilted or turned against each other; {_CONVERT}")
+    if np.abs(np.sort(along) - even).max() > _OFF_MM:
+        gaps = np.diff(np.sort(along))
+        raise DataError(
+            f"{folder.name}: its slices are {gaps.min():.3g} to {gaps.max():.3g} mm apart; expected one distance; "
+            "add the missing files"
+        )
+
+
+def _converted(image: sitk.Image, modality: str = "") -> ItkImage:
+    spacing, origin, direction = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = np.reshape(direction, (3, 3)) * spacing, origin
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's x and y axes point to the left and to the back
+    edges = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
+    return ItkImage(sitk.GetArrayFromImage(image).T, affine, edges, (spacing, origin, direction), modality)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    """Return the error in one line: of what ITK says, the last sentence, without places in its own source."""
+    if isinstance(error, DataError):
+        return error
+    said = re.split(r"ERROR:", str(error))[-1]
+    plain = error if isinstance(error, OSError) else ValueError(re.sub(r"\(0x[0-9a-f]+\): ", "", said))
+    return DataError(f"{path.name} cannot be read {why_unreadable(plain, path)}")
