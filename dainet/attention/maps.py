@@ -86,22 +86,27 @@ def token_maps(vit: DinoViT, images: Tensor) -> Tensor:
     return attention.unflatten(2, (images.shape[-2] // vit.patch, images.shape[-1] // vit.patch))
 
 
-def resize_maps(maps: Tensor, size: int, mode: Literal["nearest-bilinear", "bilinear"], vit_size_px: int) -> Tensor:
+def resize_maps(
+    maps: Tensor,
+    size: int | tuple[int, int],
+    mode: Literal["nearest-bilinear", "bilinear"],
+    vit_size_px: int | tuple[int, int],
+) -> Tensor:
     """Resize token maps [B, h, gh, gw] to [B, h, size, size] float32 (paper section 4.2; docs/protocol.md#5.18).
 
     Args:
         maps: on the token grid.
-        size: side in px.
+        size: side in px, or height and width.
         mode: "nearest-bilinear" repeats each token over its patch, up to the size of the ViT's input, and then resizes
             bilinearly to `size`, as DINO's visualization and then the paper do; "bilinear" resizes the grid directly.
-        vit_size_px: side of the ViT's input.
+        vit_size_px: side of the ViT's input, or height and width.
     """
     maps = maps.float()
     if mode == "nearest-bilinear":
-        maps = F.interpolate(maps, size=(vit_size_px, vit_size_px), mode="nearest")
-    if maps.shape[-2:] == (size, size):
+        maps = F.interpolate(maps, size=vit_size_px, mode="nearest")
+    if maps.shape[-2:] == ((size, size) if isinstance(size, int) else size):
         return maps
-    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
+    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
 
 
 def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int) -> Tensor:

@@ -19,7 +19,16 @@ from torch import Tensor, nn
 from dainet.cache.records import hash_file
 from dainet.errors import InputError, reason, unknown
 
-__all__ = ["load_dino_center", "load_dino_head", "read_weights", "timm_patch", "weights_hash"]
+__all__ = [
+    "fetch_timm",
+    "load_dino_center",
+    "load_dino_head",
+    "read_weights",
+    "timm_name",
+    "timm_patch",
+    "weights_file",
+    "weights_hash",
+]
 
 _HUB_NAME = "vit_small_patch16_224.dino"  # paper section 4.2: DINO's ViT-S/16
 _CHECKPOINT_SUFFIXES = (".pth", ".pt")
@@ -35,7 +44,7 @@ def read_weights(weights: str) -> tuple[dict[str, Tensor], int | None, str]:
     Raises:
         InputError, FileNotFoundError, ConnectionError: as `dainet.vit.model.load_vit`.
     """
-    path = _weights_file(weights)
+    path = weights_file(weights)
     return (*_read_timm(weights), weights) if path is None else (*_read_file(path), path.name)
 
 
@@ -47,8 +56,8 @@ def weights_hash(weights: str, heads: int | None = None) -> str:
     """
     if weights == "random":
         return weights
-    path = _weights_file(weights)
-    identity = _timm_name(weights) if path is None else hash_file(path)
+    path = weights_file(weights)
+    identity = timm_name(weights) if path is None else hash_file(path)
     return f"{identity}, {heads} heads" if heads else identity
 
 
@@ -67,8 +76,12 @@ def load_dino_center(weights: str) -> Tensor | None:
     return None if content is None else _named_tensors(content.get("dino_loss", {}), Path(weights)).get("center")
 
 
-def _weights_file(weights: str) -> Path | None:
-    """Return the file that `weights` names; None for a name without a file."""
+def weights_file(weights: str) -> Path | None:
+    """Return the file that `weights` names; None for a name without a file.
+
+    Raises:
+        InputError, FileNotFoundError: as `dainet.vit.model.load_vit`.
+    """
     if weights in ("hub", "random"):
         return None
     path = Path(str(files(__package__) / "weights" / "tour_vit.safetensors")) if weights == "tour" else Path(weights)
@@ -81,7 +94,7 @@ def _weights_file(weights: str) -> Path | None:
     return path
 
 
-def _timm_name(weights: str) -> str:
+def timm_name(weights: str) -> str:
     """Return timm's full name of a model: without a tag, timm chooses the weights, and its next version may not agree.
 
     Raises:
@@ -101,9 +114,9 @@ def timm_patch(weights: str) -> int | None:
     Raises:
         InputError, FileNotFoundError: as `dainet.vit.model.load_vit`.
     """
-    if _weights_file(weights) is not None:
+    if weights_file(weights) is not None:
         return None
-    return _blank(_timm_name(weights)).patch_embed.patch_size[0]
+    return _blank(timm_name(weights)).patch_embed.patch_size[0]
 
 
 def _blank(name: str) -> Any:
@@ -120,16 +133,25 @@ def _blank(name: str) -> Any:
 
 
 def _read_timm(weights: str) -> tuple[dict[str, Tensor], int]:
-    name = _timm_name(weights)
+    name = timm_name(weights)
     _blank(name)
+    model = fetch_timm(name)
+    return model.state_dict(), model.blocks[-1].attn.num_heads
+
+
+def fetch_timm(name: str, **arguments: Any) -> Any:
+    """Build a model that timm names, without classifier, with its weights from the hub.
+
+    Raises:
+        ConnectionError: the hub does not answer.
+    """
     try:
-        model: Any = timm.create_model(name, pretrained=True, num_classes=0)
+        return timm.create_model(name, pretrained=True, num_classes=0, **arguments)
     except Exception as error:  # the hub's clients raise many unrelated kinds
         raise ConnectionError(
             f"{name}: the model hub gives no weights ({type(error).__name__}); fetch them elsewhere and pass "
             '--weights FILE (.safetensors or .pth), or "tour" for the small ViT shipped with the kit'
         ) from error
-    return model.state_dict(), model.blocks[-1].attn.num_heads
 
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
@@ -170,7 +192,7 @@ def _what_torch_says(error: Exception) -> str:
 
 
 def _full_checkpoint(weights: str) -> dict[str, Any] | None:
-    path = _weights_file(weights)
+    path = weights_file(weights)
     if path is None or path.suffix not in _CHECKPOINT_SUFFIXES:
         return None
     content = _load_checkpoint(path)

@@ -1,0 +1,173 @@
+"""Attention of any block and any token of any ViT of timm, as the network itself computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dainet.attention.maps import resize_maps
+from dainet.device import choose_device, enough_memory
+from dainet.errors import InputError, NonFiniteError
+from dainet.vit.any_timm import AnyViT, load_any_vit
+
+__all__ = ["Token", "attention_maps", "attention_rollout", "block_attention"]
+
+Token = Literal["cls"] | tuple[int, int]
+
+
+def attention_maps(
+    image: np.ndarray,
+    vit: str | AnyViT = "tour",
+    *,
+    block: int = -1,
+    token: Token = "cls",
+    rollout: bool = False,
+    size: int | None = None,
+    device: str = "auto",
+) -> np.ndarray:
+    """Compute where one token of a ViT looks in a picture: a map of every head.
+
+    Args:
+        image: [H, W] or [H, W, 3] in [0, 1].
+        vit: a name or file as for `dainet.vit.any_timm.load_any_vit`, or what it has loaded.
+        block: its number from 0; -1 is the last one.
+        token: whose attention: "cls", or row and column of a pixel of the picture, for the patch that holds it.
+        rollout: compute the attention rollout from the first block to this one instead, a single map (see
+            `attention_rollout`).
+        size: shorter side in px of what the ViT sees; by default the size that it was trained on.
+        device: as in the settings.
+
+    Returns:
+        [heads, H, W] float32 softmax values on the grid of the picture: each patch holds the weight that the token
+        gives it. The weights of all patches, CLS and registers add up to 1.
+
+    Raises:
+        InputError: a token, block or size that the ViT does not have, another kind of attention, or another image.
+        NonFiniteError: the weights or the image are not finite.
+    """
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
+        raise InputError(f"image of the shape {image.shape}; expected [H, W] or [H, W, 3]")
+    loaded = load_any_vit(vit) if isinstance(vit, str) else vit
+    place = choose_device(device).torch_device
+    loaded.module.to(place)
+    height, width = image.shape[:2]
+    shape = loaded.input_shape(height, width, size)
+    planes = torch.from_numpy(np.ascontiguousarray(image)).float().reshape(height, width, -1).permute(2, 0, 1)
+    query = _token_index(loaded, token, (height, width), shape)
+    with enough_memory(f"attention of {shape[0]} x {shape[1]} px", "choose a smaller size"), torch.inference_mode():
+        seen = loaded.to_input(planes[None], shape).to(place)
+        weights = attention_rollout(loaded, seen, block)[:, None] if rollout else block_attention(loaded, seen, block)
+        row = weights[:, :, query, loaded.prefix :].cpu()  # [1, h, patches]
+    grid = shape[0] // loaded.patch[0], shape[1] // loaded.patch[1]
+    return resize_maps(row.unflatten(2, grid), (height, width), "nearest-bilinear", shape)[0].numpy()
+
+
+def block_attention(vit: AnyViT, images: Tensor, block: int = -1) -> Tensor:
+    """Compute the softmax attention of every token to all tokens in one block.
+
+    The network itself computes it: its normalization, scale, rotary positions and biases are in it.
+
+    Args:
+        vit: the transformer.
+        images: [B, 3, H, W] of `AnyViT.to_input`, on its device.
+        block: its number from 0; -1 is the last one.
+
+    Returns:
+        [B, h, tokens, tokens], queries before keys; each row sums to 1.
+
+    Raises:
+        InputError: there is no such block, or it has another kind of attention.
+        NonFiniteError: NaN or infinity.
+    """
+    seen: list[Tensor] = []
+    _watch(vit, images, [_block_number(vit, block)], seen.append)
+    return seen[0]
+
+
+def attention_rollout(vit: AnyViT, images: Tensor, block: int = -1) -> Tensor:
+    """Compute the attention rollout [B, tokens, tokens] from the input to the output of one block.
+
+    Of every block, heads are averaged, half of the identity is added to half of the attention for the residual
+    connection, and the matrices are multiplied (Abnar and Zuidema 2020, Quantifying Attention Flow in Transformers,
+    section 4).
+
+    Args:
+        vit, images, block: as for `block_attention`, which says what is raised.
+    """
+    product: Tensor | None = None
+
+    def multiply(attention: Tensor) -> None:
+        nonlocal product
+        mean = attention.mean(1)
+        step = 0.5 * mean + 0.5 * torch.eye(mean.shape[-1], device=mean.device)
+        product = step if product is None else step @ product
+
+    _watch(vit, images, range(_block_number(vit, block) + 1), multiply)
+    assert product is not None
+    return product
+
+
+def _block_number(vit: AnyViT, block: int) -> int:
+    count = len(vit.module.blocks)
+    if not -count <= block < count:
+        raise InputError(f"{vit.name} has no block {block}; expected 0 to {count - 1}, or -1 for the last one")
+    return block % count
+
+
+def _token_index(vit: AnyViT, token: Token, picture: tuple[int, int], seen: tuple[int, int]) -> int:
+    """Return the number of the CLS token, or of the patch that holds a pixel of the picture."""
+    if token == "cls":
+        if not vit.has_cls:
+            raise InputError(f"{vit.name} has no CLS token; choose the patch at a pixel: row and column")
+        return 0
+    if not all(0 <= at < side for at, side in zip(token, picture, strict=True)):
+        raise InputError(f"pixel {token} is not in the image of {picture[0]} rows and {picture[1]} columns")
+    rows, columns = (side // px for side, px in zip(seen, vit.patch, strict=True))
+    row, column = token[0] * rows // picture[0], token[1] * columns // picture[1]
+    return vit.prefix + row * columns + column
+
+
+def _watch(vit: AnyViT, images: Tensor, blocks: Sequence[int], see: Callable[[Tensor], None]) -> None:
+    """Run the network and show the attention [B, h, tokens, tokens] of these blocks, in their order.
+
+    timm's unfused attention hands the softmax to its dropout, which does nothing in evaluation mode.
+    """
+    with ExitStack() as after:
+        for number in blocks:
+            layer = _attention_layer(vit, number)
+            after.callback(setattr, layer, "fused_attn", getattr(layer, "fused_attn", False))
+            layer.fused_attn = False
+
+            def check(_: nn.Module, handed: tuple[Tensor, ...], layer: Any = layer) -> None:
+                _check_softmax(vit, layer, handed[0], images)
+                see(handed[0])
+
+            after.callback(layer.attn_drop.register_forward_pre_hook(check).remove)
+        vit.module.forward_features(images)
+
+
+def _attention_layer(vit: AnyViT, number: int) -> Any:
+    """Find the only attention in a block; some blocks are this layer themselves, as those of ViT-22B."""
+    found = [layer for layer in vit.module.blocks[number].modules() if hasattr(layer, "attn_drop")]
+    if len(found) != 1 or not isinstance(found[0].attn_drop, nn.Module):
+        kind = type(vit.module.blocks[number]).__name__
+        raise InputError(f"{vit.name}: block {number} ({kind}) has {len(found)} layers of attention; expected one")
+    return found[0]
+
+
+def _check_softmax(vit: AnyViT, layer: Any, weights: Tensor, images: Tensor) -> None:
+    """Refuse attention that is not one softmax per head over the prefix and all patches."""
+    if not torch.isfinite(weights).all():
+        raise NonFiniteError(f"{vit.name}: non-finite attention (NaN or infinity); check the weights and the image")
+    tokens = vit.prefix + (images.shape[-2] // vit.patch[0]) * (images.shape[-1] // vit.patch[1])
+    expected = (len(images), layer.num_heads, tokens, tokens)
+    if weights.shape != expected or (weights.sum(-1) - 1).abs().max() > 1e-3:
+        raise InputError(
+            f"{vit.name} has another kind of attention, {type(layer).__name__}: found {tuple(weights.shape)}, expected "
+            f"a softmax of {layer.num_heads} heads over all {tokens} tokens, {expected}"
+        )
