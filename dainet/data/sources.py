@@ -15,8 +15,9 @@ from dainet.cache.store import run_stage
 from dainet.data.formats import copies
 from dainet.data.formats.acdc import find_acdc_cases, read_acdc_volume
 from dainet.data.formats.btcv import find_btcv_cases, read_btcv_volume
+from dainet.data.formats.dataset_json import DatasetDescription, read_description
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
-from dainet.data.formats.nnunet import find_nnunet_cases, read_description, read_nnunet_volume
+from dainet.data.formats.nnunet import check_annotated, described_folders, find_nnunet_cases, read_nnunet_volume
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.data.volume import Case, DataError, Volume, checked
@@ -73,6 +74,7 @@ class Source:
     classes: Classes
     is_ct: bool  # gray values are Hounsfield units
     label_order: str  # as set: "auto" or a name
+    description: DatasetDescription | None = None  # of a custom data set
 
     @property
     def label_orders(self) -> dict[str, dict[int, int]]:
@@ -117,7 +119,10 @@ class Source:
         Raises:
             DataError: see the format's reader, `label_map` and `dainet.data.volume.checked`.
         """
-        return checked(case, self.format.read(case), self.label_map)
+        volume = self.format.read(case)
+        if self.description:
+            check_annotated(case, volume, self.description.ignored)
+        return checked(case, volume, self.label_map)
 
     def read_all(self, cases: Sequence[Case], doing: str, problems: list[str]) -> Iterator[tuple[Case, Volume]]:
         """Read one case after the other; yield those that can be read, and add the reason to `problems` for the others.
@@ -171,13 +176,12 @@ def open_source(settings: DataSettings) -> Source:
     cases = [item for item in found if isinstance(item, Case)]
     problems += [item for item in found if isinstance(item, DataError)]
     problems += _duplicates(cases)
-    classes, is_ct = CLASSES.get(settings.dataset), settings.dataset == "synapse"
+    classes, is_ct, description = CLASSES.get(settings.dataset), settings.dataset == "synapse", None
     if classes is None:
-        descriptions = [path for path in files if path.name == "dataset.json"]
-        description = read_description(min(descriptions, key=lambda path: not (path.parent / "imagesTr").is_dir()))
+        description = read_description(described_folders(files)[0] / "dataset.json")
         classes, is_ct = description.classes, description.is_ct
     ordered = sorted({case.case_id: case for case in reversed(cases)}.values(), key=lambda case: case.case_id)
-    return Source(folder, form, tuple(ordered), tuple(problems), classes, is_ct, settings.label_order)
+    return Source(folder, form, tuple(ordered), tuple(problems), classes, is_ct, settings.label_order, description)
 
 
 def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:

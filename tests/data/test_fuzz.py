@@ -19,7 +19,7 @@ from tests.helpers.fuzz_kinds import Kind
 resource = pytest.importorskip("resource", reason="limits of time and memory need POSIX")
 
 from dainet.data.check import check_source  # noqa: E402
-from dainet.data.formats.nnunet import read_description  # noqa: E402
+from dainet.data.formats.dataset_json import read_description  # noqa: E402
 from dainet.settings import DataSettings, load_settings  # noqa: E402
 from dainet.vit.model import load_vit  # noqa: E402
 from tests.helpers import fuzz_kinds, fuzzing  # noqa: E402

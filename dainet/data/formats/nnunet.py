@@ -1,67 +1,65 @@
-"""Custom data in nnU-Net's raw layout: dataset.json, imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz."""
+"""Custom data in nnU-Net's raw layout, and in those that are close to it.
+
+nnU-Net writes imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz next to dataset.json; the Decathlon and AMOS leave
+_0000 out, and MONAI's BTCV has imagesTr/img0001.nii.gz and labelsTr/label0001.nii.gz.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
-from typing import Any
 
-from matplotlib.colors import is_color_like, to_hex
-
+from dainet.data.formats.dataset_json import listed_files
 from dainet.data.formats.nifti import nifti_stem, read_nifti_pair
 from dainet.data.volume import Case, DataError, Volume
-from dainet.errors import reason
-from dainet.protocol import Classes
 
-__all__ = ["DatasetDescription", "find_nnunet_cases", "read_description", "read_nnunet_volume"]
+__all__ = ["check_annotated", "described_folders", "find_nnunet_cases", "read_nnunet_volume"]
 
-# For classes without a color in dataset.json: the colors of Okabe and Ito, which color-blind readers can distinguish.
-_PALETTE = ("#d55e00", "#009e73", "#0072b2", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00", "#999999")
-
-
-@dataclass(frozen=True)
-class DatasetDescription:
-    """Content of dataset.json: the classes, and whether the gray values are Hounsfield units."""
-
-    classes: Classes
-    is_ct: bool
+_IMAGE_FOLDERS = {"labelsTr": "imagesTr", "labels": "images"}  # of each folder of labels
+_FIRST_CHANNEL = "_0000"
 
 
 def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     """Find the annotated volumes next to a dataset.json; each case counts as a separate patient.
 
+    A label belongs to the image that dataset.json lists with it, else to the one of its name, with or without _0000;
+    where no label has the name of an image, to the one of its number.
+
     Yields:
         Cases; errors for an image without a label, a label without an image, a second channel, and a second data set.
     """
-    described = {path.parent for path in files if path.name == "dataset.json"}
-    roots = sorted({path.parent.parent for path in files if path.parent.name in ("imagesTr", "labelsTr")} & described)
+    roots = described_folders(files)
     if len(roots) > 1:
-        names = ", ".join(root.name for root in roots)
-        yield DataError(f"found {len(roots)} data sets ({names}); expected one; set data.source to one of them")
+        found = ", ".join(root.name for root in roots)
+        yield DataError(f"found {len(roots)} data sets ({found}); expected one; set data.source to one of them")
     if len(roots) != 1:
         return
-    images = {nifti_stem(path): path for path in files if path.parent == roots[0] / "imagesTr" and nifti_stem(path)}
-    labels = {nifti_stem(path): path for path in files if path.parent == roots[0] / "labelsTr" and nifti_stem(path)}
-    for stem in sorted(set(images) - {f"{name}_0000" for name in labels}):
-        wanted = stem[:-5] if stem[-5:-4] == "_" and stem[-4:].isdigit() else stem
-        if wanted in labels:
-            yield DataError(
-                f"{wanted}: {images[stem].name} is a second channel; the kit takes one channel, _0000", wanted
-            )
-        else:
-            yield DataError(
-                f"{wanted}: labelsTr/{wanted}.nii.gz is missing next to {images[stem].name}; fetch it again", wanted
-            )
-    for name, label in sorted(labels.items()):
-        if f"{name}_0000" in images:
-            yield Case(name, "", (images[f"{name}_0000"], label))
-        else:
-            yield DataError(
-                f"{name}: imagesTr/{name}_0000.nii.gz is missing next to {label.name}; fetch it again", name
-            )
+    listed = {_stem(label): _stem(image) for label, image in listed_files(roots[0] / "dataset.json").items()}
+    volumes = {_stem(path): path for path in files if nifti_stem(path)}
+    labels = {stem for stem in volumes if stem in listed or _inside(stem, roots[0], _IMAGE_FOLDERS)}
+    expected = {name for image in listed.values() for name in _spellings(image)}
+    images = {stem for stem in volumes if stem in expected or _inside(stem, roots[0], _IMAGE_FOLDERS.values())} - labels
+    pairs = _by_name(labels, images, listed) or _by_number(labels, images)
+    names = {label: _case_name(label, image) for label, image in pairs.items()}
+    shared = {name for name, count in Counter(names.values()).items() if count > 1}  # case1/image, case2/image
+    for label, image in sorted(pairs.items()):
+        prefix = f"{image.parent.name}_" if names[label] in shared else ""
+        yield Case(prefix + names[label], "", (volumes[image], volumes[label]))
+    yield from _alone(labels - set(pairs), images - set(pairs.values()), pairs, volumes)
+
+
+def described_folders(files: Sequence[Path]) -> list[Path]:
+    """Return the folders whose dataset.json describes volumes that are there, sorted."""
+    known, folders = {_stem(path) for path in files if nifti_stem(path)}, {path.parent for path in files}
+    usual = {name for pair in _IMAGE_FOLDERS.items() for name in pair}
+    return [
+        path.parent
+        for path in files
+        if path.name == "dataset.json"
+        and (folders & {path.parent / name for name in usual} or known & set(map(_stem, listed_files(path))))
+    ]
 
 
 def read_nnunet_volume(case: Case) -> Volume:
@@ -73,42 +71,81 @@ def read_nnunet_volume(case: Case) -> Volume:
     return read_nifti_pair(case, turn_upright=True)
 
 
-def read_description(path: Path) -> DatasetDescription:
-    """Read dataset.json, of nnU-Net v2 ("labels": {"liver": 1}) or v1 ("labels": {"1": "liver"}).
+def check_annotated(case: Case, volume: Volume, ignored: int | None) -> None:
+    """Check that no voxel is marked as not annotated.
 
-    An entry "colors" (or "colours"), such as {"liver": "#aa0000"}, sets the colors of classes; nnU-Net ignores it.
+    Args:
+        case: named in the error.
+        volume: with labels as stored.
+        ignored: value of the label "ignore"; None if there is none.
 
     Raises:
-        DataError: the file is not a JSON object, its labels are not 0, 1, 2 ..., or it names several channels.
+        DataError: some voxels have this label.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        labels, channels = content["labels"], content.get("channel_names") or content.get("modality") or {}
-        names = _label_names(labels)
-        given = content.get("colors", content.get("colours", {}))
-        colors = [given.get(name, _PALETTE[i % len(_PALETTE)]) for i, name in enumerate(names)]
-        channel = " ".join(map(str, channels.values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        found = shorten(f"{type(error).__name__}: {reason(error, path)}", 300)
+    marked = 0 if ignored is None else int((volume.label == ignored).sum())
+    if marked:
         raise DataError(
-            f"{path.name}: {found}; expected nnU-Net's dataset.json with channel_names and "
-            '"labels": {"background": 0, "name": 1, ...}'
-        ) from error
-    if len(channels) > 1:
-        raise DataError(
-            f"{path.name}: the channels {shorten(channel, 200)}; the kit takes one; make a data set with one channel"
+            f'{case}: {marked} of {volume.label.size} voxels have the label "ignore" ({ignored}); the kit trains and '
+            "scores on whole volumes; annotate them, or leave the patient out of the split (data.split)"
         )
-    wrong = [color for color in colors if not is_color_like(color)]
-    if wrong:
-        raise DataError(f"{path.name}: {shorten(repr(wrong[0]), 80)} is not a color; write it as #rrggbb")
-    return DatasetDescription(Classes(names, tuple(map(to_hex, colors))), channel.upper() == "CT")
 
 
-def _label_names(labels: dict[str, Any]) -> tuple[str, ...]:
-    """Names of the labels 1, 2, 3 ... in order."""
-    old = all(key.isdigit() for key in labels)
-    pairs = ((int(key), name) if old else (name, key) for key, name in labels.items())
-    numbered = {number: str(name) for number, name in pairs}
-    if sorted(numbered) != list(range(len(labels))) or len(numbered) < 2:
-        raise ValueError(f"labels {labels}; expected the whole numbers 0, 1, 2 ... once each, without regions")
-    return tuple(numbered[number] for number in range(1, len(numbered)))
+def _stem(path: Path) -> Path:
+    """Path without the ending of a volume."""
+    return path.with_name(nifti_stem(path) or path.name)
+
+
+def _inside(stem: Path, root: Path, folders: Collection[str]) -> bool:
+    return stem.parent.parent == root and stem.parent.name in folders
+
+
+def _spellings(stem: Path) -> tuple[Path, Path]:
+    """Return the names that an image may have, the preferred one first; old lists leave _0000 out."""
+    return stem.with_name(stem.name + _FIRST_CHANNEL), stem
+
+
+def _by_name(labels: Collection[Path], images: Collection[Path], listed: Mapping[Path, Path]) -> dict[Path, Path]:
+    pairs = dict[Path, Path]()
+    for label in labels:
+        beside = label.parent.with_name(_IMAGE_FOLDERS.get(label.parent.name, label.parent.name)) / label.name
+        wanted = [stem for base in (listed.get(label, beside), beside) for stem in _spellings(base)]
+        if found := [stem for stem in wanted if stem in images]:
+            pairs[label] = found[0]
+    return pairs
+
+
+def _by_number(labels: Collection[Path], images: Collection[Path]) -> dict[Path, Path]:
+    """Pair names that differ in one word alone: img0001 and label0001, volume-1 and segmentation-1."""
+    label_of, image_of = _numbered(labels), _numbered(images)
+    return {label_of[numbers]: image_of[numbers] for numbers in label_of.keys() & image_of.keys()}
+
+
+def _numbered(stems: Collection[Path]) -> dict[tuple[str, ...], Path]:
+    """Return volumes by the numbers in their names; nothing if their names differ in more than that."""
+    channel = _FIRST_CHANNEL if all(stem.name.endswith(_FIRST_CHANNEL) for stem in stems) else ""
+    names = {stem.name.removesuffix(channel): stem for stem in stems}
+    alike = len({re.sub(r"\d+", "0", name) for name in names}) == 1
+    return {numbers: stem for name, stem in names.items() if alike and (numbers := tuple(re.findall(r"\d+", name)))}
+
+
+def _case_name(label: Path, image: Path) -> str:
+    return label.name if image.name == label.name else image.name.removesuffix(_FIRST_CHANNEL)
+
+
+def _alone(
+    labels: Collection[Path], images: Collection[Path], pairs: Mapping[Path, Path], volumes: Mapping[Path, Path]
+) -> Iterator[DataError]:
+    """Yield the errors for labels and images that belong to none of the pairs."""
+    suffix = "" if pairs and all(label.name == image.name for label, image in pairs.items()) else _FIRST_CHANNEL
+    advice = "fetch it again" if pairs else 'rename them alike, or list the pairs in dataset.json as "training"'
+    label_folders, names = {image: label for label, image in _IMAGE_FOLDERS.items()}, {stem.name for stem in labels}
+    names |= {label.name for label in pairs}
+    for stem in sorted(images):
+        name = re.sub(r"_\d{4}$", "", stem.name) if suffix else stem.name
+        missing = f"{label_folders.get(stem.parent.name, stem.parent.name)}/{name}.nii.gz"
+        reason = f"{missing} is missing next to {volumes[stem].name}; {advice}"
+        second = f"{volumes[stem].name} is a second channel; the kit takes one channel, {_FIRST_CHANNEL}"
+        yield DataError(f"{name}: {second if name in names else reason}", name)
+    for stem in sorted(labels):
+        missing = f"{_IMAGE_FOLDERS.get(stem.parent.name, stem.parent.name)}/{stem.name}{suffix}.nii.gz"
+        yield DataError(f"{stem.name}: {missing} is missing next to {volumes[stem].name}; {advice}", stem.name)
