@@ -20,7 +20,7 @@ from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
 from dainet.settings import SEEDS, SegmentationSettings, Settings
 
-__all__ = ["fit", "load_model", "run_segmentation"]
+__all__ = ["build_network", "fit", "load_model", "run_segmentation"]
 
 log = logging.getLogger(__name__)
 _VERSION = 3
@@ -120,14 +120,24 @@ def load_model(
 
 
 def _network(settings: Settings, name: str, data: SliceData) -> nn.Module:
-    segmentation, device = settings.segmentation, data.device
-    model = build(
+    network = build_network(settings.segmentation, name, data.heads, len(data.classes.names), data.feature_channels)
+    device = data.device
+    return network.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]
+
+
+def build_network(
+    settings: SegmentationSettings, name: str, heads: int, foreground: int, feature_channels: int
+) -> nn.Module:
+    """Build a network by name as the settings describe it, for so many foreground classes.
+
+    `heads` and `feature_channels` are 0 for a network that takes none (see `dainet.segmentation.catalog.build`).
+    """
+    return build(
         name,
-        heads=data.heads,
-        classes=len(data.classes.names) + 1,
-        width=segmentation.width,
-        switch_order=segmentation.switch_order,
-        image_size=segmentation.image_size,
-        feature_channels=data.feature_channels,
+        heads=heads,
+        classes=foreground + 1,
+        width=settings.width,
+        switch_order=settings.switch_order,
+        image_size=settings.image_size,
+        feature_channels=feature_channels,
     )
-    return model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]

@@ -23,6 +23,7 @@ __all__ = [
     "fetch_timm",
     "load_dino_center",
     "load_dino_head",
+    "read_safetensors",
     "read_weights",
     "timm_name",
     "timm_patch",
@@ -160,15 +161,25 @@ def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
         content = _load_checkpoint(path)
         state = _without_prefixes(content["teacher"] if _is_full(content) else content, path)
         return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}, None
-    try:
-        with safe_open(path, framework="pt") as file:
-            state, heads = {name: file.get_tensor(name) for name in file.keys()}, (file.metadata() or {}).get("heads")  # noqa: SIM118
-    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a data type that torch lacks
-        said = shorten(reason(error, path), 200)
-        raise InputError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
+    state, metadata = read_safetensors(path)
+    heads = metadata.get("heads")
     if heads and not re.fullmatch("[1-9][0-9]{0,3}", heads):
         raise InputError(f'{path.name}: "heads" in its metadata is {heads[:40]!r}; expected a whole number above 0')
     return state, int(heads) if heads else None
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors of a safetensors file, on the CPU, and its metadata; no code in a file is ever run.
+
+    Raises:
+        InputError: the file cannot be read, is no safetensors file, or claims more than it holds.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, AttributeError) as error:  # AttributeError: a data type that torch lacks
+        said = shorten(reason(error, path), 200)
+        raise InputError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
 
 
 def _load_checkpoint(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "DinoViT",
+    "build_vit",
     "fix_input_size",
     "input_size",
     "load_vit",
@@ -110,7 +111,22 @@ def load_vit(weights: str, drop_path: float = 0.0, heads: int | None = None) -> 
         agreed_heads(_VIT_S16["num_heads"], heads, weights)
         return _seeded(_VIT_S16 | {"drop_path_rate": drop_path}, seed=0)
     state, stored, origin = read_weights(weights)
-    architecture = architecture_of(state, agreed_heads(stored, heads, origin), origin) | {"drop_path_rate": drop_path}
+    return build_vit(state, agreed_heads(stored, heads, origin), origin, drop_path)
+
+
+def build_vit(state: Mapping[str, Tensor], heads: int | None, origin: str, drop_path: float = 0.0) -> DinoViT:
+    """Build the ViT, in evaluation mode and float32, whose tensors with timm's names are given.
+
+    Args:
+        state: the tensors.
+        heads: attention heads of its blocks; None takes those of a known ViT of this shape.
+        origin: name of the weights, for messages.
+        drop_path: as for `load_vit`.
+
+    Raises:
+        InputError: missing or unexpected tensors, or a number of heads that is unknown or does not fit.
+    """
+    architecture = architecture_of(state, heads, origin) | {"drop_path_rate": drop_path}
     with torch.device("meta"):
         vit = DinoViT(**architecture)
     try:

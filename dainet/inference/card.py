@@ -1,0 +1,167 @@
+"""The card of a bundle: what a trained network is, what it was trained on, how well it scores, and its license."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from textwrap import shorten
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from torch import Tensor
+
+import dainet
+from dainet.errors import InputError
+from dainet.protocol import Classes
+from dainet.segmentation.catalog import Takes, check_network, takes
+from dainet.settings import Seed, Settings
+
+__all__ = ["Card", "Score", "VitCard", "parse_card", "tensors_hash", "write_card"]
+
+_VERSION = 1  # rises when cards of before can no longer be read
+# One line of printable text: a card is shown in terminals, where control characters would be obeyed.
+Line = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
+_Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+_Color = Annotated[str, StringConstraints(pattern="^#[0-9a-f]{6}$")]
+_Percent = Annotated[float, Field(ge=0, le=100)]
+_Edge = Annotated[float, Field(gt=0)]
+_Spacing = tuple[_Edge, _Edge, _Edge]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Score(_Frozen):
+    """DSC of a class on the test patients in percent, with the ends of its 95 % interval; None where none was scored.
+
+    The name "mean" is that of the mean over classes.
+    """
+
+    name: Line
+    dsc: _Percent | None
+    low: _Percent | None
+    high: _Percent | None
+
+
+class VitCard(_Frozen):
+    """The ViT that makes the maps or features which the network takes, and where it is found."""
+
+    # In the bundle, in the kit, among timm's weights under `name`, or in a file that the user has.
+    place: Literal["contained", "shipped", "timm", "elsewhere"]
+    name: Line
+    heads: int = Field(ge=1)  # of its last block, so many maps
+    width: int = Field(ge=1)  # of its tokens, so many features
+    sha256: _Sha256  # of its tensors, see `tensors_hash`
+
+
+class Card(_Frozen):
+    """What a bundle says about its network; equal trainings give equal cards, without times, paths or user names.
+
+    `patients` names those of "train", "valid" and "test". `format` is the form in which the scans were read, `split`
+    the name of the split. `normalization` is the one that "auto" was resolved to. `orientation` says where columns,
+    rows and slices of the training slices point, such as "LPS"; it is empty where the format stores none. `spacing_mm`
+    holds the lowest and the highest (z, y, x) of the training patients, None where unknown. `stages` are the keys of
+    the stages in the cache that the bundle was made from.
+    """
+
+    version: Literal[1] = 1
+    kit: Line = dainet.__version__
+    network: Line
+    seed: Seed
+    dataset: Line
+    format: Line
+    phantoms: bool
+    split: Line
+    patients: dict[Literal["train", "valid", "test"], tuple[Line, ...]]
+    settings: Settings
+    class_names: Annotated[tuple[Line, ...], Field(min_length=1, max_length=255)]
+    class_colors: tuple[_Color, ...]
+    is_ct: bool
+    normalization: Literal["window", "minmax", "percentile", "zscore"]
+    orientation: Line
+    spacing_mm: tuple[_Spacing, _Spacing] | None
+    precision: Line  # of the training
+    stored: Literal["float32", "float16"]
+    scores: tuple[Score, ...]
+    license: Line
+    license_note: Line
+    citation: Line
+    network_sha256: _Sha256  # of its tensors, see `tensors_hash`
+    vit: VitCard | None
+    stages: dict[Line, Line]
+
+    @property
+    def takes(self) -> Takes:
+        """What the network gets next to the image: nothing, maps or features."""
+        return takes(self.network)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the slices that the network gets, in px."""
+        return self.settings.segmentation.image_size
+
+    @property
+    def window_hu(self) -> tuple[float, float]:
+        """Lower and upper limit in HU, of use where `normalization` is "window"."""
+        return self.settings.data.window_hu
+
+    @property
+    def classes(self) -> Classes:
+        """Names and colors of the labels 1, 2, 3 ..."""
+        return Classes(self.class_names, self.class_colors)
+
+
+def write_card(card: Card) -> str:
+    """Return the card as JSON; equal cards give equal text."""
+    return json.dumps(card.model_dump(mode="json"), sort_keys=True)
+
+
+def parse_card(text: str, origin: str) -> Card:
+    """Read a card from JSON, which may come from anywhere.
+
+    Raises:
+        InputError: no JSON, a card of another version, or a value that this kit does not know; the message begins with
+            `origin`, the name of the file.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{origin}: its card is not JSON ({shorten(str(error), 100)}); fetch it again") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{origin}: its card is a {type(values).__name__}; expected an object; fetch it again")
+    if values.get("version") != _VERSION:
+        found = f"a card of version {str(values.get('version'))[:20]!r}, of dainet {str(values.get('kit'))[:20]!r}"
+        raise InputError(
+            f"{origin}: found {found}; dainet {dainet.__version__} reads version {_VERSION}; update dainet"
+        )
+    try:
+        card = Card.model_validate_json(text)
+        check_network(card.network)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}; or update dainet") from error
+    except ValidationError as error:
+        raise InputError(f"{origin}: {_explain(error)}; fetch it again, or update dainet") from error
+    if len(card.class_names) != len(card.class_colors):
+        names, colors = len(card.class_names), len(card.class_colors)
+        raise InputError(f"{origin}: its card has {names} classes and {colors} colors; expected one for each")
+    return card
+
+
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """Compute the SHA-256 over names, types, shapes and values of tensors, independent of their order and device."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _explain(error: ValidationError) -> str:
+    """Name the first value that does not fit; all of them would be no line."""
+    first, others = error.errors(include_url=False)[0], error.error_count() - 1
+    where = ascii(".".join(map(str, first["loc"])))[1:-1]
+    more = f", and {others} more" if others else ""
+    return f"its card is refused, {shorten(where, 80)}: {shorten(first['msg'], 150)}{more}"
