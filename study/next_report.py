@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from dainet.compare import report
+from dainet.compare.hearts import agreement_figure, agreement_table, heart_numbers
 from dainet.compare.plan import Plan
 from dainet.compare.report import joint_verdict
 from dainet.compare.scores import Scored, read_scored
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.tables import compare
-from study.clinic import agreement_figure, agreement_table, heart_numbers
 from study.overview import Gain, Row, gains_of, overview_figure, rows_of
 
 __all__ = ["plan_tables", "write_plan_report"]

@@ -1,4 +1,4 @@
-"""What the segmentations of ACDC say of a heart: volumes, ejection fractions, mass, and their agreement with labels."""
+"""What segmentations say to a doctor: milliliters, a heart's ejection fraction and mass, and agreement with labels."""
 
 from __future__ import annotations
 
@@ -12,28 +12,49 @@ from dainet.compare.analysis import Difference, difference
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
 from dainet.reporting.style import in_style
 
-__all__ = ["agreement_figure", "agreement_table", "compare_ef_errors", "heart_numbers"]
+__all__ = ["agreement_figure", "agreement_table", "compare_ef_errors", "heart_numbers", "milliliters"]
 
+_NUMBERS = ("lv_edv", "lv_esv", "lv_ef", "rv_edv", "rv_esv", "rv_ef", "mass")
+_WHOLE = {(name, phase) for name in ("RV", "Myo", "LV") for phase in ("ED", "ES")}
 _DENSITY = 1.05  # g/ml of myocardium
 _WRONG_EF, _LOW_EF = 5.0, 40.0  # points of ejection fraction: a large error, and the border of a reduced one
+
+
+def milliliters(scores: pd.DataFrame, points: float) -> pd.DataFrame:
+    """Say what a few points of DSC are in milliliters: one row per class and phase, of a mean labeled volume.
+
+    A mask that is right but for a surplus of the share e has DSC = 2 / (2 + e), so near 1, e is twice what DSC loses. A
+    surplus in one place and a lack in another cost DSC too, and no volume at all.
+
+    Args:
+        scores: per case and class, as for `heart_numbers`; without spacing the volumes are NaN.
+        points: 0 to 100.
+    """
+    labeled = scores.drop_duplicates(["case_id", "class"])
+    volumes = labeled.assign(ml=labeled["labeled_voxels"] * _voxel_ml(labeled))
+    means = volumes.groupby(["class", "phase"], sort=False, dropna=False)["ml"].mean().reset_index()
+    return means.assign(**{f"{points} points": means["ml"] * 2 * points / 100})
 
 
 def heart_numbers(scores: pd.DataFrame) -> pd.DataFrame:
     """Compute the numbers of every heart from voxel counts, predicted and labeled.
 
     Args:
-        scores: per case and class (RV, Myo, LV) at ED and ES: model, fold, seed, patient, phase, class,
-            predicted_voxels, labeled_voxels, spacing_z_mm, spacing_y_mm, spacing_x_mm.
+        scores: per case and class (RV, Myo, LV) at ED and ES: model, fold (if there are several), seed, patient, phase,
+            class, predicted_voxels, labeled_voxels, spacing_z_mm, spacing_y_mm, spacing_x_mm. Other organs, and
+            hearts without both phases, give a table without rows.
 
     Returns:
         Per model, fold, seed, patient and source ("predicted" or "labeled"): lv_edv, lv_esv, rv_edv, rv_esv (ml), lv_ef
         and rv_ef = 100 (EDV - ESV) / EDV (percent; NaN without a volume), mass (g, myocardium at ED).
     """
     names = ["model", "fold", "seed", "patient"]
-    milliliters = scores[["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]].prod(axis=1) / 1000
+    if not set(zip(scores["class"], scores["phase"], strict=True)) >= _WHOLE:
+        return pd.DataFrame(columns=[*names, *_NUMBERS, "source"])
+    scores = scores if "fold" in scores else scores.assign(fold=1)
     parts = []
     for source in ("predicted", "labeled"):
-        volumes = scores.assign(ml=scores[f"{source}_voxels"] * milliliters)
+        volumes = scores.assign(ml=scores[f"{source}_voxels"] * _voxel_ml(scores))
         wide = volumes.pivot_table(index=names, columns=["class", "phase"], values="ml")
         table = pd.DataFrame({"mass": _DENSITY * wide["Myo", "ED"]})
         for short, name in (("lv", "LV"), ("rv", "RV")):
@@ -99,10 +120,13 @@ def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...]) -> Figure:
     return figure
 
 
+def _voxel_ml(scores: pd.DataFrame) -> pd.Series:
+    return scores[["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]].prod(axis=1, skipna=False) / 1000
+
+
 def _errors(own: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return predicted - labeled and labeled numbers per patient, of means over seeds."""
-    columns = ["lv_edv", "lv_esv", "lv_ef", "rv_edv", "rv_esv", "rv_ef", "mass"]
-    means = own.groupby(["source", "patient"])[columns].mean()
+    means = own.groupby(["source", "patient"])[list(_NUMBERS)].mean()
     return means.loc["predicted"] - means.loc["labeled"], means.loc["labeled"]
 
 

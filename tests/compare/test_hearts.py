@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.clinic import agreement_figure, agreement_table, compare_ef_errors, heart_numbers
+from dainet.compare.hearts import agreement_figure, agreement_table, compare_ef_errors, heart_numbers, milliliters
 
 
 def scores(
@@ -128,3 +128,18 @@ def test_every_measure_of_a_heart_has_its_own_bias_and_limits() -> None:
 
 def test_a_single_patient_has_no_limits() -> None:
     assert agreement_table(heart_numbers(scores({}))).iloc[0]["LV EF (points)"] == "-"
+
+
+def test_a_surplus_of_a_volume_costs_half_as_many_points() -> None:
+    """LV at ED: 5000 voxels of 0.02 ml. With 1 % more, DSC = 2 * 5000 / (5000 + 5050), half a point below 1."""
+    lost = 100 * (1 - 2 * 5000 / (5000 + 5050))
+    row = milliliters(scores({}).assign(case_id="p1_ED"), lost).set_index("class").loc["LV"]
+    assert row["ml"] == pytest.approx(100)
+    assert row[f"{lost} points"] == pytest.approx(1.0, rel=0.01)
+
+
+def test_other_organs_have_no_hearts_and_without_spacing_no_milliliters() -> None:
+    liver = scores({}).assign(**{"class": "liver", "phase": "", "spacing_z_mm": np.nan, "case_id": "a"})
+    assert heart_numbers(liver).empty
+    assert agreement_table(heart_numbers(liver)).empty
+    assert milliliters(liver, 0.33)["ml"].isna().all()
