@@ -14,8 +14,8 @@ from dainet.settings import Settings
 __all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
 
 _PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"), ("segmentation", "pretrained"))
-# Settings that came later, left out while they are empty: so the records of before stay those of the same run.
-_LATER = (("segmentation", "pretrained"),)
+# Settings that came later, left out at their defaults: so the records of before stay those of the same run.
+_LATER = (("segmentation", "pretrained"), ("dino", "keep_every"))
 # How a run computes, which makes no other run.
 _HOW = ("device", "attention.compile", "dino.compile", "segmentation.compile")
 
@@ -64,9 +64,9 @@ def run_hash(settings: Settings) -> str:
 
 
 def _dumped(settings: Settings, without: set[str]) -> dict[str, Any]:
-    values = settings.model_dump(mode="json", exclude=without)
+    values, defaults = settings.model_dump(mode="json", exclude=without), Settings().model_dump(mode="json")
     for section, name in _LATER:
-        if not values[section][name]:
+        if values[section][name] == defaults[section][name]:
             del values[section][name]
     return values
 
