@@ -81,6 +81,9 @@ class DataSettings(_Frozen):
     normalization: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
     # TransUNet's, for soft tissue of the abdomen.
     window_hu: Annotated[tuple[float, float], AfterValidator(_rising), AfterValidator(_distinct)] = (-125, 275)
+    # Of nnU-Net's and BTCV's files: the one with clearly thicker or fewer slices, the one nearest to the head, or one
+    # of the file's own (docs/data.md).
+    slice_axis: Literal["auto", "superior", "x", "y", "z"] = "auto"
     # Order of the labels in a copy of Synapse (docs/protocol.md#1.3).
     label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"
 

@@ -38,9 +38,9 @@ class Picture:
 class Report:
     """The findings of a check.
 
-    `cases` has one row per readable case: case_id, split, slices, height, width, spacing_mm, orientation, lowest,
-    highest, and the voxels of every class under its name. `missing` lists the absent patients of each part of the
-    split.
+    `cases` has one row per readable case: case_id, split, slices, height, width, spacing_mm, orientation,
+    sliced_along, lowest, highest, and the voxels of every class under its name. `missing` lists the absent patients of
+    each part of the split.
     """
 
     format: str
@@ -138,6 +138,7 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
         "width": width,
     }
     facts |= {"spacing_mm": spacing, "orientation": volume.orientation or "unknown"}
+    facts |= {"sliced_along": volume.sliced_along or "as stored"}
     facts |= {"lowest": round(float(volume.image.min()), 2), "highest": round(float(volume.image.max()), 2)}
     facts |= {name: int(voxels[value]) for value, name in enumerate(names, start=1)}
     return facts | {"sha256": volume.sha256, "swapped": _ring_around(volume.label, 1) > _ring_around(volume.label, 3)}

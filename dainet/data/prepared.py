@@ -109,8 +109,8 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
 
 def _about(settings: DataSettings, source: Source) -> dict[str, Any]:
     """Return what settings and format decide; a setting without effect on this source is left empty."""
-    mode = normalization_mode(settings, source)
-    return {
+    mode, turns = normalization_mode(settings, source), source.unusual_turns
+    about = {
         "dataset": settings.dataset,
         "format": source.format.name,
         "classes": asdict(source.classes),
@@ -118,6 +118,7 @@ def _about(settings: DataSettings, source: Source) -> dict[str, Any]:
         "window_hu": list(settings.window_hu) if mode == "window" else [],
         "label_order": settings.label_order if source.label_orders else "",
     }
+    return about | ({"turns": turns} if turns else {})
 
 
 def _described(cases: Sequence[Case]) -> dict[str, list[str]]:

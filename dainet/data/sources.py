@@ -17,6 +17,7 @@ from dainet.data.formats.acdc import find_acdc_cases, read_acdc_volume
 from dainet.data.formats.btcv import find_btcv_cases, read_btcv_volume
 from dainet.data.formats.dataset_json import DatasetDescription, read_description
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
+from dainet.data.formats.nifti import unusual_turn
 from dainet.data.formats.nnunet import check_annotated, described_folders, find_nnunet_cases, read_nnunet_volume
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
@@ -41,7 +42,8 @@ class Format:
     name: str
     dataset: str
     find: Callable[[Sequence[Path]], Iterator[Case | DataError]]
-    read: Callable[[Case], Volume]
+    read: Callable[..., Volume]  # takes a case, and data.slice_axis if `turned`
+    turned: bool = False  # by its affine
 
 
 _ACDC = Format("raw ACDC (patientXXX folders with Info.cfg)", "acdc", find_acdc_cases, read_acdc_volume)
@@ -52,14 +54,16 @@ _SSL4MIS_SLICES = Format(
     "SSL4MIS slices (patientXXX_frameYY_slice_Z.h5)", "acdc", copies.find_ssl4mis_slices, copies.read_ssl4mis_volume
 )
 _MTUNET = Format("MT-UNet's ACDC (case_XXX_sliceED_Z.npz)", "acdc", copies.find_mtunet_cases, copies.read_mtunet_volume)
-_BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume)
+_BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume, turned=True)
 _TRANSUNET = Format(
     "TransUNet's Synapse (caseXXXX_sliceYYY.npz, caseXXXX.npy.h5)",
     "synapse",
     copies.find_transunet_cases,
     copies.read_transunet_volume,
 )
-_NNUNET = Format("nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_nnunet_volume)
+_NNUNET = Format(
+    "nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_nnunet_volume, turned=True
+)
 FORMATS = (_ACDC, _SSL4MIS_VOLUMES, _SSL4MIS_SLICES, _MTUNET, _BTCV, _TRANSUNET, _NNUNET)
 
 
@@ -74,6 +78,7 @@ class Source:
     classes: Classes
     is_ct: bool  # gray values are Hounsfield units
     label_order: str  # as set: "auto" or a name
+    slice_axis: str  # as set
     description: DatasetDescription | None = None  # of a custom data set
 
     @property
@@ -106,12 +111,21 @@ class Source:
         order, _ = self.label_evidence
         return label_map(order) if order else {value: value for value in range(len(self.classes.names) + 1)}
 
+    @property
+    def unusual_turns(self) -> dict[str, str]:
+        """How cases are turned that `unusual_turn` names, by case; empty for most data sets."""
+        turns = {case.case_id: unusual_turn(case, self.slice_axis) for case in self.cases if self.format.turned}
+        return {case_id: turn for case_id, turn in turns.items() if turn}
+
+    def _as_stored(self, case: Case, slice_axis: str) -> Volume:
+        return self.format.read(case, slice_axis) if self.format.turned else self.format.read(case)
+
     def _examples(self) -> Iterator[Volume]:
         """Yield a few volumes as stored; unreadable ones are reported later, when every case is read."""
         as_stored = {value: value for values in self.label_orders.values() for value in values}
         for case in evenly_spaced(self.cases, min(_MEASURED_CASES, len(self.cases))):
             with suppress(DataError):
-                yield checked(case, self.format.read(case), as_stored)
+                yield checked(case, self._as_stored(case, "superior"), as_stored)  # organs are compared from below
 
     def read(self, case: Case) -> Volume:
         """Read a case, map its labels and check it.
@@ -119,7 +133,7 @@ class Source:
         Raises:
             DataError: see the format's reader, `label_map` and `dainet.data.volume.checked`.
         """
-        volume = self.format.read(case)
+        volume = self._as_stored(case, self.slice_axis)
         if self.description:
             check_annotated(case, volume, self.description.ignored)
         return checked(case, volume, self.label_map)
@@ -181,7 +195,17 @@ def open_source(settings: DataSettings) -> Source:
         description = read_description(described_folders(files)[0] / "dataset.json")
         classes, is_ct = description.classes, description.is_ct
     ordered = sorted({case.case_id: case for case in reversed(cases)}.values(), key=lambda case: case.case_id)
-    return Source(folder, form, tuple(ordered), tuple(problems), classes, is_ct, settings.label_order, description)
+    return Source(
+        folder,
+        form,
+        tuple(ordered),
+        tuple(problems),
+        classes,
+        is_ct,
+        settings.label_order,
+        settings.slice_axis,
+        description,
+    )
 
 
 def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:

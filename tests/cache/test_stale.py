@@ -37,6 +37,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "data.normalization": ("percentile", "prepared"),
     "data.window_hu": ((-100, 200), None),  # of CT only, as the order of labels; both: see test_stale_files.py
     "data.label_order": ("transunet", None),
+    "data.slice_axis": ("x", None),  # of files with an affine; see test_stale_files.py
     "vit.weights": ("random", "dino"),
     "vit.heads": (6, "dino"),
     "vit.image_size": (48, "prepared for the ViT"),

@@ -16,7 +16,16 @@ from dainet.data.formats import label_order
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.prepared import run_prepared
 from dainet.settings import DataSettings
-from tests.helpers.formats import acdc_patient, load_nifti, mtunet, nnunet, save_npz, ssl4mis_slices, transunet
+from tests.helpers.formats import (
+    acdc_patient,
+    load_nifti,
+    mtunet,
+    nnunet,
+    save_npz,
+    short_axis,
+    ssl4mis_slices,
+    transunet,
+)
 from tests.helpers.samples import write_h5_source
 
 # What a change returns: other settings, if it needs any.
@@ -141,6 +150,13 @@ def spacing(folder: Path, _: pytest.MonkeyPatch) -> None:
         nibabel.Nifti1Image(np.asanyarray(nifti.dataobj), nifti.affine @ np.diag([2, 2, 1, 1])).to_filename(path)
 
 
+def oblique(folder: Path, _: pytest.MonkeyPatch) -> None:
+    """Cut a case along the axis that is nearest to the patient's left."""
+    for name in ("imagesTr/b_0000.nii.gz", "labelsTr/b.nii.gz"):
+        array = np.asanyarray(load_nifti(folder / name).dataobj)
+        nibabel.Nifti1Image(array, short_axis((-0.8, 0.5, -0.4))).to_filename(folder / name)
+
+
 def other_film(folder: Path, _: pytest.MonkeyPatch) -> None:
     (folder / "training" / "patient001" / "patient001_4d.nii.gz").write_bytes(b"another film")
 
@@ -242,6 +258,8 @@ ROWS = [
     Row("raw BTCV", "source one folder further", one_folder_further, False),
     Row("raw BTCV", "label", voxel("btcv/label/label0001.nii.gz"), True),
     Row("raw BTCV", "image outside the split", voxel("btcv/img/img0003.nii.gz"), False),
+    Row("raw BTCV", "slice axis by its name", set_to(slice_axis="superior"), False),
+    Row("raw BTCV", "other slice axis", set_to(slice_axis="x"), True),
     Row("TransUNet", "image of a slice", voxel("train_npz/case0005_slice003.npz"), True),
     Row("TransUNet", "label of a volume", voxel("test_vol_h5/case0001.npy.h5", "label"), True),
     Row("TransUNet", "order of the labels outside the split", other_order, False),
@@ -254,6 +272,9 @@ ROWS = [
         True,
     ),
     Row("nnU-Net", "image", voxel("imagesTr/a_0000.nii.gz"), True),
+    Row("nnU-Net", "slice axis by its name", set_to(slice_axis="z"), False),
+    Row("nnU-Net", "other slice axis", set_to(slice_axis="y"), True),
+    Row("nnU-Net", "an oblique affine", oblique, True),
     Row("nnU-Net", "label", voxel("labelsTr/a.nii.gz"), True),
     Row("nnU-Net", "dataset.json: name of a class", text("dataset.json", "ring", "wall"), True),
     Row("nnU-Net", "dataset.json: CT", text("dataset.json", "MRI", "CT"), True),

@@ -23,7 +23,8 @@ from tests.helpers.formats import load_nifti, nnunet, save_nifti, transunet
 from tests.helpers.samples import discs
 
 PREPARE = REPOSITORY / "data_scripts" / "prepare.py"
-FACTS = ["case_id", "split", "slices", "height", "width", "spacing_mm", "orientation", "lowest", "highest"]
+SIZES = ["case_id", "split", "slices", "height", "width"]
+FACTS = [*SIZES, "spacing_mm", "orientation", "sliced_along", "lowest", "highest"]
 PHASES = ("ED", "ES")
 
 
@@ -68,6 +69,7 @@ def test_cardiac_phantoms(hearts: Path) -> None:
     assert {kind: len(absent) for kind, absent in report.missing.items()} == {"train": 69, "valid": 10, "test": 18}
     assert report.problems == ()
     assert report.suspicions == ()
+    assert set(report.cases["sliced_along"]) == {"z"}
     assert report.label_evidence == ()
     assert [picture.case_id for picture in report.pictures] == list(report.cases["case_id"])
 

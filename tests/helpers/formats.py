@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import nibabel
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dainet.data.formats.label_order import label_map
 from dainet.data.phantoms.abdomen import make_abdomen
@@ -31,6 +32,19 @@ def save_nifti(
     signs = [1 if letter in "RAS" else -1 for letter in axes]
     affine = np.diag([*np.multiply(spacing[::-1], signs), 1.0])
     nibabel.Nifti1Image(array.T, affine).to_filename(path)
+
+
+def short_axis(along: tuple[float, float, float] = (-0.6, 0.5, -0.6), turned: float = 0.0) -> np.ndarray:
+    """Affine of voxels of 1.4 x 1.4 x 8 mm whose slices follow each other in this direction (right, front, up).
+
+    The default is that of a heart's short axis. `turned`: degrees by which columns and rows are turned in their plane.
+    """
+    normal = np.array(along) / np.linalg.norm(along)
+    columns = np.cross(normal, (0.3, 0.5, 0.8))
+    columns = Rotation.from_rotvec(np.radians(turned) * normal).apply(columns / np.linalg.norm(columns))
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([columns, np.cross(normal, columns), normal]) * (1.4, 1.4, 8.0)
+    return affine
 
 
 def load_nifti(path: Path) -> nibabel.Nifti1Image:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dainet.data.formats.nifti import read_nifti_pair
+from dainet.data.formats.orientation import clear_largest
 from dainet.data.volume import Case, DataError, Volume
 from dainet.errors import why_unreadable
 
@@ -66,9 +67,17 @@ def read_acdc_volume(case: Case) -> Volume:
     """Read one volume; NIfTI's (x, y, z) becomes [D, H, W] with rows = y, without any flip (docs/protocol.md#1.2).
 
     Raises:
-        DataError: see `read_nifti_pair`.
+        DataError: see `read_nifti_pair`; or voxels are clearly longest along x or y, so slices do not lie along z.
     """
-    return read_nifti_pair(case, turn_upright=False)
+    volume = read_nifti_pair(case)
+    edges = volume.spacing_mm or ()
+    if clear_largest(edges) in (1, 2):
+        z, y, x = (f"{edge:.4g}" for edge in edges)
+        raise DataError(
+            f"{case}: voxels of {x} x {y} x {z} mm along x, y, z; ACDC's slices lie along z, expected the longest edge "
+            "there; exchange the axes of the files, or give them in nnU-Net's layout, whose axes may have any order"
+        )
+    return volume
 
 
 def _find_frame(folder: Path, names: set[str], info: dict[str, str], phase: str) -> Case | DataError:

@@ -40,7 +40,7 @@ def find_btcv_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
             yield DataError(message, f"case{number}")
 
 
-def read_btcv_volume(case: Case) -> Volume:
+def read_btcv_volume(case: Case, slice_axis: str = "auto") -> Volume:
     """Read one volume and turn it upright by its affine: slices upwards, rows to the back, columns to the left.
 
     The peers only swap axes, each in its own way (docs/protocol.md#1.2). Dice is not affected, but readers are, and so
@@ -49,4 +49,4 @@ def read_btcv_volume(case: Case) -> Volume:
     Raises:
         DataError: see `read_nifti_pair`.
     """
-    return read_nifti_pair(case, turn_upright=True)
+    return read_nifti_pair(case, slice_axis)

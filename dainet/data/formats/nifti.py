@@ -12,12 +12,13 @@ import nibabel
 import numpy as np
 from nibabel import orientations
 
+from dainet.data.formats.orientation import display_turn, slice_axis
 from dainet.data.volume import Case, DataError, Volume, check_claim
 from dainet.errors import why_unreadable
 
-__all__ = ["nifti_stem", "packed_nifti", "read_nifti", "read_nifti_pair"]
+__all__ = ["nifti_stem", "packed_nifti", "read_nifti", "read_nifti_pair", "unusual_turn"]
 
-_DISPLAY = "LPS"  # columns to the patient's left, rows to the back, slices upwards: the view that radiologists use
+_AS_STORED, _UPRIGHT = orientations.axcodes2ornt("RAS"), orientations.axcodes2ornt("LPS")
 
 
 def nifti_stem(path: Path) -> str:
@@ -28,28 +29,31 @@ def nifti_stem(path: Path) -> str:
     return ""
 
 
-def read_nifti_pair(case: Case, turn_upright: bool) -> Volume:
+def read_nifti_pair(case: Case, along: str = "") -> Volume:
     """Read image and label of a case, (x, y, z) on disk, as [D, H, W].
 
     Args:
         case: its files are the image and the label.
-        turn_upright: use the affine to turn slices upwards, rows to the back and columns to the patient's left;
-            otherwise only the order of the axes is reversed, without any flip (docs/protocol.md#1.2).
+        along: the setting data.slice_axis: slices are cut along this axis, see `slice_axis`, and turned the way up that
+            radiologists use, see `display_turn`. Empty: slices lie along z, and only the order of the axes is
+            reversed, without any flip (docs/protocol.md#1.2).
 
     Raises:
-        DataError: a file cannot be read or is not a 3-D volume, or the two do not cover the same voxels.
+        DataError: a file cannot be read or is not a 3-D volume, the two do not cover the same voxels, or the axis of
+            the slices is unclear.
     """
     image, label = (_open(case, path) for path in case.files)
     if image.shape == label.shape:
         _check_affines(case, image, label)
     orientation = "".join(axis or "?" for axis in nibabel.aff2axcodes(image.affine))
-    turn = _turn(image.affine) if turn_upright else orientations.axcodes2ornt("RAS")
+    turn = _turn(case, image, along) if along else _AS_STORED
     spacing = _turned(image.header.get_zooms()[:3], turn)
     voxels, classes = (
         orientations.apply_orientation(_array(case, nifti, path), turn).T
         for nifti, path in zip((image, label), case.files, strict=True)
     )
-    return Volume(voxels, classes, (float(spacing[2]), float(spacing[1]), float(spacing[0])), orientation)
+    edges = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
+    return Volume(voxels, classes, edges, orientation, "xyz"[_place(turn, 2)])
 
 
 def _turned(zooms: tuple[float, ...], turn: np.ndarray) -> np.ndarray:
@@ -59,8 +63,32 @@ def _turned(zooms: tuple[float, ...], turn: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _turn(affine: np.ndarray) -> np.ndarray:
-    return orientations.ornt_transform(orientations.io_orientation(affine), orientations.axcodes2ornt(_DISPLAY))
+def _turn(case: Case, image: Any, along: str) -> np.ndarray:
+    edges = image.header.get_zooms()[:3]
+    return display_turn(image.affine, slice_axis(image.shape, edges, image.affine, along, case.case_id))
+
+
+def _place(turn: np.ndarray, turned_axis: int) -> int:
+    """Axis of the file that becomes this one of the columns, rows and slices."""
+    return int(np.flatnonzero(turn[:, 0] == turned_axis)[0])
+
+
+def unusual_turn(case: Case, along: str) -> str:
+    """Return how `read_nifti_pair` turns a case, such as "columns -x, rows z, slices y"; usually it returns "".
+
+    The usual turn goes by the nearest axes of the body: columns to the left, rows to the back, slices upwards. Stores
+    that were prepared before other turns existed have it, so their keys say nothing about it.
+    """
+    try:
+        image = _open(case, case.files[0])
+        turn = _turn(case, image, along)
+    except DataError:
+        return "refused"  # whatever a store of an earlier version holds; `read_nifti_pair` says why
+    if (turn == orientations.ornt_transform(orientations.io_orientation(image.affine), _UPRIGHT)).all():
+        return ""
+    axes = [_place(turn, turned) for turned in range(3)]
+    signed = ["-"[: int(turn[axis, 1] < 0)] + "xyz"[axis] for axis in axes]
+    return "columns {}, rows {}, slices {}".format(*signed)
 
 
 def _open(case: Case, path: Path) -> Any:

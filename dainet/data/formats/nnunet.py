@@ -62,13 +62,13 @@ def described_folders(files: Sequence[Path]) -> list[Path]:
     ]
 
 
-def read_nnunet_volume(case: Case) -> Volume:
-    """Read one volume and turn it upright by its affine.
+def read_nnunet_volume(case: Case, slice_axis: str = "auto") -> Volume:
+    """Read one volume, cut along this axis, and turn it upright by its affine.
 
     Raises:
         DataError: see `read_nifti_pair`.
     """
-    return read_nifti_pair(case, turn_upright=True)
+    return read_nifti_pair(case, slice_axis)
 
 
 def check_annotated(case: Case, volume: Volume, ignored: int | None) -> None:

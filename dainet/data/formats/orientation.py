@@ -9,7 +9,7 @@ from nibabel import orientations
 
 from dainet.data.volume import DataError
 
-__all__ = ["display_turn", "slice_axis"]
+__all__ = ["clear_largest", "display_turn", "slice_axis"]
 
 _AXES = "xyz"  # of a file
 _CLEAR = 1.5  # times thicker, or fewer, than the next axis; 512 px of 0.7 mm against 85 slices of 2.5 mm are 3.5 and 6
@@ -38,7 +38,7 @@ def slice_axis(
         return _AXES.index(asked)
     if asked == "superior":
         return int(np.flatnonzero(orientations.io_orientation(affine)[:, 0] == 2)[0])
-    thickest, fewest = _clear_largest(edges_mm), _clear_largest([1 / count for count in shape])
+    thickest, fewest = clear_largest(edges_mm), clear_largest([1 / count for count in shape])
     named = {axis for axis in (thickest, fewest) if axis is not None}
     if len(named) == 1:
         return named.pop()
@@ -55,8 +55,8 @@ def slice_axis(
     )
 
 
-def _clear_largest(values: Sequence[float]) -> int | None:
-    """Index of the value that is clearly larger than the next one."""
+def clear_largest(values: Sequence[float]) -> int | None:
+    """Return the index of the one of three values that is clearly larger than the next one, else None."""
     order = np.argsort(values)
     clear = values[order[2]] >= _CLEAR * values[order[1]] * (1 - 1e-6)  # spacings are stored in float32
     return int(order[2]) if clear else None

@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from dainet.data.check import check_source
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.prepared import run_prepared
 from dainet.data.sources import Source
@@ -20,6 +21,7 @@ from tests.helpers.formats import (
     nnunet,
     save_nifti,
     save_npz,
+    short_axis,
     source,
     ssl4mis_slices,
     transunet,
@@ -123,6 +125,55 @@ def test_swapped_axes_are_turned_too(tmp_path: Path) -> None:
     volume = data.read(data.cases[0])
     np.testing.assert_array_equal(volume.label, label)
     assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
+
+
+def test_an_oblique_heart_is_cut_along_its_short_axis(tmp_path: Path) -> None:
+    """By the axis nearest to the head it was cut along rows, into 40 slices of 3 x 36 px."""
+    nnunet(tmp_path)
+    image, label = discs(5)
+    affine = short_axis((-0.7, 0.6, -0.4))
+    for name, array in (("imagesTr/a_0000.nii.gz", image), ("labelsTr/a.nii.gz", label)):
+        nibabel.Nifti1Image(array.T, affine).to_filename(tmp_path / name)
+    volume = (data := source(tmp_path, "custom")).read(data.cases[0])
+    assert sorted(volume.label.shape) == [3, 36, 40]
+    assert len(volume.label) == 3
+    assert volume.spacing_mm == pytest.approx((8, 1.4, 1.4))
+    assert volume.sliced_along == "z"
+    other = (data := source(tmp_path, "custom", slice_axis="superior")).read(data.cases[0])
+    assert (len(other.label), other.sliced_along) == (40, "y")
+    prepared = run_prepared(DataSettings(dataset="custom", source=str(tmp_path)), 32)
+    assert list(prepared.about["turns"]) == ["a"]
+    assert "slices -z" in prepared.about["turns"]["a"]
+    assert len(prepared.cases) == 9
+    kept = run_prepared(DataSettings(dataset="custom", source=str(tmp_path), slice_axis="superior"), 32)
+    assert kept.cases.groupby("case_id").size().to_dict() == {"a": 40, "b": 3, "c": 3}
+
+
+def test_a_store_of_an_unclear_axis_is_not_opened_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    """With the axis named, the store has the key that every version gives it; without, that key must not fit."""
+    nnunet(tmp_path)
+    for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"):
+        array = (discs(0)[0] > 0).astype(np.uint8) if "labels" in name else np.random.default_rng(0).random((3, 40, 36))
+        nibabel.Nifti1Image(np.resize(array, (30, 40, 36)).T, np.eye(4)).to_filename(tmp_path / name)
+    settings = DataSettings(dataset="custom", source=str(tmp_path), slice_axis="superior")
+    run_prepared(settings, 32)
+    with pytest.raises(DataError, match=r"a: .*x 36 x 1 mm, y 40 x 1 mm, z 30 x 1 mm.*data.slice_axis") as caught:
+        run_prepared(settings.model_copy(update={"slice_axis": "auto"}), 32)
+    assert check_source(settings.model_copy(update={"slice_axis": "auto"})).problems == (str(caught.value),)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "fits"), [((1.4, 1.4, 10), False), ((1.4, 10, 1.5), False), ((1.2, 1.4, 1.5), True)]
+)
+def test_raw_acdc_whose_slices_do_not_lie_along_z_is_refused(
+    tmp_path: Path, spacing: tuple[float, float, float], fits: bool
+) -> None:
+    folder = acdc_patient(tmp_path / "patient001")
+    for array, name in zip(discs(1), ("patient001_frame01", "patient001_frame01_gt"), strict=True):
+        save_nifti(folder / f"{name}.nii.gz", array, spacing)
+    problems = check_source(DataSettings(source=str(tmp_path))).problems
+    assert [problem[:13] for problem in problems] == ["patient001_ED"] * (not fits)
+    assert all("10" in problem and "1.4" in problem for problem in problems)
 
 
 def test_transunet_is_read_back_to_hounsfield_units(tmp_path: Path) -> None:

@@ -7,23 +7,13 @@ import itertools
 import numpy as np
 import pytest
 from nibabel import aff2axcodes, orientations
-from scipy.spatial.transform import Rotation
 
 from dainet.data.formats.orientation import display_turn, slice_axis
 from dainet.data.volume import DataError
+from tests.helpers.formats import short_axis
 
 HEART, EDGES = (64, 60, 11), (1.4, 1.4, 8.0)  # [X, Y, Z] and mm
 DIRECTIONS = dict(zip("RASLPI", [*np.eye(3), *-np.eye(3)], strict=True))  # to the right, front and top
-
-
-def short_axis(along: tuple[float, float, float] = (-0.6, 0.5, -0.6), turned: float = 0.0) -> np.ndarray:
-    """Affine of a heart whose slices follow each other in this direction (right, front, up), turned in its plane."""
-    normal = np.array(along) / np.linalg.norm(along)
-    columns = np.cross(normal, (0.3, 0.5, 0.8))
-    columns = Rotation.from_rotvec(np.radians(turned) * normal).apply(columns / np.linalg.norm(columns))
-    affine = np.eye(4)
-    affine[:3, :3] = np.column_stack([columns, np.cross(normal, columns), normal]) * EDGES
-    return affine
 
 
 def stored_otherwise() -> list[np.ndarray]:
