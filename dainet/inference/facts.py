@@ -29,7 +29,7 @@ def data_facts(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     patients = {part: _patients(prepared, part) for part in ("train", "valid", "test")}
     volumes = (case for case in source.cases if case.patient in patients["train"])
     try:
-        orientation = source.read(next(volumes)).orientation
+        orientation = source.read(next(volumes)).view
     except (StopIteration, DataError):
         orientation = ""
     return {

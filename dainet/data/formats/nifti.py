@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 from nibabel import orientations
 
-from dainet.data.formats.orientation import display_turn, slice_axis
+from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
 from dainet.data.volume import Case, DataError, Volume, check_claim
 from dainet.errors import why_unreadable
 
@@ -53,7 +53,9 @@ def read_nifti_pair(case: Case, along: str = "") -> Volume:
         for nifti, path in zip((image, label), case.files, strict=True)
     )
     edges = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
-    return Volume(voxels, classes, edges, orientation, "xyz"[_place(turn, 2)])
+    axis = _place(turn, 2)
+    view = view_codes(image.affine, axis) if along else orientation
+    return Volume(voxels, classes, edges, orientation, "xyz"[axis], view)
 
 
 def _turned(zooms: tuple[float, ...], turn: np.ndarray) -> np.ndarray:
