@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from dainet.cache.store import StageMissingError
+from dainet.data.colors import class_colors
 from dainet.data.volume import fullest_slice
 from dainet.explorer.background import Background
 from dainet.explorer.card import Card, Try
 from dainet.explorer.comparison import Comparison
 from dainet.explorer.display import close_tree, display_screen
 from dainet.explorer.missing import Missing, Wanted
-from dainet.explorer.pictures import color_blind_safe, slice_pictures
+from dainet.explorer.pictures import slice_pictures
 from dainet.explorer.predictor import SOURCES, Choice, Predictor, everything_on, has_maps, is_prepared
 from dainet.explorer.table import against, score_table
 from dainet.explorer.view import View
@@ -180,7 +181,7 @@ class Explorer:
     @property
     def _colors(self) -> list[str]:
         colors = list(self._opened.prepared.classes.colors)
-        return color_blind_safe(len(colors)) if self.controls.palette.value == COLOR_BLIND_SAFE else colors
+        return list(class_colors(len(colors))) if self.controls.palette.value == COLOR_BLIND_SAFE else colors
 
     def _connect(self) -> None:
         controls = self.controls

@@ -10,14 +10,13 @@ from io import BytesIO
 
 import matplotlib
 import numpy as np
-import seaborn as sns
 from matplotlib.colors import to_rgb
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from dainet.reporting.figures import gray, label_overlay
 
-__all__ = ["ERROR_COLORS", "color_blind_safe", "figure_html", "map_picture", "slice_pictures"]
+__all__ = ["ERROR_COLORS", "figure_html", "map_picture", "slice_pictures"]
 
 # Okabe and Ito's palette, whose colors differ for all kinds of color vision.
 ERROR_COLORS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}
@@ -81,12 +80,6 @@ def figure_html(picture: np.ndarray | None, title: str, description: str) -> str
     Image.fromarray((picture * 255).round().astype(np.uint8)).save(buffer, "PNG", compress_level=1)
     source = b64encode(buffer.getvalue()).decode()
     return f'<figure><img src="data:image/png;base64,{source}" alt="{escape(description)}">{caption}</figure>'
-
-
-def color_blind_safe(count: int) -> list[str]:
-    """Colors for `count` classes from seaborn's palette for all kinds of color vision, without its gray."""
-    palette = [color for color in sns.color_palette("colorblind").as_hex() if len(set(to_rgb(color))) > 1]
-    return [palette[i % len(palette)] for i in range(count)]
 
 
 def _enlarged(array: np.ndarray, factor: int) -> np.ndarray:

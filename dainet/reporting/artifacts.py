@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -92,14 +93,13 @@ def save_table(table: pd.DataFrame, name: str, settings: Settings, stages: Mappi
         notes: the protocol in words; a number without it means little. Collapsed DINO trainings are added.
     """
     notes = [*notes, *_collapsed(stages)]
-    lines = [table.to_markdown(index=False, disable_numparse=True), "", *(f"- {note}" for note in notes)]
-    latex = table.style.hide(axis="index").to_latex(hrules=True)
+    lines = [_markdown(table), "", *(f"- {note}" for note in notes)]
     comments = "".join(f"% {note}\n" for note in notes)
     with appearing(settings) as folder:
         files = [folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")]
         table.to_csv(files[0], index=False)
         files[1].write_text("\n".join(lines) + "\n", encoding="utf-8")
-        files[2].write_text(comments + _escape_latex(latex), encoding="utf-8")
+        files[2].write_text(comments + _latex(table), encoding="utf-8")
         record_files(folder / f"{name}.json", files, settings, stages)
     return output_folder(settings) / f"{name}.md"
 
@@ -171,7 +171,18 @@ def _collapsed(stages: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _escape_latex(text: str) -> str:
-    for character, command in {"±": r"$\pm$", "†": r"\dag{}", "%": r"\%"}.items():
+def _markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown, in which every name stands as it is; underscores within words need no escape."""
+    special = re.compile(r"([|*`<$\\\[]|(?<!\w)_|_(?!\w))")
+    cells = table.map(lambda cell: cell.replace("|", r"\|") if isinstance(cell, str) else cell)
+    names = [special.sub(r"\\\1", str(name)) for name in table]
+    return str(cells.set_axis(names, axis=1).to_markdown(index=False, disable_numparse=True))
+
+
+def _latex(table: pd.DataFrame) -> str:
+    """Return a table in LaTeX, in which every name stands as it is."""
+    style = table.style.format(escape="latex").format_index(escape="latex", axis=1).hide(axis="index")
+    text = style.to_latex(hrules=True)
+    for character, command in {"±": r"$\pm$", "†": r"\dag{}"}.items():
         text = text.replace(character, command)
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import spearmanr
 
+from dainet.data.colors import class_colors
 from dainet.errors import unknown
+from dainet.reporting.legends import name_columns
 from dainet.reporting.style import in_style
 
 __all__ = [
@@ -56,7 +59,7 @@ def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure
         histories: (model name, seed) -> columns epoch, loss and dsc (0..1) as in a training's `history.csv`.
     """
     seeds = Counter(name for name, _ in histories)
-    colors = dict(zip(seeds, sns.color_palette("colorblind", len(seeds)), strict=True))
+    colors = dict(zip(seeds, _palette(len(seeds)), strict=True))
     alt = f"Two line charts over the epochs, training loss and monitored DSC, with lines for {', '.join(seeds)}"
     figure = new_figure(10, 3.6, alt)
     panels = figure.subplots(1, 2)
@@ -122,18 +125,25 @@ def head_score_figure(scores: Mapping[str, pd.DataFrame], metric: str = "auroc")
     color_map = "vlag" if metric == "auroc" else "viridis"
     rows, columns = (max(table.shape[axis] for table in tables.values()) for axis in (0, 1))
     alt = f"Heat maps of {_METRICS[metric]} per attention head and class, one for each of: {', '.join(tables)}"
-    figure = new_figure(min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8), 0.36 * rows + 1.0, alt)
-    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    width = min(WIDTH, len(tables) * (0.65 * columns + 0.6) + 0.8)
+    cell = (width - 0.8) / len(tables) / columns - 0.6 / columns  # inches
+    size = min(9.0, 26 * cell)  # points; four characters fill a cell
+    figure = new_figure(width, 0.36 * rows + 1.0, alt)
+    panels, added = figure.subplots(1, len(tables), squeeze=False)[0], 0.0
     for panel, (name, table) in zip(panels, tables.items(), strict=True):
-        style = {"annot": True, "fmt": ".2f", "annot_kws": {"fontsize": 9}, "linewidths": 1, "cbar": False}
-        sns.heatmap(table, ax=panel, vmin=0, vmax=top, cmap=color_map, **style)
+        style = {"fmt": ".2f", "annot_kws": {"fontsize": size}, "linewidths": 1, "cbar": False}
+        ticks = {"xticklabels": 1, "yticklabels": 1}  # all
+        sns.heatmap(table, ax=panel, vmin=0, vmax=top, cmap=color_map, annot=size > 4, **style, **ticks)
         panel.set(xlabel="", ylabel="")
         panel.set_title(name, fontsize=10)
-        panel.tick_params(labelsize=9, length=0, rotation=0)
+        panel.tick_params(labelsize=9, length=0)
+        panel.tick_params("y", rotation=0)
         if panel is not panels[0]:
             panel.set_yticks([])  # the heads are named once, at the left
+        added = max(added, name_columns(panel, list(table), cell))
     bar = figure.colorbar(panels[-1].collections[0], ax=list(panels), fraction=0.05, pad=0.02)
     bar.set_label(_METRICS[metric], fontsize=9)
+    figure.set_figheight(figure.get_figheight() + added)
     return figure
 
 
@@ -181,13 +191,16 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
         raise ValueError(f"cases of the policies {policies}: every case would count twice; choose one policy")
     models, classes = cases["model"].nunique(), cases["class"].nunique()
     alt = f"Box plots of the DSC of every case, grouped by class, for {', '.join(cases['model'].unique())}"
-    figure = new_figure(min(WIDTH, max(5.0, 0.45 * models * classes + 1.5)), 3.8, alt)
+    width = min(WIDTH, max(5.0, 0.45 * models * classes + 1.5))
+    figure = new_figure(width, 3.8, alt)
     panel = figure.subplots()
-    what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": "colorblind", "ax": panel}
+    what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": _palette(models), "ax": panel}
     sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
     # No jitter: it is random, and the same scores should give the same picture.
     sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
     label_axes(panel, "", "DSC per case")
+    added = name_columns(panel, list(cases["class"].unique()), (width - 0.8) / classes)
+    figure.set_figheight(figure.get_figheight() + added)
     panel.grid(False, axis="x")
     handles, names = panel.get_legend_handles_labels()
     panel.legend_ = None  # one legend, below the panel
@@ -217,6 +230,11 @@ def ablation_figure(paper: Mapping[str, float], means: pd.DataFrame, title: str)
         label_axes(panel, "", "DSC minus U-Net (points)")
     together.legend(fontsize=8)
     return figure
+
+
+def _palette(count: int) -> Sequence[Any]:
+    """Return a color for each of `count` networks: seaborn's for every color vision, which are ten, or as many."""
+    return sns.color_palette("colorblind", count) if count <= 10 else class_colors(count)
 
 
 def _points(history: pd.DataFrame) -> dict[str, object]:

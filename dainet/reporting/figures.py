@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from dainet.reporting.charts import WIDTH, new_figure
+from dainet.reporting.legends import class_legend
 from dainet.reporting.style import in_style
 
 __all__ = [
@@ -79,7 +79,7 @@ def attention_figure(
         row[1].imshow(label_overlay(image, label, colors))
         for panel, attn in zip(row[2:], heads, strict=True):
             panel.imshow(np.asarray(attn, np.float32), cmap="viridis")
-    _class_legend(figure, class_names, colors)
+    class_legend(figure, class_names, colors)
     return figure
 
 
@@ -122,7 +122,7 @@ def qualitative_figure(
             panel.imshow(label_overlay(images[i], predicted[i], colors))
             if scores is not None and not math.isnan(scores[model][i]):
                 panel.set_xlabel(f"DSC {scores[model][i]:.3f}", fontsize=9)
-    _class_legend(figure, class_names, colors)
+    class_legend(figure, class_names, colors)
     return figure
 
 
@@ -160,11 +160,11 @@ def slice_montage(
         panel.set_axis_off()
         if i < len(images):
             panel.imshow(gray(images[i]), cmap="gray", vmin=0, vmax=1)
-            panel.set_title(titles[i], fontsize=9)
+            panel.set_title(titles[i], fontsize=9, parse_math=False)
             if labels is not None:
                 _outline(panel, labels[i], colors)
     if labels is not None:
-        _class_legend(figure, class_names, colors)
+        class_legend(figure, class_names, colors)
     return figure
 
 
@@ -202,15 +202,8 @@ def _panels(
     for panel, title in zip(axes[0], titles, strict=True):
         panel.set_title(title, fontsize=10)
     for panel, name in zip(axes[:, 0], names, strict=True):
-        panel.set_ylabel(name, fontsize=10)
+        panel.set_ylabel(name, fontsize=10, parse_math=False)
     return figure, axes
-
-
-def _class_legend(figure: Figure, class_names: Sequence[str], colors: Sequence[str]) -> None:
-    if len(class_names) != len(colors):
-        raise ValueError(f"found {len(class_names)} class names and {len(colors)} colors; expected as many of each")
-    handles = [Patch(color=color, label=name) for name, color in zip(class_names, colors, strict=True)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
 
 
 def _outline(panel: Axes, label: np.ndarray, colors: Sequence[str]) -> None:

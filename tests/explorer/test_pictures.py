@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from dainet.explorer.drawing import network_drawing
-from dainet.explorer.pictures import ERROR_COLORS, color_blind_safe, figure_html, map_picture, slice_pictures
+from dainet.explorer.pictures import ERROR_COLORS, figure_html, map_picture, slice_pictures
 from dainet.explorer.predictor import Choice
 from dainet.explorer.table import score_table
 
@@ -92,13 +92,6 @@ def test_pictures_survive_the_way_into_html_and_have_words() -> None:
     assert 'alt="say &quot;this&quot;"' in html
     assert "nothing yet" in figure_html(None, "", "nothing yet")
     assert "<img" not in figure_html(None, "", "nothing yet")
-
-
-def test_eight_organs_get_eight_colors_and_none_of_them_gray() -> None:
-    colors = color_blind_safe(8)
-    assert len(set(colors)) == 8
-    assert all(len(set(to_rgb(color))) > 1 for color in colors)
-    assert len(color_blind_safe(20)) == 20
 
 
 ON, HEADS = (True,) * 4, (True,) * 6

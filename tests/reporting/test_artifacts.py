@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from PIL import Image
 
 from dainet.cache.folders import StageError, runs_folder
 from dainet.cache.store import StageResult, run_stage
+from dainet.csv_files import read_csv
 from dainet.reporting.artifacts import (
     PAGE,
     appearing,
@@ -52,6 +54,30 @@ def test_a_table_says_which_fine_tuning_collapsed(settings: Settings) -> None:
     comments = [line for line in path.with_suffix(".tex").read_text().splitlines() if line.startswith("%")]
     assert comments == ["% first", f"% {note[2:]}"]
     assert r"1.00 $\pm$ 0.50" in path.with_suffix(".tex").read_text()
+
+
+def cells(line: str) -> list[str]:
+    """Split a row of a table in Markdown as GitHub does, and undo its escapes."""
+    inner = re.split(r"(?<!\\)\|", line)[1:-1]
+    return [re.sub(r"\\([^a-z\s])", r"\1", cell.strip()) for cell in inner]
+
+
+@pytest.mark.parametrize(
+    "name", ["kidney_right", "_a_", "a|b", "50 % & more", "#1 $x$", "{a}^2~b", "a\\b", "*x* `y` <b>"]
+)
+def test_names_stand_as_they_are_in_every_format_of_a_table(name: str, settings: Settings) -> None:
+    path = save_table(pd.DataFrame({"Method": ["unet | x"], name: ["1.00"]}), "table", settings, {}, [])
+    assert read_csv(path.with_suffix(".csv")).columns.tolist() == ["Method", name]
+    first, _, second = path.read_text().splitlines()[:3]
+    assert cells(first) == ["Method", name]
+    assert cells(second) == ["unet | x", "1.00"]
+    latex = next(line for line in path.with_suffix(".tex").read_text().splitlines() if line.startswith("Method"))
+    words = {"textbackslash ": "\\", "textasciicircum ": "^", "textasciitilde ": "~"}
+    for command, character in words.items():
+        latex = latex.replace(f"\\{command}", f"\\{character}")
+    unescaped = re.findall(r"(?<!\\)[&%#_$^~{}]", latex.removesuffix("\\\\"))
+    assert unescaped == ["&"]  # between the columns
+    assert re.sub(r"\\(.)", r"\1", latex.removesuffix("\\\\")).strip() == f"Method & {name}"
 
 
 def test_a_record_holds_hashes_of_all_files_and_of_the_data_behind_them(settings: Settings) -> None:

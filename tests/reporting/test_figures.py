@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from pandas import DataFrame
 
+from dainet.data.colors import class_colors
 from dainet.protocol import CLASSES
 from dainet.reporting import charts, figures
 
@@ -104,6 +106,48 @@ def test_montage(count: int, panels: int) -> None:
     plain = draw(figures.slice_montage(images, None, NAMES, PALETTE, names, columns=2))
     assert not plain.axes[0].collections
     assert not plain.legends
+
+
+FIFTEEN = (
+    *("spleen", "kidney_right", "kidney_left", "gall_bladder", "esophagus", "liver", "stomach", "aorta", "postcava"),
+    *("pancreas", "adrenal_right", "adrenal_left", "duodenum", "bladder", "prostate/uterus"),
+)
+LONG = tuple(f"vertebra number {i} of the thoracic and lumbar spine, body and arch" for i in range(30))
+ODD = ("_hidden", "$x_1$", "a\\b", "100 %", "<b>", "{}", "^")
+
+
+@pytest.mark.parametrize("names", [FIFTEEN, LONG, ODD, NAMES], ids=["fifteen", "long", "odd", "three"])
+@pytest.mark.parametrize("count", [1, 6])
+def test_a_legend_has_as_many_rows_as_its_names_need(names: tuple[str, ...], count: int) -> None:
+    images, labels = samples(count)
+    figure = draw(figures.slice_montage(images, labels, names, class_colors(len(names)), "abcdef"[:count]))
+    assert [text.replace("\n", " ") for text in legend(figure)] == list(names)
+    (drawn,) = figure.legends
+    page, box = figure.bbox, drawn.get_window_extent()
+    assert page.x0 <= box.x0 <= box.x1 <= page.x1
+    assert page.y0 <= box.y0
+    pictures = [panel.get_window_extent() for panel in figure.axes]
+    assert box.y1 <= min(picture.y0 for picture in pictures)
+    assert min(picture.height for picture in pictures) > 60  # px: the legend has not taken their place
+
+
+@pytest.mark.parametrize("names", [FIFTEEN, LONG, ODD], ids=["fifteen", "long", "odd"])
+def test_names_below_columns_do_not_run_into_each_other(names: tuple[str, ...]) -> None:
+    scores = pd.DataFrame([(h, name, 0.5) for name in names for h in range(2)], columns=["head", "class", "auroc"])
+    dsc = pd.DataFrame({"model": "unet", "class": names, "dsc": 0.5})
+    for figure in (draw(charts.head_score_figure({"a": scores, "b": scores})), draw(charts.score_distribution(dsc))):
+        labels = figure.axes[0].get_xticklabels()
+        assert [label.get_text().replace("\n", " ") for label in labels] == list(names)
+        slanted = {label.get_rotation() for label in labels} == {45}
+        boxes = [label.get_window_extent() for label in labels]
+        assert slanted or all(a.x1 <= b.x0 for a, b in pairwise(boxes))
+        assert figure.axes[0].get_window_extent().height > 50  # px
+
+
+def test_sixteen_networks_have_sixteen_colors() -> None:
+    histories = {(f"network {i}", 0): history(2) for i in range(16)}
+    figure = draw(charts.training_curves(histories))
+    assert len({line.get_color() for line in figure.axes[0].lines}) == 16
 
 
 def history(epochs: int) -> DataFrame:

@@ -16,14 +16,13 @@ from typing import Any
 
 from matplotlib.colors import is_color_like, to_hex
 
+from dainet.data.colors import class_colors
 from dainet.data.volume import DataError
 from dainet.errors import reason
 from dainet.protocol import Classes
 
 __all__ = ["DatasetDescription", "listed_files", "read_description"]
 
-# For classes without a color in dataset.json: the colors of Okabe and Ito, which color-blind readers can distinguish.
-_PALETTE = ("#d55e00", "#009e73", "#0072b2", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00", "#999999")
 _IGNORE = "ignore"  # nnU-Net's name for the label of voxels that nobody annotated
 
 
@@ -51,7 +50,7 @@ def read_description(path: Path) -> DatasetDescription:
         labels, channels = content["labels"], content.get("channel_names") or content.get("modality") or {}
         names, ignored = _label_names(labels)
         given = content.get("colors", content.get("colours", {}))
-        colors = [given.get(name, _PALETTE[i % len(_PALETTE)]) for i, name in enumerate(names)]
+        colors = [given.get(name, own) for name, own in zip(names, class_colors(len(names)), strict=True)]
         channel = " ".join(map(str, channels.values()))
         announced = content.get("numTraining")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
