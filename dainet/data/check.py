@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from dainet.data.arrangement import class_centers
 from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, open_source
 from dainet.data.splits import resolve_split
+from dainet.data.suspicions import find_suspicions
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
@@ -21,8 +23,7 @@ from dainet.settings import DataSettings
 __all__ = ["Picture", "Report", "check_source", "report_text"]
 
 _PICTURE_PX = 128
-_ODD_SIZE = 4.0  # times larger or smaller than the median of the class
-_ENOUGH_CASES = 5  # for a median that says something
+_JUDGED_BY = ["patient", "phase", "sha256", "swapped", "edges_mm", "class_centers", "center_unit", "view"]
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ def check_source(settings: DataSettings) -> Report:
         normalization=mode,
         split=split_name,
         label_evidence=evidence,
-        cases=cases.drop(columns=["patient", "phase", "sha256", "swapped"], errors="ignore"),
+        cases=cases.drop(columns=_JUDGED_BY, errors="ignore"),
         missing=_missing(split, {case.patient for case in source.cases}),
         problems=tuple(problems),
-        suspicions=(*left_out.values(), *(_suspicions(cases, source) if lines else ())),
+        suspicions=(*left_out.values(), *(find_suspicions(cases, source) if lines else ())),
         pictures=tuple(pictures),
         classes=source.classes,
     )
@@ -141,6 +142,9 @@ def _line(case: Case, volume: Volume, split: str, names: Sequence[str]) -> dict[
     facts |= {"sliced_along": volume.sliced_along or "as stored"}
     facts |= {"lowest": round(float(volume.image.min()), 2), "highest": round(float(volume.image.max()), 2)}
     facts |= {name: int(voxels[value]) for value, name in enumerate(names, start=1)}
+    facts |= {"edges_mm": volume.spacing_mm or (np.nan,) * 3, "center_unit": "mm" if volume.spacing_mm else "voxels"}
+    facts |= {"class_centers": class_centers(volume.label, len(names), volume.spacing_mm or (1, 1, 1))}
+    facts |= {"view": volume.view}
     return facts | {"sha256": volume.sha256, "swapped": _ring_around(volume.label, 1) > _ring_around(volume.label, 3)}
 
 
@@ -171,46 +175,6 @@ def _swapped(cases: pd.DataFrame, dataset: str) -> list[str]:
         f"label 1 (RV) lies within label 2 (Myo) in {share:.0%} of the volumes, as LV should; "
         "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV"
     ]
-
-
-def _suspicions(cases: pd.DataFrame, source: Source) -> list[str]:
-    same = [group for _, group in cases.groupby("sha256", sort=False) if len(group) > 1]
-    harmless = [group for group in same if group.loc[group["split"] != "none", "split"].nunique() < 2]
-    odd = [f"{' and '.join(group['case_id'])} are the same image under several names" for group in harmless]
-    if (cases["spacing_mm"] == "unknown").all():
-        odd.append("the format stores no voxel spacing: no distance in millimeters can be computed")
-    for case_id, spacing in cases[["case_id", "spacing_mm"]].itertuples(index=False):
-        if spacing == "1.00 x 1.00 x 1.00":
-            odd.append(f"{case_id}: spacing 1 x 1 x 1 mm, probably lost in a conversion")
-    if source.is_ct and "raw" in source.format.name:
-        windowed = cases.loc[cases["lowest"] > -200, "case_id"]
-        odd += [f"{case_id}: no value below -200 HU, so no air; windowed or shifted already?" for case_id in windowed]
-    odd += _exchanged_phases(cases) if "LV" in source.classes.names else []
-    return odd + [line for name in source.classes.names for line in _odd_sizes(cases, name)]
-
-
-def _exchanged_phases(cases: pd.DataFrame) -> list[str]:
-    """Patients whose left ventricle is smaller at ED, where the heart is relaxed, than at ES (docs/protocol.md#2.5)."""
-    sizes = cases.pivot_table(index="patient", columns="phase", values="LV", sort=False)
-    if not {"ED", "ES"} <= set(sizes.columns):
-        return []
-    return [
-        f"{patient}: LV has {ed:.0f} voxels at ED and {es:.0f} at ES, expected more at ED; "
-        "the phases look exchanged, compare with Info.cfg and the film"
-        for patient, ed, es in sizes.loc[sizes["ED"] < sizes["ES"], ["ED", "ES"]].itertuples()
-    ]
-
-
-def _odd_sizes(cases: pd.DataFrame, name: str) -> list[str]:
-    present = cases.loc[cases[name] > 0, name]
-    odd = [f"{case_id}: no {name}" for case_id in cases.loc[cases[name] == 0, "case_id"]]
-    if len(present) < _ENOUGH_CASES:
-        return odd
-    median = present.median()
-    for case_id, voxels in cases.loc[present.index, ["case_id", name]].itertuples(index=False):
-        if not median / _ODD_SIZE <= voxels <= median * _ODD_SIZE:
-            odd.append(f"{case_id}: {voxels} voxels of {name}, the median is {median:.0f}")
-    return odd
 
 
 def _some(names: Sequence[str]) -> str:

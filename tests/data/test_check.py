@@ -372,3 +372,76 @@ def test_prepare_check_writes_the_table_and_the_pictures(
     sheet = np.asarray(Image.open(tmp_path / "out" / "sheet.png").convert("RGB"))
     assert min(sheet.shape[:2]) > 100
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
+
+
+def disc_cases(shape: tuple[int, int, int] = (6, 40, 36)) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Images and labels of the cases a to e."""
+    pairs = {name: discs(seed, shape) for seed, name in enumerate("abcde")}
+    return {name: image for name, (image, _) in pairs.items()}, {name: label for name, (_, label) in pairs.items()}
+
+
+def test_numbers_of_slices_and_rows_that_look_exchanged(tmp_path: Path) -> None:
+    images, labels = disc_cases()
+    save_custom(tmp_path, images, labels)
+    assert check(tmp_path, "custom").suspicions == ()
+    images["c"], labels["c"] = (np.moveaxis(stored["c"], 0, 1) for stored in (images, labels))
+    save_custom(tmp_path, images, labels)
+    (suspicion,) = check(tmp_path, "custom", slice_axis="superior").suspicions
+    assert suspicion.startswith("c: 40 x 6 x 36 px")
+    assert "6 x 40 x 36 px" in suspicion
+
+
+def test_edges_that_look_exchanged(tmp_path: Path) -> None:
+    images, labels = disc_cases()
+    save_custom(tmp_path, images, labels)
+    for path, array in (("imagesTr/e_0000.nii.gz", images["e"]), ("labelsTr/e.nii.gz", labels["e"])):
+        save_nifti(tmp_path / path, array, spacing=(1.4, 10.0, 1.5))
+    (suspicion,) = check(tmp_path, "custom", slice_axis="superior").suspicions
+    assert suspicion.startswith("e: 1.4 x 10 x 1.5 mm")
+    assert "10 x 1.4 x 1.5 mm" in suspicion
+
+
+def test_pictures_may_be_wide_or_high(tmp_path: Path) -> None:
+    images, labels = disc_cases((6, 40, 70))
+    for stored in (images, labels):
+        stored["b"] = np.moveaxis(stored["b"], 1, 2)
+    save_custom(tmp_path, images, labels)
+    assert check(tmp_path, "custom").suspicions == ()
+
+
+def test_one_patient_on_two_sides_of_the_split(tmp_path: Path) -> None:
+    nnunet(tmp_path / "one", names=("p1_visit1", "p1_visit2", "p2_visit1", "p3_visit1"))  # the third goes to test
+    assert check(tmp_path / "one", "custom").suspicions == ()
+    nnunet(tmp_path / "two", names=("p1_visit1", "p1_visit2", "p2_visit1", "p2_visit2"))
+    (suspicion,) = check(tmp_path / "two", "custom").suspicions
+    assert suspicion.startswith("p2_visit1 (test) and p2_visit2 (train)")
+
+
+@pytest.mark.parametrize(("announced", "odd"), [(1, True), (2, False), (3, True), (None, False)])
+def test_fewer_or_more_cases_than_announced(tmp_path: Path, announced: int | None, odd: bool) -> None:
+    nnunet(tmp_path, names=("a", "b"), numTraining=announced)
+    suspicions = check(tmp_path, "custom").suspicions
+    assert [(str(announced) in line, "2" in line) for line in suspicions] == [(True, True)] * odd
+
+
+def test_headers_that_give_two_spacings(tmp_path: Path) -> None:
+    nnunet(tmp_path, names=("a", "b"))
+    nifti = load_nifti(tmp_path / "imagesTr" / "b_0000.nii.gz")
+    nifti.header["pixdim"][3] = 5.0
+    nifti.set_sform(nifti.affine, code=1)
+    nifti.to_filename(tmp_path / "imagesTr" / "b_0000.nii.gz")
+    (suspicion,) = check(tmp_path, "custom").suspicions
+    assert suspicion.startswith("b: ")
+    assert "1.50 x 1.40 x 5.00" in suspicion
+    assert "1.50 x 1.40 x 10.00" in suspicion
+
+
+def test_a_volume_with_its_organs_upside_down(tmp_path: Path) -> None:
+    nnunet(tmp_path, names=("a", "b"), labels={"background": 0, "Liver": 1, "Kidney_L": 2, "Kidney_R": 3})
+    label = np.zeros((3, 40, 36), np.uint8)  # columns run to the left and rows to the back, as they are shown
+    label[2, :20, :18], label[:, 25:, 25:30], label[:2, 25:, 5:10] = 1, 2, 3
+    for name, stored in (("a", label), ("b", label[::-1])):
+        save_nifti(tmp_path / "labelsTr" / f"{name}.nii.gz", stored, axes="LPS")
+        save_nifti(tmp_path / "imagesTr" / f"{name}_0000.nii.gz", discs(len(name))[0] + stored, axes="LPS")
+    (suspicion,) = [line for line in check(tmp_path, "custom").suspicions if "same image" not in line]
+    assert suspicion.startswith("b: Liver lies 15 mm below Kidney_R")

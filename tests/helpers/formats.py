@@ -100,7 +100,8 @@ def transunet(folder: Path, order: str = "transunet", numbers: Sequence[int] = (
 
 def nnunet(folder: Path, names: Sequence[str] = ("a", "b", "c"), axes: str = "RAS", **changes: object) -> None:
     """nnU-Net's raw layout with the classes core, ring and rim."""
-    content = {"channel_names": {"0": "MRI"}, "file_ending": ".nii.gz", "numTraining": len(names)}
+    content: dict[str, object] = {"channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"}
+    content |= {"numTraining": len(names)} if names else {}
     content["labels"] = {"background": 0, "core": 1, "ring": 2, "rim": 3}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dataset.json").write_text(json.dumps(content | changes), encoding="utf-8")
