@@ -15,7 +15,7 @@ from dainet.device import choose_device, enough_memory
 from dainet.errors import InputError, NonFiniteError
 from dainet.vit.any_timm import AnyViT, load_any_vit
 
-__all__ = ["Token", "attention_maps", "attention_rollout", "block_attention"]
+__all__ = ["Token", "attention_maps", "attention_rollout", "block_attention", "check_request", "patch_at"]
 
 Token = Literal["cls"] | tuple[int, int]
 
@@ -50,21 +50,25 @@ def attention_maps(
         InputError: a token, block or size that the ViT does not have, another kind of attention, or another image.
         NonFiniteError: the weights or the image are not finite.
     """
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
-        raise InputError(f"image of the shape {image.shape}; expected [H, W] or [H, W, 3]")
+    _check_image(image)
     loaded = load_any_vit(vit) if isinstance(vit, str) else vit
+    check_request(loaded, block, token)
     place = choose_device(device).torch_device
     loaded.module.to(place)
     height, width = image.shape[:2]
     shape = loaded.input_shape(height, width, size)
     planes = torch.from_numpy(np.ascontiguousarray(image)).float().reshape(height, width, -1).permute(2, 0, 1)
-    query = _token_index(loaded, token, (height, width), shape)
+    if token == "cls":
+        query = 0
+    else:
+        row, column = patch_at(loaded, token, (height, width), shape)
+        query = loaded.prefix + row * (shape[1] // loaded.patch[1]) + column
     with enough_memory(f"attention of {shape[0]} x {shape[1]} px", "choose a smaller size"), torch.inference_mode():
         seen = loaded.to_input(planes[None], shape).to(place)
         weights = attention_rollout(loaded, seen, block)[:, None] if rollout else block_attention(loaded, seen, block)
-        row = weights[:, :, query, loaded.prefix :].cpu()  # [1, h, patches]
+        of_token = weights[:, :, query, loaded.prefix :].cpu()  # [1, h, patches]
     grid = shape[0] // loaded.patch[0], shape[1] // loaded.patch[1]
-    return resize_maps(row.unflatten(2, grid), (height, width), "nearest-bilinear", shape)[0].numpy()
+    return resize_maps(of_token.unflatten(2, grid), (height, width), "nearest-bilinear", shape)[0].numpy()
 
 
 def block_attention(vit: AnyViT, images: Tensor, block: int = -1) -> Tensor:
@@ -85,7 +89,7 @@ def block_attention(vit: AnyViT, images: Tensor, block: int = -1) -> Tensor:
         NonFiniteError: NaN or infinity.
     """
     seen: list[Tensor] = []
-    _watch(vit, images, [_block_number(vit, block)], seen.append)
+    _watch(vit, images, [_number(vit, block)], seen.append)
     return seen[0]
 
 
@@ -107,29 +111,56 @@ def attention_rollout(vit: AnyViT, images: Tensor, block: int = -1) -> Tensor:
         step = 0.5 * mean + 0.5 * torch.eye(mean.shape[-1], device=mean.device)
         product = step if product is None else step @ product
 
-    _watch(vit, images, range(_block_number(vit, block) + 1), multiply)
+    _watch(vit, images, range(_number(vit, block) + 1), multiply)
     assert product is not None
     return product
 
 
-def _block_number(vit: AnyViT, block: int) -> int:
+def check_request(vit: AnyViT, block: int, token: Token) -> None:
+    """Check that a ViT has this block and this token, before any image is read.
+
+    Raises:
+        InputError: it does not.
+    """
+    _number(vit, block)
+    if token == "cls" and not vit.has_cls:
+        raise InputError(f"{vit.name} has no CLS token; choose the patch at a pixel: row and column")
+
+
+def patch_at(vit: AnyViT, pixel: tuple[int, int], picture: tuple[int, int], seen: tuple[int, int]) -> tuple[int, int]:
+    """Return row and column, on the grid of patches, of the patch that holds a pixel of a picture.
+
+    Args:
+        vit: gives the sides of a patch.
+        pixel: row and column.
+        picture: height and width of the picture in px.
+        seen: those of what the ViT sees, see `AnyViT.input_shape`.
+
+    Raises:
+        InputError: the pixel is not in the picture.
+    """
+    if not all(0 <= at < side for at, side in zip(pixel, picture, strict=True)):
+        raise InputError(f"pixel {pixel} is not in the image of {picture[0]} rows and {picture[1]} columns")
+    row, column = (
+        at * (side // px) // length for at, side, px, length in zip(pixel, seen, vit.patch, picture, strict=True)
+    )
+    return row, column
+
+
+def _check_image(image: np.ndarray) -> None:
+    shape = image.shape
+    if image.dtype.kind != "f" or 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+        raise InputError(
+            f"image of type {image.dtype} and shape {shape}; expected decimal numbers in [0, 1], [H, W] or [H, W, 3]; "
+            "divide those of a picture by 255"
+        )
+
+
+def _number(vit: AnyViT, block: int) -> int:
     count = len(vit.module.blocks)
     if not -count <= block < count:
         raise InputError(f"{vit.name} has no block {block}; expected 0 to {count - 1}, or -1 for the last one")
     return block % count
-
-
-def _token_index(vit: AnyViT, token: Token, picture: tuple[int, int], seen: tuple[int, int]) -> int:
-    """Return the number of the CLS token, or of the patch that holds a pixel of the picture."""
-    if token == "cls":
-        if not vit.has_cls:
-            raise InputError(f"{vit.name} has no CLS token; choose the patch at a pixel: row and column")
-        return 0
-    if not all(0 <= at < side for at, side in zip(token, picture, strict=True)):
-        raise InputError(f"pixel {token} is not in the image of {picture[0]} rows and {picture[1]} columns")
-    rows, columns = (side // px for side, px in zip(seen, vit.patch, strict=True))
-    row, column = token[0] * rows // picture[0], token[1] * columns // picture[1]
-    return vit.prefix + row * columns + column
 
 
 def _watch(vit: AnyViT, images: Tensor, blocks: Sequence[int], see: Callable[[Tensor], None]) -> None:

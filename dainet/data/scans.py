@@ -20,7 +20,7 @@ from dainet.data.formats.nifti import read_nifti
 from dainet.data.volume import DataError
 from dainet.errors import why_unreadable
 
-__all__ = ["Scan", "label_ending", "read_scan", "write_labels"]
+__all__ = ["Scan", "is_picture", "label_ending", "nifti_on", "read_picture", "read_scan", "write_labels"]
 
 Kind = Literal["nifti", "nrrd", "metaimage", "dicom", "picture"]
 _KINDS: dict[str, Kind] = {
@@ -78,9 +78,58 @@ def read_scan(path: Path) -> Scan:
     return scan
 
 
+def is_picture(path: Path) -> bool:
+    """Tell whether a file has the ending of a picture."""
+    return _KINDS.get(path.suffix.lower()) == "picture"
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a picture as [H, W] if it is gray, also where three equal channels store it, or else as [H, W, 3].
+
+    Raises:
+        DataError: it cannot be read, or is a film.
+    """
+    try:
+        with Image.open(path) as picture:
+            frames = getattr(picture, "n_frames", 1)
+            shown = ImageOps.exif_transpose(picture)  # as viewers turn it
+            pixels = np.asarray(shown.convert("RGB") if shown.mode in ("P", "PA", "1", "CMYK", "YCbCr") else shown)
+    except Exception as error:  # damaged files make libraries raise nearly anything
+        raise DataError(f"{path.name} cannot be read as a picture {why_unreadable(error, path)}") from error
+    if frames > 1:
+        raise DataError(f"{path.name} is a film of {frames} pictures; give one frame")
+    if pixels.ndim == 2:
+        return pixels
+    colors = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]  # without opacity
+    return colors if (colors != colors[..., :1]).any() else colors[..., 0]
+
+
 def label_ending(scan: Scan) -> str:
     """Return the ending of the file that `write_labels` writes for a scan, such as ".nii.gz"."""
     return _LABEL_ENDINGS[scan.kind]
+
+
+def nifti_on(scan: Scan, values: np.ndarray) -> Any:
+    """Return values on the grid of a scan as a NIfTI image of their own number type.
+
+    Codes, units and affine are those of the scan's header, if it is NIfTI; scaling, display range and notes are not.
+
+    Args:
+        scan: of any kind but a picture.
+        values: [X, Y, Z] or [X, Y, Z, n].
+    """
+    header = scan.header if scan.kind == "nifti" else None
+    make = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    image = make(values, scan.affine, header, dtype=values.dtype.type)
+    image.header.set_data_dtype(values.dtype)
+    image.header.set_slope_inter(1, 0)
+    image.header["cal_min"] = image.header["cal_max"] = 0
+    image.header.extensions.clear()  # they describe the gray image, and may name the patient
+    if header is None:
+        image.header.set_xyzt_units("mm")
+        image.set_sform(scan.affine, code=1)
+        image.set_qform(scan.affine, code=1)
+    return image
 
 
 def write_labels(scan: Scan, labels: np.ndarray, path: Path, colors: Sequence[str]) -> None:
@@ -99,7 +148,7 @@ def write_labels(scan: Scan, labels: np.ndarray, path: Path, colors: Sequence[st
         raise ValueError(f"labels {labels.shape} for a scan {scan.voxels.shape}; expected equal shapes")
     labels = labels.astype(np.uint8, copy=False)
     if scan.kind in ("nifti", "dicom"):
-        _nifti_labels(scan, labels).to_filename(path)
+        nifti_on(scan, labels).to_filename(path)
     elif scan.kind == "picture":
         path.write_bytes(_picture_labels(labels, colors))
     else:
@@ -144,20 +193,9 @@ def _from_itk(name: str, kind: Kind, image: ItkImage) -> Scan:
 
 def _picture(path: Path) -> np.ndarray:
     """Read a gray picture, also one that stores gray as three equal channels, as [columns, rows, 1]."""
-    try:
-        with Image.open(path) as picture:
-            frames = getattr(picture, "n_frames", 1)
-            shown = ImageOps.exif_transpose(picture)  # as viewers turn it
-            pixels = np.asarray(shown.convert("RGB") if shown.mode in ("P", "PA", "1", "CMYK", "YCbCr") else shown)
-    except Exception as error:  # damaged files make libraries raise nearly anything
-        raise DataError(f"{path.name} cannot be read as a picture {why_unreadable(error, path)}") from error
-    if frames > 1:
-        raise DataError(f"{path.name} is a film of {frames} pictures; give one frame")
+    pixels = read_picture(path)
     if pixels.ndim == 3:
-        colors = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]  # without opacity
-        if (colors != colors[..., :1]).any():
-            raise DataError(f"{path.name} is a picture in color; expected one channel; export the slice in gray")
-        pixels = colors[..., 0]
+        raise DataError(f"{path.name} is a picture in color; expected one channel; export the slice in gray")
     return pixels.T[..., None]
 
 
@@ -168,22 +206,6 @@ def _check_values(path: Path, voxels: np.ndarray) -> None:
         raise DataError(f"{path.name}: found NaN or infinite gray values; repair the file")
     if voxels.min() == voxels.max():
         raise DataError(f"{path.name}: every voxel is {voxels.min():g}, so the image is empty; fetch it again")
-
-
-def _nifti_labels(scan: Scan, labels: np.ndarray) -> nibabel.Nifti1Image:
-    """Return labels with the scan's own header: codes, units and affine; scaling, display range and notes are not."""
-    header = scan.header if scan.kind == "nifti" else None
-    make = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
-    image = make(labels, scan.affine, header, dtype=np.uint8)
-    image.header.set_data_dtype(np.uint8)
-    image.header.set_slope_inter(1, 0)
-    image.header["cal_min"] = image.header["cal_max"] = 0
-    image.header.extensions.clear()  # they describe the gray image, and may name the patient
-    if header is None:
-        image.header.set_xyzt_units("mm")
-        image.set_sform(scan.affine, code=1)
-        image.set_qform(scan.affine, code=1)
-    return image
 
 
 def _picture_labels(labels: np.ndarray, colors: Sequence[str]) -> bytes:

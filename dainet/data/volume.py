@@ -61,8 +61,8 @@ class Volume:
     As read from a format: any number type, labels as stored. After `checked`: image float32 in the scanner's units,
     label uint8 with the kit's class numbers, 0 = background. `spacing_mm` is (z, y, x) or None if the format does
     not store it; it is never guessed. `orientation` names the directions of the file's axes x, y, z, such as "LAS";
-    `sliced_along` is the one that became D, "x", "y" or "z"; `view` says where columns, rows and slices lead, such as
-    "LPS". All three are empty where a format has no such axes.
+    `sliced_along` is the one that became D, "x", "y" or "z"; `view` says where columns, rows and slices point, such as
+    "LPS". The three are empty where a format has no such axes.
     """
 
     image: np.ndarray

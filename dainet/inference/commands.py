@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from dainet.errors import DainetError, InputError
+from dainet.options import Device, Weights
+
+if TYPE_CHECKING:
+    from dainet.attention.any_vit import Token
 
 __all__ = ["add_commands"]
 
@@ -15,4 +23,52 @@ def add_commands(app: typer.Typer) -> None:
         app.command()(command)
 
 
-_COMMANDS: tuple[Callable[..., None], ...] = ()
+def attention(
+    scans: Annotated[list[Path], typer.Argument(help="pictures, scans, or folders with a DICOM series")],
+    weights: Weights = "tour",
+    model: Annotated[str, typer.Option(help='timm name of the model of a file, or of weights "random"')] = "",
+    block: Annotated[int, typer.Option(help="number of the block from 0; -1: the last one")] = -1,
+    token: Annotated[
+        str, typer.Option(help='who looks: "cls", or ROW,COLUMN of a pixel as the panel shows it')
+    ] = "cls",
+    rollout: Annotated[bool, typer.Option("--rollout", help="attention rollout from the first block to this")] = False,
+    size: Annotated[int | None, typer.Option(help="shorter side in px of what the ViT sees")] = None,
+    slice_: Annotated[int | None, typer.Option("--slice", help="only this slice of a scan, from 0")] = None,
+    slice_axis: Annotated[str, typer.Option(help="of the cut: auto, superior, or x, y, z of the file")] = "auto",
+    output: Annotated[Path, typer.Option(help="folder for the files")] = Path("attention"),
+    device: Device = None,
+) -> None:
+    """Write where a vision transformer looks in pictures and scans: panels, .npy, and NIfTI on the grid of a scan."""
+    from dainet.attention.any_vit import check_request
+    from dainet.inference.attention import Request, open_slices, write_attention
+    from dainet.vit.any_timm import load_any_vit
+
+    request = Request(block, _token(token), rollout, size, device or "auto")
+    vit = load_any_vit(weights or "tour", model)
+    check_request(vit, block, request.token)
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (vit.mean, vit.std))
+    typer.echo(f"{vit.name}: images of {size or vit.size_px} px, mean {mean}, standard deviation {std}")
+    output.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for path in scans:
+        try:
+            files = write_attention(open_slices(path, slice_axis), vit, request, output, slice_)
+            typer.echo(f"{path}: {', '.join(map(str, files))}")
+        except (DainetError, OSError) as error:
+            typer.echo(f"dainet: {error}", err=True)
+            failed += 1
+    if failed:
+        typer.echo(f"{failed} of {len(scans)} inputs failed", err=True)
+        raise typer.Exit(1)
+
+
+def _token(word: str) -> Token:
+    if word == "cls":
+        return "cls"
+    row, _, column = word.partition(",")
+    if not (row.strip().isdecimal() and column.strip().isdecimal()):
+        raise InputError(f'--token {word!r}: expected "cls", or row and column of a pixel, such as 40,60')
+    return int(row), int(column)
+
+
+_COMMANDS: tuple[Callable[..., None], ...] = (attention,)

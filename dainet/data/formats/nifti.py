@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 from nibabel import orientations
 
-from dainet.data.formats.orientation import display_turn, slice_axis
+from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
 from dainet.data.volume import Case, DataError, Volume, check_claim
 from dainet.errors import why_unreadable
 
@@ -45,21 +45,17 @@ def read_nifti_pair(case: Case, along: str = "") -> Volume:
     image, label = (_open(case, path) for path in case.files)
     if image.shape == label.shape:
         _check_affines(case, image, label)
+    orientation = "".join(axis or "?" for axis in nibabel.aff2axcodes(image.affine))
     turn = _turn(case, image, along) if along else _AS_STORED
-    turned_affine = image.affine @ orientations.inv_ornt_aff(turn, image.shape)
     spacing = _turned(image.header.get_zooms()[:3], turn)
     voxels, classes = (
         orientations.apply_orientation(_array(case, nifti, path), turn).T
         for nifti, path in zip((image, label), case.files, strict=True)
     )
     edges = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
-    sliced_along = "xyz"[_place(turn, 2)]
-    return Volume(voxels, classes, edges, _directions(image.affine), sliced_along, _directions(turned_affine))
-
-
-def _directions(affine: np.ndarray) -> str:
-    """Where the axes lead, such as "LPS"."""
-    return "".join(axis or "?" for axis in nibabel.aff2axcodes(affine))
+    axis = _place(turn, 2)
+    view = view_codes(image.affine, axis) if along else orientation
+    return Volume(voxels, classes, edges, orientation, "xyz"[axis], view)
 
 
 def _turned(zooms: tuple[float, ...], turn: np.ndarray) -> np.ndarray:

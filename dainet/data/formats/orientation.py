@@ -9,7 +9,7 @@ from nibabel import orientations
 
 from dainet.data.volume import DataError
 
-__all__ = ["clear_largest", "display_turn", "slice_axis"]
+__all__ = ["clear_largest", "display_turn", "slice_axis", "view_codes"]
 
 _AXES = "xyz"  # of a file
 _CLEAR = 1.5  # times thicker, or fewer, than the next axis; 512 px of 0.7 mm against 85 slices of 2.5 mm are 3.5 and 6
@@ -79,7 +79,7 @@ def display_turn(affine: np.ndarray, axis: int) -> np.ndarray:
     """
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     first, second = (i for i in range(3) if i != axis)
-    view = _view(np.cross(directions[:, first], directions[:, second]))
+    view = _view(_normal(affine, axis))
     across = np.abs(view[0] @ directions)
     columns, rows = (first, second) if across[first] >= across[second] else (second, first)
     turn = np.empty((3, 2))
@@ -88,9 +88,26 @@ def display_turn(affine: np.ndarray, axis: int) -> np.ndarray:
     return turn
 
 
+def view_codes(affine: np.ndarray, axis: int) -> str:
+    """Return where columns, rows and slices point after `display_turn`: LPS (axial), LIP (coronal) or PIR (sagittal).
+
+    An oblique plane is named like the straight one whose view it shares.
+    """
+    left, back, up = np.abs(_normal(affine, axis))
+    if left >= _NEAR_LEFT:
+        return "PIR"
+    return "LIP" if back > up else "LPS"
+
+
+def _normal(affine: np.ndarray, axis: int) -> np.ndarray:
+    """Unit vector across the slices, in one of its two directions."""
+    first, second = (affine[:3, i] for i in range(3) if i != axis)
+    normal = np.cross(first, second)
+    return normal / np.linalg.norm(normal)
+
+
 def _view(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the directions that columns, rows and slices of a plane should have, a right-handed system."""
-    normal = normal / np.linalg.norm(normal)
     sagittal = abs(normal[0]) >= _NEAR_LEFT
     through = -_LEFT if sagittal else _BACK + (1 + _TIE) * _UP
     slices = normal if normal @ through >= 0 else -normal

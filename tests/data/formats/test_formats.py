@@ -111,7 +111,7 @@ def test_nifti_is_turned_upright_by_its_affine(tmp_path: Path, axes: str) -> Non
     volume = data.read(data.cases[0])
     flips = tuple(i for i, (found, wanted) in enumerate(zip(reversed(axes), "SPL", strict=True)) if found != wanted)
     np.testing.assert_array_equal(volume.label, np.flip(discs(0)[1], flips))
-    assert (volume.orientation, volume.view) == (axes, "LPS")
+    assert (volume.orientation, volume.view, volume.sliced_along) == (axes, "LPS", "z")
     assert volume.spacing_mm == pytest.approx((10, 1.4, 1.5))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from nibabel import aff2axcodes, orientations
 
-from dainet.data.formats.orientation import display_turn, slice_axis
+from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
 from dainet.data.volume import DataError
 from tests.helpers.formats import short_axis
 
@@ -72,7 +72,7 @@ def test_straight_volumes_are_shown_as_radiologists_do(axis: str, view: str, sto
     assert "".join(aff2axcodes(affine)) == stored
     turn = display_turn(affine, place)
     turned = affine @ orientations.inv_ornt_aff(turn, (5, 6, 7))
-    assert "".join(aff2axcodes(turned)) == view
+    assert "".join(aff2axcodes(turned)) == view_codes(affine, place) == view
 
 
 def test_no_volume_is_mirrored() -> None:
@@ -83,12 +83,14 @@ def test_no_volume_is_mirrored() -> None:
 
 def test_hearts_a_few_degrees_apart_are_shown_the_same_way_up() -> None:
     """The angles of a left ventricle differ by some 30 degrees among patients; the nearest body axis changes."""
-    nearest, turns = set(), set()
+    nearest, turns, views = set(), set(), set()
     for left, front, down in itertools.product((0.45, 0.6, 0.75), (0.4, 0.55, 0.7), (0.3, 0.5, 0.7)):
         affine = short_axis((-left, front, -down), turned=70)
         nearest.add(aff2axcodes(affine))
         turns.add(display_turn(affine, 2).tobytes())
+        views.add(view_codes(affine, 2))
     assert len(nearest) > 2
+    assert views == {"LPS", "LIP"}
     assert len(turns) == 1
 
 
