@@ -116,7 +116,7 @@ def runs(
     elif prune:
         _prune(unfinished)
     else:
-        typer.echo(_table(find_runs()) or f"{runs_folder()} has no stages")
+        typer.echo(f"{runs_folder()}\n{_table(find_runs()) or 'no stages'}")
 
 
 def _prune(unfinished: bool) -> None:

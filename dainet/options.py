@@ -24,7 +24,12 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps")
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, such as dino.epochs=2")]
 
 # Settings that take a path, and the names that they take too.
-_PATHS = {"data.source": ("phantom",), "data.split": (), "vit.weights": ("hub", "tour", "random")}
+_PATHS = {
+    "data.source": ("phantom",),
+    "data.split": (),
+    "vit.weights": ("hub", "tour", "random"),
+    "segmentation.pretrained": ("hub",),
+}
 log = logging.getLogger(__name__)
 _TRACEBACK = "--traceback"
 _EPILOG = f"{_TRACEBACK}, anywhere on the line, shows where an error was raised."

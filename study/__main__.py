@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from dainet.cache.folders import repository_root
 from dainet.compare.plan import read_plan
 from dainet.compare.queue import run_queue
 from dainet.compare.scores import finished_waves
 from dainet.errors import unknown
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
+from dainet.places import repository_root
 from dainet.reporting.artifacts import output_folder
 from study.dino_course import course_settings, run_course
 from study.evidence import EVIDENCE, write_evidence

@@ -16,12 +16,12 @@ from dainet.attention.controls import center_map
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import network_maps
 from dainet.attention.stage import open_attention
-from dainet.cache.folders import repository_root
 from dainet.cache.records import read_record
 from dainet.cache.store import StageMissingError, finished_only
 from dainet.csv_files import read_csv
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
+from dainet.places import repository_root
 from dainet.reporting.artifacts import save_csv, save_figure
 from dainet.reporting.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings

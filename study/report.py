@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dainet.cache.folders import repository_root
 from dainet.cache.records import read_record
 from dainet.compare.forest import forest_plot
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
+from dainet.places import repository_root
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.statistics import patient_means
 from dainet.segmentation.evaluation import SCORES

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from dainet.cache.folders import repository_root
 from dainet.csv_files import read_csv
+from dainet.places import repository_root
 from dainet.protocol import NETWORKS, published_table
 from dainet.reporting.tables import compare, spread
 from dainet.segmentation.catalog import build

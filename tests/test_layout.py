@@ -12,7 +12,18 @@ from tests.helpers import REPOSITORY
 
 # From the bottom; rooms on one floor do not know each other, but for those that follow in the same order.
 FLOORS = [
-    ["errors", "interrupts", "csv_files", "settings", "protocol", "progress", "device", "cuda_graphs", "options"],
+    [
+        "errors",
+        "places",
+        "interrupts",
+        "csv_files",
+        "settings",
+        "protocol",
+        "progress",
+        "device",
+        "cuda_graphs",
+        "options",
+    ],
     ["cache"],
     ["parallel", "transfer", "data", "vit"],
     ["attention", "dino"],

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dainet.errors import DainetError
+from dainet.places import output_path
 
-__all__ = ["StageError", "explained_disk", "figures_folder", "repository_root", "runs_folder", "walk"]
+__all__ = ["StageError", "explained_disk", "figures_folder", "runs_folder", "walk"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -20,23 +21,14 @@ class StageError(DainetError):
     """A folder for results cannot be used; the message says why and what to do."""
 
 
-def repository_root() -> Path:
-    """Return the folder with pyproject.toml and notebooks/ above the working directory, else the working directory."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    return here
-
-
 def runs_folder() -> Path:
-    """Return the folder of all stages: the one named by DAINET_RUNS, else runs/ in the repository."""
-    return Path(os.environ.get("DAINET_RUNS") or repository_root() / "runs")
+    """Return the folder of all stages: the one named by DAINET_RUNS, else runs/, as `output_path` says."""
+    return output_path(os.environ.get("DAINET_RUNS") or "runs")
 
 
 def figures_folder() -> Path:
-    """Return the folder of figures and tables: the one named by DAINET_FIGURES, else figures/ in the repository."""
-    return repository_root() / (os.environ.get("DAINET_FIGURES") or "figures")
+    """Return the folder of figures: the one named by DAINET_FIGURES, else figures/, as `output_path` says."""
+    return output_path(os.environ.get("DAINET_FIGURES") or "figures")
 
 
 def walk(

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from dainet.cache.folders import repository_root, runs_folder, walk
+from dainet.cache.folders import runs_folder, walk
 from dainet.errors import InputError, reason
+from dainet.places import repository_root
 
 __all__ = ["figure_folders", "referred_keys", "remember_figures"]
 

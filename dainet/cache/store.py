@@ -21,6 +21,7 @@ from dainet.cache.in_use import note_use
 from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, read_record, write_record
 from dainet.errors import DainetError, InputError, reason
+from dainet.places import repository_root
 
 __all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished_only", "run_stage", "times_log"]
 
@@ -102,6 +103,7 @@ def run_stage(
     record = {"stage": stage, "stage_version": version, "settings": dict(settings), "inputs": dict(inputs)}
     with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
         if _may_build.get() or os.path.lexists(done):
+            _say_where()
             note_use(key)
         if not os.path.lexists(done):
             if not _may_build.get():
@@ -157,6 +159,12 @@ def _damaged(done: Path, what: str) -> StageError:
     return StageError(
         f"{done.parent.name} {done.name}: {what}; copy the stage again, or delete {done} to have it computed again"
     )
+
+
+def _say_where() -> None:
+    """Name the folder of results where it is new and no repository shows where to look for it."""
+    if not runs_folder().exists() and not (repository_root() / "notebooks").is_dir():
+        log.info("results are kept in %s; DAINET_RUNS names another folder", runs_folder())
 
 
 @contextmanager

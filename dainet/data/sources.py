@@ -22,6 +22,7 @@ from dainet.data.formats.nnunet import check_annotated, described_folders, find_
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.data.volume import Case, DataError, Volume, checked
+from dainet.places import input_path, repository_root
 from dainet.progress import progress
 from dainet.protocol import CLASSES, Classes
 from dainet.settings import DataSettings
@@ -163,9 +164,9 @@ def source_folder(settings: DataSettings) -> Path:
     """
     if settings.source == "phantom":
         return _phantoms(settings.dataset, settings.phantom_patients)
-    folder = Path(os.path.expanduser(settings.source))
+    folder = input_path(settings.source)
     if not os.path.isdir(folder):
-        advice = "give the path of the folder that holds the scans"
+        advice = f"give the path of the folder that holds the scans, from {Path.cwd()}, {repository_root()} or in full"
         raise DataError(f'data.source "{settings.source}" is not a folder, or may not be opened; {advice}')
     return folder
 

@@ -15,12 +15,12 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from dainet.cache.folders import repository_root
 from dainet.cache.in_use import listed_use
 from dainet.cache.runs import finished_keys
 from dainet.errors import DainetError, InputError, unknown
 from dainet.lessons.index import write_index
 from dainet.lessons.links import relocated
+from dainet.places import repository_root
 from dainet.preflight import check_early
 from dainet.reporting.artifacts import output_folder, record_files
 from dainet.reporting.run_times import save_times, stage_time

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dainet.csv_files import read_csv
 from dainet.errors import InputError, unknown
+from dainet.places import input_path
 
 __all__ = [
     "CLASSES",
@@ -89,9 +90,10 @@ def load_split(dataset: str, name: str) -> dict[str, str]:
     if name in known:
         table = read_csv(_own_file(f"{dataset}_splits.csv"))
         return dict(zip(table["patient"], table[name], strict=True))
-    if not Path(name).is_file():
+    path = input_path(name)
+    if not path.is_file():
         raise unknown("split", name, (*known, "a CSV file with the columns patient,split"))
-    return _load_split_file(Path(name))
+    return _load_split_file(path)
 
 
 def published_table(dataset: str, name: str) -> pd.DataFrame:

@@ -15,12 +15,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dainet.cache.folders import explained_disk, figures_folder, repository_root, runs_folder
+from dainet.cache.folders import explained_disk, figures_folder, runs_folder
 from dainet.cache.locks import named_lock
 from dainet.cache.records import hash_file, provenance, read_record, versions, write_record
 from dainet.cache.references import remember_figures
 from dainet.cache.runs import lineage
 from dainet.errors import InputError
+from dainet.places import output_path
 from dainet.reporting.run_identity import other_settings, public_settings, run_hash, source_name
 from dainet.reporting.style import in_style, style_hash
 from dainet.settings import Settings
@@ -58,7 +59,7 @@ def output_folder(settings: Settings) -> Path:
     data = f"phantom-{dataset}" if settings.data.source == "phantom" else f"{dataset}-{source_name(settings)}"
     folder = figures_folder() / f"{data}-{settings.profile}"
     if settings.output:
-        folder = repository_root() / settings.output
+        folder = output_path(settings.output)
     with explained_disk(folder, _OTHER):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dainet.cache.records import hash_file
 from dainet.errors import InputError, reason
+from dainet.places import input_path
 
 __all__ = ["Pretrainable", "load_pretrained", "pretrained_hash"]
 
@@ -45,7 +46,7 @@ def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
     """
     if not isinstance(model, Pretrainable):
         raise InputError(f"network {name} has no pre-trained weights; leave segmentation.pretrained empty for it")
-    state = _from_hub(model.pretrained_name) if weights == _HUB else _from_file(Path(weights))
+    state = _from_hub(model.pretrained_name) if weights == _HUB else _from_file(input_path(weights))
     try:
         left = model.load_encoder(state)
     except (KeyError, RuntimeError, ValueError) as error:
@@ -57,7 +58,7 @@ def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
 
 def pretrained_hash(weights: str) -> str:
     """Identify the weights in a stage key: SHA-256 of a file, or "hub"."""
-    return _HUB if weights == _HUB else hash_file(_existing(Path(weights)))
+    return _HUB if weights == _HUB else hash_file(_existing(input_path(weights)))
 
 
 def _existing(path: Path) -> Path:

@@ -6,10 +6,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dainet.cache.folders import repository_root, walk
+from dainet.cache.folders import walk
 from dainet.cache.resume import saved_states
 from dainet.cache.runs import Run, find_runs
 from dainet.errors import InputError, unknown
+from dainet.places import repository_root
 
 __all__ = [
     "CODE",

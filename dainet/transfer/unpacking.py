@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from dainet.cache.folders import explained_disk, repository_root, runs_folder
+from dainet.cache.folders import explained_disk, runs_folder
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import hash_file, provenance
 from dainet.errors import InputError
+from dainet.places import repository_root
 from dainet.transfer.packing import CODE
 from dainet.transfer.parts import read_files, read_manifest
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dainet.cache.records import hash_file
 from dainet.errors import InputError, reason, unknown
+from dainet.places import input_path
 
 __all__ = [
     "fetch_timm",
@@ -85,7 +86,9 @@ def weights_file(weights: str) -> Path | None:
     """
     if weights in ("hub", "random"):
         return None
-    path = Path(str(files(__package__) / "weights" / "tour_vit.safetensors")) if weights == "tour" else Path(weights)
+    path = (
+        Path(str(files(__package__) / "weights" / "tour_vit.safetensors")) if weights == "tour" else input_path(weights)
+    )
     if path.suffix not in (".safetensors", *_CHECKPOINT_SUFFIXES):
         if timm.is_model(weights):
             return None

@@ -94,7 +94,7 @@ def test_links_and_files_beside_stages(runs: Path, tmp_path: Path) -> None:
 
 
 def test_without_stages_the_list_says_so(runs: Path) -> None:
-    assert command("runs") == (0, f"{runs} has no stages\n")
+    assert command("runs") == (0, f"{runs}\nno stages\n")
 
 
 @pytest.mark.parametrize("verdict", ["none", "uniform"])

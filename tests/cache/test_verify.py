@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from dainet.cache.folders import repository_root
 from dainet.cache.prune import remove
 from dainet.cache.records import write_record
 from dainet.cache.runs import find_run
 from dainet.cache.store import RECORD, UNFINISHED, run_stage
 from dainet.cache.verify import verify_folder
 from dainet.lessons.index import write_index
+from dainet.places import repository_root
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
 from dainet.settings import Settings, load_settings
 from tests.helpers.commands import command

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from dainet import pipeline
-from dainet.cache.folders import repository_root, runs_folder
+from dainet.cache.folders import runs_folder
 from dainet.cache.store import finished_only
+from dainet.places import repository_root
 from dainet.protocol import CLASSES, NETWORKS, published_table
 from dainet.reporting.tables import compare
 from dainet.settings import Settings, load_settings

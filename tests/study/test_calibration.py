@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dainet.cache.folders import repository_root
 from dainet.compare.simulation import Design, Truth, simulate
+from dainet.places import repository_root
 from study import report
 from study.calibration import observed_truth, rule_rates
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dainet.cache.folders import repository_root
 from dainet.lessons.evidence import read_claims, read_heads, read_scores
+from dainet.places import repository_root
 from study.evidence import EVIDENCE, write_evidence
 from study.verdicts import load_claims
 

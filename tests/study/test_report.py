@@ -11,8 +11,8 @@ import pytest
 from pandas import DataFrame, Series
 from scipy import stats
 
-from dainet.cache.folders import repository_root
 from dainet.compare.forest import forest_plot
+from dainet.places import repository_root
 from dainet.reporting.statistics import patient_means, seeded_interval
 from study import charts, report, tables, verdicts
 from study.pictures import extreme_cases
