@@ -25,7 +25,16 @@ from dainet.parallel.launch import run_task
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, fix_input_size, input_size, set_fused_attention, to_vit_input
 
-__all__ = ["AttentionGrid", "What", "extract", "extractor", "grid_of", "open_attention", "run_attention"]
+__all__ = [
+    "AttentionGrid",
+    "What",
+    "extract",
+    "extractor",
+    "grid_of",
+    "open_attention",
+    "run_attention",
+    "slices_extractor",
+]
 
 _VERSION = 2
 _COPIED_TOGETHER = 1024  # slices
@@ -132,24 +141,40 @@ def extract(
     Shares end where batches end, so that the maps are bit-identical for any number of processes.
     """
     grid = grid_of(backbone, settings.vit.image_size, what)
-    vit = copy.deepcopy(backbone).to(device.torch_device).eval()
-    set_fused_attention(vit, device.fused_attention)
-    fix_input_size(vit, grid.vit_size_px)
-    maps_of = extractor(vit, grid.vit_size_px, settings.attention.compile, device, what)
+    maps_of = slices_extractor(settings, backbone, device, what)
     starts = range(0, len(images), device.vit_batch)
     starts = starts[collectives.share(len(starts))]
     with growing_array(folder / _share_file(collectives.rank()), (grid.heads, *grid.grid), np.float16) as append:
         for start in starts:
-            batch = torch.from_numpy(np.array(images[start : start + device.vit_batch]))
-            with enough_memory(f"{what} of {len(batch)} slices", "lower vit.image_size, or choose another device"):
-                maps = maps_of(device.send(batch)).cpu()
-            if not torch.isfinite(maps).all():
-                raise NonFiniteError(
-                    f"slices from row {start}: non-finite {what} (NaN or infinity); check the weights and the images"
-                )
-            append(maps.numpy())
+            append(maps_of(images[start : start + device.vit_batch], start))
     if collectives.rank() == 0:  # the same for all, and two processes must not write one file
         write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+
+
+def slices_extractor(
+    settings: Settings, backbone: DinoViT, device: Device, what: What = "maps"
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Return the function from prepared slices [B, S, S], and the row of the first, to their maps [B, h, gh, gw].
+
+    Features are [B, D, gh, gw]. A copy of the ViT goes to the device, which is to hold `device.vit_batch` slices.
+    """
+    size = grid_of(backbone, settings.vit.image_size, what).vit_size_px
+    vit = copy.deepcopy(backbone).to(device.torch_device).eval()
+    set_fused_attention(vit, device.fused_attention)
+    fix_input_size(vit, size)
+    maps_of = extractor(vit, size, settings.attention.compile, device, what)
+
+    def finite_maps(images: np.ndarray, start: int = 0) -> np.ndarray:
+        batch = torch.from_numpy(np.array(images))
+        with enough_memory(f"{what} of {len(batch)} slices", "lower vit.image_size, or choose another device"):
+            maps = maps_of(device.send(batch)).cpu()
+        if not torch.isfinite(maps).all():
+            raise NonFiniteError(
+                f"slices from row {start}: non-finite {what} (NaN or infinity); check the weights and the images"
+            )
+        return maps.numpy()
+
+    return finite_maps
 
 
 def _share_file(rank: int) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "predict_native",
     "read_scores",
     "run_scores",
+    "to_native",
     "volume_dsc",
 ]
 
@@ -43,7 +44,12 @@ SCORES = (
 
 def predict_native(model: nn.Module, data: SliceData, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Predict a volume slice by slice and bring the labels back to its native grid [D, H, W]."""
-    return _to_native(data.predict(model, rows), shape)
+    return to_native(data.predict(model, rows), shape)
+
+
+def to_native(prediction: Tensor, shape: tuple[int, ...]) -> np.ndarray:
+    """Resize labels [D, S, S] to [D, H, W] as scipy's zoom with order=0 (nearest neighbor), which the peers use."""
+    return resize_slices(prediction.cpu().numpy(), (shape[1], shape[2]), order=0)
 
 
 def volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> Tensor:
@@ -125,11 +131,6 @@ def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder:
 
 def _score_case(prepared: Prepared, case_id: str, row: int, prediction: Tensor) -> list[dict[str, Any]]:
     label, spacing_mm = prepared.native_label(case_id)
-    native = _to_native(prediction, label.shape)
+    native = to_native(prediction, label.shape)
     case = prepared.cases.loc[row, _CASE].to_dict()
     return [case | record for record in score_volume(native, label, prepared.classes.names, spacing_mm)]
-
-
-def _to_native(prediction: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    """Resize labels [D, S, S] to [D, H, W] as scipy's zoom with order=0 (nearest neighbor), which the peers use."""
-    return resize_slices(prediction.cpu().numpy(), (shape[1], shape[2]), order=0)

@@ -17,23 +17,22 @@ from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.settings import AttentionSettings
 
-__all__ = ["SliceData", "final_logits"]
+__all__ = ["SliceData", "Slices", "final_logits"]
 
 
-class SliceData:
-    """Images, labels and token-grid maps of every slice, kept on the device (no DataLoader is needed).
-
-    On the CPU they stay mapped from disk, so that memory does not grow with the number of slices.
+class Slices:
+    """Slices on the device with what a network takes next to them, as the batches that it gets.
 
     Args:
-        prepared: images [N, S, S] and labels [N, S, S].
-        attention: the finished attention stage of the same rows; None for networks that take no maps.
+        images: [N, S, S] as a prepared store holds them.
         settings: how maps are resized and scaled on use.
-        device: where all of them are kept.
+        device: where images and maps are kept.
+        maps: on the token grid [N, h, gh, gw], or features [N, D, gh, gw]; None for networks that take none.
+        vit_size_px: side of the ViT's input, from which maps were made.
         image_channels: a control (`attention.control=image`): instead of maps, the second encoder gets the image itself
             as this many equal channels, each stretched to [0, 1] as a map is.
-        reduced_features: if not 0, `attention` holds the ViT's features, which stay on the token grid as they are, and
-            the network itself reduces them to this many channels.
+        reduced_features: if not 0, `maps` holds the ViT's features, which stay on the token grid as they are, and the
+            network itself reduces them to this many channels.
 
     Raises:
         ValueError: images and maps differ in number.
@@ -41,26 +40,20 @@ class SliceData:
 
     def __init__(
         self,
-        prepared: Prepared,
-        attention: StageResult | None,
+        images: np.ndarray,
         settings: AttentionSettings,
         device: Device,
+        maps: np.ndarray | None = None,
+        vit_size_px: int = 0,
         image_channels: int = 0,
         reduced_features: int = 0,
     ) -> None:
-        self.prepared = prepared
-        self.images = _to_device(prepared.images, device)[:, None]  # [N, 1, S, S]
-        self.labels = _to_device(prepared.labels, device)
-        self.maps, self.vit_size_px = None, 0
+        if maps is not None and len(maps) != len(images):
+            raise ValueError(f"{len(maps)} attention maps for {len(images)} slices; extract them from the same data")
+        self.images = _to_device(images, device)[:, None]  # [N, 1, S, S]
+        self.maps = None if maps is None else _to_device(maps, device)
+        self.settings, self.device, self.vit_size_px = settings, device, vit_size_px
         self.image_channels, self.reduced_features = image_channels, reduced_features
-        self.classes, self.attention, self.settings, self.device = prepared.classes, attention, settings, device
-        if attention is not None:
-            maps, grid = open_attention(attention)
-            if len(maps) != len(self.images):
-                raise ValueError(
-                    f"{len(maps)} attention maps for {len(self.images)} slices; extract them from the same data"
-                )
-            self.maps, self.vit_size_px = _to_device(maps, device), grid.vit_size_px
 
     @property
     def heads(self) -> int:
@@ -73,12 +66,6 @@ class SliceData:
     def feature_channels(self) -> int:
         """Width D of the features of a token; 0 without features."""
         return self.maps.shape[1] if self.maps is not None and self.reduced_features else 0
-
-    @cached_property
-    def donors(self) -> Tensor:
-        """Row of the next patient's slice at the same relative depth [N], see `donor_rows`; of any split."""
-        donors = donor_rows(self.prepared.cases.assign(split="any"))  # a split can have a single patient
-        return _to_device(donors, self.device)
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the inputs of a network for these rows, float32: image [B, 1, S, S] and maps [B, h, S, S] or None.
@@ -110,6 +97,44 @@ class SliceData:
 
     def _formatted(self, tensor: Tensor) -> Tensor:
         return tensor.contiguous(memory_format=self.device.memory_format)
+
+
+class SliceData(Slices):
+    """Images, labels and token-grid maps of every slice, kept on the device (no DataLoader is needed).
+
+    On the CPU they stay mapped from disk, so that memory does not grow with the number of slices.
+
+    Args:
+        prepared: images [N, S, S] and labels [N, S, S].
+        attention: the finished attention stage of the same rows; None for networks that take no maps.
+        settings, device, image_channels, reduced_features: see `Slices`.
+
+    Raises:
+        ValueError: images and maps differ in number.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        attention: StageResult | None,
+        settings: AttentionSettings,
+        device: Device,
+        image_channels: int = 0,
+        reduced_features: int = 0,
+    ) -> None:
+        maps, vit_size_px = None, 0
+        if attention is not None:
+            maps, grid = open_attention(attention)
+            vit_size_px = grid.vit_size_px
+        super().__init__(prepared.images, settings, device, maps, vit_size_px, image_channels, reduced_features)
+        self.prepared, self.attention, self.classes = prepared, attention, prepared.classes
+        self.labels = _to_device(prepared.labels, device)
+
+    @cached_property
+    def donors(self) -> Tensor:
+        """Row of the next patient's slice at the same relative depth [N], see `donor_rows`; of any split."""
+        donors = donor_rows(self.prepared.cases.assign(split="any"))  # a split can have a single patient
+        return _to_device(donors, self.device)
 
 
 def final_logits(logits: Tensor | Sequence[Tensor]) -> Tensor:
