@@ -20,7 +20,7 @@ from dainet.data.formats.nifti import read_nifti
 from dainet.data.volume import DataError
 from dainet.errors import why_unreadable
 
-__all__ = ["Scan", "is_picture", "label_ending", "nifti_on", "read_picture", "read_scan", "write_labels"]
+__all__ = ["Scan", "is_picture", "label_ending", "nifti_on", "read_picture", "read_scan", "scan_name", "write_labels"]
 
 Kind = Literal["nifti", "nrrd", "metaimage", "dicom", "picture"]
 _KINDS: dict[str, Kind] = {
@@ -68,8 +68,7 @@ def read_scan(path: Path) -> Scan:
     """
     folder, series = _folder(path)
     if folder is not None:
-        name = folder.resolve().name + (f"_{series}" if series else "")
-        scan = _from_itk(name, "dicom", read_dicom_series(folder, series))
+        scan = _from_itk(path, "dicom", read_dicom_series(folder, series))
     elif not path.is_file():
         raise DataError(f"{path} is not a file or folder; check the path")
     else:
@@ -102,6 +101,14 @@ def read_picture(path: Path) -> np.ndarray:
         return pixels
     colors = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]  # without opacity
     return colors if (colors != colors[..., :1]).any() else colors[..., 0]
+
+
+def scan_name(path: Path) -> str:
+    """Return the name of a scan that `read_scan` reads: that of its file without ending, or of its folder."""
+    folder, series = _folder(path)
+    if folder is not None:
+        return folder.resolve().name + (f"_{series}" if series else "")
+    return path.name[: -len(ending)] if (ending := _ending(path)) else path.name
 
 
 def label_ending(scan: Scan) -> str:
@@ -170,25 +177,28 @@ def _folder(path: Path) -> tuple[Path | None, int | None]:
     return None, None
 
 
+def _ending(path: Path) -> str:
+    return next((ending for ending in _KINDS if path.name.lower().endswith(ending)), "")
+
+
 def _read_file(path: Path) -> Scan:
-    ending = next((ending for ending in _KINDS if path.name.lower().endswith(ending)), "")
-    name = path.name[: -len(ending)]
+    ending = _ending(path)
     if not ending:
         raise DataError(
             f"{path.name} has an unknown ending; expected {', '.join(_KINDS)}, or a folder with a DICOM series"
         )
     kind = _KINDS[ending]
     if kind == "picture":
-        return Scan(name, _picture(path), None, None, "", kind, None)
+        return Scan(scan_name(path), _picture(path), None, None, "", kind, None)
     if kind != "nifti":
-        return _from_itk(name, kind, read_itk(path))
+        return _from_itk(path, kind, read_itk(path))
     image, voxels = read_nifti(path.with_suffix(".img") if ending == ".hdr" else path)
     x, y, z = (float(edge) for edge in image.header.get_zooms()[:3])
-    return Scan(name, voxels, image.affine, (x, y, z), "", kind, image.header)
+    return Scan(scan_name(path), voxels, image.affine, (x, y, z), "", kind, image.header)
 
 
-def _from_itk(name: str, kind: Kind, image: ItkImage) -> Scan:
-    return Scan(name, image.voxels, image.affine, image.edges_mm, image.modality, kind, image.header)
+def _from_itk(path: Path, kind: Kind, image: ItkImage) -> Scan:
+    return Scan(scan_name(path), image.voxels, image.affine, image.edges_mm, image.modality, kind, image.header)
 
 
 def _picture(path: Path) -> np.ndarray:

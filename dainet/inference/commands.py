@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dainet.errors import DainetError, InputError
+from dainet.errors import DainetError, InputError, unknown
 from dainet.options import Device, Weights
 
 if TYPE_CHECKING:
     from dainet.attention.any_vit import Token
 
 __all__ = ["add_commands"]
+
+_SLICE_AXES = ("auto", "x", "y", "z", "superior")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -71,4 +73,27 @@ def _token(word: str) -> Token:
     return int(row), int(column)
 
 
-_COMMANDS: tuple[Callable[..., None], ...] = (attention,)
+def predict(
+    scans: Annotated[list[Path], typer.Argument(help="NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder with DICOM")],
+    model: Annotated[str, typer.Option(help="a bundle of the kit by name, or a .safetensors file of dainet export")],
+    output: Annotated[Path, typer.Option(help="folder for label maps and sheets")] = Path("predictions"),
+    weights: Annotated[str | None, typer.Option(help="ViT of a bundle that does not contain it")] = None,
+    device: Device = None,
+    slice_axis: Annotated[str, typer.Option(help="of the file: auto, x, y, z, or superior")] = "auto",
+    anyway: Annotated[bool, typer.Option("--anyway", help="also scans that differ far from the training")] = False,
+) -> None:
+    """Predict scans without labels; leaves label maps on their own grid; exits with 1 if one of them failed."""
+    from dainet.device import choose_device
+    from dainet.inference.bundle import read_bundle
+    from dainet.inference.label_maps import predict_files
+
+    if slice_axis not in _SLICE_AXES:
+        raise unknown("--slice-axis", slice_axis, _SLICE_AXES)
+    chosen = choose_device(device or "auto")
+    bundle = read_bundle(model, chosen, weights)
+    failures = predict_files(scans, bundle, Path(model).stem, chosen, output, slice_axis, anyway)
+    typer.echo(f"{len(scans) - len(failures)} of {len(scans)} scans predicted: {output}")
+    raise typer.Exit(1 if failures else 0)
+
+
+_COMMANDS: tuple[Callable[..., None], ...] = (attention, predict)
