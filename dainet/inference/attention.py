@@ -89,7 +89,7 @@ def write_attention(slices: Slices, vit: AnyViT, request: Request, folder: Path,
         request: which maps.
         folder: gets NAME_attention.png (the panel), .npy ([heads, H, W] of a picture or of one slice, [D, heads, H, W]
             of a scan, float32) and, of a scan, .nii.gz ([X, Y, Z, heads] on the grid of the scan).
-        only: number of the only slice wanted, from 0; the others are 0 in the NIfTI file.
+        only: number of the only slice wanted of a scan, from 0; the others are 0 in the NIfTI file.
 
     Returns:
         The files.
@@ -97,10 +97,7 @@ def write_attention(slices: Slices, vit: AnyViT, request: Request, folder: Path,
     Raises:
         InputError: there is no such slice, or a file of this name is there already; and as `attention_maps`.
     """
-    count = len(slices.images)
-    if only is not None and not 0 <= only < count:
-        raise InputError(f"{slices.name} has no slice {only}; expected 0 to {count - 1}")
-    numbers = range(count) if only is None else range(only, only + 1)
+    numbers = _numbers(slices, only)
     endings = ("png", "npy") if slices.scan is None else ("png", "npy", "nii.gz")
     files = [folder / f"{slices.name}_attention.{ending}" for ending in endings]
     _check_free(files)
@@ -113,6 +110,15 @@ def write_attention(slices: Slices, vit: AnyViT, request: Request, folder: Path,
         for source, file in zip(new, files, strict=True):
             os.replace(source, file)
     return files
+
+
+def _numbers(slices: Slices, only: int | None) -> range:
+    count = len(slices.images)
+    if only is None or slices.scan is None:
+        return range(count)
+    if not 0 <= only < count:
+        raise InputError(f"{slices.name} has no slice {only}; expected 0 to {count - 1}")
+    return range(only, only + 1)
 
 
 def _check_free(files: Sequence[Path]) -> None:

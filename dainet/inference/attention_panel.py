@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from dainet.reporting.charts import WIDTH, new_figure
 from dainet.reporting.figures import gray
@@ -27,7 +28,7 @@ def attention_panel(
     title: str,
     frame: tuple[float, float, float, float] | None = None,
 ) -> Figure:
-    """Draw every image, followed by the attention map of every head, each on its own scale from lowest to highest.
+    """Draw every image, with its rows and columns, and then the map of every head on its own scale, lowest to highest.
 
     Args:
         images: n images [H, W], or [H, W, 3] in [0, 1].
@@ -54,6 +55,9 @@ def attention_panel(
             panel.set_title(f"Head {number}" if heads > 1 else "All heads", fontsize=9)
         for number, panel in enumerate(row):
             _plain(panel, number <= heads, frame)
+        row[0].xaxis.set_major_locator(MaxNLocator(4, integer=True))  # rows and columns to ask for, see --token
+        row[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        row[0].tick_params(labelsize=6, length=2, pad=1)
     return figure
 
 

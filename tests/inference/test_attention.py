@@ -40,7 +40,8 @@ def scan(tmp_path: Path) -> Path:
 def test_a_picture_in_color_gives_a_panel_and_its_maps(tmp_path: Path, vit: AnyViT) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (40, 60, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
-    files = write_attention(open_slices(tmp_path / "photo.png"), vit, Request(block=1, token=(5, 50)), tmp_path)
+    request = Request(block=1, token=(5, 50))
+    files = write_attention(open_slices(tmp_path / "photo.png"), vit, request, tmp_path, only=7)  # not of a picture
     assert [file.name for file in files] == ["photo_attention.png", "photo_attention.npy"]
     maps = np.load(files[1])
     assert (maps.shape, maps.dtype) == ((6, 40, 60), np.float32)
