@@ -92,8 +92,8 @@ def _known_heads(shape: tuple[int, int, int], origin: str) -> int:
         width, blocks, hidden = shape
         raise InputError(
             f"{origin}: the number of its attention heads is not stored, and no known ViT has {blocks} blocks of width "
-            f"{width} with MLPs of width {hidden}; set vit.heads to the number of its model (dainet attention: name the "
-            "--model)"
+            f"{width} with MLPs of width {hidden}; set vit.heads to the number of its model, "
+            "or name it with --model of dainet attention"
         )
     name, heads = _KNOWN[shape]
     log.info("%s: read with the %d heads of %s; set vit.heads if its model has another number", origin, heads, name)
