@@ -27,6 +27,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="any setting, such 
 _PATHS = {
     "data.source": ("phantom",),
     "data.split": (),
+    "data.spacing": (),
     "vit.weights": ("hub", "tour", "random"),
     "segmentation.pretrained": ("hub",),
 }

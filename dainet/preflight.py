@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from dainet.data.sources import source_folder
+from dainet.data.spacing import read_spacing
 from dainet.device import choose_device
 from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError
@@ -28,6 +31,8 @@ def check_early(settings: Settings, maps: bool = True) -> None:
         source_folder(settings.data)
     if settings.data.split:
         load_split(settings.data.dataset, settings.data.split)
+    if settings.data.spacing:
+        read_spacing(Path(settings.data.spacing))
     check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
     if not maps:
         return

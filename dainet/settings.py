@@ -84,6 +84,7 @@ class DataSettings(_Frozen):
     # Of nnU-Net's and BTCV's files: the one with clearly thicker or fewer slices, the one nearest to the head, or one
     # of the file's own (docs/data.md).
     slice_axis: Literal["auto", "superior", "x", "y", "z"] = "auto"
+    spacing: str = ""  # CSV file of voxel edges for copies that store none (docs/data.md#spacing); empty = none
     # Order of the labels in a copy of Synapse (docs/protocol.md#1.3).
     label_order: Literal["auto", "transunet", "cascade", "samed", "btcv"] = "auto"
 

@@ -76,11 +76,13 @@ def test_other_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scans").mkdir()
     (tmp_path / "split.csv").touch()
-    found = overrides(source="scans", weights="hub", items=["data.split=split.csv"])
+    (tmp_path / "edges.csv").touch()
+    found = overrides(source="scans", weights="hub", items=["data.split=split.csv", "data.spacing=edges.csv"])
     assert found == {
         "data.source": str(tmp_path / "scans"),
         "vit.weights": "hub",
         "data.split": str(tmp_path / "split.csv"),
+        "data.spacing": str(tmp_path / "edges.csv"),
     }
 
 

@@ -20,6 +20,7 @@ from dainet.csv_files import read_csv
 from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
+from dainet.data.spacing import row_of
 from dainet.data.splits import choose_patients, resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.protocol import Classes
@@ -99,7 +100,9 @@ def run_prepared(settings: DataSettings, image_size: int, keep_native: bool = Tr
     result = run_stage(
         "prepared",
         _VERSION,
-        about | {"label_orders": source.label_orders, "patients": split, "cases": _described(source.cases)},
+        about
+        | {"label_orders": source.label_orders, "patients": split, "cases": _described(source.cases)}
+        | _given_spacing(source),
         {"data": hash_files({name: path for name, path in files.items() if _can_be_opened(path)})},
         lambda target: _build(target, source, split, about),
     )
@@ -124,6 +127,11 @@ def _about(settings: DataSettings, source: Source) -> dict[str, Any]:
 def _described(cases: Sequence[Case]) -> dict[str, list[str]]:
     """Return what the format says about each case besides its voxels: ACDC's Info.cfg gives frames and pathology."""
     return {case.case_id: [case.group, case.files[0].name] for case in cases}
+
+
+def _given_spacing(source: Source) -> dict[str, Any]:
+    """Return what the table of data.spacing says about each case; nothing without a table."""
+    return {"spacing": {case.case_id: row_of(case, source.spacing) for case in source.cases}} if source.spacing else {}
 
 
 def _can_be_opened(path: Path) -> bool:

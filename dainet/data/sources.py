@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +18,10 @@ from dainet.data.formats.dataset_json import DatasetDescription, read_descriptio
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
 from dainet.data.formats.nifti import unusual_turn
 from dainet.data.formats.nnunet import check_annotated, described_folders, find_nnunet_cases, read_nnunet_volume
+from dainet.data.listing import list_files, repeated_cases
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
+from dainet.data.spacing import SpacingRow, missing_rows, read_spacing, row_of, with_spacing
 from dainet.data.volume import Case, DataError, Volume, checked
 from dainet.places import input_path, repository_root
 from dainet.progress import progress
@@ -45,6 +46,7 @@ class Format:
     find: Callable[[Sequence[Path]], Iterator[Case | DataError]]
     read: Callable[..., Volume]  # takes a case, and data.slice_axis if `turned`
     turned: bool = False  # by its affine
+    resized: bool = False  # by the authors of a copy: pixels are not those of the scan
 
 
 _ACDC = Format("raw ACDC (patientXXX folders with Info.cfg)", "acdc", find_acdc_cases, read_acdc_volume)
@@ -54,7 +56,13 @@ _SSL4MIS_VOLUMES = Format(
 _SSL4MIS_SLICES = Format(
     "SSL4MIS slices (patientXXX_frameYY_slice_Z.h5)", "acdc", copies.find_ssl4mis_slices, copies.read_ssl4mis_volume
 )
-_MTUNET = Format("MT-UNet's ACDC (case_XXX_sliceED_Z.npz)", "acdc", copies.find_mtunet_cases, copies.read_mtunet_volume)
+_MTUNET = Format(
+    "MT-UNet's ACDC (case_XXX_sliceED_Z.npz)",
+    "acdc",
+    copies.find_mtunet_cases,
+    copies.read_mtunet_volume,
+    resized=True,
+)
 _BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume, turned=True)
 _TRANSUNET = Format(
     "TransUNet's Synapse (caseXXXX_sliceYYY.npz, caseXXXX.npy.h5)",
@@ -78,8 +86,8 @@ class Source:
     problems: tuple[DataError, ...]
     classes: Classes
     is_ct: bool  # gray values are Hounsfield units
-    label_order: str  # as set: "auto" or a name
-    slice_axis: str  # as set
+    settings: DataSettings  # those it was opened with
+    spacing: Mapping[str, SpacingRow]  # of the table that was given
     description: DatasetDescription | None = None  # of a custom data set
 
     @property
@@ -97,7 +105,7 @@ class Source:
         if not self.label_orders:
             return "", []
         measured = [measure(volume.label, volume.spacing_mm) for volume in self._examples()]
-        named = "btcv" if self.label_order == "auto" and self.format is _BTCV else self.label_order
+        named = "btcv" if self.settings.label_order == "auto" and self.format is _BTCV else self.settings.label_order
         if not measured:  # every case will report why it cannot be read, whatever the order
             return ORDERS[0] if named == "auto" else named, []
         return detect_order(measured) if named == "auto" else (named, check_order(named, measured))
@@ -115,29 +123,37 @@ class Source:
     @property
     def unusual_turns(self) -> dict[str, str]:
         """How cases are turned that `unusual_turn` names, by case; empty for most data sets."""
-        turns = {case.case_id: unusual_turn(case, self.slice_axis) for case in self.cases if self.format.turned}
+        turns = {
+            case.case_id: unusual_turn(case, self.settings.slice_axis) for case in self.cases if self.format.turned
+        }
         return {case_id: turn for case_id, turn in turns.items() if turn}
 
     def _as_stored(self, case: Case, slice_axis: str) -> Volume:
         return self.format.read(case, slice_axis) if self.format.turned else self.format.read(case)
+
+    def _checked(self, case: Case, volume: Volume, label_map: Mapping[int, int]) -> Volume:
+        row, volume = row_of(case, self.spacing), checked(case, volume, label_map)
+        return with_spacing(case, volume, row) if row else volume
 
     def _examples(self) -> Iterator[Volume]:
         """Yield a few volumes as stored; unreadable ones are reported later, when every case is read."""
         as_stored = {value: value for values in self.label_orders.values() for value in values}
         for case in evenly_spaced(self.cases, min(_MEASURED_CASES, len(self.cases))):
             with suppress(DataError):
-                yield checked(case, self._as_stored(case, "superior"), as_stored)  # organs are compared from below
+                yield self._checked(
+                    case, self._as_stored(case, "superior"), as_stored
+                )  # organs are compared from below
 
     def read(self, case: Case) -> Volume:
         """Read a case, map its labels and check it.
 
         Raises:
-            DataError: see the format's reader, `label_map` and `dainet.data.volume.checked`.
+            DataError: see the format's reader, `label_map`, `dainet.data.volume.checked` and `with_spacing`.
         """
-        volume = self._as_stored(case, self.slice_axis)
+        volume = self._as_stored(case, self.settings.slice_axis)
         if self.description:
             check_annotated(case, volume, self.description.ignored)
-        return checked(case, volume, self.label_map)
+        return self._checked(case, volume, self.label_map)
 
     def read_all(self, cases: Sequence[Case], doing: str, problems: list[str]) -> Iterator[tuple[Case, Volume]]:
         """Read one case after the other; yield those that can be read, and add the reason to `problems` for the others.
@@ -177,9 +193,10 @@ def open_source(settings: DataSettings) -> Source:
     Raises:
         DataError: nothing is recognized, the folder holds two formats, so that patients could count twice, or the
             dataset.json of a custom data set cannot be read.
+        InputError: see `read_spacing`.
     """
     folder = source_folder(settings)
-    files, problems = _list_files(folder)
+    files, problems = list_files(folder)
     fitting = {form: found for form in FORMATS if (found := list(form.find(files)))}
     candidates = {form: found for form, found in fitting.items() if form.dataset == settings.dataset}
     if _SSL4MIS_VOLUMES in candidates:
@@ -190,12 +207,14 @@ def open_source(settings: DataSettings) -> Source:
     form, found = candidates.popitem()
     cases = [item for item in found if isinstance(item, Case)]
     problems += [item for item in found if isinstance(item, DataError)]
-    problems += _duplicates(cases)
+    problems += repeated_cases(cases)
     classes, is_ct, description = CLASSES.get(settings.dataset), settings.dataset == "synapse", None
     if classes is None:
         description = read_description(described_folders(files)[0] / "dataset.json")
         classes, is_ct = description.classes, description.is_ct
+    spacing = read_spacing(Path(settings.spacing)) if settings.spacing else {}
     ordered = sorted({case.case_id: case for case in reversed(cases)}.values(), key=lambda case: case.case_id)
+    problems += missing_rows(ordered, spacing, form.resized) if settings.spacing else []
     return Source(
         folder,
         form,
@@ -203,8 +222,8 @@ def open_source(settings: DataSettings) -> Source:
         tuple(problems),
         classes,
         is_ct,
-        settings.label_order,
-        settings.slice_axis,
+        settings,
+        spacing,
         description,
     )
 
@@ -223,39 +242,6 @@ def _phantoms(dataset: str, patients: int) -> Path:
     return run_stage(
         "phantoms", _PHANTOM_VERSION, settings, {}, lambda folder: write(folder, patients, PHANTOM_SEED)
     ).path
-
-
-def _list_files(folder: Path) -> tuple[list[Path], list[DataError]]:
-    """List all files below a folder, sorted, and folders that cannot be listed; follows links, each folder once."""
-    files, problems, seen = list[Path](), list[DataError](), set[str]()
-
-    def note(error: OSError) -> None:
-        name = os.path.relpath(error.filename, folder.parent)
-        problems.append(DataError(f"folder {name} cannot be listed ({error.strerror}); allow reading it"))
-
-    waiting = [folder]
-    while waiting:  # linked folders last: a folder that is also reached directly keeps its own name
-        for here, folders, names in os.walk(waiting.pop(0), onerror=note):
-            if os.path.realpath(here) in seen:
-                folders.clear()
-                continue
-            seen.add(os.path.realpath(here))
-            waiting += [path for name in sorted(folders) if (path := Path(here, name)).is_symlink()]
-            files += [Path(here, name) for name in names if not name.startswith(".")]
-    return sorted(files), problems
-
-
-def _duplicates(cases: Sequence[Case]) -> list[DataError]:
-    folders: dict[str, list[str]] = defaultdict(list)
-    for case in cases:
-        folders[case.case_id].append(case.files[0].parent.name)
-    twice = {case.case_id: case.patient for case in cases if len(folders[case.case_id]) > 1}
-    return [
-        DataError(
-            f"{case_id}: found {len(folders[case_id])} times, in {', '.join(folders[case_id])}; keep one", patient
-        )
-        for case_id, patient in twice.items()
-    ]
 
 
 def _not_recognized(folder: Path, dataset: str, candidates: Iterable[Format], fitting: Iterable[Format]) -> str:

@@ -13,9 +13,15 @@ from dainet.settings import Settings
 
 __all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
 
-_PATHS = (("data", "source"), ("data", "split"), ("vit", "weights"), ("segmentation", "pretrained"))
+_PATHS = (
+    *(("data", "source"), ("data", "split"), ("data", "spacing")),
+    *(("vit", "weights"), ("segmentation", "pretrained")),
+)
 # Settings that came later, left out at their defaults: so the records of before stay those of the same run.
-_LATER = (("segmentation", "pretrained"), ("dino", "keep_every"))
+_LATER = (
+    *(("segmentation", "pretrained"), ("dino", "keep_every")),
+    *(("data", "slice_axis"), ("data", "spacing")),
+)
 # How a run computes, which makes no other run.
 _HOW = ("device", "attention.compile", "dino.compile", "segmentation.compile")
 

@@ -98,6 +98,8 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     if trained := sorted(set(scores["model"]) & set(BASELINES)):
         weights = f"encoders from ImageNet ({segmentation.pretrained})" if segmentation.pretrained else "from scratch"
         notes.append(f"Competitors, trained here {weights}: {', '.join(trained)}.")
+    if settings.data.spacing:
+        notes.append("Voxel edges come from the table of data.spacing.")
     if settings.data.dataset in UNBUILT:
         notes.append(UNBUILT[settings.data.dataset])
     if phantoms:

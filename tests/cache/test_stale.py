@@ -37,6 +37,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "data.normalization": ("percentile", "prepared"),
     "data.window_hu": ((-100, 200), None),  # of CT only, as the order of labels; both: see test_stale_files.py
     "data.label_order": ("transunet", None),
+    "data.spacing": ("TABLE", "prepared"),
     "data.slice_axis": ("x", None),  # of files with an affine; see test_stale_files.py
     "vit.weights": ("random", "dino"),
     "vit.heads": (6, "dino"),
@@ -183,6 +184,10 @@ def test_a_changed_setting_recomputes_from_its_stage_on(
         value = str(write_h5_source(folder / "other"))
         with h5py.File(f"{value}/patient001_frame01.h5", "r+") as file:
             file["image"][0, 0, 0] += 1
+    if name == "data.spacing":
+        patients = [f"patient{number:03d},1.5,8\n" for number in (1, 2, 4, 5, 19, 90)]
+        (folder / "edges.csv").write_text("".join(["patient,pixel_mm,slice_distance_mm\n", *patients]))
+        value = str(folder / "edges.csv")
     if name == "profile":
         settings = load_settings("tour", overrides).model_copy(update={"profile": value})
     else:

@@ -49,6 +49,13 @@ def ssl4mis(folder: Path) -> None:
     ssl4mis_slices(folder / "slices", 1)
 
 
+def ssl4mis_and_table(folder: Path) -> None:
+    ssl4mis(folder)
+    split(folder, patient001="train", patient002="test")
+    lines = [f"patient{number:03d},1.5,8,{70 + number}\n" for number in (1, 2, 4, 5, 19, 90)]
+    (folder / "edges.csv").write_text("".join(["patient,pixel_mm,slice_distance_mm,weight_kg\n", *lines]))
+
+
 def ssl4mis_as_slices(folder: Path) -> None:
     for number in (1, 2):
         ssl4mis_slices(folder, number)
@@ -74,6 +81,7 @@ SOURCES: dict[str, tuple[Callable[[Path], None], str, bool]] = {
     "raw ACDC": (raw_acdc, "acdc", True),
     "raw ACDC, published split": (published, "acdc", False),
     "SSL4MIS volumes": (ssl4mis, "acdc", False),
+    "SSL4MIS and a table": (ssl4mis_and_table, "acdc", True),
     "SSL4MIS slices": (ssl4mis_as_slices, "acdc", False),
     "MT-UNet": (mtunet, "acdc", False),
     "raw BTCV": (raw_btcv, "synapse", True),
@@ -98,7 +106,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def settings_of(form: str, folder: Path) -> dict[str, Any]:
     _, dataset, has_split = SOURCES[form]
     values = {"dataset": dataset, "source": str(folder)}
-    return values | ({"split": str(folder / "split.csv")} if has_split else {})
+    files = {"split": folder / "split.csv"} if has_split else {}
+    files |= {"spacing": path} if (path := folder / "edges.csv").is_file() else {}
+    return values | {name: str(path) for name, path in files.items()}
 
 
 # Changes
@@ -250,6 +260,10 @@ ROWS = [
     Row("SSL4MIS volumes", "image", voxel("patient001_frame01.h5"), True),
     Row("SSL4MIS volumes", "label", voxel("patient001_frame01.h5", "label"), True),
     Row("SSL4MIS volumes", "the same volume as slices", voxel("slices/patient001_frame01_slice_1.h5"), False),
+    Row("SSL4MIS and a table", "edge", text("edges.csv", "patient002,1.5", "patient002,1.4"), True),
+    Row("SSL4MIS and a table", "edge outside the split", text("edges.csv", "patient004,1.5", "patient004,1.4"), False),
+    Row("SSL4MIS and a table", "a column that is not read", text("edges.csv", "8,72", "8,73"), False),
+    Row("SSL4MIS and a table", "no table", set_to(spacing=""), True),
     Row("SSL4MIS slices", "image of a slice", voxel("patient001_frame01_slice_3.h5"), True),
     Row("SSL4MIS slices", "label of a slice", voxel("patient001_frame01_slice_3.h5", "label"), True),
     Row("MT-UNet", "image of a slice", voxel("train/case_001_sliceED_3.npz", "img"), True),

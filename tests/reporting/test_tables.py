@@ -108,6 +108,8 @@ def test_notes_name_who_was_left_out_and_the_order_of_labels(tiny: Settings) -> 
     (added,) = [note for note in notes if "left out" in note]
     assert "patient004" in added
     assert "patient004" not in " ".join(before)
+    with_table = tiny.model_copy(update={"data": tiny.data.model_copy(update={"spacing": "edges.csv"})})
+    assert "data.spacing" in " ".join(set(protocol_notes(with_table, prepared, "strict", scores())) - set(before))
     assert "cascade" in notes[1]
     assert "order" not in before[1]
     assert "3 of 70 train" in notes[1]

@@ -1,0 +1,46 @@
+"""Which files lie below a folder, and which cases lie there twice."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from dainet.data.volume import Case, DataError
+
+__all__ = ["list_files", "repeated_cases"]
+
+
+def list_files(folder: Path) -> tuple[list[Path], list[DataError]]:
+    """List all files below a folder, sorted, and folders that cannot be listed; follows links, each folder once."""
+    files, problems, seen = list[Path](), list[DataError](), set[str]()
+
+    def note(error: OSError) -> None:
+        name = os.path.relpath(error.filename, folder.parent)
+        problems.append(DataError(f"folder {name} cannot be listed ({error.strerror}); allow reading it"))
+
+    waiting = [folder]
+    while waiting:  # linked folders last: a folder that is also reached directly keeps its own name
+        for here, folders, names in os.walk(waiting.pop(0), onerror=note):
+            if os.path.realpath(here) in seen:
+                folders.clear()
+                continue
+            seen.add(os.path.realpath(here))
+            waiting += [path for name in sorted(folders) if (path := Path(here, name)).is_symlink()]
+            files += [Path(here, name) for name in names if not name.startswith(".")]
+    return sorted(files), problems
+
+
+def repeated_cases(cases: Sequence[Case]) -> list[DataError]:
+    """Return an error for each case that was found in several folders."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        folders[case.case_id].append(case.files[0].parent.name)
+    twice = {case.case_id: case.patient for case in cases if len(folders[case.case_id]) > 1}
+    return [
+        DataError(
+            f"{case_id}: found {len(folders[case_id])} times, in {', '.join(folders[case_id])}; keep one", patient
+        )
+        for case_id, patient in twice.items()
+    ]
