@@ -67,7 +67,7 @@ def _one_patient_twice(cases: pd.DataFrame) -> list[str]:
 
 def _odd_spacing(cases: pd.DataFrame) -> list[str]:
     if (cases["spacing_mm"] == "unknown").all():
-        return ["the format stores no voxel spacing: no distance in millimeters can be computed"]
+        return ["the format stores no voxel spacing: no distance in millimeters can be computed without data.spacing"]
     lost = cases.loc[cases["spacing_mm"] == "1.00 x 1.00 x 1.00", "case_id"]
     return [f"{case_id}: spacing 1 x 1 x 1 mm, probably lost in a conversion" for case_id in lost]
 
