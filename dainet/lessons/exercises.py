@@ -28,7 +28,8 @@ _wrong: Counter[str] = Counter()  # wrong answers so far in this session, by exe
 def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     """Load the settings of a lesson; log lines appear in the cell, and figures are displayed with alternative text.
 
-    Keys and times of stages are left out, and a training shows its present epoch in place of the one before.
+    Keys and times of stages are left out, and a training shows its present epoch in place of the one before. Where the
+    data are not those of the tour, a line says how to read the text of the lessons, which was written for it.
     """
     use_style()
     logger = logging.getLogger("dainet")
@@ -37,7 +38,20 @@ def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     times_log.setLevel(logging.WARNING)
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, described_png)
-    return load_settings(profile, overrides)
+    settings = load_settings(profile, overrides)
+    if shown := _other_data(settings):
+        print(
+            f'These are {shown}: "our patient" is the first test patient, '
+            "and what the text finds in hearts or phantoms was found in the tour; compare it with your own figures."
+        )
+    return settings
+
+
+def _other_data(settings: Settings) -> str:
+    """Name the data of a run; empty for the heart phantoms of the tour."""
+    if settings.data.source == "phantom":
+        return {"acdc": "", "synapse": "phantoms of abdomens"}[settings.data.dataset]
+    return {"acdc": "real hearts", "synapse": "real abdomens", "custom": "your own scans"}[settings.data.dataset]
 
 
 class _CellLog(logging.StreamHandler):

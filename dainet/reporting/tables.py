@@ -36,8 +36,8 @@ def compare(
 
     Returns:
         Columns Method, By ("paper" or "here"), DSC (%), HD95 (voxels), the classes in percent; unless our scores are of
-        phantoms, Difference from the paper's DSC; and Failed, where a training found no voxel of a class in any volume,
-        which enters the means. All are texts, empty without a number.
+        phantoms or nothing is published, Difference from the paper's DSC; and Failed, where a training found no voxel
+        of a class in any volume, which enters the means. All are texts, empty without a number.
     """
     ours = summarize(scores)
     ours = ours[ours["policy"] == policy].set_index(["model", "class"])
@@ -53,9 +53,9 @@ def compare(
     columns = ["Method", "By", "DSC (%)", "HD95 (voxels)", *class_names, "Difference"]
     table = pd.DataFrame(rows, columns=columns)
     table = _with_failures(table, table["Method"].where(table["By"] == "here"), scores)
-    if not phantoms:
-        return table
-    return table.drop(columns="Difference").replace({"By": {"paper": "paper (patients)", "here": "here (phantoms)"}})
+    if published.empty or phantoms:
+        table = table.drop(columns="Difference")
+    return table.replace({"By": {"paper": "paper (patients)", "here": "here (phantoms)"}}) if phantoms else table
 
 
 def policies(scores: pd.DataFrame) -> pd.DataFrame:
@@ -84,9 +84,10 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     kind = "phantoms in the format " if phantoms else f"{source_name(settings)}, "
     labels = f", labels in the order of {about['label_order']}" if about["label_order"] else ""
     phases = " (ED and ES are separate volumes)" if prepared.cases["phase"].any() else ""
+    printed = "" if settings.data.dataset == "custom" else "Paper: as printed, single runs. "
     notes = [
         f"Here: mean over the test volumes{phases}, then over classes, ± standard deviation over seeds. "
-        "Paper: as printed, single runs. HD95 is in voxels, as the peers compute it.",
+        f"{printed}HD95 is in voxels, as the peers compute it.",
         f"Data: {kind}{about['format']}{labels}; {', '.join(counts)} patients of the split {about['split']}.",
         f"Settings: profile {settings.profile}, width {segmentation.width}, {segmentation.image_size} px, at most "
         f"{segmentation.epochs} epochs, seeds {', '.join(map(str, segmentation.seeds))}.",

@@ -105,3 +105,27 @@ def test_a_cell_shows_the_last_epoch_and_no_key(capsys: pytest.CaptureFixture[st
     cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", text=capsys.readouterr().out)])
     shown = normalized(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs[0].text
     assert shown.splitlines() == ["dino: computing", "epoch 2/3 b", "scores", "epoch 3/3 c", "end"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source", "words"),
+    [
+        *[("acdc", "phantom", ""), ("synapse", "phantom", "phantoms of abdomens")],
+        *[
+            ("acdc", "scans", "real hearts"),
+            ("synapse", "scans", "real abdomens"),
+            ("custom", "scans", "your own scans"),
+        ],
+    ],
+)
+def test_a_lesson_on_other_data_than_the_tour_says_so(
+    capsys: pytest.CaptureFixture[str], dataset: str, source: str, words: str
+) -> None:
+    before = logging.getLogger("dainet").handlers[:]
+    try:
+        start("tour", {"data.dataset": dataset, "data.source": source})
+    finally:
+        logging.getLogger("dainet").handlers[:] = before
+    said = capsys.readouterr().out
+    assert bool(said) == bool(words)
+    assert words in said
