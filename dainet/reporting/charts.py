@@ -39,13 +39,19 @@ _METRICS = {"auroc": "AUROC", "iou": "IoU"}
 _STEPS = [1, 2, 2.5, 5, 10]  # ticks at round numbers, few enough for narrow panels
 
 
+class _Figure(Figure):
+    """A figure that is saved in the kit's style, too, whoever saves it."""
+
+    savefig = in_style(Figure.savefig)
+
+
 @in_style
 def new_figure(width: float, height: float, alt: str = "", layout: str | None = "constrained") -> Figure:
     """Create an empty white figure of `width` x `height` inches at 100 dpi, which pyplot does not manage.
 
     `alt`, the alternative text, becomes the figure's label.
     """
-    figure = Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)  # type: ignore[arg-type]
+    figure = _Figure(figsize=(width, height), dpi=100, facecolor="white", layout=layout)  # type: ignore[arg-type]
     figure.set_label(alt)
     FigureCanvasAgg(figure)
     return figure

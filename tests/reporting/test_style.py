@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,6 +67,22 @@ def test_drawn_saved_and_shown_alike(draw: Callable[[], Figure], tmp_path: Path)
         assert saved(draw(), tmp_path) == expected
         assert described_png(draw())[0] == shown
         assert {name: mpl.rcParams[name] for name in lines} == lines, "the user's parameters stay"
+
+
+@pytest.mark.parametrize("name", ["montage", "curves"])
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_saved_alike_by_whom_ever(name: str, ending: str) -> None:
+    """Command lines, benchmarks and readers save with matplotlib's own method."""
+
+    def content(figure: Figure) -> bytes:
+        buffer = BytesIO()
+        figure.savefig(buffer, format=ending, metadata={"Date": None} if ending == "svg" else {"Software": None})
+        return re.sub(rb'(id="|#)[a-z]+[0-9a-f]{10}', b"", buffer.getvalue())  # random names of clips in an SVG
+
+    expected = content(FIGURES[name]())
+    for lines in HOSTILE.values():
+        with mpl.rc_context(lines):
+            assert content(FIGURES[name]()) == expected
 
 
 def test_a_hostile_file_changes_what_has_no_style() -> None:
