@@ -10,7 +10,7 @@ import numpy as np
 from dainet.attention.stage import grid_of, slices_extractor
 from dainet.data.preprocessing import normalize, resize_slices
 from dainet.data.scans import Scan
-from dainet.device import Device
+from dainet.device import Device, enough_memory
 from dainet.errors import InputError
 from dainet.inference.as_trained import misfits, training_turn, turned, turned_back
 from dainet.inference.bundle import Bundle
@@ -82,8 +82,10 @@ def predictor(bundle: Bundle, device: Device) -> Predict:
     def predict(volume: np.ndarray) -> np.ndarray:
         volume = volume.astype(np.float32)
         images = _prepared(volume, bundle, bundle.card.normalization, bundle.card.image_size)
-        slices = Slices(images, settings.attention, device, maps_of(volume), vit_size_px, reduced_features=reduced)
-        return to_native(slices.predict(bundle.model, np.arange(len(images))), volume.shape)
+        with enough_memory(f"prediction of {len(images)} slices", "choose another device"):
+            slices = Slices(images, settings.attention, device, maps_of(volume), vit_size_px, reduced_features=reduced)
+            labels = slices.predict(bundle.model, np.arange(len(images)))
+        return to_native(labels, volume.shape)
 
     return predict
 
