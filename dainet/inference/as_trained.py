@@ -8,7 +8,6 @@ from nibabel import orientations
 from dainet.data.formats.orientation import display_turn, slice_axis
 from dainet.data.scans import Scan
 from dainet.data.sources import FORMATS
-from dainet.data.volume import DataError
 from dainet.inference.card import Card
 
 __all__ = ["file_axis", "misfits", "training_turn", "turned", "turned_back"]
@@ -43,10 +42,7 @@ def training_turn(scan: Scan, card: Card, asked: str = "auto") -> np.ndarray:
         return _AS_STORED
     if asked == "auto" and card.settings.data.slice_axis == "superior":
         asked = "superior"
-    try:
-        axis = slice_axis(scan.voxels.shape, scan.edges_mm, scan.affine, asked, scan.name)
-    except DataError as error:
-        raise DataError(str(error).replace("data.slice_axis=", "--slice-axis ")) from error
+    axis = slice_axis(scan.voxels.shape, scan.edges_mm, scan.affine, asked, scan.name)
     if not card.orientation:
         return _slices_last(axis)
     upright = display_turn(scan.affine, axis)

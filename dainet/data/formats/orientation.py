@@ -50,7 +50,8 @@ def slice_axis(
     )
     raise DataError(
         f"{what}: along which axis slices were cut is unclear: {found}; {why}; "
-        "say it with data.slice_axis=x, y or z (axis of the file), or superior (the axis nearest to the head)",
+        "say it with data.slice_axis, or the option --slice-axis: x, y or z (axis of the file), or superior (the axis "
+        "nearest to the head)",
         what,
     )
 

@@ -128,6 +128,6 @@ def test_thicker_or_fewer_decides(shape: tuple[int, ...], edges: tuple[float, ..
 def test_what_is_unclear_is_asked(shape: tuple[int, ...], edges: tuple[float, ...], facts: list[str]) -> None:
     with pytest.raises(DataError) as caught:
         slice_axis(shape, edges, np.eye(4), what="heart07")
-    for fact in ["heart07", "data.slice_axis=", "superior", *facts]:
+    for fact in ["heart07", "data.slice_axis", "--slice-axis", "superior", *facts]:
         assert fact in str(caught.value)
     assert [slice_axis(shape, edges, np.eye(4), asked) for asked in ("x", "y", "z", "superior")] == [0, 1, 2, 2]
