@@ -12,6 +12,7 @@ import pytest
 from dainet.cache.store import run_stage
 from dainet.errors import DainetError, InputError, NonFiniteError
 from dainet.options import new_app, overrides, run_app
+from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
 
 HEAVY = ("torch", "timm", "matplotlib", "papermill", "pandas", "nbformat")
@@ -116,3 +117,9 @@ def test_the_cache_loads_no_torch() -> None:
     assert names
     program = f"import sys, {', '.join(names)}\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True)
+
+
+def test_an_axis_called_y_stays_a_name() -> None:
+    """YAML 1.1 has y for true."""
+    found = overrides(items=["data.slice_axis=y"])
+    assert load_settings("tour", found).data.slice_axis == "y"

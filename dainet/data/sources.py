@@ -140,9 +140,8 @@ class Source:
         as_stored = {value: value for values in self.label_orders.values() for value in values}
         for case in evenly_spaced(self.cases, min(_MEASURED_CASES, len(self.cases))):
             with suppress(DataError):
-                yield self._checked(
-                    case, self._as_stored(case, "superior"), as_stored
-                )  # organs are compared from below
+                # Organs are compared in the body, from the feet to the head, wherever slices are cut.
+                yield self._checked(case, self._as_stored(case, "superior"), as_stored)
 
     def read(self, case: Case) -> Volume:
         """Read a case, map its labels and check it.

@@ -16,6 +16,7 @@ import torch
 
 from dainet import settings
 from dainet.data.check import check_source
+from dainet.data.spacing import read_spacing
 from dainet.data.volume import DataError
 from dainet.errors import InputError
 from dainet.protocol import load_split
@@ -111,6 +112,17 @@ def read_split(folder: Path, path: Path) -> Sequence[str]:
     return ()
 
 
+def write_edges(folder: Path) -> Sequence[Path]:
+    table = pd.DataFrame({"patient": [f"patient{i:03d}" for i in range(12)], "pixel_mm": 1.5, "slice_distance_mm": 8.0})
+    table.assign(ed_frame=1, slices=9.0).to_csv(folder / "edges.csv", index=False)
+    return [folder / "edges.csv"]
+
+
+def read_edges(folder: Path, path: Path) -> Sequence[str]:
+    read_spacing(path)
+    return ()
+
+
 def write_profile(folder: Path) -> Sequence[Path]:
     text = settings._profiles().joinpath("tour.yaml").read_text(encoding="utf-8")
     (folder / "tour.yaml").write_text(text, encoding="utf-8")
@@ -196,6 +208,7 @@ KINDS = {
         Kind("Info.cfg", write_info, checks("acdc")),
         Kind("dataset.json", write_description, checks("custom")),
         Kind("split CSV", write_split, read_split),
+        Kind("edges CSV", write_edges, read_edges),
         Kind("profile YAML", write_profile, read_profile),
         Kind("--set", write_overrides, read_overrides),
         Kind("backbone .pth, .pt", write_backbone, read_weights_file),

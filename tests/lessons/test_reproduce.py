@@ -118,6 +118,7 @@ def test_a_kernel_that_dies_leaves_the_notebook_as_it_was(repository: Path) -> N
         ({"vit.weights": "vit_smal_patch16_224"}, "vit_smal_patch16_224"),
         ({"data.source": "nowhere"}, "nowhere"),
         ({"data.split": "nowhere.csv"}, "nowhere.csv"),
+        ({"data.spacing": "nowhere.csv"}, "nowhere.csv"),
         ({"vit.weights": "vit_base_patch32_224", "dino.local_size": 16}, "dino.local_size.*16.*32"),
         ({"vit.weights": "random", "vit.image_size": 16, "dino.local_size": 8}, "dino.local_size.*8.*16"),
         ({"device": "xpu"}, "xpu"),
