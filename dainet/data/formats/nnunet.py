@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dainet.data.formats.dataset_json import listed_files
@@ -19,6 +19,7 @@ __all__ = ["check_annotated", "described_folders", "find_nnunet_cases", "read_nn
 
 _IMAGE_FOLDERS = {"labelsTr": "imagesTr", "labels": "images"}  # of each folder of labels
 _FIRST_CHANNEL = "_0000"
+_OTHER_KINDS = {".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".dcm", ".png", ".bmp", ".tif", ".tiff", ".npz", ".npy"}
 
 
 def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
@@ -48,6 +49,7 @@ def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
         prefix = f"{image.parent.name}_" if names[label] in shared else ""
         yield Case(prefix + names[label], "", (volumes[image], volumes[label]))
     yield from _alone(labels - set(pairs), images - set(pairs.values()), pairs, volumes)
+    yield from _other_kinds(path for path in files if path.parent.parent == roots[0])
 
 
 def described_folders(files: Sequence[Path]) -> list[Path]:
@@ -87,6 +89,17 @@ def check_annotated(case: Case, volume: Volume, ignored: int | None) -> None:
         raise DataError(
             f'{case}: {marked} of {volume.label.size} voxels have the label "ignore" ({ignored}); the kit trains and '
             "scores on whole volumes; annotate them, or leave the patient out of the split (data.split)"
+        )
+
+
+def _other_kinds(files: Iterable[Path]) -> Iterator[DataError]:
+    """Yield an error for each kind of volume, in the folders of images and labels, that is not NIfTI."""
+    places = {*_IMAGE_FOLDERS, *_IMAGE_FOLDERS.values()}
+    kinds = Counter(path.suffix.lower() for path in files if path.parent.name in places and not nifti_stem(path))
+    for kind in sorted(_OTHER_KINDS & set(kinds)):
+        yield DataError(
+            f"found {kinds[kind]} files *{kind} among the images and labels; the kit trains on .nii.gz and .nii; "
+            "convert them, for instance by SimpleITK.WriteImage(SimpleITK.ReadImage(old), new)"
         )
 
 

@@ -146,6 +146,21 @@ def test_numbers_pair_nothing_where_names_differ_in_more(label: str, tmp_path: P
     assert len(data.problems) == 2 * (3 - len(paired))
 
 
+@pytest.mark.parametrize(("ending", "kept"), [(".mha", 0), (".NRRD", 0), (".png", 2)])
+def test_volumes_of_another_kind_are_named_with_the_way_out(ending: str, kept: int, tmp_path: Path) -> None:
+    """Whether all of them are, as `file_ending` allows, or some."""
+    nnunet(tmp_path)
+    for folder in ("imagesTr", "labelsTr"):
+        for path in sorted((tmp_path / folder).iterdir())[kept:]:
+            path.rename(path.with_name(path.name.replace(".nii.gz", ending)))
+    settings = DataSettings(dataset="custom", source=str(tmp_path))
+    problems = check_source(settings).problems
+    assert len(problems) == 1
+    assert [word in problems[0] for word in (f"{2 * (3 - kept)} files *{ending.lower()}", ".nii.gz")] == [True, True]
+    with pytest.raises(DataError, match="SimpleITK"):
+        run_prepared(settings, 32)
+
+
 # dataset.json
 
 
