@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dainet.data.sources import source_folder
 from dainet.data.spacing import read_spacing
 from dainet.device import choose_device
 from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError
+from dainet.places import input_path
 from dainet.protocol import load_split
+from dainet.segmentation.pretrained import pretrained_hash
 from dainet.segmentation.training import check_sync_batch_norm
 from dainet.settings import Settings
 from dainet.vit.model import patch_side
@@ -32,7 +32,9 @@ def check_early(settings: Settings, maps: bool = True) -> None:
     if settings.data.split:
         load_split(settings.data.dataset, settings.data.split)
     if settings.data.spacing:
-        read_spacing(Path(settings.data.spacing))
+        read_spacing(input_path(settings.data.spacing))
+    if settings.segmentation.pretrained:
+        pretrained_hash(settings.segmentation.pretrained)
     check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
     if not maps:
         return

@@ -207,6 +207,7 @@ def test_mistakes_are_reported_before_anything_runs(
     [
         ({"device": "xpu"}, "xpu"),
         ({"vit.weights": "nowhere.pth"}, "nowhere.pth"),
+        ({"segmentation.pretrained": "nowhere.pth"}, "nowhere.pth"),
         ({"vit.weights": "random", "dino.local_size": 8}, "dino.local_size.*8.*16"),
     ],
 )

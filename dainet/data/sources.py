@@ -211,7 +211,7 @@ def open_source(settings: DataSettings) -> Source:
     if classes is None:
         description = read_description(described_folders(files)[0] / "dataset.json")
         classes, is_ct = description.classes, description.is_ct
-    spacing = read_spacing(Path(settings.spacing)) if settings.spacing else {}
+    spacing = read_spacing(input_path(settings.spacing)) if settings.spacing else {}
     ordered = sorted({case.case_id: case for case in reversed(cases)}.values(), key=lambda case: case.case_id)
     problems += missing_rows(ordered, spacing, form.resized) if settings.spacing else []
     return Source(
