@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["class_centers", "wrong_way_round"]
+__all__ = ["class_centers", "sided_pairs", "wrong_way_round"]
 
 # Organs by the order of their centers along a direction of the body: each lies before those of the later groups.
 _ORDERS = {
@@ -73,6 +73,13 @@ def wrong_way_round(cases: pd.DataFrame, names: Sequence[str]) -> list[str]:
     for case_id, axis, line in _outvoted(cases, names):
         odd.setdefault((case_id, axis), line)
     return list(odd.values())
+
+
+def sided_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the classes that are the right and the left of one organ, such as kidneys; heart chambers are not."""
+    organs = [_organ(name) for name in names]
+    pairs = permutations(range(len(names)), 2)
+    return [(names[i], names[j]) for i, j in pairs if _is_other_side(organs[i], organs[j])]
 
 
 def _against_anatomy(case: Any, names: Sequence[str]) -> Iterator[tuple[int, str]]:

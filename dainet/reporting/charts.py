@@ -219,22 +219,25 @@ def ablation_figure(paper: Mapping[str, float], means: pd.DataFrame, title: str)
     """Draw DSC minus that of the same source's U-Net: the paper's rows on their own axis, and all rows on one.
 
     Args:
-        paper: network -> difference in points as printed; empty for data that the paper does not have.
+        paper: network -> difference in points as printed; empty for data that the paper does not have, whose rows
+            alone are drawn then.
         means: index network, columns seed: differences in points of this run.
         title: of this run's data.
     """
-    figure = new_figure(10, 3, "DSC minus that of the U-Net: the paper's rows enlarged, and beside those of every seed")
-    enlarged, together = figure.subplots(1, 2)
     dual = {name: value for name, value in paper.items() if name.startswith("dual")}
-    for panel, rows in ((enlarged, dual), (together, paper)) if paper else ():
-        panel.plot(list(rows), list(rows.values()), "s--", color="black", label="paper: patients, one run")
-    for seed in means:
-        together.plot(means.index, means[seed], "o-", alpha=0.7, label=f"here: {title}, seed {seed}")
-    for panel, name in ((enlarged, "the paper's dual rows, enlarged"), (together, "all rows of the paper and ours")):
+    panels = {"the paper's dual rows, enlarged": dual, "all rows of the paper and ours": paper} if paper else {"": {}}
+    enlarged = "the paper's rows enlarged, and beside those of " if paper else ""
+    figure = new_figure(5 * len(panels), 3, f"DSC minus that of the U-Net: {enlarged}every seed")
+    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (name, rows) in zip(drawn, panels.items(), strict=True):
+        if rows:
+            panel.plot(list(rows), list(rows.values()), "s--", color="black", label="paper: patients, one run")
         panel.axhline(0, color="gray", lw=0.8)
         panel.set_title(name, fontsize=10)
         label_axes(panel, "", "DSC minus U-Net (points)")
-    together.legend(fontsize=8)
+    for seed in means:
+        drawn[-1].plot(means.index, means[seed], "o-", alpha=0.7, label=f"here: {title}, seed {seed}")
+    drawn[-1].legend(fontsize=8)
     return figure
 
 

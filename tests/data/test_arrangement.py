@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dainet.data.arrangement import class_centers, wrong_way_round
+from dainet.data.arrangement import class_centers, sided_pairs, wrong_way_round
 
 ORGANS = ("liver", "right kidney", "left kidney", "spleen")
 # Means of the 20 volumes of CHAOS in mm (slices to the head, rows to the back, columns to the left), rounded.
@@ -80,6 +80,7 @@ def test_coronal_and_sagittal_slices(view: str, order: tuple[int, int, int]) -> 
     ],
 )
 def test_left_and_right_in_many_spellings(right: str, left: str) -> None:
+    assert sided_pairs(("liver", left, right)) == [(right, left)]
     centers = np.array([[0, 0, 0], [0, 0, 60]], float)
     assert wrong_way_round(cases(centers), (right, left)) == []
     (line,) = wrong_way_round(cases(centers), (left, right))
@@ -96,6 +97,7 @@ def test_left_and_right_in_many_spellings(right: str, left: str) -> None:
     ],
 )
 def test_names_that_say_nothing_about_sides(names: tuple[str, str]) -> None:
+    assert sided_pairs(names) == []
     assert wrong_way_round(cases(np.array([[0, 0, 0], [0, 0, 60]], float)), names) == []
 
 

@@ -216,6 +216,15 @@ def cases(policies: Sequence[str] = ("peer",)) -> DataFrame:
     return pd.DataFrame(rows, columns=["model", "class", "policy", "dsc"])
 
 
+@pytest.mark.parametrize(("paper", "panels"), [({}, 1), ({"single": -1.2, "dual-1111": 0.3}, 2)])
+def test_data_without_rows_of_the_paper_have_one_panel(paper: dict[str, float], panels: int) -> None:
+    ours = DataFrame({0: [-1.0, 2.0], 1: [0.5, 3.0]}, index=["single", "dual-1111"])
+    axes = draw(charts.ablation_figure(paper, ours, "own data")).axes
+    assert len(axes) == panels
+    assert {tuple(line.get_ydata()) for line in axes[-1].lines} >= {(-1.0, 2.0), (0.5, 3.0)}
+    assert all(axis.has_data() for axis in axes)
+
+
 def test_head_importance_names_every_head_and_shows_the_rank_correlation() -> None:
     heads = ["Head 1", "Head 2", "Head 3"]
     importance = pd.DataFrame({"head": [*heads, "all heads"], "class": "mean", "lost": [3.0, 1.0, 2.0, 9.0]})

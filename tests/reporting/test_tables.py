@@ -98,6 +98,17 @@ def test_scores_of_phantoms_are_never_taken_for_those_of_patients(tiny: Settings
     ]
 
 
+@pytest.mark.parametrize(
+    ("last", "augment", "noted"), [("kidney_l", True, True), ("kidney_l", False, False), ("ring", True, False)]
+)
+def test_notes_say_where_flips_mix_up_left_and_right(tiny: Settings, last: str, augment: bool, noted: bool) -> None:
+    prepared = run_prepared(tiny.data, 32)
+    classes = replace(prepared.classes, names=("liver", "kidney_r", last))
+    settings = load_settings("tour", {"segmentation.augment": augment})
+    notes = protocol_notes(settings, replace(prepared, classes=classes), "strict", scores())
+    assert [("kidney_r" in note, "kidney_l" in note) for note in notes if "flipped" in note] == [(True, True)] * noted
+
+
 def test_notes_of_own_data_speak_of_no_paper(tiny: Settings) -> None:
     prepared = run_prepared(tiny.data, 32)
     own = tiny.model_copy(update={"data": tiny.data.model_copy(update={"dataset": "custom"})})
