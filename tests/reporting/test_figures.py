@@ -221,7 +221,7 @@ def test_data_without_rows_of_the_paper_have_one_panel(paper: dict[str, float], 
     ours = DataFrame({0: [-1.0, 2.0], 1: [0.5, 3.0]}, index=["single", "dual-1111"])
     axes = draw(charts.ablation_figure(paper, ours, "own data")).axes
     assert len(axes) == panels
-    assert {tuple(line.get_ydata()) for line in axes[-1].lines} >= {(-1.0, 2.0), (0.5, 3.0)}
+    assert {tuple(np.asarray(line.get_ydata())) for line in axes[-1].lines} >= {(-1.0, 2.0), (0.5, 3.0)}
     assert all(axis.has_data() for axis in axes)
 
 
