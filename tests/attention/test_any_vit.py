@@ -55,7 +55,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AnyViT]:
         vit = load_any_vit("random", name)
         with torch.no_grad():
             for parameter in vit.module.parameters():
-                if parameter.ndim > 1:
+                if not parameter.any():  # biases, of positions too
+                    parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view_as(parameter))
+                elif parameter.ndim > 1:
                     parameter.mul_(4)
         return AnyViT(**(vars(vit) | {"size_px": 64}))
 
