@@ -10,7 +10,7 @@ from dainet.data.scans import Scan
 from dainet.data.sources import FORMATS
 from dainet.inference.card import Card
 
-__all__ = ["file_axis", "misfits", "training_turn", "turned", "turned_back"]
+__all__ = ["file_axis", "looks_like_ct", "misfits", "training_turn", "turned", "turned_back"]
 
 _TURNED = {form.name for form in FORMATS if form.turned}
 _AS_STORED = orientations.axcodes2ornt("RAS")  # columns, rows and slices are x, y and z
@@ -68,6 +68,15 @@ def file_axis(turn: np.ndarray) -> tuple[str, bool]:
     return "xyz"[axis], bool(turn[axis, 1] < 0)
 
 
+def looks_like_ct(scan: Scan) -> bool:
+    """Tell CT by the DICOM tag or, where there is none, by air in Hounsfield units."""
+    return scan.modality == "CT" if scan.modality else _air(scan) >= _AIR_SHARE
+
+
+def _air(scan: Scan) -> float:
+    return float((scan.voxels < _AIR_HU).mean())
+
+
 def misfits(scan: Scan, turn: np.ndarray, card: Card) -> list[str]:
     """List, one sentence each, by what a scan differs so far from the training that no prediction can be expected.
 
@@ -81,10 +90,9 @@ def _modality_misfit(scan: Scan, card: Card) -> list[str]:
     expected = "CT" if card.is_ct else "MR"
     if scan.modality:
         return [] if scan.modality == expected else [f"found {scan.modality} by its DICOM tag; expected {expected}"]
-    air = float((scan.voxels < _AIR_HU).mean())
-    if (air >= _AIR_SHARE) == card.is_ct:
+    if looks_like_ct(scan) == card.is_ct:
         return []
-    found = f"{air:.1%} of its voxels are below {_AIR_HU}, where air lies in Hounsfield units"
+    found = f"{_air(scan):.1%} of its voxels are below {_AIR_HU}, where air lies in Hounsfield units"
     return [f"found {'no CT' if card.is_ct else 'CT'} ({found}); expected {expected}"]
 
 

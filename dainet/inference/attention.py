@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,13 +17,14 @@ from dainet.data.formats.orientation import display_turn, slice_axis
 from dainet.data.preprocessing import normalize
 from dainet.data.scans import Scan, is_picture, nifti_on, read_picture, read_scan
 from dainet.errors import InputError
+from dainet.inference.as_trained import looks_like_ct, turned
 from dainet.inference.attention_panel import attention_panel
+from dainet.inference.each_scan import each_scan, new_files
 from dainet.progress import progress
 from dainet.vit.any_timm import AnyViT
 
-__all__ = ["Request", "Slices", "open_slices", "write_attention"]
+__all__ = ["Request", "Slices", "attention_files", "open_slices", "write_attention"]
 
-_AIR_HU = -500  # only Hounsfield units go below it: gray values of MR begin at 0
 _SHOWN = 3  # slices of a scan in its panel
 
 
@@ -47,7 +46,6 @@ class Slices:
     `turn` leads from the axes of the scan's file to those of the slices (`dainet.data.formats.orientation`).
     """
 
-    name: str
     images: np.ndarray
     scan: Scan | None = None  # None of a picture
     turn: np.ndarray | None = None
@@ -69,22 +67,50 @@ def open_slices(path: Path, axis: str = "auto") -> Slices:
     if is_picture(path) and path.is_file():
         pixels = read_picture(path)
         scaled = pixels / np.float32(255) if pixels.dtype == np.uint8 else normalize(pixels, "minmax")
-        return Slices(path.stem, scaled[None])
+        return Slices(scaled[None])
     scan = read_scan(path)
     assert scan.affine is not None
     assert scan.edges_mm is not None
     along = slice_axis(scan.voxels.shape, scan.edges_mm, scan.affine, axis, scan.name)
     turn = display_turn(scan.affine, along)
-    is_ct = scan.modality == "CT" or scan.voxels.min() < _AIR_HU
-    volume = normalize(scan.voxels, "window" if is_ct else "minmax")
-    return Slices(scan.name, orientations.apply_orientation(volume, turn).T, scan, turn)
+    volume = normalize(scan.voxels, "window" if looks_like_ct(scan) else "minmax")
+    return Slices(turned(volume, turn), scan, turn)
 
 
-def write_attention(slices: Slices, vit: AnyViT, request: Request, folder: Path, only: int | None = None) -> list[Path]:
+def attention_files(
+    paths: Sequence[Path], vit: AnyViT, request: Request, folder: Path, axis: str = "auto", only: int | None = None
+) -> list[str]:
+    """Write the maps of one picture or scan after the other (see `write_attention`).
+
+    Args:
+        paths: see `open_slices`.
+        vit: the transformer.
+        request: which maps.
+        folder: for the files; created if it is not there.
+        axis: see `open_slices`.
+        only: number of the only slice wanted of a scan, from 0.
+
+    Returns:
+        One line for each that failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def work(path: Path, name: str) -> str:
+        return ", ".join(
+            file.name for file in write_attention(open_slices(path, axis), name, vit, request, folder, only)
+        )
+
+    return each_scan(paths, "attention", work)
+
+
+def write_attention(
+    slices: Slices, name: str, vit: AnyViT, request: Request, folder: Path, only: int | None = None
+) -> list[Path]:
     """Compute the maps of every slice and write them; nothing is written if one fails.
 
     Args:
         slices: one input.
+        name: begins the names of its files.
         vit: the transformer.
         request: which maps.
         folder: gets NAME_attention.png (the panel), .npy ([heads, H, W] of a picture or of one slice, [D, heads, H, W]
@@ -97,34 +123,24 @@ def write_attention(slices: Slices, vit: AnyViT, request: Request, folder: Path,
     Raises:
         InputError: there is no such slice, or a file of this name is there already; and as `attention_maps`.
     """
-    numbers = _numbers(slices, only)
+    numbers = _numbers(slices, name, only)
     endings = ("png", "npy") if slices.scan is None else ("png", "npy", "nii.gz")
-    files = [folder / f"{slices.name}_attention.{ending}" for ending in endings]
-    _check_free(files)
-    with TemporaryDirectory(prefix=".attention-", dir=folder) as hidden:
-        new = [Path(hidden) / file.name for file in files]
+    files = [folder / f"{name}_attention.{ending}" for ending in endings]
+    with new_files(files) as new:
         maps = _compute(slices, vit, request, numbers, new[1])
-        _panel(slices, maps, numbers, vit, request).savefig(new[0])
+        _panel(slices, name, maps, numbers, vit, request).savefig(new[0])
         if slices.scan is not None:
             _nifti(slices, maps, numbers, vit, request).to_filename(new[2])
-        for source, file in zip(new, files, strict=True):
-            os.replace(source, file)
     return files
 
 
-def _numbers(slices: Slices, only: int | None) -> range:
+def _numbers(slices: Slices, name: str, only: int | None) -> range:
     count = len(slices.images)
     if only is None or slices.scan is None:
         return range(count)
     if not 0 <= only < count:
-        raise InputError(f"{slices.name} has no slice {only}; expected 0 to {count - 1}")
+        raise InputError(f"{name} has no slice {only}; expected 0 to {count - 1}")
     return range(only, only + 1)
-
-
-def _check_free(files: Sequence[Path]) -> None:
-    there = [file.name for file in files if file.exists()]
-    if there:
-        raise InputError(f"{files[0].parent} has {', '.join(there)} already; give another --output, or move them away")
 
 
 def _compute(slices: Slices, vit: AnyViT, request: Request, numbers: range, path: Path) -> np.ndarray:
@@ -134,18 +150,18 @@ def _compute(slices: Slices, vit: AnyViT, request: Request, numbers: range, path
     first = attention_maps(np.ascontiguousarray(images[0]), vit, **vars(request))
     with growing_array(path, first.shape[1:] if single else first.shape, np.float32) as append:
         append(first if single else first[None])
-        for image in progress(images[1:], slices.name, before=1):
+        for image in progress(images[1:], "slices", before=1):
             append(attention_maps(np.ascontiguousarray(image), vit, **vars(request))[None])
     maps = np.load(path, mmap_mode="r")
     return maps[None] if single else maps
 
 
-def _panel(slices: Slices, maps: np.ndarray, numbers: range, vit: AnyViT, request: Request) -> Figure:
+def _panel(slices: Slices, name: str, maps: np.ndarray, numbers: range, vit: AnyViT, request: Request) -> Figure:
     count = len(numbers)
     shown = range(count) if count <= _SHOWN else [count * part // (_SHOWN + 1) for part in range(1, _SHOWN + 1)]
     names = ["" if slices.scan is None else f"slice {numbers[at]}" for at in shown]
     images = [slices.images[numbers[at]] for at in shown]
-    title = f"{slices.name}: {_described(vit, request)}"
+    title = f"{name}: {_described(vit, request)}"
     return attention_panel(images, maps[list(shown)], names, title, _frame(slices, vit, request))
 
 

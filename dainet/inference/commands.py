@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dainet.errors import DainetError, InputError, unknown
+from dainet.errors import InputError, unknown
 from dainet.options import Device, Weights
 
 if TYPE_CHECKING:
@@ -37,31 +37,28 @@ def attention(
     size: Annotated[int | None, typer.Option(help="shorter side in px of what the ViT sees")] = None,
     slice_: Annotated[int | None, typer.Option("--slice", help="only this slice of a scan, from 0")] = None,
     slice_axis: Annotated[str, typer.Option(help="of the cut: auto, superior, or x, y, z of the file")] = "auto",
-    output: Annotated[Path, typer.Option(help="folder for the files")] = Path("attention"),
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder for the files")] = Path("attention"),
     device: Device = None,
 ) -> None:
     """Write where a vision transformer looks in pictures and scans: panels, .npy, and NIfTI on the grid of a scan."""
     from dainet.attention.any_vit import check_request
-    from dainet.inference.attention import Request, open_slices, write_attention
+    from dainet.inference.attention import Request, attention_files
     from dainet.vit.any_timm import load_any_vit
 
+    _check_slice_axis(slice_axis)
     request = Request(block, _token(token), rollout, size, device or "auto")
     vit = load_any_vit(weights or "tour", model)
     check_request(vit, block, request.token)
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (vit.mean, vit.std))
     typer.echo(f"{vit.name}: images of {size or vit.size_px} px, mean {mean}, standard deviation {std}")
-    output.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    for path in scans:
-        try:
-            files = write_attention(open_slices(path, slice_axis), vit, request, output, slice_)
-            typer.echo(f"{path}: {', '.join(map(str, files))}")
-        except (DainetError, OSError) as error:
-            typer.echo(f"dainet: {error}", err=True)
-            failed += 1
-    if failed:
-        typer.echo(f"{failed} of {len(scans)} inputs failed", err=True)
-        raise typer.Exit(1)
+    failures = attention_files(scans, vit, request, output, slice_axis, slice_)
+    typer.echo(f"{len(scans) - len(failures)} of {len(scans)} pictures and scans: {output}")
+    raise typer.Exit(1 if failures else 0)
+
+
+def _check_slice_axis(asked: str) -> None:
+    if asked not in _SLICE_AXES:
+        raise unknown("--slice-axis", asked, _SLICE_AXES)
 
 
 def _token(word: str) -> Token:
@@ -76,7 +73,9 @@ def _token(word: str) -> Token:
 def predict(
     scans: Annotated[list[Path], typer.Argument(help="NIfTI, NRRD, MetaImage, PNG, JPEG, or a folder with DICOM")],
     model: Annotated[str, typer.Option(help="a bundle of the kit by name, or a .safetensors file of dainet export")],
-    output: Annotated[Path, typer.Option(help="folder for label maps and sheets")] = Path("predictions"),
+    output: Annotated[Path, typer.Option(file_okay=False, help="folder for label maps and sheets")] = Path(
+        "predictions"
+    ),
     weights: Annotated[str | None, typer.Option(help="ViT of a bundle that does not contain it")] = None,
     device: Device = None,
     slice_axis: Annotated[str, typer.Option(help="of the file: auto, x, y, z, or superior")] = "auto",
@@ -87,8 +86,7 @@ def predict(
     from dainet.inference.bundle import read_bundle
     from dainet.inference.label_maps import predict_files
 
-    if slice_axis not in _SLICE_AXES:
-        raise unknown("--slice-axis", slice_axis, _SLICE_AXES)
+    _check_slice_axis(slice_axis)
     chosen = choose_device(device or "auto")
     bundle = read_bundle(model, chosen, weights)
     failures = predict_files(scans, bundle, Path(model).stem, chosen, output, slice_axis, anyway)

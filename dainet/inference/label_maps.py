@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 import dainet
-from dainet.data.scans import Scan, label_ending, read_scan, scan_name, write_labels
+from dainet.data.scans import Scan, label_ending, read_scan, write_labels
 from dainet.data.sources import evenly_spaced
 from dainet.device import Device
-from dainet.errors import DainetError, InputError
 from dainet.inference.as_trained import file_axis
 from dainet.inference.bundle import Bundle
+from dainet.inference.each_scan import each_scan, new_files
 from dainet.inference.predict import Prediction, predict_scan, predictor
-from dainet.progress import progress
 from dainet.reporting.figures import slice_montage
 from dainet.reporting.style import in_style
 
-__all__ = ["output_names", "predict_files"]
+__all__ = ["predict_files"]
 
 log = logging.getLogger(__name__)
 _PICTURES = 12  # slices on a sheet
@@ -60,49 +56,17 @@ def predict_files(
     folder.mkdir(parents=True, exist_ok=True)
     if not bundle.card.orientation:
         log.warning("how the training slices of this bundle lay is unknown; those of scans keep the order of the file")
-    predict, failures = predictor(bundle, device), list[str]()
-    for path, name in progress(list(zip(paths, output_names(paths), strict=True)), "predicting"):
-        try:
-            scan = read_scan(path)
-            _refuse_existing(_files(scan, folder, name))
+    predict = predictor(bundle, device)
+
+    def work(path: Path, name: str) -> str:
+        scan = read_scan(path)
+        with new_files(_files(scan, folder, name)) as files:
             prediction = predict_scan(scan, bundle, predict, slice_axis, anyway)
             about = _about(path, prediction, bundle, bundle_name)
-            _write(prediction, about, bundle, _files(scan, folder, name))
-        except (DainetError, OSError) as error:
-            failures.append(f"{path}: {error}")
-            log.error("%s", failures[-1])
-        else:
-            log.info("%s: %s", path, "; ".join((f"{name}_labels: {_sizes(about)}", *prediction.warnings)))
-    return failures
+            _write(prediction, about, bundle, files)
+        return "; ".join((f"{name}_labels: {_sizes(about)}", *prediction.warnings))
 
-
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """Return a name for the files of each scan: its own, with its folder's where that tells equal ones apart.
-
-    What is still equal is numbered. Upper and lower case count as equal, as they do on some disks.
-    """
-    names, places = [scan_name(path) for path in paths], [path.resolve().parent.name for path in paths]
-    of_name: dict[str, set[str]] = defaultdict(set)
-    for name, place in zip(names, places, strict=True):
-        of_name[name.lower()].add(place)
-    named = [
-        f"{place}_{name}" if len(of_name[name.lower()]) > 1 else name for name, place in zip(names, places, strict=True)
-    ]
-    taken, unique = set[str](), list[str]()
-    for name in named:
-        number, free = 1, name
-        while free.lower() in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free.lower())
-        unique.append(free)
-    return unique
-
-
-def _refuse_existing(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.exists():
-            raise InputError(f"{path} exists, and nothing is overwritten; move it, or give another --output")
+    return each_scan(paths, "predicting", work)
 
 
 def _files(scan: Scan, folder: Path, name: str) -> tuple[Path, Path, Path]:
@@ -140,14 +104,10 @@ def _sizes(about: dict[str, Any]) -> str:
 
 
 def _write(prediction: Prediction, about: dict[str, Any], bundle: Bundle, files: Sequence[Path]) -> None:
-    """Write the files in a hidden folder, from which they move once complete; the label map comes last."""
-    with TemporaryDirectory(prefix=".predicting-", dir=files[0].parent) as hidden:
-        labels, text, sheet = (Path(hidden) / file.name for file in files)
-        write_labels(prediction.scan, prediction.labels, labels, bundle.classes.colors)
-        text.write_text(json.dumps(about, indent=1), encoding="utf-8")
-        _draw_sheet(prediction, bundle, sheet)
-        for new, file in zip((sheet, text, labels), reversed(files), strict=True):
-            os.replace(new, file)
+    labels, text, sheet = files
+    write_labels(prediction.scan, prediction.labels, labels, bundle.classes.colors)
+    text.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    _draw_sheet(prediction, bundle, sheet)
 
 
 @in_style

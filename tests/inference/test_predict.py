@@ -26,8 +26,9 @@ from dainet.device import choose_device
 from dainet.errors import InputError
 from dainet.inference.as_trained import misfits, training_turn, turned, turned_back
 from dainet.inference.bundle import Bundle, read_bundle
+from dainet.inference.each_scan import output_names
 from dainet.inference.export import export
-from dainet.inference.label_maps import output_names, predict_files
+from dainet.inference.label_maps import predict_files
 from dainet.inference.predict import predict_scan, predictor
 from dainet.segmentation.evaluation import class_dsc
 from dainet.settings import Settings, load_settings
