@@ -32,6 +32,18 @@ def list_files(folder: Path) -> tuple[list[Path], list[DataError]]:
     return sorted(files), problems
 
 
+def strange_name(case: Case) -> DataError | None:
+    """Return the error for a case whose name is not text, so that no table could hold it; None for all others."""
+    try:
+        case.case_id.encode()
+    except UnicodeEncodeError:  # bytes of the name that are not UTF-8, or not of the encoding of this terminal
+        told = ascii(case.files[0].name)
+        return DataError(
+            f"the name {told} is not UTF-8; rename the file, or set PYTHONUTF8=1 if other programs show its name"
+        )
+    return None
+
+
 def repeated_cases(cases: Sequence[Case]) -> list[DataError]:
     """Return an error for each case that was found in several folders."""
     folders: dict[str, list[str]] = defaultdict(list)

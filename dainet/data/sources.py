@@ -18,7 +18,7 @@ from dainet.data.formats.dataset_json import DatasetDescription, read_descriptio
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
 from dainet.data.formats.nifti import unusual_turn
 from dainet.data.formats.nnunet import check_annotated, described_folders, find_nnunet_cases, read_nnunet_volume
-from dainet.data.listing import list_files, repeated_cases
+from dainet.data.listing import list_files, repeated_cases, strange_name
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
 from dainet.data.spacing import SpacingRow, missing_rows, read_spacing, row_of, with_spacing
@@ -204,8 +204,9 @@ def open_source(settings: DataSettings) -> Source:
         unlisted = [f"; {problem}" for problem in problems]
         raise DataError(_not_recognized(folder, settings.dataset, candidates, fitting) + "".join(unlisted))
     form, found = candidates.popitem()
-    cases = [item for item in found if isinstance(item, Case)]
-    problems += [item for item in found if isinstance(item, DataError)]
+    strange = {item: error for item in found if isinstance(item, Case) and (error := strange_name(item))}
+    cases = [item for item in found if isinstance(item, Case) and item not in strange]
+    problems += [*strange.values(), *(item for item in found if isinstance(item, DataError))]
     problems += repeated_cases(cases)
     classes, is_ct, description = CLASSES.get(settings.dataset), settings.dataset == "synapse", None
     if classes is None:

@@ -154,6 +154,22 @@ def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
     assert prepared.native_label(test_cases[0])[0].shape == (3, 40, 36)
 
 
+def test_a_name_in_another_encoding_is_shown_escaped_and_the_others_are_read(tmp_path: Path) -> None:
+    """As old archives unpack them: bytes that are not UTF-8."""
+    nnunet(tmp_path, names=("a", "b", "leber"))
+    try:
+        for name in ("imagesTr/leber_0000.nii.gz", "labelsTr/leber.nii.gz"):
+            right = os.fsencode(tmp_path / name)
+            os.rename(right, right.replace(b"leber", b"leb\xe4r"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    report = check_source(settings(tmp_path, "custom"))
+    assert list(report.cases["case_id"]) == ["a", "b"]
+    assert [r"leb\udce4r_0000.nii.gz" in problem for problem in report.problems] == [True]
+    with pytest.raises(DataError, match="PYTHONUTF8"):
+        run_prepared(settings(tmp_path, "custom"), 32)
+
+
 # Windows
 
 
