@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from textwrap import shorten
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from torch import Tensor
 
 import dainet
@@ -17,11 +17,25 @@ from dainet.protocol import Classes
 from dainet.segmentation.catalog import Takes, check_network, takes
 from dainet.settings import Seed, Settings
 
-__all__ = ["Card", "Score", "VitCard", "parse_card", "tensors_hash", "write_card"]
+__all__ = ["PARTS", "Card", "Score", "VitCard", "new_card", "parse_card", "tensors_hash", "write_card"]
 
 _VERSION = 1  # rises when cards of before can no longer be read
-# One line of printable text: a card is shown in terminals, where control characters would be obeyed.
-Line = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
+PARTS = ("train", "valid", "test")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():  # a card is shown in terminals, which obey control characters
+        raise ValueError("expected one line of printable text")
+    return text
+
+
+def _of_every_part(patients: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    if set(patients) != set(PARTS):
+        raise ValueError(f"expected {', '.join(PARTS)}")
+    return patients
+
+
+Line = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
 _Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _Color = Annotated[str, StringConstraints(pattern="^#[0-9a-f]{6}$")]
 _Percent = Annotated[float, Field(ge=0, le=100)]
@@ -74,7 +88,7 @@ class Card(_Frozen):
     format: Line
     phantoms: bool
     split: Line
-    patients: dict[Literal["train", "valid", "test"], tuple[Line, ...]]
+    patients: Annotated[dict[str, tuple[Line, ...]], AfterValidator(_of_every_part)]
     settings: Settings
     class_names: Annotated[tuple[Line, ...], Field(min_length=1, max_length=255)]
     class_colors: tuple[_Color, ...]
@@ -111,6 +125,18 @@ class Card(_Frozen):
     def classes(self) -> Classes:
         """Names and colors of the labels 1, 2, 3 ..."""
         return Classes(self.class_names, self.class_colors)
+
+
+def new_card(**facts: Any) -> Card:
+    """Return the card with these facts.
+
+    Raises:
+        InputError: one of them cannot be told, such as the name of a patient with a control character.
+    """
+    try:
+        return Card(**facts)
+    except ValidationError as error:
+        raise InputError(f"{_explain(error)}; correct the data or its names") from error
 
 
 def write_card(card: Card) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dainet.errors import InputError, unknown
-from dainet.options import Device, Weights
+from dainet.options import Dataset, Device, Profile, Set, Source, Weights, overrides
+from dainet.settings import SEEDS
 
 if TYPE_CHECKING:
     from dainet.attention.any_vit import Token
@@ -94,4 +95,37 @@ def predict(
     raise typer.Exit(1 if failures else 0)
 
 
-_COMMANDS: tuple[Callable[..., None], ...] = (attention, predict)
+def export(
+    network: Annotated[str, typer.Option(help="unet, single, dual-1111 ...")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the file, a .safetensors")],
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1)] = 0,
+    license_: Annotated[
+        str | None, typer.Option("--license", help="of networks trained on scans of persons: SPDX, CC-BY-NC-SA-4.0 ...")
+    ] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="half the size, three digits of every weight")] = False,
+    without_vit: Annotated[bool, typer.Option("--without-vit", help="leave the vision transformer out")] = False,
+    dataset: Dataset = None,
+    source: Source = None,
+    profile: Profile = "tour",
+    weights: Weights = None,
+    device: Device = None,
+    set_: Set = None,
+) -> None:
+    """Write a finished and scored training to one file with its card; the options are those of the training."""
+    from dainet.inference.export import export as write
+    from dainet.settings import load_settings
+
+    settings = load_settings(profile, overrides(dataset, source, weights, device, set_))
+    card = write(settings, network, seed, output, license_, float16, without_vit)
+    typer.echo(f"{output}  {output.stat().st_size / 2**20:.1f} MiB, {card.license}")
+
+
+def card(model: Annotated[str, typer.Argument(help="a bundle that the kit contains (tour, acdc), or a file")]) -> None:
+    """Print the card of a bundle: what it was trained on, how well it scores, what its license obliges to."""
+    from dainet.inference.bundle import read_card
+    from dainet.inference.model_card import model_card
+
+    typer.echo(model_card(read_card(model)), nl=False)
+
+
+_COMMANDS: tuple[Callable[..., None], ...] = (attention, predict, export, card)

@@ -12,7 +12,7 @@ from dainet import pipeline
 from dainet.cache.store import StageMissingError, finished_only
 from dainet.errors import InputError
 from dainet.inference.bundle import write_bundle
-from dainet.inference.card import Card, VitCard, tensors_hash
+from dainet.inference.card import Card, VitCard, new_card, tensors_hash
 from dainet.inference.facts import data_facts, scores, training_facts
 from dainet.inference.licenses import choose_license, obligation
 from dainet.pipeline import Trained
@@ -62,7 +62,7 @@ def export(
     of_training["stages"] |= {name: key for name, key in identity.items() if name == "dino"}
     tensors = _stored(trained.model.state_dict(), float16)
     vit_card, vit_tensors = _describe(vit, settings, identity, float16, without_vit) if vit else (None, {})
-    card = Card(
+    card = new_card(
         **of_data,
         **of_training,
         scores=scores(trained.cases, network, of_data["class_names"]),

@@ -11,7 +11,7 @@ import pandas as pd
 from dainet.data.prepared import Prepared
 from dainet.data.sources import open_source
 from dainet.data.volume import DataError
-from dainet.inference.card import Score
+from dainet.inference.card import PARTS, Score
 from dainet.inference.licenses import CITATIONS
 from dainet.pipeline import Trained
 from dainet.reporting.run_identity import public_settings
@@ -26,7 +26,7 @@ _SPACING = ["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
 def data_facts(settings: Settings, prepared: Prepared) -> dict[str, Any]:
     """Collect what a card says about the data of a training."""
     source, phantoms = open_source(settings.data), settings.data.source == "phantom"
-    patients = {part: _patients(prepared, part) for part in ("train", "valid", "test")}
+    patients = {part: _patients(prepared, part) for part in PARTS}
     volumes = (case for case in source.cases if case.patient in patients["train"])
     try:
         orientation = source.read(next(volumes)).view

@@ -25,7 +25,8 @@ from tests.helpers.notebooks import OF_A_RUN, QUICK
 
 # The commands in the order in which they are run.
 COMMANDS = ("reproduce", "stage", "runs", "verify", "explorer", "notebooks")
-ELSEWHERE = ("more_seeds", "competitors", "pack", "unpack")  # tests/lessons, tests/transfer
+# tests/lessons, tests/transfer, tests/inference
+ELSEWHERE = ("more_seeds", "competitors", "pack", "unpack", "export", "card")
 QUICK_SYNAPSE = ["--dataset", "synapse", *(word for item in QUICK.items() for word in ("--set", "{}={}".format(*item)))]
 TRAINED = ["--network", "dual-1111", "--seed", "0"]
 STAGES = (["data"], ["dino"], ["attention"], ["train", *TRAINED], ["scores", *TRAINED])

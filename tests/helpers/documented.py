@@ -31,11 +31,13 @@ RUN_HERE = (
     "(python -m )?dainet verify (figures|DIR)",
     "python data_scripts/prepare.py check --dataset acdc --source data/ACDC",
     "python data_scripts/make_phantoms.py TARGET",
+    "dainet card tour",
 )
 # Not run as they are written; why, and what stands in for them. That they exist is checked for all.
 NOT_RUN_HERE = {
     r"(make reproduce|(\S+ -m |\.venv/bin/)?dainet reproduce)( .*)?": "hours; test_commands.py runs a small one",
     r"(make|dainet) explorer( .*)?": "serves until it is interrupted; test_commands.py starts one and interrupts it",
+    r"dainet export .*": "needs a training; tests/inference/test_bundle.py exports small ones",
     r"make notebooks": "minutes; test_commands.py runs the command on one small notebook",
     r"python -m dainet more-seeds": "a quarter of an hour; tests/lessons/test_more_seeds.py",
     r"python -m dainet competitors": "half an hour; tests/lessons/test_competitors.py",

@@ -14,8 +14,10 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from dainet import pipeline
+from dainet.__main__ import app
 from dainet.cache.store import finished_only
 from dainet.device import choose_device
 from dainet.errors import InputError
@@ -120,6 +122,21 @@ def test_the_card_states_the_facts_of_the_training(trained: Settings, exported: 
         assert score.dsc == pytest.approx(100 * of_class["dsc"].mean(), abs=0.005)
         assert score.low is score.high is None  # of a single test patient
     assert [score.name for score in card.scores] == ["RV", "Myo", "LV", "mean"]
+
+
+def test_the_commands_export_and_show_a_card(
+    trained_runs: tuple[Path, dict[str, Any]], exported: Path, tmp_path: Path
+) -> None:
+    options = [word for name, value in trained_runs[1].items() for word in ("--set", f"{name}={value}")]
+    path = str(tmp_path / "a.safetensors")
+    done = CliRunner().invoke(app, ["export", "--network", "dual-1111", "-o", path, "--license", LICENSE, *options])
+    assert done.exit_code == 0, done.output
+    assert Path(path).read_bytes() == exported.read_bytes()
+    page = CliRunner().invoke(app, ["card", path]).output
+    card = read_card(path)
+    told = (LICENSE, card.citation, card.network_sha256, card.vit.sha256, "patient002", "mtunet", "epochs: 40")
+    assert all(fact in page for fact in told)
+    assert f"| mean | {card.scores[-1].dsc:.2f} | - |" in " ".join(page.split())
 
 
 def test_equal_trainings_give_equal_bytes_without_paths(trained: Settings, exported: Path, tmp_path: Path) -> None:
