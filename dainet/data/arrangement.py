@@ -140,10 +140,10 @@ def _outvoted(cases: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[str, 
             clearest = int(np.argmax(mirrored[row] * np.abs(np.nan_to_num(apart[row]))))
             first, second = (names[i] for i in voting[clearest])
             line = (
-                f"{ids[row]}: from {first} to {second} it is {apart[row, clearest]:+.0f} {units[row]} along the {along}, "
-                f"in most cases {usual[clearest]:+.0f}; {mirrored[row].sum()} of {known[row]} pairs of classes lie as "
-                "in a mirror"
+                f"{ids[row]}: from {first} to {second} it is {apart[row, clearest]:+.0f} {units[row]} along the {along}"
             )
+            line += f", in most cases {usual[clearest]:+.0f}; {mirrored[row].sum()} of {known[row]} pairs of classes "
+            line += "lie as in a mirror"
             yield ids[row], axis, line
 
 

@@ -41,7 +41,7 @@ def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
     settings = load_settings(profile, overrides)
     if shown := _other_data(settings):
         print(
-            f'These are {shown}: "our patient" is the first test patient, '
+            f'This run is on {shown}: "our patient" is the first test patient, '
             "and what the text finds in hearts or phantoms was found in the tour; compare it with your own figures."
         )
     return settings
