@@ -25,7 +25,7 @@ CITATIONS = {
     "acdc": "O. Bernard, A. Lalande, C. Zotti, F. Cervenansky, et al. Deep Learning Techniques for Automatic MRI "
     "Cardiac Multi-structures Segmentation and Diagnosis: Is the Problem Solved? IEEE Transactions on Medical Imaging "
     "37 (11), 2514-2525, 2018. doi: 10.1109/TMI.2018.2837502",
-    "synapse": "B. Landman, Z. Xu, J. E. Igelsias, M. Styner, T. R. Langerak, A. Klein. Multi-Atlas Labeling Beyond "
+    "synapse": "B. Landman, Z. Xu, J. E. Iglesias, M. Styner, T. R. Langerak, A. Klein. Multi-Atlas Labeling Beyond "
     "the Cranial Vault: Workshop and Challenge, MICCAI 2015. doi: 10.7303/syn3193805",
 }
 
