@@ -55,7 +55,7 @@ NOT_RUN_HERE = {
     r"python -m study run( .*)?": "needs real scans and hours; tests/compare/test_queue.py",
     r"python -m study dino-course( .*)?": "needs real scans and a GPU; tests/study/test_dino_course.py",
     r"dainet attention .*": "needs scans of your own; tests/inference/test_attention.py",
-    r"dainet predict .*": "needs scans of your own; tests/inference/test_predict.py",
+    r"(\.venv/bin/)?dainet predict .*": "needs scans of your own; tests/inference/test_predict.py",
     r"python -m dainet (un)?pack( .*)?": "needs real scans; tests/transfer",
     r"python -m pip (download|install|wheel) .*": "needs the network",
     r"(OMP_NUM_THREADS=1 )?python -m benchmarks\..*": "minutes; tests/benchmarks",
