@@ -62,15 +62,14 @@ def explorer(
     set_: Set = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="port on localhost; 0: a free one")] = 8866,
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True,
-    pages: Annotated[
-        int | None, typer.Option(min=1, help="pages open at once; default: one per 2 GB of memory")
-    ] = None,
+    pages: Annotated[int | None, typer.Option(min=1, help="open at once; default: one per 2 GB of memory")] = None,
+    model: Annotated[str | None, typer.Option(help="explore a bundle: its name, such as tour, or a file")] = None,
 ) -> None:
     """Serve the explorer of notebook 06 as a web page on this machine, until interrupted."""
     with needs_extra("lessons"):
         from dainet.explorer.page import serve
 
-    serve(profile, overrides(dataset, source, weights, device, set_), port, browser, pages)
+    serve(profile, overrides(dataset, source, weights, device, set_), port, browser, pages, model)
 
 
 @app.command()

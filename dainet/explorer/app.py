@@ -18,7 +18,7 @@ from dainet.explorer.comparison import Comparison
 from dainet.explorer.display import close_tree, display_screen
 from dainet.explorer.missing import Missing, Wanted
 from dainet.explorer.pictures import slice_pictures
-from dainet.explorer.predictor import SOURCES, Choice, Predictor, everything_on, has_maps, is_prepared
+from dainet.explorer.predictor import SOURCES, Choice, OpenPredictor, Predictor, everything_on, is_prepared
 from dainet.explorer.table import against, score_table
 from dainet.explorer.view import View
 from dainet.explorer.widgets import COLOR_BLIND_SAFE, Controls, head_toggles, relabel
@@ -37,12 +37,12 @@ class Explorer:
     volume is not predicted yet.
 
     Args:
-        datasets: name -> settings, see `explorable`. Finished networks are found by their settings; none is trained
-            unless the button is pressed.
+        datasets: name -> settings, see `explorable`. Nothing is trained unless the button is pressed.
+        open_predictor: makes the predictor of a data set.
     """
 
-    def __init__(self, datasets: Mapping[str, Settings]) -> None:
-        self.datasets = dict(datasets)
+    def __init__(self, datasets: Mapping[str, Settings], open_predictor: OpenPredictor = Predictor) -> None:
+        self.datasets, self._open_predictor = dict(datasets), open_predictor
         self.controls = Controls({title: title for title in self.datasets})
         self.card = Card(self.try_out)
         self.view = View(self.controls, self.card.screen, self._deep_first)
@@ -92,7 +92,7 @@ class Explorer:
         self.missing.forget()
         self.view.place_switches(self._deep_first)
         with self.missing.messages():
-            self.predictor = Predictor(self.settings)
+            self.predictor = self._open_predictor(self.settings)
         with self.missing.messages():
             self._offer()
         self.view.hide_all_but_data_set(self.predictor is None)
@@ -227,7 +227,7 @@ class Explorer:
         with self._without_reaction():
             titles = {title: title for title in self.datasets}
             relabel(self.controls.dataset, titles, lambda title: is_prepared(self.datasets[title]))
-            relabel(self.controls.source, SOURCES, lambda source: has_maps(self.settings, source))
+            relabel(self.controls.source, SOURCES, self.predictor.has_maps if self.predictor else lambda _: False)
 
     def _show_pictures(self, prediction: np.ndarray | None) -> None:
         prepared, opacity = self._opened.prepared, self.controls.opacity.value

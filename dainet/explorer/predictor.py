@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dainet import pipeline
 from dainet.cache.store import finished_only
@@ -23,10 +23,10 @@ from dainet.settings import Settings, load_settings
 __all__ = [
     "SOURCES",
     "Choice",
+    "OpenPredictor",
     "Predictor",
     "everything_on",
     "explorable",
-    "has_maps",
     "is_prepared",
     "missing",
     "train",
@@ -94,6 +94,10 @@ class Predictor:
         self._inputs: tuple[tuple[int, str | None, Way], tuple[Tensor, Tensor | None, Tensor]] | None = None
         self._labels: dict[tuple[Choice, int], np.ndarray] = {}
 
+    def has_maps(self, source: str) -> bool:
+        """Whether the attention maps of a source are there."""
+        return _finished(lambda: pipeline.attention(_with_source(self.settings, source)))
+
     def maps(self, source: str, row: int) -> np.ndarray:
         """Attention maps of one slice as input of a network [h, S, S]."""
         _, maps = self._data_of(source).inputs(torch.tensor([row]))
@@ -136,8 +140,7 @@ class Predictor:
         settings = _settings_of(self.settings, choice)
         key = (choice.network, settings.attention.backbone)
         if key not in self._networks:
-            with finished_only():
-                self._networks[key] = CutNetwork(_train_network(self.settings, choice).model)
+            self._networks[key] = CutNetwork(self._trained(choice))
             _drop_oldest(self._networks, _KEPT_NETWORKS)
         return self._switched(self._networks[key], choice)
 
@@ -149,9 +152,16 @@ class Predictor:
 
     def _data_of(self, source: str | None) -> SliceData:
         if source not in self._data:
-            with finished_only():
-                self._data[source] = pipeline.slice_data(_with_source(self.settings, source), source is not None)
+            self._data[source] = self._slices(source)
         return self._data[source]
+
+    def _trained(self, choice: Choice) -> nn.Module:
+        with finished_only():
+            return _train_network(self.settings, choice).model
+
+    def _slices(self, source: str | None) -> SliceData:
+        with finished_only():
+            return pipeline.slice_data(_with_source(self.settings, source), source is not None)
 
     def _inputs_of(self, choice: Choice, row: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """The same objects for the same slice, so that a network keeps its features."""
@@ -173,14 +183,12 @@ class Predictor:
             return network(image, maps)[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
+OpenPredictor = Callable[[Settings], Predictor]
+
+
 def is_prepared(settings: Settings) -> bool:
     """Whether the slices of a data set are there."""
     return _finished(lambda: pipeline.prepare(settings))
-
-
-def has_maps(settings: Settings, source: str) -> bool:
-    """Whether the attention maps of a source are there."""
-    return _finished(lambda: pipeline.attention(_with_source(settings, source)))
 
 
 def missing(settings: Settings, choice: Choice) -> str:
@@ -188,7 +196,7 @@ def missing(settings: Settings, choice: Choice) -> str:
     if not is_prepared(settings):
         return f"slices and {choice.network}"
     found = [] if _finished(lambda: _train_network(settings, choice)) else [choice.network]
-    if choice.source and not has_maps(settings, choice.source):
+    if choice.source and not _finished(lambda: pipeline.attention(_with_source(settings, choice.source))):
         found.append("attention maps, " + next(words for words, source in SOURCES.items() if source == choice.source))
     return " and ".join(found)
 

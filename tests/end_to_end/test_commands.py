@@ -140,7 +140,9 @@ def check_explorer(root: Path) -> None:
     )
     assert process.stderr
     said = next((text for text in process.stderr if "token=" in text), "")
-    assert "http://localhost" in said or "http://127.0.0.1" in said
+    address = re.search(r"http://(localhost|127\.0\.0\.1):(\d+)/", said)
+    assert address
+    assert int(address[2]) > 0
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=300)
 

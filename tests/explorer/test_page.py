@@ -23,4 +23,4 @@ def test_the_command_line_gives_settings_port_and_pages(monkeypatch: pytest.Monk
     monkeypatch.setattr(page, "serve", lambda *arguments: served.append(arguments))
     options = ["--dataset", "synapse", "--set", "dino.epochs=2", "--port", "1", "--no-browser", "--pages", "3"]
     CliRunner().invoke(app, ["explorer", *options])
-    assert served == [("tour", {"data.dataset": "synapse", "dino.epochs": 2}, 1, False, 3)]
+    assert served == [("tour", {"data.dataset": "synapse", "dino.epochs": 2}, 1, False, 3, None)]

@@ -1,0 +1,88 @@
+"""The explorer on a bundle, without any trained network in the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from nbformat.v4 import new_notebook
+
+from dainet import pipeline
+from dainet.cache.store import finished_only
+from dainet.device import choose_device
+from dainet.errors import InputError
+from dainet.explorer.bundled import bundle_settings, explore_bundle
+from dainet.explorer.page import of_bundle
+from dainet.inference.bundle import read_bundle
+from dainet.inference.export import export
+from dainet.settings import load_settings
+
+LICENSE = "CC-BY-NC-SA-4.0"
+
+
+@pytest.fixture(scope="module")
+def bundle(trained_runs: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The full dual encoder of the tiny runs with its fine-tuned ViT."""
+    return exported(trained_runs, tmp_path_factory.mktemp("bundles"), "dual-1111")
+
+
+def exported(trained_runs: tuple[Path, dict[str, Any]], folder: Path, network: str) -> Path:
+    path = folder / f"{network}.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAINET_RUNS", str(trained_runs[0]))
+        export(load_settings("tour", trained_runs[1]), network, 0, path, LICENSE)
+    return path
+
+
+def test_a_bundle_is_explored_without_a_trained_network(
+    bundle: Path, trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, overrides = trained_runs
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "empty"))
+    source = {"data.source": overrides["data.source"], "device": "cpu"}
+    explorer = explore_bundle(str(bundle), source)
+    assert explorer.predictor is not None
+    choice, row = explorer.controls.choice, explorer.row
+    shown = explorer.predictor.slice_label(choice, row)
+    maps = explorer.predictor.maps("finetuned", row)
+    assert {path.name for path in (tmp_path / "empty").iterdir() if path.name[0] != "."} == {"prepared", "attention"}
+    labels = [label for label, _ in explorer.controls.source.options]
+    assert [label.endswith("(not computed yet)") for label in labels] == [False, True, True]
+    explorer.controls.skips[0].value = False
+    assert explorer.controls.choice.skips_on[0] is False
+    explorer.controls.model.value = "unet"
+    assert "Not computed yet: unet" in explorer.view.message.value
+    explorer.close()
+    monkeypatch.setenv("DAINET_RUNS", str(runs))
+    settings = load_settings("tour", overrides)
+    with finished_only():
+        data, trained = pipeline.slice_data(settings, with_maps=True), pipeline.train(settings, "dual-1111", 0)
+    np.testing.assert_array_equal(shown, data.predict(trained.model, np.array([row]))[0].numpy())
+    expected = data.inputs(torch.tensor([row]))[1]
+    assert expected is not None
+    np.testing.assert_array_equal(maps, expected[0].numpy())
+
+
+def test_what_cannot_be_explored_is_refused(
+    bundle: Path, trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    cpu = choose_device("cpu")
+    unet = read_bundle(str(exported(trained_runs, tmp_path, "unet")), cpu)
+    with pytest.raises(InputError, match=r"unet.*dual-1111"):
+        bundle_settings(unet, {"data.source": "scans"})
+    dual = read_bundle(str(bundle), cpu)
+    with pytest.raises(InputError, match=r"--source"):
+        bundle_settings(dual, {})
+    with pytest.raises(InputError, match=r"vit\.weights.*--model"):
+        bundle_settings(dual, {"data.source": "scans", "vit.weights": "hub"})
+
+
+def test_the_page_of_a_bundle_has_one_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("dainet.explorer.explore_bundle", lambda *arguments: asked.append(arguments))
+    (cell,) = of_bundle(new_notebook(), "it's.safetensors", {"device": "cpu"}).cells
+    exec(cell.source, {})
+    assert asked == [("it's.safetensors", {"device": "cpu"})]
