@@ -84,6 +84,7 @@ def _exchanged_axes(cases: pd.DataFrame) -> list[str]:
         f"{case_id}: {_listed(found)} {unit} (slices, rows, columns), the median is {_listed(median)} {unit}; "
         f"{axes} look exchanged"
         for unit, values in measured.items()
+        if np.isfinite(values).any(axis=0).all()
         for case_id, (found, median, axes) in _fitting_if_exchanged(cases["case_id"], values)
     ]
 
