@@ -45,6 +45,9 @@ class _Figure(Figure):
     savefig = in_style(Figure.savefig)
 
 
+_Figure.__name__ = Figure.__name__  # which notebooks print
+
+
 @in_style
 def new_figure(width: float, height: float, alt: str = "", layout: str | None = "constrained") -> Figure:
     """Create an empty white figure of `width` x `height` inches at 100 dpi, which pyplot does not manage.
