@@ -25,8 +25,8 @@ from tests.helpers.notebooks import OF_A_RUN, QUICK
 
 # The commands in the order in which they are run.
 COMMANDS = ("reproduce", "stage", "runs", "verify", "explorer", "notebooks")
-# tests/lessons, tests/transfer, tests/inference
-ELSEWHERE = ("more_seeds", "competitors", "pack", "unpack", "export", "card")
+# In tests/lessons, tests/transfer and tests/inference.
+ELSEWHERE = ("more_seeds", "competitors", "pack", "unpack", "attention", "predict", "export", "card")
 QUICK_SYNAPSE = ["--dataset", "synapse", *(word for item in QUICK.items() for word in ("--set", "{}={}".format(*item)))]
 TRAINED = ["--network", "dual-1111", "--seed", "0"]
 STAGES = (["data"], ["dino"], ["attention"], ["train", *TRAINED], ["scores", *TRAINED])
