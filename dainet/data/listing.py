@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dainet.data.volume import Case, DataError
 
-__all__ = ["list_files", "repeated_cases"]
+__all__ = ["list_files", "repeated_cases", "strange_name"]
 
 
 def list_files(folder: Path) -> tuple[list[Path], list[DataError]]:

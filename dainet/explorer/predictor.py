@@ -96,7 +96,7 @@ class Predictor:
 
     def has_maps(self, source: str) -> bool:
         """Whether the attention maps of a source are there."""
-        return _finished(lambda: pipeline.attention(_with_source(self.settings, source)))
+        return _has_maps(self.settings, source)
 
     def maps(self, source: str, row: int) -> np.ndarray:
         """Attention maps of one slice as input of a network [h, S, S]."""
@@ -196,7 +196,7 @@ def missing(settings: Settings, choice: Choice) -> str:
     if not is_prepared(settings):
         return f"slices and {choice.network}"
     found = [] if _finished(lambda: _train_network(settings, choice)) else [choice.network]
-    if choice.source and not _finished(lambda: pipeline.attention(_with_source(settings, choice.source))):
+    if choice.source and not _has_maps(settings, choice.source):
         found.append("attention maps, " + next(words for words, source in SOURCES.items() if source == choice.source))
     return " and ".join(found)
 
@@ -210,6 +210,10 @@ def train(settings: Settings, choice: Choice) -> None:
 
 def _train_network(settings: Settings, choice: Choice) -> pipeline.Trained:
     return pipeline.train(_settings_of(settings, choice), choice.network, settings.segmentation.seeds[0])
+
+
+def _has_maps(settings: Settings, source: str) -> bool:
+    return _finished(lambda: pipeline.attention(_with_source(settings, source)))
 
 
 def _finished(stage: Callable[[], Any]) -> bool:

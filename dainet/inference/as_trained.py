@@ -58,7 +58,7 @@ def turned(voxels: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 
 def turned_back(slices: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Turn slices [D, H, W] back to the order of the file, [X, Y, Z]."""
+    """Turn slices [D, H, W] back to the order of the file, [X, Y, Z]; [N, D, H, W] become [X, Y, Z, N]."""
     return orientations.apply_orientation(slices.T, orientations.ornt_transform(_AS_STORED, turn))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from nibabel import orientations
 
 from dainet.attention.any_vit import Token, attention_maps, patch_at
 from dainet.cache.atomic import growing_array
@@ -17,7 +16,7 @@ from dainet.data.formats.orientation import display_turn, slice_axis
 from dainet.data.preprocessing import normalize
 from dainet.data.scans import Scan, is_picture, nifti_on, read_picture, read_scan
 from dainet.errors import InputError
-from dainet.inference.as_trained import looks_like_ct, turned
+from dainet.inference.as_trained import looks_like_ct, turned, turned_back
 from dainet.inference.attention_panel import attention_panel
 from dainet.inference.each_scan import each_scan, new_files
 from dainet.progress import progress
@@ -187,11 +186,11 @@ def _frame(slices: Slices, vit: AnyViT, request: Request) -> tuple[float, float,
 def _nifti(slices: Slices, maps: np.ndarray, numbers: range, vit: AnyViT, request: Request) -> Any:
     """Return the maps as a NIfTI image [X, Y, Z, heads] on the grid of the scan."""
     assert slices.scan is not None
+    assert slices.turn is not None
     values = maps
     if len(numbers) < len(slices.images):
         values = np.zeros((len(slices.images), *maps.shape[1:]), np.float32)
         values[numbers.start : numbers.stop] = maps
-    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), slices.turn)
-    image = nifti_on(slices.scan, orientations.apply_orientation(values.transpose(3, 2, 0, 1), back))
+    image = nifti_on(slices.scan, turned_back(values.swapaxes(0, 1), slices.turn))
     image.header["descrip"] = _described(vit, request).encode("ascii", "replace")[:79]
     return image

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from dainet.errors import InputError, unknown
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, overrides
-from dainet.settings import SEEDS
+from dainet.settings import SEEDS, DataSettings
 
 if TYPE_CHECKING:
     from dainet.attention.any_vit import Token
 
 __all__ = ["add_commands"]
 
-_SLICE_AXES = ("auto", "x", "y", "z", "superior")
+_SLICE_AXES = get_args(DataSettings.model_fields["slice_axis"].annotation)
 
 
 def add_commands(app: typer.Typer) -> None:

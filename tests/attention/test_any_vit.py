@@ -19,6 +19,7 @@ from dainet.attention.maps import attention_matrix, cls_attention, resize_maps
 from dainet.errors import NonFiniteError
 from dainet.vit.any_timm import AnyViT, load_any_vit
 from dainet.vit.model import to_vit_input
+from tests.helpers.hub import take_hub_offline
 
 TINY: dict[str, Any] = {"embed_dim": 48, "depth": 3, "num_heads": 3}
 # Name, tokens before the patches, whether there is a CLS token, side of a patch, mean of the first channel.
@@ -279,13 +280,6 @@ def test_a_timm_name_is_taken_with_its_own_input(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = timm.create_model
-
-    def offline(name: str, pretrained: bool = False, **arguments: Any) -> Any:
-        if pretrained:
-            raise OSError("no route to host")
-        return create(name, **arguments)
-
-    monkeypatch.setattr(timm, "create_model", offline)
+    take_hub_offline(monkeypatch)
     with pytest.raises(ConnectionError, match=r"vit_small_patch16_dinov3\.lvd1689m.*--weights FILE"):
         load_any_vit("vit_small_patch16_dinov3")

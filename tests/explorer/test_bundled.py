@@ -17,24 +17,14 @@ from dainet.errors import InputError
 from dainet.explorer.bundled import bundle_settings, explore_bundle
 from dainet.explorer.page import of_bundle
 from dainet.inference.bundle import read_bundle
-from dainet.inference.export import export
 from dainet.settings import load_settings
-
-LICENSE = "CC-BY-NC-SA-4.0"
+from tests.helpers.bundles import export_tiny
 
 
 @pytest.fixture(scope="module")
 def bundle(trained_runs: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The full dual encoder of the tiny runs with its fine-tuned ViT."""
-    return exported(trained_runs, tmp_path_factory.mktemp("bundles"), "dual-1111")
-
-
-def exported(trained_runs: tuple[Path, dict[str, Any]], folder: Path, network: str) -> Path:
-    path = folder / f"{network}.safetensors"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAINET_RUNS", str(trained_runs[0]))
-        export(load_settings("tour", trained_runs[1]), network, 0, path, LICENSE)
-    return path
+    return export_tiny(trained_runs, tmp_path_factory.mktemp("bundles"))
 
 
 def test_a_bundle_is_explored_without_a_trained_network(
@@ -70,7 +60,7 @@ def test_what_cannot_be_explored_is_refused(
     bundle: Path, trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     cpu = choose_device("cpu")
-    unet = read_bundle(str(exported(trained_runs, tmp_path, "unet")), cpu)
+    unet = read_bundle(str(export_tiny(trained_runs, tmp_path, "unet")), cpu)
     with pytest.raises(InputError, match=r"unet.*dual-1111"):
         bundle_settings(unet, {"data.source": "scans"})
     dual = read_bundle(str(bundle), cpu)

@@ -27,9 +27,9 @@ from dainet.inference.export import export
 from dainet.segmentation.evaluation import native_dsc
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import load_vit, save_vit
+from tests.helpers.bundles import LICENSE, export_tiny
 
 CPU = choose_device("cpu")
-LICENSE = "CC-BY-NC-SA-4.0"
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,7 @@ def runs(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPa
 @pytest.fixture(scope="module")
 def exported(trained_runs: tuple[Path, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The full dual encoder in float32 with its fine-tuned ViT."""
-    path = tmp_path_factory.mktemp("bundles") / "dual.safetensors"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAINET_RUNS", str(trained_runs[0]))
-        export(load_settings("tour", trained_runs[1]), "dual-1111", 0, path, LICENSE)
-    return path
+    return export_tiny(trained_runs, tmp_path_factory.mktemp("bundles"))
 
 
 def opened(settings: Settings, network: str = "dual-1111") -> pipeline.Trained:

@@ -31,6 +31,7 @@ from dainet.vit.model import (
     set_fused_attention,
     to_vit_input,
 )
+from tests.helpers.hub import take_hub_offline
 
 TINY: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 1}
 WEIGHTS_FOLDER = Path(str(files("dainet.vit") / "weights"))
@@ -221,14 +222,7 @@ def test_timm_names_without_a_plain_vit_are_refused() -> None:
 
 
 def test_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = timm.create_model
-
-    def offline(name: str, pretrained: bool = False, **arguments: Any) -> Any:
-        if pretrained:
-            raise OSError("no route to host")
-        return create(name, **arguments)
-
-    monkeypatch.setattr(timm, "create_model", offline)
+    take_hub_offline(monkeypatch)
     with pytest.raises(ConnectionError, match=r'vit_small_patch16_224.dino.*--weights FILE.*"tour"'):
         load_vit("hub")
 

@@ -16,6 +16,7 @@ from dainet.errors import InputError
 from dainet.vit.checkpoints import read_weights, weights_hash
 from dainet.vit.model import DinoViT, load_vit, save_vit
 from dainet.vit.shapes import architecture_of
+from tests.helpers.hub import take_hub_offline
 
 SIXTEEN_OF_80: dict[str, Any] = {
     "img_size": 32,
@@ -122,17 +123,10 @@ def test_a_file_of_width_224_with_an_mlp_of_488_is_read(tmp_path: Path) -> None:
 
 def refuse_unless_plain(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a name of timm as without a hub: a plain ViT gets as far as its weights, every other is refused before."""
-    create = timm.create_model
-
-    def offline(name: str, pretrained: bool = False, **arguments: Any) -> Any:
-        if pretrained:
-            raise OSError("no route to host")
-        return create(name, **arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(timm, "create_model", offline)
+        take_hub_offline(patch)
         with torch.device("meta"):
-            model: Any = create(name)
+            model: Any = timm.create_model(name)
         block = model.blocks[0] if type(model) is VisionTransformer else None
         plain = type(block) is Block and isinstance(getattr(block.mlp, "act", None), nn.GELU)
         with pytest.raises(ConnectionError if plain else InputError, match=name):
