@@ -46,7 +46,8 @@ def test_every_file_of_the_repository_that_a_page_names_exists() -> None:
         for page in pages()
         if page.name != "CHANGELOG.md"
         for path in re.findall(
-            r"`((?:dainet|study|tests|docs|benchmarks|data_scripts|teaching|workflow)/[\w./-]+)`", page.read_text()
+            r"`((?:dainet|study|tests|docs|benchmarks|data_scripts|teaching|workflow)/[\w./-]+)`",
+            page.read_text(encoding="utf-8"),
         )
     }
     assert len(named) > 20
