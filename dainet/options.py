@@ -49,8 +49,9 @@ def run_app(app: typer.Typer) -> None:
     Every other error is a fault of the code and keeps its traceback. `--traceback` shows the traceback of any error.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for command in app.registered_commands:
-        command.epilog = _EPILOG
+    for part in (app, *(group.typer_instance for group in app.registered_groups)):
+        for command in part.registered_commands if part else ():
+            command.epilog = _EPILOG
     watch_imports()
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -15,15 +14,9 @@ from dainet.settings import SEEDS, DataSettings
 if TYPE_CHECKING:
     from dainet.attention.any_vit import Token
 
-__all__ = ["add_commands"]
+__all__ = ["attention", "card", "export", "predict"]
 
 _SLICE_AXES = get_args(DataSettings.model_fields["slice_axis"].annotation)
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Add the commands of this module to a command line."""
-    for command in _COMMANDS:
-        app.command()(command)
 
 
 def attention(
@@ -126,6 +119,3 @@ def card(model: Annotated[str, typer.Argument(help="a bundle that the kit contai
     from dainet.inference.model_card import model_card
 
     typer.echo(model_card(read_card(model)), nl=False)
-
-
-_COMMANDS: tuple[Callable[..., None], ...] = (attention, predict, export, card)

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pandas as pd
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from dainet.__main__ import app
@@ -25,8 +27,8 @@ from tests.helpers.notebooks import OF_A_RUN, QUICK
 
 # The commands in the order in which they are run.
 COMMANDS = ("reproduce", "stage", "runs", "verify", "explorer", "notebooks")
-# In tests/lessons, tests/transfer and tests/inference.
-ELSEWHERE = ("more_seeds", "competitors", "pack", "unpack", "attention", "predict", "export", "card")
+# In tests/lessons, tests/transfer, tests/inference and tests/compare.
+ELSEWHERE = ("more-seeds", "competitors", "pack", "unpack", "attention", "predict", "export", "card", "compare run")
 QUICK_SYNAPSE = ["--dataset", "synapse", *(word for item in QUICK.items() for word in ("--set", "{}={}".format(*item)))]
 TRAINED = ["--network", "dual-1111", "--seed", "0"]
 STAGES = (["data"], ["dino"], ["attention"], ["train", *TRAINED], ["scores", *TRAINED])
@@ -85,7 +87,10 @@ def test_every_command_on_what_reproduce_leaves(tmp_path: Path) -> None:
 
 
 def test_every_registered_command_is_run_above() -> None:
-    registered = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    command: Any = typer.main.get_command(app)
+    groups = {name: part.commands for name, part in command.commands.items() if hasattr(part, "commands")}
+    registered = [name for name in command.commands if name not in groups]
+    registered += [f"{group} {name}" for group, parts in groups.items() for name in parts]
     assert sorted(registered) == sorted((*COMMANDS, *ELSEWHERE))
 
 

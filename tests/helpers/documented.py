@@ -141,9 +141,16 @@ def _check_app(app: typer.Typer, arguments: Sequence[str]) -> None:
     if not arguments:
         return  # the name of a program, not a line to type
     command: Any = typer.main.get_command(app)
-    for part in getattr(command, "commands", {"": command}).values():
-        part.callback = _check_settings
+    _only_check(command)
     command.main(list(arguments), standalone_mode=False)
+
+
+def _only_check(command: Any) -> None:
+    """Let a command, or each of a group, check its options and do nothing else."""
+    if not hasattr(command, "commands"):
+        command.callback = _check_settings
+    for part in getattr(command, "commands", {}).values():
+        _only_check(part)
 
 
 def _check_settings(**values: Any) -> None:

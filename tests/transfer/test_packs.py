@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from dainet.__main__ import pack, unpack
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import read_record, write_record
 from dainet.cache.runs import find_runs
 from dainet.cache.verify import verify_folder
 from dainet.errors import InputError
 from dainet.transfer import packing, scans
+from dainet.transfer.commands import pack, unpack
 from dainet.transfer.parts import MANIFEST
 from dainet.transfer.unpacking import unpack as unpack_files
 from tests.helpers import REPOSITORY

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from dainet import pipeline
-from dainet.__main__ import pack, unpack
 from dainet.cache.store import StageResult
 from dainet.cache.verify import verify_folder
 from dainet.compare.plan import Plan, Training, read_plan
 from dainet.compare.queue import run_queue
 from dainet.segmentation.training import mean_volume_dsc
+from dainet.transfer.commands import pack, unpack
 from tests.compare.test_plan import PATIENTS, write_plan
 from tests.helpers.formats import acdc_patient, load_nifti, save_nifti
 from tests.helpers.samples import tiny_overrides

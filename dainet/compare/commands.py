@@ -1,0 +1,33 @@
+"""The commands that compare networks by a plan; slow imports stand inside the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dainet.options import Device, Source, Weights, new_app, overrides
+
+__all__ = ["app"]
+
+app = new_app("Is my gain real? Networks compared over patients and trainings, by a plan (docs/compare.md).")
+
+
+@app.command()
+def run(
+    plan: Annotated[Path, typer.Argument(help="a plan, such as compare.yaml or study/plans/near-paper.yaml")],
+    source: Source = None,
+    weights: Weights = None,
+    device: Device = None,
+    seconds: Annotated[float | None, typer.Option(help="begin no training that would not end in this time")] = None,
+) -> None:
+    """Run the trainings of a plan that are missing; start this command several times to use more cores."""
+    from dainet.cache.folders import figures_folder
+    from dainet.compare.plan import read_plan
+    from dainet.compare.queue import run_queue
+
+    read = read_plan(plan)
+    folder = figures_folder() / read.name
+    count = run_queue(read.trainings(), overrides(None, source, weights, device), folder, seconds)
+    typer.echo(f"ran {count} trainings; scores: {folder}")
