@@ -14,7 +14,18 @@ from dainet.errors import DainetError
 from dainet.interrupts import INTERRUPTED, explain_interrupt, watch_imports
 from dainet.settings import parse_override
 
-__all__ = ["Dataset", "Device", "Profile", "Set", "Source", "Weights", "new_app", "overrides", "run_app"]
+__all__ = [
+    "Dataset",
+    "Device",
+    "Profile",
+    "Set",
+    "Source",
+    "Weights",
+    "names_a_path",
+    "new_app",
+    "overrides",
+    "run_app",
+]
 
 Dataset = Annotated[str | None, typer.Option(help="data set: acdc, synapse, custom")]
 Source = Annotated[str | None, typer.Option(help='"phantom", or the folder with the scans')]
@@ -94,6 +105,11 @@ def _absolute(given: dict[str, Any]) -> dict[str, Any]:
     for name, word in names.items():
         log.warning("%s: %s is a name of the kit; for the file or folder of that name, write ./%s", name, word, word)
     return given | {name: str(Path(place).resolve()) for name, place in there.items() if name not in names}
+
+
+def names_a_path(setting: str, word: str) -> bool:
+    """Whether a value of a setting with this dotted name is a path; a name of the kit, such as "phantom", is not."""
+    return bool(word) and setting in _PATHS and not _is_name(setting, word)
 
 
 def _is_name(setting: str, word: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dainet.errors import InputError, reason, unknown
+from dainet.options import names_a_path
 from dainet.protocol import load_split
 from dainet.settings import Seed, Settings, load_settings
 
-__all__ = ["Comparison", "Plan", "Training", "read_plan"]
+__all__ = ["Comparison", "Network", "Plan", "Training", "Wave", "plan_hash", "read_plan"]
+
+_NOT_HASHED = {"where", "sha256", "title", "folder", "folds"}  # folds count by their content
 
 
 class _Part(BaseModel):
@@ -22,7 +27,10 @@ class _Part(BaseModel):
 
 
 class Network(_Part):
-    """One network of a plan: what `build` calls it, and the settings that it does not share with the others."""
+    """One network of a plan: what `build` calls it, and the settings that it does not share with the others.
+
+    Files, such as that of an outside network, are named from the plan's folder.
+    """
 
     network: str
     settings: dict[str, Any] = {}
@@ -51,7 +59,11 @@ class Comparison(_Part):
 
 
 class Plan(_Part):
-    """Everything that is fixed before the first training (docs/claims.md); `folder` is where its files lie."""
+    """Everything that is fixed before the first training (docs/claims.md); `folder` is where its files lie.
+
+    `where` says, by dotted name, which data, weights and device this machine has; `sha256` is the `plan_hash` of the
+    plan as it was written, and `spread` says in words from which spread its power was computed.
+    """
 
     name: str
     title: str
@@ -62,6 +74,10 @@ class Plan(_Part):
     waves: tuple[Wave, ...] = Field(min_length=1)
     margin: float = Field(gt=0)  # of equivalence, in points of DSC
     comparisons: tuple[Comparison, ...]
+    analysis: Literal["patients-and-trainings"] = "patients-and-trainings"  # dainet.compare.analysis
+    spread: str = ""
+    where: dict[str, Any] = {}
+    sha256: str = ""
     folder: Path
 
     @property
@@ -86,7 +102,11 @@ class Plan(_Part):
         row = self.networks[model]
         own = row.settings | dict.fromkeys(row.seeded, seed)
         split = {"data.split": str(self.folder / self.folds[fold - 1]), "segmentation.seeds": [seed]}
-        return Training(model, row.network, fold, seed, self.profile, self.settings | own | split)
+        overrides = {
+            name: _found(self.folder, name, value) for name, value in (self.where | self.settings | own).items()
+        }
+        network = _found(self.folder, "network", row.network)
+        return Training(model, network, fold, seed, self.profile, overrides | split)
 
 
 @dataclass(frozen=True)
@@ -133,6 +153,40 @@ def read_plan(path: Path) -> Plan:
         raise InputError(f"plan {path.name}: {name}: {first['msg']}; see study/plans for the form") from error
     _check(plan, path.name)
     return plan
+
+
+def plan_hash(plan: Plan) -> str:
+    """Return the SHA-256 of everything in a plan that counts.
+
+    Its title and what depends on the machine (`where`) do not count; of folds it is the content that counts, and of
+    other files the name without its folder. A field that has its default counts as little as one that is absent.
+    """
+    values = plan.model_dump(mode="json", exclude=_NOT_HASHED, exclude_defaults=True)
+    values["folds"] = [plan.split(number) for number in range(1, len(plan.folds) + 1)]
+    values["settings"] = {name: _identity(plan.folder, name, value) for name, value in plan.settings.items()}
+    for row in values["networks"].values():
+        own = row.get("settings", {})
+        row["settings"] = {name: _identity(plan.folder, name, value) for name, value in own.items()}
+        row["network"] = _identity(plan.folder, "network", row["network"])
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _identity(folder: Path, name: str, value: Any) -> Any:
+    """Return what counts of a value: of one that names a file, the name without its folder."""
+    return Path(value).name if _names_a_file(name, value) else value
+
+
+def _found(folder: Path, name: str, value: Any) -> Any:
+    """Return a value with the plan's folder before the file that it names, if the file is there."""
+    if not _names_a_file(name, value):
+        return value
+    file = value.rpartition(":")[0] or value  # of my_network.py:wide
+    return str(folder / value) if (folder / file).exists() else value
+
+
+def _names_a_file(name: str, value: Any) -> bool:
+    return isinstance(value, str) and (":" in value if name == "network" else names_a_path(name, value))
 
 
 def _check(plan: Plan, name: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dainet.compare.plan import read_plan
+from dainet.compare.plan import plan_hash, read_plan
 from dainet.errors import InputError
 
 PLAN = """
@@ -105,3 +105,62 @@ def test_nothing_of_a_plan_changes_after_it_was_read(tmp_path: Path) -> None:
 def test_a_missing_plan_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent"):
         read_plan(tmp_path / "absent.yaml")
+
+
+def hash_of(folder: Path, old: str = "", new: str = "", fold: str = "") -> str:
+    folder.mkdir()
+    path = write_plan(folder, PLAN.replace(old, new))
+    if fold:
+        (folder / "one.csv").write_text(fold)
+    return plan_hash(read_plan(path))
+
+
+def test_the_hash_of_a_plan_tells_what_counts_from_what_does_not(tmp_path: Path) -> None:
+    plain, two = hash_of(tmp_path / "plain"), "folds: [one.csv, two.csv]"
+    assert len(plain) == 64
+    for number, (old, new) in enumerate(
+        [
+            ("A small plan", "Another title"),
+            ("margin: 0.3", "margin: 0.30\nsha256: abc"),
+            ("margin: 0.3", "margin: 0.3\nwhere: {data.source: /somewhere, vit.weights: /weights.pth}"),
+            ("margin: 0.3", "analysis: patients-and-trainings\nmargin: 0.3"),
+        ]
+    ):
+        assert hash_of(tmp_path / f"same{number}", old, new) == plain, new
+    for number, (old, new) in enumerate(
+        [
+            ("margin: 0.3", "margin: 0.4"),
+            ("seed: 2", "seed: 3"),
+            ("segmentation.epochs: 2", "segmentation.epochs: 3"),
+            ("attention.control: image", "attention.control: constant"),
+            ("are random maps better", "are they"),
+            ("margin: 0.3", "margin: 0.3\nspread: guessed"),
+            (two, "folds: [two.csv, one.csv]"),
+        ]
+    ):
+        assert hash_of(tmp_path / f"other{number}", old, new) != plain, new
+
+
+def test_folds_count_by_their_content(tmp_path: Path) -> None:
+    plain, parts = hash_of(tmp_path / "plain"), list(zip(PATIENTS, FOLDS["one"], strict=True))
+    reversed_lines = "".join(f"{patient},{part}\r\n" for patient, part in reversed(parts))
+    assert hash_of(tmp_path / "lines", fold="patient,split\r\n" + reversed_lines) == plain
+    swapped = reversed_lines.replace("valid", "train")
+    assert hash_of(tmp_path / "swapped", fold="patient,split\r\n" + swapped) != plain
+
+
+def test_files_are_found_from_the_folder_of_the_plan(tmp_path: Path) -> None:
+    text = PLAN.replace("{network: unet}", "{network: 'nets/mine.py:wide', settings: {segmentation.pretrained: w.pt}}")
+    text = text.replace("margin: 0.3", "margin: 0.3\nwhere: {data.source: phantom, vit.weights: tour}")
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "tour").mkdir()  # names of the kit stay names
+    for name in ("nets/mine.py", "w.pt"):
+        (tmp_path / name).touch()
+    trainings = {each.name: each for each in read_plan(write_plan(tmp_path, text)).trainings()}
+    own = trainings["unet_fold1_seed1"]
+    assert own.network == f"{tmp_path}/nets/mine.py:wide"
+    settings = own.settings({"vit.weights": "random"})  # options go before what the plan says of another machine
+    assert settings.segmentation.pretrained == str(tmp_path / "w.pt")
+    assert (settings.data.source, settings.vit.weights) == ("phantom", "random")
+    assert own.settings({}).vit.weights == "tour"
+    assert trainings["random_fold1_seed1"].network == "dual-1111"
