@@ -136,7 +136,7 @@ PROFILES = {
 def test_a_damaged_profile(evil: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content, words = PROFILES[evil]
     (tmp_path / "tour.yaml").write_bytes(content)
-    monkeypatch.setattr("dainet.settings._profiles", lambda: tmp_path)
+    monkeypatch.setattr("dainet.settings.loading._profiles", lambda: tmp_path)
     with pytest.raises(ValueError, match=rf"^tour.yaml: [^\n]*{words}[^\n]*$"):
         load_settings("tour", {"data.dataset": "acdc"})
 

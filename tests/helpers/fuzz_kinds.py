@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dainet import settings
 from dainet.data.check import check_source
 from dainet.data.spacing import read_spacing
 from dainet.data.volume import DataError
 from dainet.errors import InputError
 from dainet.protocol import load_split
-from dainet.settings import DataSettings, Settings, load_settings, parse_override
+from dainet.settings import DataSettings, Settings, load_settings, loading, parse_override
 from dainet.vit.checkpoints import load_dino_center, load_dino_head
 from dainet.vit.model import DinoViT, load_vit, save_vit
 from tests.helpers.formats import acdc_patient, load_nifti, nnunet, save_npz
@@ -124,17 +123,17 @@ def read_edges(folder: Path, path: Path) -> Sequence[str]:
 
 
 def write_profile(folder: Path) -> Sequence[Path]:
-    text = settings._profiles().joinpath("tour.yaml").read_text(encoding="utf-8")
+    text = loading._profiles().joinpath("tour.yaml").read_text(encoding="utf-8")
     (folder / "tour.yaml").write_text(text, encoding="utf-8")
     return [folder / "tour.yaml"]
 
 
 def read_profile(folder: Path, path: Path) -> Sequence[str]:
-    shipped, settings._profiles = settings._profiles, lambda: folder
+    shipped, loading._profiles = loading._profiles, lambda: folder
     try:
         load_settings("tour", {"data.dataset": "synapse"})
     finally:
-        settings._profiles = shipped
+        loading._profiles = shipped
     return ()
 
 
