@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dainet.compare import report
+from dainet.compare.checks import checks_table
 from dainet.compare.hearts import agreement_figure, agreement_table, heart_numbers
 from dainet.compare.plan import Plan
-from dainet.compare.report import joint_verdict
+from dainet.compare.questions import joint_verdict, questions_table
 from dainet.compare.scores import Scored, read_scored
+from dainet.compare.tables import networks_table, parts_table, spread_table
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.tables import compare
@@ -33,11 +34,11 @@ def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
     Where ACDC is split as in the paper, the paper's Table 2 stands beside the rows of the plan.
     """
     tables = {
-        "table_questions": report.questions_table(scored),
-        "table_checks": report.checks_table(scored),
-        "table_networks": report.networks_table(scored),
-        "table_parts": report.parts_table(scored),
-        "table_spread": report.spread_table(scored),
+        "table_questions": questions_table(scored),
+        "table_checks": checks_table(scored),
+        "table_networks": networks_table(scored),
+        "table_parts": parts_table(scored),
+        "table_spread": spread_table(scored),
     }
     if _is_cardiac(scored.plan):
         tables["table_hearts"] = agreement_table(heart_numbers(scored.scores))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dainet.compare.analysis import Difference, difference
-from dainet.compare.report import compare_networks
+from dainet.compare.comparisons import compare_networks
 from dainet.compare.scores import Scored, fold_scores
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
 from dainet.reporting.style import in_style
