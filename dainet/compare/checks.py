@@ -12,6 +12,7 @@ from dainet.compare.analysis import Difference
 from dainet.compare.comparisons import (
     MOVERS,
     compare_networks,
+    comparisons_of,
     difference_text,
     or_none,
     patient_differences,
@@ -26,7 +27,7 @@ __all__ = ["checks_table"]
 def checks_table(scored: Scored) -> pd.DataFrame:
     """Compute what is always printed beside a difference (docs/claims.md, "Checks"), in points of DSC."""
     lines = []
-    for line in scored.plan.comparisons:
+    for line in comparisons_of(scored):
         result, deltas = compare_networks(scored, line), patient_differences(scored, line)
         fresh = scored.scores[scored.scores["fold"] != 1]
         row = {"Comparison": f"{line.first} - {line.second}", "Difference": f"{result.estimate:+.2f}"}

@@ -15,9 +15,12 @@ from dainet.errors import InputError
 __all__ = [
     "MOVERS",
     "compare_networks",
+    "comparisons_of",
     "difference_text",
     "interval_text",
     "lenders",
+    "main_comparisons",
+    "networks_of",
     "or_none",
     "patient_differences",
     "without_movers",
@@ -61,6 +64,24 @@ def without_movers(scored: Scored, line: Comparison) -> Difference:
     deltas = patient_differences(scored, line)
     movers = (deltas - deltas.mean()).abs().nlargest(MOVERS).index
     return compare_networks(scored, line, scored.scores[~scored.scores["patient"].isin(movers)])
+
+
+def networks_of(scored: Scored) -> list[str]:
+    """Return the networks of a plan that have scores, in its order; before the last wave some may have none."""
+    found = set(scored.scores["model"])
+    return [name for name in scored.plan.networks if name in found]
+
+
+def comparisons_of(scored: Scored) -> list[Comparison]:
+    """Return the comparisons of a plan of which both networks have scores."""
+    known = networks_of(scored)
+    return [line for line in scored.plan.comparisons if line.first in known and line.second in known]
+
+
+def main_comparisons(scored: Scored) -> list[Comparison]:
+    """Return the comparisons that can have a verdict; where all are exploratory, the first one."""
+    lines = comparisons_of(scored)
+    return [line for line in lines if line.role != "exploratory"] or lines[:1]
 
 
 def lenders(scored: Scored) -> list[str]:

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from dainet.compare.analysis import Difference, verdict
-from dainet.compare.comparisons import MOVERS, compare_networks, interval_text, or_none, without_movers
+from dainet.compare.comparisons import MOVERS, compare_networks, comparisons_of, interval_text, or_none, without_movers
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Comparison
 from dainet.compare.scores import Scored, fold_scores
@@ -37,7 +37,7 @@ def answers(scored: Scored) -> list[Answer]:
     of each network in one fold is not judged at all.
     """
     found, asked, enough = [], True, len(scored.scores[["fold", "seed"]].drop_duplicates()) > 1
-    for line in scored.plan.comparisons:
+    for line in comparisons_of(scored):
         result = compare_networks(scored, line)
         judged = enough and (line.role == "primary" or (line.role == "secondary" and asked))
         word = _verdict(scored, line, result) if judged else "not judged"

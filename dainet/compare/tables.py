@@ -8,68 +8,67 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dainet.compare.analysis import spread_of
-from dainet.compare.comparisons import compare_networks, difference_text, lenders, or_none
+from dainet.compare.analysis import Spread, spread_of
+from dainet.compare.comparisons import (
+    compare_networks,
+    difference_text,
+    lenders,
+    main_comparisons,
+    networks_of,
+    or_none,
+)
 from dainet.compare.scores import Scored, fold_scores
 
 __all__ = ["networks_table", "parts_table", "spread_table"]
 
+_DEVIATION = "Standard deviation (points)"
 _FAR_MM = 20.0  # an HD95 beyond this is a failure
 
 
 def parts_table(scored: Scored) -> pd.DataFrame:
-    """Compute the judged comparisons by pathology, phase and class, with 95 % intervals and without tests."""
+    """Compute the main comparisons by pathology, phase and class, with 95 % intervals and without tests."""
     lines = []
-    for line in (each for each in scored.plan.comparisons if each.role != "exploratory"):
+    for line in main_comparisons(scored):
         for column, title in (("group", "Pathology"), ("phase", "Phase"), ("class", "Class")):
             for name, part in scored.scores.groupby(column):
                 if name:
-                    result = difference_text(or_none(partial(compare_networks, scored, line, part)))
+                    result = or_none(partial(compare_networks, scored, line, part))
                     row = {"Comparison": f"{line.first} - {line.second}", "By": title, "Part": name}
-                    lines.append(
-                        row | {"Patients": str(part["patient"].nunique()), "Difference": difference_text(result)}
-                    )
+                    row |= {"Patients": str(part["patient"].nunique()), "Difference": difference_text(result)}
+                    lines.append(row)
     return pd.DataFrame(lines)
 
 
 def spread_table(scored: Scored) -> pd.DataFrame:
     """Compute how much trainings of a network differ: standard deviation of their means, with chi-square intervals."""
-    lines, primary = [], lenders(scored)
-    networks = {name: fold_scores(scored.scores, name) for name in scored.plan.networks}
-    spreads = {name: or_none(partial(spread_of, folds)) for name, folds in networks.items()}
-    for name, spread in spreads.items():
-        row = {"Network": name}
+    lines, spreads = [], {}
+    for name in networks_of(scored):
+        row, spread = {"Network": name}, or_none(partial(spread_of, fold_scores(scored.scores, name)))
         if spread is not None:
+            spreads[name] = spread
             ends = stats.chi2.ppf((0.975, 0.025), spread.training_freedom)
             low, high = np.sqrt(spread.training * spread.training_freedom / ends)
-            row |= {
-                "Standard deviation (points)": f"{np.sqrt(spread.training):.2f}",
-                "95 %": f"{low:.2f} to {high:.2f}",
-            }
+            row |= {_DEVIATION: f"{np.sqrt(spread.training):.2f}", "95 %": f"{low:.2f} to {high:.2f}"}
             row["Degrees of freedom"] = str(spread.training_freedom)
         lines.append(row)
-    known = [spreads[name] for name in primary]
-    if len(known) == 2 and all(known):
-        first, second = known
-        ratio = second.training / first.training
-        tail = stats.f.sf(ratio, second.training_freedom, first.training_freedom)
-        p = 2 * min(tail, 1 - tail)
-        lines.append(
-            {
-                "Network": f"F test, {primary[1]} / {primary[0]}",
-                "Standard deviation (points)": f"F {ratio:.2f}, p {p:.2g}",
-            }
-        )
+    first, second = lenders(scored)
+    if {first, second} <= set(spreads) and spreads[first].training > 0:
+        found = _f_test(spreads[second], spreads[first])
+        lines.append({"Network": f"F test, {second} / {first}", _DEVIATION: found})
     return pd.DataFrame(lines).fillna("")
+
+
+def _f_test(above: Spread, below: Spread) -> str:
+    ratio = above.training / below.training
+    tail = stats.f.sf(ratio, above.training_freedom, below.training_freedom)
+    return f"F {ratio:.2f}, p {2 * min(tail, 1 - tail):.2g}"
 
 
 def networks_table(scored: Scored) -> pd.DataFrame:
     """Describe every network: DSC (mean, standard deviation of trainings), distances in mm, failures, surface Dice."""
     lines = []
-    for name in scored.plan.networks:
+    for name in networks_of(scored):
         own = scored.scores[scored.scores["model"] == name]
-        if own.empty:
-            continue
         trainings = 100 * own.groupby(["fold", "seed", "patient"])["dsc"].mean().groupby(["fold", "seed"]).mean()
         row = {"Network": name, "Trainings": str(len(trainings)), "DSC (%)": f"{trainings.mean():.2f}"}
         row |= {each: f"{100 * part['dsc'].mean():.2f}" for each, part in own.groupby("class", sort=False)}
