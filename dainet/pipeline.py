@@ -22,6 +22,7 @@ from dainet.parallel.free_device import free_device
 from dainet.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.evaluation import read_scores, run_scores
+from dainet.segmentation.outside import outside_label
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.training import monitored_volumes
@@ -166,7 +167,9 @@ def train(settings: Settings, name: str, seed: int) -> Trained:
     segmentation = run_segmentation(settings, name, seed, data)
     model = load_model(settings, name, segmentation, data)
     scored = run_scores(model, segmentation, data.prepared, data)
-    return Trained(name, seed, model, segmentation, scored, read_scores(scored).assign(model=name, seed=seed))
+    return Trained(
+        name, seed, model, segmentation, scored, read_scores(scored).assign(model=outside_label(name), seed=seed)
+    )
 
 
 def scores(trained: Sequence[Trained]) -> pd.DataFrame:

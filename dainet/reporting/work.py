@@ -20,6 +20,8 @@ from dainet.cache.folders import runs_folder
 from dainet.csv_files import read_csv
 from dainet.dino.formulas import DinoHead, DinoNetwork
 from dainet.segmentation.catalog import build
+from dainet.segmentation.outside import is_outside
+from dainet.segmentation.slices import run_network
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, load_vit, set_fused_attention
 
@@ -39,7 +41,7 @@ class Work:
 
 @torch.no_grad()
 def work_of(key: str, records: Mapping[str, Record], settings: Settings) -> Work | None:
-    """Count the work of a finished stage; None where no network computes.
+    """Count the work of a finished stage; None where no network computes, or one from outside the kit.
 
     A training counts every slice of every epoch, three times the operations of its forward pass, and not the slices on
     which it is monitored. DINO counts views as images: all go forward and backward through the student, the global ones
@@ -52,13 +54,16 @@ def work_of(key: str, records: Mapping[str, Record], settings: Settings) -> Work
     """
     record = records[key]
     values, stage = record["settings"], record["stage"]
+    trained = records[record["inputs"]["segmentation"]] if stage == "scores" else record
+    if is_outside(str(trained["settings"].get("model", ""))):
+        return None  # the record names the code, but not where it lies
     if stage == "segmentation":
         epochs = _json(key, records, "selection.json")["epochs_run"]
         images = epochs * _slices(record, records, "train")
         return Work(images, 3 * images * _network_flops(record, records))
     if stage == "scores":
         images = _slices(record, records, "test")
-        return Work(images, images * _network_flops(records[record["inputs"]["segmentation"]], records))
+        return Work(images, images * _network_flops(trained, records))
     if stage == "dino" and values["epochs"]:
         return _dino_work(record, records, _vit(settings.vit.weights, settings.vit.heads))
     if stage == "attention" and "control" not in values:
@@ -130,8 +135,8 @@ def _forward_flops(name: str, heads: int, classes: int, width: int, size: int, m
         network = build(
             name, heads=heads, classes=classes, width=width, image_size=size, feature_channels=maps[0]
         ).eval()
-        inputs = (torch.empty(1, 1, size, size), torch.empty(1, *maps) if heads else None)
-    return count_flops(lambda: network(*inputs))
+        image, second = torch.empty(1, 1, size, size), torch.empty(1, *maps) if heads else None
+    return count_flops(lambda: run_network(network, image, second))
 
 
 @cache

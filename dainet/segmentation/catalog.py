@@ -11,6 +11,7 @@ from torch import nn
 
 from dainet.errors import InputError, unknown
 from dainet.segmentation.networks import PAPER_NETWORKS, build_paper_network
+from dainet.segmentation.outside import build_outside, is_outside, load_outside, takes_maps
 
 __all__ = ["BASELINES", "Takes", "build", "check_network", "takes"]
 
@@ -65,7 +66,8 @@ def build(
 
     Args:
         name: "unet", "single", or "dual-" and the paper's switches (1)(2)(3)(4), such as "dual-0111" (Table 3); or one
-            of `BASELINES`.
+            of `BASELINES`; or code from outside, see `dainet.segmentation.outside`, which gets those of in_channels,
+            heads, classes, width and image_size that it names.
         in_channels: image channels C (paper: not given; 1, docs/protocol.md#5.13).
         heads: attention maps h, 6 for ViT-S; "dual-features" reduces features to as many channels.
         classes: outputs with background, N + 1.
@@ -76,31 +78,39 @@ def build(
         feature_channels: width of the ViT, 384 for ViT-S, for "dual-features".
 
     Raises:
-        InputError: the name or the switch order is unknown, or a library that the network needs is not installed.
+        InputError: the name or the switch order is unknown, or a library that the network needs is not installed; or
+            as `build_outside`.
     """
+    offered = {"in_channels": in_channels, "heads": heads, "classes": classes, "width": width}
+    offered["image_size"] = image_size
+    if is_outside(name):
+        return build_outside(name, offered)
     check_network(name)
     if name in PAPER_NETWORKS:
         return build_paper_network(name, in_channels, heads, classes, width, switch_order)
-    offered = {"in_channels": in_channels, "heads": heads, "classes": classes, "width": width}
-    offered |= {"image_size": image_size, "feature_channels": feature_channels}
+    offered["feature_channels"] = feature_channels
     make = _imported(name)
     return make(**{key: offered[key] for key in inspect.signature(make).parameters})
 
 
 def check_network(name: str) -> None:
-    """Refuse a name that `build` does not know.
+    """Refuse a name that `build` does not know; code from outside is run, but builds no network yet.
 
     Raises:
-        InputError: the message shows the closest known name and all of them.
+        InputError: the message shows the closest known name and all of them; or as `load_outside`.
     """
-    if name not in PAPER_NETWORKS and name not in BASELINES:
-        raise unknown("network", name, (*PAPER_NETWORKS, *BASELINES))
+    if is_outside(name):
+        load_outside(name)
+    elif name not in PAPER_NETWORKS and name not in BASELINES:
+        raise unknown("network", name, (*PAPER_NETWORKS, *BASELINES, "FILE.py:NAME"))
 
 
 def takes(name: str) -> Takes:
     """Say what a network gets next to the image: nothing, attention maps or features of the ViT."""
     if name == "dual-features":
         return "features"
+    if is_outside(name):
+        return "maps" if takes_maps(name) else "image"
     return "maps" if name in PAPER_NETWORKS and name != "unet" else "image"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import dsc_of_volumes
 from dainet.segmentation.networks import DAINet
-from dainet.segmentation.slices import SliceData
+from dainet.segmentation.slices import SliceData, final_logits, run_network
 
 __all__ = ["WAYS", "CutNetwork", "Way", "head_importance", "stand_ins"]
 
@@ -51,9 +51,9 @@ class CutNetwork(nn.Module):
     def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
         """Compute logits [B, classes, H, W] from image [B, C, H, W] and maps [B, h, H, W]."""
         if attention is None or not self.heads:
-            return self.model(image, attention)
+            return final_logits(run_network(self.model, image, attention))
         if not isinstance(self.model, DAINet):
-            return self.model(image, self._switched(attention))
+            return final_logits(self.model(image, self._switched(attention)))
         features = self._attention_features(self.model, attention)
         kept = (*reversed(self.skips_on), True)  # full resolution first; the bottleneck has no switch
         return self.model.decode(

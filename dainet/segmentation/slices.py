@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.settings import AttentionSettings
 
-__all__ = ["SliceData", "Slices", "final_logits"]
+__all__ = ["SliceData", "Slices", "final_logits", "run_network"]
 
 
 class Slices:
@@ -92,7 +93,9 @@ class Slices:
         chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
         with torch.inference_mode(), self.device.autocast(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            parts = [final_logits(model(*self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks]
+            parts = [
+                final_logits(run_network(model, *self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks
+            ]
         return torch.cat(parts)
 
     def _formatted(self, tensor: Tensor) -> Tensor:
@@ -135,6 +138,11 @@ class SliceData(Slices):
         """Row of the next patient's slice at the same relative depth [N], see `donor_rows`; of any split."""
         donors = donor_rows(self.prepared.cases.assign(split="any"))  # a split can have a single patient
         return _to_device(donors, self.device)
+
+
+def run_network(model: nn.Module, image: Tensor, maps: Tensor | None) -> Any:
+    """Return what a network makes of image and maps, or of the image alone where there are no maps."""
+    return model(image) if maps is None else model(image, maps)
 
 
 def final_logits(logits: Tensor | Sequence[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from dainet.device import enough_memory
 from dainet.errors import InputError
 from dainet.parallel.launch import run_task
 from dainet.segmentation.catalog import build
+from dainet.segmentation.outside import check_unchanged, is_outside, outside_label, source_hash
 from dainet.segmentation.pretrained import load_pretrained, pretrained_hash
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import train
@@ -51,7 +52,9 @@ def run_segmentation(
         raise InputError(f"seed {seed}; expected a whole number from 0 to {SEEDS - 1}")
     segmentation = _decided(settings, data)
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
-    values |= {"model": name, "seed": seed, "precision": data.device.precision}
+    values |= {"model": outside_label(name), "seed": seed, "precision": data.device.precision}
+    if is_outside(name):
+        values["source"] = source_hash(name)
     if segmentation.pretrained:
         values["pretrained"] = pretrained_hash(segmentation.pretrained)
     if settings.n_processes > 1:
@@ -67,6 +70,8 @@ def run_segmentation(
         values["maps"] = {"image_channels": data.image_channels}
 
     def build(folder: Path) -> None:
+        if is_outside(name):
+            check_unchanged(name, str(values["source"]))
         run_task(
             "segmentation", settings, folder, lambda: fit(settings, name, seed, data, folder), name=name, seed=seed
         )
@@ -94,15 +99,18 @@ def _decided(settings: Settings, data: SliceData) -> SegmentationSettings:
 
 def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path) -> None:
     """Train one network from its seed (see `run_segmentation`); where several processes do, each of them calls this."""
-    log.info("%s, seed %d", name, seed)
+    label = outside_label(name)
+    log.info("%s, seed %d", label, seed)
     segmentation = _decided(settings, data)
-    what = f"{name} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
+    what = (
+        f"{label} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
+    )
     out_of_memory = "lower segmentation.batch_size, or choose another device"
     with enough_memory(what, out_of_memory), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = _network(settings, name, data)
         if segmentation.pretrained:
-            load_pretrained(model, name, segmentation.pretrained)
+            load_pretrained(model, label, segmentation.pretrained)
         train(model, segmentation, seed, data.prepared, data, folder)
 
 
@@ -112,7 +120,12 @@ def load_model(
     """Build a trained network on the device, in evaluation mode, with the weights that the checkpoint rule chose.
 
     With `last_epoch`, the weights are those of the last epoch.
+
+    Raises:
+        InputError: the code of a network from outside has changed since its training began.
     """
+    if is_outside(name):
+        check_unchanged(name, result.record()["settings"]["source"])
     model, last = _network(settings, name, data), "last.safetensors"
     chosen = last if last_epoch and (result.path / last).is_file() else "model.safetensors"
     result.read(chosen, lambda path: model.load_state_dict(load_file(path), strict=True))

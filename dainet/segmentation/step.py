@@ -14,7 +14,7 @@ from dainet.device import Device
 from dainet.parallel import collectives
 from dainet.segmentation.augment import augment, random_transforms, transform
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.slices import SliceData
+from dainet.segmentation.slices import SliceData, run_network
 from dainet.settings import SegmentationSettings
 
 __all__ = ["adam", "augmented_batch", "poly_factor", "train_epoch", "training_step"]
@@ -63,7 +63,7 @@ def training_step(
 
     def loss_of(image: Tensor, maps: Tensor | None, label: Tensor) -> Tensor:
         with data.device.autocast():
-            logits = model(image, maps)
+            logits = run_network(model, image, maps)
         return segmentation_loss(logits, label, settings.dice)
 
     fast_loss_of = compiled(loss_of) if settings.compile else loss_of

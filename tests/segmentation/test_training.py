@@ -306,7 +306,7 @@ def test_mean_volume_dsc_by_hand(prepared: Prepared, plain: SliceData) -> None:
 
         head = nn.Conv2d(1, 4, 1)
 
-        def forward(self, image: Tensor, maps: Tensor | None) -> Tensor:
+        def forward(self, image: Tensor, maps: Tensor | None = None) -> Tensor:
             logits = torch.zeros(len(image), 4, *image.shape[-2:])
             logits[:, 1] = 1
             return logits
