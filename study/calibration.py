@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dainet.compare.analysis import difference, spread_of
+from dainet.compare.analysis import difference
+from dainet.compare.power import observed_truth
 from dainet.compare.rule import LEVEL
 from dainet.compare.simulation import Design, Truth, simulate
 from dainet.reporting.statistics import seeded_interval
 
-__all__ = ["calibrate", "observed_truth", "rule_rates"]
+__all__ = ["calibrate", "rule_rates"]
 
 _EFFECTS = (0.33, 1.0, 2.0)  # points of DSC: the paper's difference, and what it takes to see one here
 _RESAMPLES = 10_000  # of each simulated pair; the noise of its ends is 0.03 standard errors
@@ -30,7 +31,7 @@ def calibrate(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
         One row for each design: differ and trainings (standard deviations between patients, of the difference, and
         between trainings, in points), seeds, and what `rule_rates` gives.
     """
-    seen, patients = observed_truth(first, second), first.shape[1]
+    seen, patients = observed_truth([first], [second]), first.shape[1]
     lines = []
     for differ, seeds in ((0.0, 3), (seen.patients, 3), (seen.patients, 7), (seen.patients, 10)):
         for trainings in (0.25, 0.5, 1.0):
@@ -38,25 +39,6 @@ def calibrate(first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
             line = {"differ": differ, "trainings": trainings, "seeds": seeds}
             lines.append(line | rule_rates(seeds, patients, truth, _EFFECTS))
     return pd.DataFrame(lines)
-
-
-def observed_truth(first: np.ndarray, second: np.ndarray) -> Truth:
-    """Estimate how scores scatter from two networks, for a simulation of networks that do not differ on average.
-
-    Args:
-        first, second: scores [seeds, patients] in points. The luck of a training in a patient is centered by patients
-            and by seeds, and corrected for both; luck and trainings are means of the variances of both networks.
-    """
-    spreads = [spread_of([network]) for network in (first, second)]
-    noise = sum(spread.residual / len(network) for spread, network in zip(spreads, (first, second), strict=True))
-    patients = (first.mean(axis=0) - second.mean(axis=0)).var(ddof=1) - noise
-    trainings = [max(0, spread.training - spread.residual / first.shape[1]) for spread in spreads]
-    return Truth(
-        patients=float(np.sqrt(max(0, patients))),
-        luck=float(np.sqrt(np.mean([spread.residual for spread in spreads]))),
-        trainings=float(np.sqrt(np.mean(trainings))),
-        heavy=True,
-    )
 
 
 def rule_rates(
@@ -67,7 +49,7 @@ def rule_rates(
     Args:
         seeds: trainings of each network.
         patients: test patients.
-        truth: how the scores scatter, without an effect; see `observed_truth`.
+        truth: how the scores scatter, without an effect; see `dainet.compare.power.observed_truth`.
         effects: true differences in points that are to be found.
         rounds: number of pairs.
 

@@ -15,7 +15,16 @@ from scipy import stats
 
 from dainet.errors import InputError
 
-__all__ = ["Difference", "Spread", "difference", "fold_difference", "patient_difference", "spread_of", "verdict"]
+__all__ = [
+    "Difference",
+    "Spread",
+    "combined",
+    "difference",
+    "fold_difference",
+    "patient_difference",
+    "spread_of",
+    "verdict",
+]
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,21 @@ def difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray], borrow
         parts.append(own.training / (folds * seeds))
         freedoms.append(own.training_freedom)
         noise = noise + own.residual / (patients * seeds)
+    return Difference(np.concatenate(deltas, axis=-1).mean(-1), *combined(parts, freedoms, noise))
+
+
+def combined(parts: Sequence[Any], freedoms: Sequence[int], noise: Any) -> tuple[Any, Any]:
+    """Return the standard error of a difference and its degrees of freedom, from what `difference` calls P and both T.
+
+    Args:
+        parts: P and both T, variances in points squared.
+        freedoms: degrees of freedom of each.
+        noise: the sum of both E.
+    """
     total = sum(parts)
     variance = np.maximum(total - noise, np.maximum(parts[0], parts[1] + parts[2]))
     satterthwaite = total**2 / sum(part**2 / count for part, count in zip(parts, freedoms, strict=True))
-    estimate = np.concatenate(deltas, axis=-1).mean(-1)
-    return Difference(estimate, np.sqrt(variance), satterthwaite)
+    return np.sqrt(variance), satterthwaite
 
 
 def fold_difference(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Difference:

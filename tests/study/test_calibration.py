@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dainet.compare.power import observed_truth
 from dainet.compare.simulation import Design, Truth, simulate
 from dainet.places import repository_root
 from study import report
-from study.calibration import observed_truth, rule_rates
+from study.calibration import rule_rates
 
 FOLDER = repository_root() / "figures" / "acdc-study"
 
@@ -27,7 +28,7 @@ def test_large_differences_are_found_more_often_than_small_ones() -> None:
 @pytest.mark.parametrize("truth", [Truth(patients=1.6, luck=2, trainings=0.5), Truth(patients=0, luck=1, trainings=0)])
 def test_what_was_simulated_is_observed_again(truth: Truth) -> None:
     [first], [second] = simulate(Design((4000,), (60, 60)), truth, rounds=1)
-    seen = observed_truth(first[0], second[0])
+    seen = observed_truth([first[0]], [second[0]])
     assert (seen.patients, seen.luck) == pytest.approx((truth.patients, truth.luck), abs=0.1)
     assert seen.trainings == pytest.approx(truth.trainings, abs=0.1)
 
@@ -35,7 +36,7 @@ def test_what_was_simulated_is_observed_again(truth: Truth) -> None:
 def test_luck_is_corrected_for_both_means_that_were_taken_off() -> None:
     """With three seeds and five patients, plain residuals would be short by sqrt(2 / 3 * 4 / 5)."""
     random = np.random.default_rng(0)
-    lucks = [observed_truth(*random.normal(0, 2, (2, 3, 5))).luck ** 2 for _ in range(2000)]
+    lucks = [observed_truth(*random.normal(0, 2, (2, 1, 3, 5))).luck ** 2 for _ in range(2000)]
     assert np.mean(lucks) == pytest.approx(4, rel=0.03)
 
 
