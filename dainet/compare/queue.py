@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
+import multiprocessing
+import os
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import pandas as pd
-
-from dainet import pipeline
-from dainet.cache.atomic import write_complete
-from dainet.cache.locks import try_lock
-from dainet.cache.records import read_record, write_record
-from dainet.cache.references import remember_figures
-from dainet.csv_files import read_csv
+from dainet.cache.records import read_record
+from dainet.compare.one_training import Outcome, QueuedTraining, has_scores, run_training
 from dainet.device import hardware
-from dainet.pipeline import Trained
-from dainet.reporting.run_identity import public_settings
-from dainet.segmentation.evaluation import native_dsc
-from dainet.segmentation.stage import load_model
-from dainet.settings import Settings
+from dainet.errors import DainetError
+from dainet.progress import progress, silence
 
 __all__ = ["QueuedTraining", "run_queue"]
 
 log = logging.getLogger(__name__)
 
-_COLUMNS = [
-    *("seed", "patient", "group", "phase", "case_id", "class", "policy", "dsc", "dsc_last_epoch"),
-    *("hd95_vox", "hd95_mm", "assd_mm", "surface_dice_2mm", "predicted_voxels", "labeled_voxels"),
-    *("spacing_z_mm", "spacing_y_mm", "spacing_x_mm"),
-]
-
-
-class QueuedTraining(Protocol):
-    """What the queue knows of a training: its file name, network and seed, its columns in tables, its settings."""
-
-    @property
-    def name(self) -> str:
-        """File name of its scores, without ending."""
-
-    @property
-    def network(self) -> str:
-        """What `dainet.segmentation.catalog.build` calls it."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of weights, order and augmentation."""
-
-    @property
-    def labels(self) -> Mapping[str, Any]:
-        """Columns by which its scores are told from others."""
-
-    def settings(self, where: Mapping[str, Any]) -> Settings:
-        """Return its settings; `where` says which data, weights and device, by dotted name."""
-
 
 def run_queue(
-    trainings: Sequence[QueuedTraining], where: Mapping[str, Any], folder: Path, seconds: float | None = None
+    trainings: Sequence[QueuedTraining],
+    where: Mapping[str, Any],
+    folder: Path,
+    seconds: float | None = None,
+    processes: int = 1,
+    plan: Mapping[str, str] | None = None,
 ) -> int:
     """Run every training whose scores are not in `folder`; return how many ran here.
 
@@ -75,76 +47,118 @@ def run_queue(
         folder: where the scores of these trainings are kept.
         seconds: begin no training that would not end within this time, as long as the same model took on this hardware
             before, or as the longest one here did. The first one begins where neither is known.
+        processes: how many trainings run at once, with one thread each if they are more than one.
+        plan: name and sha256 of the plan, which go into every record and into the ledger of `dainet.compare.looks`.
+
+    Raises:
+        DainetError: trainings failed, with a non-finite loss twice or for want of memory; all others have run. Or a
+            process was killed.
     """
-    begun, longest, count = time.monotonic(), 0.0, 0
-    for training in trainings:
-        if (folder / "scores" / f"{training.name}.csv").exists():
-            continue
-        start = time.monotonic()
-        if seconds is not None and start - begun + (_known_seconds(training, folder) or longest) > seconds:
-            log.info("no time is left for %s", training.name)
-            break
-        if _run_if_free(training, where, folder):
-            longest, count = max(longest, time.monotonic() - start), count + 1
+    waiting = deque(each for each in trainings if not has_scores(each, folder))
+    before, missing = len(trainings) - len(waiting), len(waiting)
+    run = partial(run_training, where=where, folder=folder, plan=plan)
+    count, failures = 0, list[str]()
+    outcomes = _outcomes(waiting, run, folder, seconds, processes)
+    for training, outcome in progress(outcomes, "trainings", before, missing):
+        count += outcome.ran
+        failures += [outcome.failure] if outcome.failure else []
+        log.info("%s; %s", training.name, _left(trainings, folder, processes))
+    if failures:
+        ran = f"{count} trainings ran, {len(failures)} failed and have no scores"
+        raise DainetError("; ".join([ran, *failures]))
     return count
 
 
-def _known_seconds(training: QueuedTraining, folder: Path) -> float:
-    """Return how long the same model took at most, on this hardware, by the records; 0 where none tells."""
-    here, model = hardware(), training.labels["model"]
-    records = [read_record(path) for path in sorted((folder / "records").glob("*.json"))]
-    alike = [each for each in records if each.get("model") == model and here.items() <= each.items()]
-    return max((each["seconds"] for each in alike), default=0.0)
-
-
-def _run_if_free(training: QueuedTraining, where: Mapping[str, Any], folder: Path) -> bool:
-    """Run a training that is missing and that no other process holds; return whether it ran here."""
-    lock = try_lock(f"{folder.name}-{training.name}")
-    if lock is None:
-        return False
-    try:
-        if (folder / "scores" / f"{training.name}.csv").exists():
-            return False
-        log.info("%s ...", training.name)
-        begun, settings = time.monotonic(), training.settings(where)
-        trained = pipeline.train(settings, training.network, training.seed)
-        scores = _with_last_epoch(training, settings, trained)
-        _publish(training, settings, trained, scores, time.monotonic() - begun, folder)
-        return True
-    finally:
-        lock.release()
-
-
-def _with_last_epoch(training: QueuedTraining, settings: Settings, trained: Trained) -> pd.DataFrame:
-    """Return the scores with the DSC of the last epoch's weights beside that of the chosen ones."""
-    data = pipeline.network_data(settings, training.network)
-    last = load_model(settings, training.network, trained.segmentation, data, last_epoch=True)
-    cases = trained.cases.merge(native_dsc(last, data.prepared, data), on=["case_id", "class"], validate="many_to_one")
-    return cases.assign(**training.labels)[[*training.labels, *_COLUMNS]]
-
-
-def _publish(
-    training: QueuedTraining,
-    settings: Settings,
-    trained: Trained,
-    scores: pd.DataFrame,
-    seconds: float,
+def _outcomes(
+    waiting: deque[QueuedTraining],
+    run: Callable[[QueuedTraining], Outcome],
     folder: Path,
-) -> None:
-    for kind in ("scores", "histories", "records"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-    stage = trained.segmentation
-    record = {
-        "model": training.labels["model"],
-        "seconds": round(seconds, 1),  # a resumed training: since it was resumed
-        "settings": public_settings(settings),
-        "stage": {"segmentation": stage.key, "inputs": stage.record()["inputs"]},
-        "selection": stage.read("selection.json", lambda path: json.loads(path.read_text(encoding="utf-8"))),
-    }
-    tables = {"histories": stage.read("history.csv", partial(read_csv, numbers="all")), "scores": scores}
-    texts = {f"../{kind}/{training.name}.csv": table.round(6).to_csv(index=False) for kind, table in tables.items()}
-    record["files"] = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    write_record(folder / "records" / f"{training.name}.json", record)
-    remember_figures(folder)
-    for name, text in texts.items():
-        write_complete(folder / "records" / name, text)
+    seconds: float | None,
+    processes: int,
+) -> Iterator[tuple[QueuedTraining, Outcome]]:
+    """Begin trainings in their order, as many at once as there are processes; yield each when it has ended."""
+    begun, longest = time.monotonic(), 0.0
+    running = dict[Future[Outcome], tuple[QueuedTraining, float]]()
+    with _executor(processes) as executor:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                training, start = waiting.popleft(), time.monotonic()
+                expected = _known_seconds(folder).get(training.labels["model"], longest)
+                if seconds is not None and start - begun + expected > seconds:
+                    log.info("no time is left for %s", training.name)
+                    waiting.clear()
+                else:
+                    running[executor.submit(run, training)] = training, start
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                training, start = running.pop(future)
+                if future.result().ran:
+                    longest = max(longest, time.monotonic() - start)
+                yield training, future.result()
+
+
+def _known_seconds(folder: Path) -> dict[str, float]:
+    """Return how long each model took at most, on this hardware, by the records."""
+    here, known = hardware(), dict[str, float]()
+    for record in map(read_record, sorted((folder / "records").glob("*.json"))):
+        if here.items() <= record.items():
+            known[record["model"]] = max(record["seconds"], known.get(record["model"], 0.0))
+    return known
+
+
+def _left(trainings: Sequence[QueuedTraining], folder: Path, processes: int) -> str:
+    """Say how many trainings have run, and in how many hours the others will have, by the records."""
+    known, missing = _known_seconds(folder), [each for each in trainings if not has_scores(each, folder)]
+    done = f"{len(trainings) - len(missing)} of {len(trainings)} trainings have run"
+    if not missing or not known:
+        return done
+    mean = sum(known.values()) / len(known)  # for models that have not run yet
+    hours = sum(known.get(each.labels["model"], mean) for each in missing) / processes / 3600
+    return f"{done}, about {hours:.2g} h left"
+
+
+class _Here(Executor):
+    """An executor that computes in this process, at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the function; an exception is raised here and now."""
+        future = Future[Any]()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def _executor(processes: int) -> Iterator[Executor]:
+    """Give what runs trainings; processes end with this context, in the middle of a training if it is left early."""
+    if processes == 1:
+        yield _Here()
+        return
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # is read when a process starts
+    try:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin) as pool:
+            try:
+                yield pool
+            except BaseException:
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
+    except BrokenProcessPool as error:
+        raise DainetError(
+            "a process of the queue was killed, perhaps for want of memory; the same command resumes: take fewer "
+            "--processes"
+        ) from error
+    finally:
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = threads
+
+
+def _begin() -> None:
+    """Let this process of a queue say nothing but warnings; it ends with the queue, which gets the interrupts."""
+    from dainet.parallel.launch import end_with_parent
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="%(message)s")
+    silence()
+    end_with_parent()
