@@ -19,13 +19,12 @@ _silent: ContextVar[bool] = ContextVar("_silent", default=False)
 _report: ContextVar[Report | None] = ContextVar("_report", default=None)
 
 
-def progress(
-    items: Iterable[Item], description: str, before: int = 0, count: int | None = None
-) -> Iterator[Item]:
+def progress(items: Iterable[Item], description: str, before: int = 0, count: int | None = None) -> Iterator[Item]:
     """Iterate with a bar at a terminal, without one elsewhere; `before` items were finished by an earlier run.
 
     A notebook kernel replaces sys.stderr and claims to be a terminal, even when it runs headless. There the log line of
-    each epoch is enough, and a caller can listen with `reported_to`. `count` is the number of items that do not know it.
+    each epoch is enough, and a caller can listen with `reported_to`. `count` is the number of items where these cannot
+    tell it.
     """
     watched = not _silent.get() and sys.__stderr__ is not None and sys.stderr is sys.__stderr__ and sys.stderr.isatty()
     report = _report.get()

@@ -95,7 +95,9 @@ def now() -> str:
 def _noted() -> list[Look]:
     ledger = figures_folder() / _LEDGER
     try:
-        lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()] if ledger.exists() else []
+        lines = (
+            [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()] if ledger.exists() else []
+        )
         return [Look(line["plan"], line["sha256"], line["date"], frozenset(line["cases"])) for line in lines]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(

@@ -100,11 +100,9 @@ def run_training(
         lock.release()
 
 
-def _run(
-    training: QueuedTraining, where: Mapping[str, Any], folder: Path, plan: Mapping[str, str] | None
-) -> None:
-    begun, settings, facts = time.monotonic(), training.settings(where), {"date": now()}
-    facts |= {"plan": dict(plan)} if plan else {}
+def _run(training: QueuedTraining, where: Mapping[str, Any], folder: Path, plan: Mapping[str, str] | None) -> None:
+    begun, settings = time.monotonic(), training.settings(where)
+    facts: dict[str, Any] = {"date": now()} | ({"plan": dict(plan)} if plan else {})
     try:
         trained = pipeline.train(settings, training.network, training.seed)
     except NonFiniteError as error:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dainet import pipeline
 from dainet.cache.locks import try_lock
 from dainet.cache.verify import verify_folder
 from dainet.compare.plan import Plan, Training, read_plan
 from dainet.compare.queue import run_queue
+from dainet.errors import DainetError, InputError, NonFiniteError
 from dainet.settings import Settings
 from tests.compare.test_plan import write_plan
 from tests.helpers.samples import tiny_overrides
@@ -103,6 +105,66 @@ def test_scores_histories_and_records_are_those_of_the_training(
     assert record["selection"] == json.loads((stage.path / "selection.json").read_text())
 
 
+@pytest.mark.slow
+def test_several_processes_of_one_queue_share_the_work(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where figures/ holds the ledger of looks
+    trainings, folder = plan.trainings()[:3], tmp_path / "figures" / "small"
+    facts = {"name": plan.name, "sha256": "0"}
+    assert run_queue(trainings, where, folder, processes=2, plan=facts) == 3
+    records = [json.loads(path.read_text()) for path in (folder / "records").iterdir()]
+    assert [record["plan"] for record in records] == [facts] * 3
+    assert {record["model"] for record in records} == {"unet", "random", "image"}
+    assert (tmp_path / "figures" / ".looks.jsonl").is_file()
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
+    """Let the next trainings fail with these errors, one after another, and all others run."""
+    train, left = pipeline.train, list(errors)
+
+    def failing(settings: Settings, network: str, seed: int) -> pipeline.Trained:
+        if left:
+            raise left.pop(0)
+        return train(settings, network, seed)
+
+    monkeypatch.setattr(pipeline, "train", failing)
+
+
+def test_a_training_whose_loss_is_not_finite_is_repeated_once_with_another_seed(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, folder = plan.trainings()[0], tmp_path / "study"
+    repeated = pipeline.train(training.settings(where), "unet", 101).cases.query("policy == 'strict'")
+    fail(monkeypatch, NonFiniteError("epoch 1"))
+    assert run_queue([training], where, folder) == 1
+    scores = pd.read_csv(folder / "scores" / f"{training.name}.csv").query("policy == 'strict'")
+    np.testing.assert_allclose(scores["dsc"], repeated["dsc"], atol=5.1e-7)
+    assert set(scores["seed"]) == {1}, "the seed of the plan"
+    record = json.loads((folder / "records" / f"{training.name}.json").read_text())
+    assert record["repeated"] == {"because": "epoch 1", "with_seed": 101}
+
+
+def test_trainings_that_fail_are_named_when_all_others_have_run(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings, folder = [each for each in plan.trainings() if each.model != "image"][:4], tmp_path / "study"
+    fail(monkeypatch, NonFiniteError("1"), NonFiniteError("2"), MemoryError(), torch.OutOfMemoryError("3"))
+    names = ".*".join(training.name for training in trainings[:3])
+    with pytest.raises(DainetError, match=f"1 trainings ran, 3 failed.*{names}"):
+        run_queue(trainings, where, folder)
+    assert [path.stem for path in (folder / "scores").iterdir()] == [trainings[3].name]
+
+
+def test_any_other_error_ends_the_queue(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(monkeypatch, InputError("no such folder"))
+    with pytest.raises(InputError, match="no such folder"):
+        run_queue(plan.trainings(), where, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_training_that_another_process_holds_is_left_to_it(plan: Plan, where: dict[str, Any], tmp_path: Path) -> None:
     training, folder = plan.trainings()[0], tmp_path / "study"
     held = try_lock(f"study-{training.name}")
@@ -133,7 +195,8 @@ def test_the_longest_training_so_far_must_still_fit(
 ) -> None:
     clock = SimpleNamespace(now=100.0)
     clock.monotonic = lambda: clock.now
-    monkeypatch.setattr("dainet.compare.queue.time", clock)
+    for module in ("queue", "one_training"):
+        monkeypatch.setattr(f"dainet.compare.{module}.time", clock)
     for takes, seconds, count in (((10, 4, 4), 23, 2), ((10, 4, 4), 24, 3), ((4, 10, 4), 23, 2)):
         timed = [Timed(plan.trainings()[0], f"{number}", clock, each) for number, each in enumerate(takes)]
         assert run_queue(timed, where, tmp_path / f"{takes} {seconds}", seconds) == count
@@ -144,7 +207,8 @@ def test_how_long_a_model_takes_is_known_from_its_records_on_the_same_hardware(
 ) -> None:
     clock, folder = SimpleNamespace(now=100.0), tmp_path / "study"
     clock.monotonic = lambda: clock.now
-    monkeypatch.setattr("dainet.compare.queue.time", clock)
+    for module in ("queue", "one_training"):
+        monkeypatch.setattr(f"dainet.compare.{module}.time", clock)
     unet = {name: Timed(plan.trainings()[0], name, clock, 10) for name in "abc"}
     other = Timed(plan.trainings()[0], "other", clock, 10)
     other.labels = unet["a"].labels | {"model": "another network"}
