@@ -69,7 +69,7 @@ def test_imports_lead_down(path: Path) -> None:
 
 
 def test_no_module_of_the_package_imports_a_folder_next_to_it() -> None:
-    neighbors = {"study", "benchmarks", "tests", "book", "teaching"}
+    neighbors = {"study", "benchmarks", "tests", "book", "teaching", "examples"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

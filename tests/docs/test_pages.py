@@ -46,7 +46,7 @@ def test_every_file_of_the_repository_that_a_page_names_exists() -> None:
         for page in pages()
         if page.name != "CHANGELOG.md"
         for path in re.findall(
-            r"`((?:dainet|study|tests|docs|benchmarks|data_scripts|teaching|workflow)/[\w./-]+)`",
+            r"`((?:dainet|study|tests|docs|benchmarks|data_scripts|examples|teaching|workflow)/[\w./-]+)`",
             page.read_text(encoding="utf-8"),
         )
     }
