@@ -18,11 +18,13 @@ from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino.stage import run_dino
 from dainet.errors import InputError, unknown
+from dainet.parallel.collectives import process_count
 from dainet.parallel.free_device import free_device
 from dainet.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.evaluation import read_scores, run_scores
-from dainet.segmentation.outside import outside_label
+from dainet.segmentation.outside import is_outside, outside_label
+from dainet.segmentation.outside_check import check_batches, check_outside
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.training import monitored_volumes
@@ -182,8 +184,12 @@ def network_data(settings: Settings, name: str) -> SliceData:
 
     Raises:
         InputError: the name is unknown, or the control does not exist for features; raised before maps are made for it.
+            Or a network from outside does not do what it must, see `check_outside`, raised before anything is read.
     """
     check_network(name)
+    if is_outside(name) and process_count() == 1:  # several processes have been started after their parent's check
+        check_outside(settings, name)
+        check_batches(settings, name, len(prepare(settings).rows("train")))
     if takes(name) != "features":
         return slice_data(settings, with_maps=takes(name) == "maps")
     if settings.attention.control not in ("none", "other-patient"):
@@ -223,6 +229,8 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
     if network is not None:
         check_network(network)
     check_early(settings, maps=network is None or takes(network) != "image")
+    if network is not None and is_outside(network):
+        check_outside(settings, network)  # before it waits for a device
     if settings.n_processes > 1:  # each of them takes a GPU by its own number
         return _run(settings, name, network or "", seed or 0)
     with free_device(settings.device) as device:

@@ -27,7 +27,7 @@ __all__ = [
     "read_safetensors",
     "read_weights",
     "timm_name",
-    "timm_patch",
+    "timm_shape",
     "weights_file",
     "weights_hash",
 ]
@@ -112,15 +112,16 @@ def timm_name(weights: str) -> str:
     return f"{chosen.architecture}.{chosen.tag}"
 
 
-def timm_patch(weights: str) -> int | None:
-    """Return the side of a patch in px of a model that timm names, without fetching its weights; None for a file.
+def timm_shape(weights: str) -> tuple[int, int] | None:
+    """Return patch side in px and heads of a model that timm names, without fetching its weights; None for a file.
 
     Raises:
         InputError, FileNotFoundError: as `dainet.vit.model.load_vit`.
     """
     if weights_file(weights) is not None:
         return None
-    return _blank(timm_name(weights)).patch_embed.patch_size[0]
+    blank = _blank(timm_name(weights))
+    return blank.patch_embed.patch_size[0], blank.blocks[-1].attn.num_heads
 
 
 def _blank(name: str) -> Any:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from dainet.cache.atomic import write_tensors
 from dainet.errors import InputError
-from dainet.vit.checkpoints import read_weights, timm_patch
+from dainet.vit.checkpoints import read_weights, timm_shape
 from dainet.vit.shapes import agreed_heads, architecture_of
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "DinoViT",
     "build_vit",
     "fix_input_size",
+    "head_count",
     "input_size",
     "load_vit",
     "patch_side",
@@ -144,9 +145,25 @@ def patch_side(weights: str, heads: int | None = None) -> int:
     Raises:
         InputError, FileNotFoundError: as `load_vit`.
     """
+    return _shape(weights, heads)[0]
+
+
+def head_count(weights: str, heads: int | None = None) -> int:
+    """Return the attention heads, so many maps, of weights and heads as for `load_vit`; nothing is fetched from a hub.
+
+    Raises:
+        InputError, FileNotFoundError: as `load_vit`.
+    """
+    return _shape(weights, heads)[1]
+
+
+def _shape(weights: str, heads: int | None) -> tuple[int, int]:
     if weights == "random":
-        return int(_VIT_S16["patch_size"])
-    return timm_patch(weights) or load_vit(weights, heads=heads).patch
+        return _VIT_S16["patch_size"], _VIT_S16["num_heads"]
+    if known := timm_shape(weights):
+        return known
+    vit = load_vit(weights, heads=heads)
+    return vit.patch, vit.heads
 
 
 def save_vit(vit: DinoViT, path: Path, metadata: Mapping[str, str] | None = None) -> None:
