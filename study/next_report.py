@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from dainet.compare.checks import checks_table
 from dainet.compare.hearts import agreement_figure, agreement_table, heart_numbers
@@ -17,9 +18,9 @@ from dainet.compare.tables import networks_table, parts_table, spread_table
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.tables import compare
-from study.overview import Gain, Row, gains_of, overview_figure, rows_of
+from study.overview import Gain, Row, gains_of, overview_figure, planned_rows, rows_of
 
-__all__ = ["plan_tables", "write_plan_report"]
+__all__ = ["common_figure", "open_questions", "plan_tables", "write_plan_report"]
 
 log = logging.getLogger(__name__)
 _LICENSES = {
@@ -46,6 +47,31 @@ def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
             names = CLASSES["acdc"].names
             tables["table_published"] = compare(published_table("acdc", "table2"), scored.scores, names, "strict")
     return {name: table for name, table in tables.items() if len(table)}
+
+
+def open_questions(plan: Plan) -> pd.DataFrame:
+    """Return the questions of a plan as text, before its first wave is whole."""
+    rows = [
+        {"Question": line.question, "Role": line.role, "Comparison": row.label}
+        | {"Patients": str(row.patients), "Trainings": str(row.trainings)}
+        | {"Paper": "" if line.paper is None else f"{line.paper:+.2f}", "Verdict": "not known yet"}
+        for line, row in zip(plan.comparisons, planned_rows(plan), strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def common_figure(first: tuple[Sequence[Row], Sequence[Gain]], studies: Sequence[Scored | Plan]) -> Figure:
+    """Draw the figure of all studies.
+
+    Args:
+        first: rows and gains of the first study.
+        studies: the next ones: what their whole waves have left, or their plans before the first wave is whole.
+    """
+    rows, gains = list(first[0]), list(first[1])
+    for study in studies:
+        rows += planned_rows(study) if isinstance(study, Plan) else rows_of(study)
+        gains += [] if isinstance(study, Plan) else gains_of(study)
+    return overview_figure(rows, gains)
 
 
 def write_plan_report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,21 @@ from matplotlib.figure import Figure
 
 from dainet.compare.analysis import Difference, difference
 from dainet.compare.comparisons import compare_networks
+from dainet.compare.plan import Plan
 from dainet.compare.scores import Scored, fold_scores
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
 from dainet.reporting.style import in_style
 
-__all__ = ["Gain", "Row", "first_study_gains", "first_study_rows", "gains_of", "overview_figure", "rows_of"]
+__all__ = [
+    "Gain",
+    "Row",
+    "first_study_gains",
+    "first_study_rows",
+    "gains_of",
+    "overview_figure",
+    "planned_rows",
+    "rows_of",
+]
 
 _COLORS = ("#999999", "#0072b2", "#009e73", "#d55e00")
 _FIRST_STUDY = "ACDC, small networks (20 patients, seen before)"
@@ -25,16 +36,17 @@ _FIRST_COMPARISONS = (
     ("dual-1111", "dual-1111-random", None),
     ("dual-1111", "unet-wide", None),
 )
+_PENDING: dict[str, Any] = {"fontsize": 7.5, "style": "italic", "ha": "right", "va": "center"}
 _PAPER = ((79.52, 4.74), (91.57, 0.33))  # Tables 1 and 2: the U-Net's DSC and DAINet's lead over it
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison of one study, as the forest plot shows it."""
+    """One comparison of one study, as the forest plot shows it; without a result where the study has not run."""
 
     study: str
     label: str
-    result: Difference
+    result: Difference | None
     patients: int
     trainings: int
     paper: float | None = None
@@ -57,6 +69,17 @@ def rows_of(scored: Scored) -> list[Row]:
         trainings = len(own[["model", "fold", "seed"]].drop_duplicates())
         result, label = compare_networks(scored, line), f"{line.first} - {line.second}"
         rows.append(Row(scored.plan.title, label, result, own["patient"].nunique(), trainings, line.paper))
+    return rows
+
+
+def planned_rows(plan: Plan) -> list[Row]:
+    """Return the comparisons of a plan before its first wave is whole: their patients and trainings to come."""
+    patients = sum(part == "test" for fold in range(1, len(plan.folds) + 1) for part in plan.split(fold).values())
+    models = [training.model for training in plan.trainings()]
+    rows = []
+    for line in plan.comparisons:
+        trainings, label = models.count(line.first) + models.count(line.second), f"{line.first} - {line.second}"
+        rows.append(Row(plan.title, label, None, patients, trainings, line.paper))
     return rows
 
 
@@ -122,15 +145,22 @@ def _forest(panel: Axes, rows: Sequence[Row], colors: dict[str, str], margin: fl
     panel.axvline(0, color="black", linewidth=0.8)
     for height, row in enumerate(reversed(rows)):
         color = colors[row.study]
-        for level, width in ((0.95, 1.2), (0.90, 4)):
-            panel.plot(row.result.interval(level), [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
-        panel.plot(row.result.estimate, height, "o", color=color, markersize=6)
+        if row.result is None:
+            panel.text(0.99, height, "not known yet", color=color, transform=panel.get_yaxis_transform(), **_PENDING)
+        else:
+            _draw_result(panel, height, row.result, color)
         if row.paper is not None:
             panel.plot(row.paper, height, "D", markerfacecolor="white", color="black", markersize=5)
     label_axes(panel, "Difference in DSC (points)", "")
     names = [f"{row.label}\n{row.patients} patients, {row.trainings} trainings" for row in reversed(rows)]
     panel.set_yticks(range(len(rows)), names, fontsize=7.5)
     panel.set_ylim(-0.6, len(rows) - 0.3)
+
+
+def _draw_result(panel: Axes, height: int, result: Difference, color: str) -> None:
+    for level, width in ((0.95, 1.2), (0.90, 4)):
+        panel.plot(result.interval(level), [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
+    panel.plot(result.estimate, height, "o", color=color, markersize=6)
 
 
 def _shrinking(panel: Axes, gains: Sequence[Gain], colors: dict[str, str]) -> None:

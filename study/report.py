@@ -12,6 +12,9 @@ import pandas as pd
 
 from dainet.cache.records import read_record
 from dainet.compare.forest import forest_plot
+from dainet.compare.plan import Plan, read_plan
+from dainet.compare.questions import questions_table
+from dainet.compare.scores import Scored, finished_waves, read_scored
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.places import repository_root
@@ -19,9 +22,13 @@ from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.statistics import patient_means
 from dainet.segmentation.evaluation import SCORES
 from dainet.settings import Settings
-from study.calibration import calibrate
+from study.calibration import calibrate, observed_truth
 from study.charts import learning_curves, regime_plot
+from study.folds import PLANS
+from study.next_report import common_figure, open_questions
 from study.notes import notes
+from study.one_run import power_table
+from study.overview import first_study_gains, first_study_rows
 from study.plan import PATIENTS, Training, load_more_seeds, load_plan
 from study.tables import (
     HEADS,
@@ -34,8 +41,17 @@ from study.tables import (
 )
 from study.verdicts import BADLY_TRAINED, judge, load_claims, regimes, ten_seed_comparisons
 
-__all__ = ["calibration", "fill_tables", "read_scores", "read_validation", "study_tables", "write_report"]
+__all__ = [
+    "calibration",
+    "fill_tables",
+    "next_tables",
+    "read_scores",
+    "read_validation",
+    "study_tables",
+    "write_report",
+]
 
+_NEXT = ("near-paper", "chaos")  # plans of study/plans whose questions stand in the report from their beginning
 _TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": "Fresh seeds, judged by themselves"}
 
 
@@ -56,7 +72,8 @@ def write_report(folder: Path) -> Path:
     for name, table in tables.items():
         save_table(table, name, settings, stages, notes(name))
     _draw(families, folder, settings, stages)
-    report.write_text(fill_tables(report.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    filled = fill_tables(report.read_text(encoding="utf-8"), tables | next_tables(folder))
+    report.write_text(filled, encoding="utf-8")
     return report
 
 
@@ -77,9 +94,30 @@ def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.
     tables["table_robustness"] = robustness_table(pd.concat([families[name] for name in _TITLES]))
     tables |= {"table_ten_seeds": robustness_table(families["ten_seeds"])}
     tables |= {"table_models": models_table(scores), "table_regimes": regimes_table(sizes)}
+    scattered = _scattered(folder)
+    if min(map(len, scattered)) > 1:
+        tables["table_power"] = power_table(observed_truth(*scattered))
     if (folder / "heads.csv").is_file():
         tables["table_heads"] = heads_table(read_csv(folder / "heads.csv", numbers=HEADS))
     return tables
+
+
+def next_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """Return the questions of the next studies as text, by name, with answers where a wave is whole."""
+    return {
+        f"table_{name}": open_questions(study) if isinstance(study, Plan) else questions_table(study)
+        for name, study in _next_studies(folder).items()
+    }
+
+
+def _next_studies(folder: Path) -> dict[str, Scored | Plan]:
+    """Read the whole waves of the next studies, which lie beside the first one; plans of which no wave is whole."""
+    plans = {name: read_plan(PLANS / f"{name}.yaml") for name in _NEXT}
+    places = {name: folder.parent / name for name in _NEXT}
+    return {
+        name: read_scored(plan, places[name]) if finished_waves(plan, places[name]) else plan
+        for name, plan in plans.items()
+    }
 
 
 def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
@@ -166,6 +204,9 @@ def _draw(families: Mapping[str, pd.DataFrame], folder: Path, settings: Settings
     strict = read_scores(folder, plan).query("policy == 'strict'")
     save_figure(learning_curves(curves), "learning_curves", settings, stages)
     save_figure(regime_plot(strict), "regimes", settings, stages)
+    seen = read_scores(folder, plan + load_more_seeds()).query("policy == 'strict'")
+    figure = common_figure((first_study_rows(seen), first_study_gains(seen)), list(_next_studies(folder).values()))
+    save_figure(figure, "overview", settings, stages)
     if any((family["verdict"] != "not run").any() for family in titles.values()):
         save_figure(forest_plot(titles, BADLY_TRAINED), "forest", settings, stages)
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dainet.compare.analysis import Difference
 from dainet.compare.plan import read_plan
 from dainet.compare.scores import read_scored
 from study.folds import PLANS
-from study.next_report import plan_tables
-from study.overview import gains_of, overview_figure, rows_of
+from study.next_report import common_figure, open_questions, plan_tables
+from study.overview import Row, gains_of, overview_figure, planned_rows, rows_of
 from study.rehearsal import simulate_scores
 
 
@@ -42,3 +43,22 @@ def test_the_competitors_stand_beside_the_papers_rows(name: str, tmp_path: Path)
     assert list(judged) == [line.role == "primary" for line in plan.comparisons]
     assert len(gains_of(scored)) == (name == "acdc-baselines")
     overview_figure(rows_of(scored), gains_of(scored), plan.margin)
+
+
+def test_a_study_without_a_whole_wave_has_its_questions_and_rows_without_answers() -> None:
+    plan = read_plan(PLANS / "near-paper.yaml")
+    rows = planned_rows(plan)
+    assert [(row.patients, row.trainings) for row in rows[:3]] == [(99, 30), (99, 25), (99, 20)]
+    assert set(open_questions(plan)["Verdict"]) == {"not known yet"}
+    done = Row("first", "a - b", Difference(1.0, 0.5, 10), 20, 20, 0.33)
+    figure = common_figure(([done], []), [plan])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["not known yet"] * len(plan.comparisons)
+
+
+def test_a_study_with_a_whole_wave_stands_in_the_common_figure(tmp_path: Path) -> None:
+    plan = read_plan(PLANS / "acdc-baselines-smoke.yaml")
+    simulate_scores(plan, tmp_path)
+    panel = common_figure(([], []), [read_scored(plan, tmp_path)]).axes[0]
+    assert len(panel.get_yticks()) == len(plan.comparisons)
+    assert not panel.texts
