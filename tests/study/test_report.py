@@ -13,7 +13,7 @@ from scipy import stats
 
 from dainet.compare.forest import forest_plot
 from dainet.places import repository_root
-from dainet.reporting.statistics import patient_means, seeded_interval
+from dainet.reporting.statistics import seeded_interval
 from study import charts, report, tables, verdicts
 from study.pictures import extreme_cases
 from study.plan import PATIENTS, load_more_seeds, load_plan

@@ -33,7 +33,7 @@ def words() -> str:
 @pytest.fixture(scope="module")
 def ten_seeds() -> DataFrame:
     scores = report.read_scores(FOLDER, load_plan() + load_more_seeds())
-    return scores.query("policy == 'strict' and train_patients == @PATIENTS")
+    return scores.query(f"policy == 'strict' and train_patients == {PATIENTS}")
 
 
 def decimals(text: str) -> set[str]:
