@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dainet.compare.simulation import Truth
+from dainet.compare.power import published_spreads, seeds_needed
+from dainet.compare.simulation import Design, Truth
 from study.verdicts import load_claims
 
 __all__ = ["chance_of_gap", "falsely_significant", "found", "one_run_error", "power_table", "smallest_gap"]
 
 PATIENTS = 20  # test patients of the paper's split
-NEAR_PAPER = Truth()  # as taken in docs/claims.md, "What it can find"; 0.2 points between trainings are a guess
+NEAR_PAPER = published_spreads()["near-paper"]  # its 0.2 points between trainings are a guess
 _TRAININGS = (0.1, 0.2, 0.3)  # points, around that guess
 
 
@@ -57,13 +58,14 @@ def power_table(small: Truth) -> pd.DataFrame:
     """Format, for each claim of the paper, how often chance gives its difference and how often a test would find it.
 
     Args:
-        small: how scores scatter in the first study; see `study.calibration.observed_truth`.
+        small: how scores scatter in the first study; see `dainet.compare.power.observed_truth`.
     """
     near = [replace(NEAR_PAPER, trainings=trainings) for trainings in _TRAININGS]
     rows = [
         {"Claim": claim, "Comparison": comparison, "Paper": f"{gap:+.2f}"}
         | {"By chance, near the paper's scale": _range([chance_of_gap(gap, truth) for truth in near])}
         | {"Found, near the paper's scale": _range([found(gap, truth) for truth in near])}
+        | {"Seeds for 80 %, near the paper's scale": _seeds(gap, near)}
         | {
             "By chance, small scale": _percent(chance_of_gap(gap, small)),
             "Found, small scale": _percent(found(gap, small)),
@@ -83,6 +85,12 @@ def _range(shares: list[float]) -> str:
     """Format the share for the guess in the middle, and those for the spreads around it."""
     low, middle, high = map(_percent, sorted(shares))
     return middle if low == high else f"{middle} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
+
+
+def _seeds(gap: float, truths: list[Truth]) -> str:
+    """Format how many trainings of each network find a gap with 80 %, judged by their own scatter."""
+    low, middle, high = (seeds_needed(Design((PATIENTS,), (1, 1)), truth, gap) for truth in truths)
+    return f"{middle} ({low} to {high})"
 
 
 def _percent(share: float) -> str:

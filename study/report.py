@@ -13,6 +13,7 @@ import pandas as pd
 from dainet.cache.records import read_record
 from dainet.compare.forest import forest_plot
 from dainet.compare.plan import Plan, read_plan
+from dainet.compare.power import observed_truth
 from dainet.compare.questions import questions_table
 from dainet.compare.scores import Scored, finished_waves, read_scored
 from dainet.csv_files import read_csv
@@ -22,7 +23,7 @@ from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.statistics import patient_means
 from dainet.segmentation.evaluation import SCORES
 from dainet.settings import Settings
-from study.calibration import calibrate, observed_truth
+from study.calibration import calibrate
 from study.charts import learning_curves, regime_plot
 from study.folds import PLANS
 from study.next_report import common_figure, open_questions
@@ -96,7 +97,7 @@ def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.
     tables |= {"table_models": models_table(scores), "table_regimes": regimes_table(sizes)}
     scattered = _scattered(folder)
     if min(map(len, scattered)) > 1:
-        tables["table_power"] = power_table(observed_truth(*scattered))
+        tables["table_power"] = power_table(observed_truth(*([network] for network in scattered)))
     if (folder / "heads.csv").is_file():
         tables["table_heads"] = heads_table(read_csv(folder / "heads.csv", numbers=HEADS))
     return tables
