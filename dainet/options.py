@@ -41,6 +41,7 @@ _PATHS = {
     "data.spacing": (),
     "vit.weights": ("hub", "tour", "random"),
     "segmentation.pretrained": ("hub",),
+    "attention.maps": (),
 }
 log = logging.getLogger(__name__)
 _TRACEBACK = "--traceback"

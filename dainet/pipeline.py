@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dainet.attention.controls import run_constant, run_other_patient
+from dainet.attention.given import given_channels, run_given
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import resize_maps
 from dainet.attention.stage import What, grid_of, open_attention, run_attention
@@ -38,6 +39,7 @@ __all__ = [
     "attention",
     "backbone",
     "finetune",
+    "map_channels",
     "network_data",
     "prepare",
     "prepare_for_vit",
@@ -98,8 +100,10 @@ def backbone(settings: Settings, kind: str, prepared_vit: Prepared | None = None
         prepared_vit: as in `finetune`.
 
     Raises:
-        InputError: `kind` is unknown.
+        InputError: `kind` is unknown, or the settings name maps that no ViT has made.
     """
+    if settings.attention.maps:
+        raise InputError("attention.maps gives maps that no ViT has made, and this is about the ViT's; leave it out")
     weights, heads = settings.vit.weights, settings.vit.heads
     if kind == "finetuned":
         result = finetune(settings, prepared_vit)
@@ -117,15 +121,26 @@ def attention(settings: Settings, kind: str | None = None, what: What = "maps") 
     """Extract the last-block CLS attention of every slice, or the control that the settings put in its place.
 
     The control "constant" needs no fine-tuning, because it takes only the shape of the ViT. The control "image" needs
-    no maps, and those of the ViT are returned (see `slice_data`).
+    no maps, and those of the ViT are returned (see `slice_data`). Where the settings give maps, these are taken, and
+    no ViT is loaded.
 
     Args:
         settings: the run's settings.
         kind: as in `backbone`; by default the setting attention.backbone.
         what: "features" instead of maps, which have the control "other-patient" only.
+
+    Raises:
+        InputError: as `dainet.attention.given.run_given`; or the settings give maps, and `kind` or features are wanted.
     """
+    control = settings.attention.control
+    if settings.attention.maps and kind is None and what == "maps":
+        prepared = prepare(settings)
+        given = run_given(settings.attention.maps, prepared)
+        if control == "constant":
+            return run_constant(prepared, open_attention(given)[1])
+        return run_other_patient(given, prepared.cases) if control == "other-patient" else given
     kind = kind or settings.attention.backbone
-    prepared, control = prepare_for_vit(settings), settings.attention.control
+    prepared = prepare_for_vit(settings)
     if control == "constant" and what == "maps":
         vit = load_vit(settings.vit.weights, heads=settings.vit.heads)
         return run_constant(prepared, grid_of(vit, settings.vit.image_size))
@@ -134,10 +149,11 @@ def attention(settings: Settings, kind: str | None = None, what: What = "maps") 
     return run_other_patient(maps, prepared.cases) if control == "other-patient" else maps
 
 
-def score_heads(settings: Settings, kind: str, split: str = "test") -> pd.DataFrame:
+def score_heads(settings: Settings, kind: str | None = None, split: str = "test") -> pd.DataFrame:
     """Compute AUROC and IoU of every head for every class on a split's slices (see `dainet.attention.head_scores`).
 
-    The maps are resized as for the networks, but not rescaled. No label is used to make or choose a map.
+    `kind` is as in `attention`; without it, given maps are scored. The maps are resized as for the networks, but not
+    rescaled. No label is used to make or choose a map.
     """
     prepared = prepare(settings)
     stored, grid = open_attention(attention(settings, kind))
@@ -153,9 +169,15 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
     """Load all slices onto the device, with attention maps if `with_maps`, or what the control puts in their place."""
     prepared, device = prepare(settings), choose_device(settings.device)  # what is refused should not wait for the maps
     if with_maps and settings.attention.control == "image":
-        vit = load_vit(settings.vit.weights, heads=settings.vit.heads)
-        return SliceData(prepared, None, settings.attention, device, vit.heads)
+        return SliceData(prepared, None, settings.attention, device, map_channels(settings))
     return SliceData(prepared, attention(settings) if with_maps else None, settings.attention, device)
+
+
+def map_channels(settings: Settings) -> int:
+    """Return the number of maps of a slice: the channels of given ones, or the heads of the ViT."""
+    if settings.attention.maps:
+        return given_channels(settings.attention.maps)
+    return load_vit(settings.vit.weights, heads=settings.vit.heads).heads
 
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:
@@ -192,13 +214,14 @@ def network_data(settings: Settings, name: str) -> SliceData:
         check_batches(settings, name, len(prepare(settings).rows("train")))
     if takes(name) != "features":
         return slice_data(settings, with_maps=takes(name) == "maps")
+    if settings.attention.maps:
+        raise InputError(f"attention.maps with {name}, which takes the ViT's features; leave the setting out")
     if settings.attention.control not in ("none", "other-patient"):
         found = f"attention.control={settings.attention.control} with {name}"
         raise InputError(f"{found}; features have no control but other-patient: choose that, or none")
     prepared, device = prepare(settings), choose_device(settings.device)
-    heads = load_vit(settings.vit.weights, heads=settings.vit.heads).heads
     features = attention(settings, what="features")
-    return SliceData(prepared, features, settings.attention, device, reduced_features=heads)
+    return SliceData(prepared, features, settings.attention, device, reduced_features=map_channels(settings))
 
 
 def run_named_stage(settings: Settings, name: str, network: str | None, seed: int | None) -> list[StageResult]:

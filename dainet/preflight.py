@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dainet.attention.given import maps_folder
 from dainet.data.sources import source_folder
 from dainet.data.spacing import read_spacing
 from dainet.device import choose_device
@@ -22,7 +23,8 @@ def check_early(settings: Settings, maps: bool = True) -> None:
 
     Args:
         settings: the run's settings.
-        maps: whether the run needs attention maps; if so, the ViT must exist and its patches fit into the images.
+        maps: whether the run needs attention maps; if so, the folder of given ones must exist, or the ViT, whose
+            patches must fit into the images.
 
     Raises:
         InputError, FileNotFoundError: the message names the setting.
@@ -37,6 +39,9 @@ def check_early(settings: Settings, maps: bool = True) -> None:
         pretrained_hash(settings.segmentation.pretrained)
     check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
     if not maps:
+        return
+    if settings.attention.maps:
+        maps_folder(settings.attention.maps)
         return
     patch, dino = patch_side(settings.vit.weights, settings.vit.heads), settings.dino
     sizes = {"vit.image_size": settings.vit.image_size}

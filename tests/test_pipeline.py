@@ -27,11 +27,7 @@ from dainet.segmentation import stage as segmentation_stage
 from dainet.segmentation.stage import load_model
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import DinoViT
-from tests.helpers.samples import tiny_overrides
-
-
-def changed(settings: Settings, section: str, **values: Any) -> Settings:
-    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+from tests.helpers.samples import changed, tiny_overrides
 
 
 def test_from_scans_to_scores_and_back_from_the_cache(tiny: Settings, runs: Path) -> None:

@@ -126,7 +126,9 @@ def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int)
     )  # in place: a second large tensor is slow
 
 
-def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
+def network_maps(
+    token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int | tuple[int, int]
+) -> Tensor:
     """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled."""
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
     return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalization, tokens)

@@ -45,13 +45,13 @@ What = Literal["maps", "features"]
 class AttentionGrid:
     """Geometry of the stored maps: heads, token grid (rows, columns), side of a patch and of the ViT's input in px.
 
-    Of stored features, `heads` is their width D.
+    Of stored features, `heads` is their width D. `vit_size_px` can be height and width (see `dainet.attention.given`).
     """
 
     heads: int
     grid: tuple[int, int]
     patch: int
-    vit_size_px: int
+    vit_size_px: int | tuple[int, int]
 
 
 class PreparedImages(Protocol):
@@ -116,7 +116,9 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
 
 def _read_grid(path: Path) -> AttentionGrid:
     values = json.loads(path.read_text(encoding="utf-8"))
-    return AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
+    size = values["vit_size_px"]
+    size = tuple(size) if isinstance(size, list) else size
+    return AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], size)
 
 
 def _open_maps(path: Path, grid: AttentionGrid) -> np.ndarray:

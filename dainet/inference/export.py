@@ -56,6 +56,8 @@ def export(
     if takes(network) != "image" and settings.attention.control != "none":
         found = f"attention.control={settings.attention.control}"
         raise InputError(f"{found}: the input of a control cannot be made for another scan; expected none")
+    if takes(network) != "image" and settings.attention.maps:
+        raise InputError("attention.maps: maps from a folder cannot be made for another scan; expected those of a ViT")
     chosen = choose_license(license_, phantoms=settings.data.source == "phantom")
     trained, vit, identity = _finished(settings, network, seed)
     of_data, of_training = data_facts(settings, pipeline.prepare(settings)), training_facts(settings, trained)

@@ -15,12 +15,13 @@ __all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
 
 _PATHS = (
     *(("data", "source"), ("data", "split"), ("data", "spacing")),
-    *(("vit", "weights"), ("segmentation", "pretrained")),
+    *(("vit", "weights"), ("segmentation", "pretrained"), ("attention", "maps"), ("segmentation", "loss")),
 )
 # Settings that came later, left out at their defaults: so the records of before stay those of the same run.
 _LATER = (
     *(("segmentation", "pretrained"), ("dino", "keep_every")),
     *(("data", "slice_axis"), ("data", "spacing")),
+    *(("attention", "maps"), ("segmentation", "loss")),
 )
 # How a run computes, which makes no other run.
 _HOW = ("device", "attention.compile", "dino.compile", "segmentation.compile")

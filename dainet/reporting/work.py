@@ -66,7 +66,7 @@ def work_of(key: str, records: Mapping[str, Record], settings: Settings) -> Work
         return Work(images, images * _network_flops(trained, records))
     if stage == "dino" and values["epochs"]:
         return _dino_work(record, records, _vit(settings.vit.weights, settings.vit.heads))
-    if stage == "attention" and "control" not in values:
+    if stage == "attention" and not {"control", "origin"} & values.keys():  # no ViT has made the others
         vit, size = _vit(settings.vit.weights, settings.vit.heads), values["vit_size_px"]
         tokens_of = token_features if values.get("what") == "features" else token_maps
         images = _slices(record, records)

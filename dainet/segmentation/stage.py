@@ -65,7 +65,8 @@ def run_segmentation(
     if data.reduced_features:
         values["maps"] = {"reduced_features": data.reduced_features}
     elif data.attention is not None:
-        values["maps"] = settings.attention.model_dump(include={"resize", "normalization"})
+        used = {"normalization"} if settings.attention.maps else {"resize", "normalization"}
+        values["maps"] = settings.attention.model_dump(include=used)
     elif data.image_channels:
         values["maps"] = {"image_channels": data.image_channels}
 

@@ -124,6 +124,7 @@ class AttentionSettings(_Frozen):
 
     backbone: Literal["finetuned", "pretrained", "random"] = "finetuned"
     control: Literal["none", "constant", "other-patient", "image"] = "none"  # what the networks get instead of the maps
+    maps: str = ""  # folder with maps of your own, one .npy per case (docs/compare.md); empty = those of the ViT
     random_seed: Seed = 0  # draw of the random weights (backbone=random)
     resize: Literal["nearest-bilinear", "bilinear"] = "nearest-bilinear"  # nearest to the ViT's input, then bilinear
     normalization: Literal["minmax", "tokens"] = "minmax"  # per map to [0, 1], or softmax x number of tokens
@@ -142,6 +143,7 @@ class SegmentationSettings(_Frozen):
     lr: float = Field(1e-4, gt=0)
     weight_decay: float = Field(1e-4, ge=0)  # L2 inside Adam, as MT-UNet
     dice: Literal["squared", "eq5"] = "squared"  # MT-UNet's denominators, or the paper's eq. 5
+    loss: str = ""  # your own, "file.py:name" or "package.module:name" (docs/compare.md); empty = the paper's eq. 6
     augment: bool = True
     pretrained: str = ""  # of a competitor's encoder: "hub" (timm's weights that it names), or a file; empty = none
     compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)

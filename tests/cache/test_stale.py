@@ -20,7 +20,7 @@ from dainet.segmentation.evaluation import run_scores
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import run_segmentation
 from dainet.settings import Settings, load_settings
-from tests.helpers.samples import tiny_overrides, write_h5_source
+from tests.helpers.samples import tiny_overrides, write_h5_source, write_maps
 
 # The first stage in the order of the pipeline that must be computed again when the setting gets this value; None where
 # the setting changes nothing. Every later stage has the key of the one before among its inputs.
@@ -71,6 +71,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "attention.control": ("constant", "attention"),
     "attention.random_seed": (1, None),  # the weights are not random
     "attention.compile": (True, "attention"),
+    "attention.maps": ("MAPS", "attention"),
     "attention.resize": ("bilinear", "segmentation"),
     "attention.normalization": ("tokens", "segmentation"),
     "segmentation.image_size": (48, "prepared"),
@@ -103,6 +104,10 @@ IDLE: list[tuple[dict[str, Any], str, Step]] = [
         ({"attention.control": "constant"}, name, pipeline.attention)
         for name in ("attention.backbone", "attention.compile", "dino.epochs", "dino.lr", "vit.weights")
     ),
+    *(
+        ({"attention.maps": "MAPS"}, name, lambda s: pipeline.segment(s, "single", 0))
+        for name in ("attention.backbone", "attention.compile", "attention.resize", "dino.lr", "vit.weights")
+    ),
     ({"attention.control": "image"}, "attention.backbone", lambda s: pipeline.segment(s, "single", 0)),
     ({"segmentation.selection": "last"}, "segmentation.patience", lambda s: pipeline.segment(s, "unet", 0)),
     ({}, "segmentation.switch_order", lambda s: pipeline.segment(s, "unet", 0)),
@@ -125,6 +130,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAINET_RUNS", str(folder / "runs"))
         pipeline.train(load_settings("tour", overrides), "dual-1111", seed=0)
+        write_maps(folder / "maps", pipeline.prepare(load_settings("tour", overrides)).cases)
     write_weights(folder)
     return folder, overrides
 
@@ -188,6 +194,8 @@ def test_a_changed_setting_recomputes_from_its_stage_on(
         patients = [f"patient{number:03d},1.5,8\n" for number in (1, 2, 4, 5, 19, 90)]
         (folder / "edges.csv").write_text("".join(["patient,pixel_mm,slice_distance_mm\n", *patients]))
         value = str(folder / "edges.csv")
+    if name == "attention.maps":
+        value = str(folder / "maps")
     if name == "profile":
         settings = load_settings("tour", overrides).model_copy(update={"profile": value})
     else:
@@ -209,7 +217,9 @@ def test_a_setting_without_effect_changes_neither_key_nor_result(
     name: str,
     step: Step,
 ) -> None:
-    overrides = finished[1] | others
+    overrides = finished[1] | {
+        name: str(finished[0] / "maps") if item == "MAPS" else item for name, item in others.items()
+    }
     value = str(finished[0] / "other.safetensors") if name == "vit.weights" else CHANGES[name][0]
     changed = load_settings("tour", overrides | {name: value})
     assert changed != load_settings("tour", overrides)

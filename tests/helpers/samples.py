@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from dainet.settings import Settings
+
 
 def write_h5_source(folder: Path) -> Path:
     """Six patients with two phases of three slices: three nested discs in noise, as SSL4MIS-style h5 volumes."""
@@ -38,6 +40,20 @@ def tiny_overrides(source: Path) -> dict[str, Any]:
         "segmentation.epochs": 3,
         "segmentation.batch_size": 8,
     }
+
+
+def changed(settings: Settings, section: str, **values: Any) -> Settings:
+    """Return the settings with other values in one of their groups."""
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+
+
+def write_maps(folder: Path, cases: pd.DataFrame, shape: tuple[int, ...] = (3, 5, 7)) -> Path:
+    """Write random maps [slices, *shape] for every case of a prepared store's table; the grid is not square."""
+    folder.mkdir(exist_ok=True)
+    generator = np.random.default_rng(0)
+    for case, slices in cases.groupby("case_id").size().items():
+        np.save(folder / f"{case}.npy", generator.random((slices, *shape), dtype=np.float32))
+    return folder
 
 
 def discs(seed: int, shape: tuple[int, int, int] = (3, 40, 36)) -> tuple[np.ndarray, np.ndarray]:
