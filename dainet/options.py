@@ -21,6 +21,7 @@ __all__ = [
     "Set",
     "Source",
     "Weights",
+    "absolute_code",
     "names_a_path",
     "new_app",
     "overrides",
@@ -42,6 +43,7 @@ _PATHS = {
     "vit.weights": ("hub", "tour", "random"),
     "segmentation.pretrained": ("hub",),
     "attention.maps": (),
+    "segmentation.loss": (),  # the path of a file, a colon and a name
 }
 log = logging.getLogger(__name__)
 _TRACEBACK = "--traceback"
@@ -105,7 +107,17 @@ def _absolute(given: dict[str, Any]) -> dict[str, Any]:
     names = {name: place for name, place in there.items() if _is_name(name, place)}
     for name, word in names.items():
         log.warning("%s: %s is a name of the kit; for the file or folder of that name, write ./%s", name, word, word)
-    return given | {name: str(Path(place).resolve()) for name, place in there.items() if name not in names}
+    absolute = {name: str(Path(place).resolve()) for name, place in there.items() if name not in names}
+    if isinstance(loss := given.get("segmentation.loss"), str):
+        absolute["segmentation.loss"] = absolute_code(loss)
+    return given | absolute
+
+
+def absolute_code(name: str) -> str:
+    """Return the name of code from outside, FILE.py:NAME, with the absolute path of its file; others stay."""
+    file, _, what = name.rpartition(":")
+    path = os.path.expanduser(file)
+    return f"{Path(path).resolve()}:{what}" if os.path.isfile(path) else name
 
 
 def names_a_path(setting: str, word: str) -> bool:

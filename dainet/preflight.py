@@ -9,7 +9,8 @@ from dainet.device import choose_device
 from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError
 from dainet.places import input_path
-from dainet.protocol import load_split
+from dainet.protocol import CLASSES, load_split
+from dainet.segmentation.outside_loss import check_loss
 from dainet.segmentation.pretrained import pretrained_hash
 from dainet.segmentation.training import check_sync_batch_norm
 from dainet.settings import Settings
@@ -37,6 +38,8 @@ def check_early(settings: Settings, maps: bool = True) -> None:
         read_spacing(input_path(settings.data.spacing))
     if settings.segmentation.pretrained:
         pretrained_hash(settings.segmentation.pretrained)
+    known = CLASSES.get(settings.data.dataset)
+    check_loss(settings.segmentation.loss, len(known.names) + 1 if known else None)
     check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
     if not maps:
         return

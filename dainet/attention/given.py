@@ -54,8 +54,8 @@ def run_given(name: str, prepared: Prepared) -> StageResult:
     """Store the given maps of every slice, or open what an earlier call left.
 
     The stage leaves what `dainet.attention.stage.run_attention` does: `attention.npy` [N, channels, h, w] float16 with
-    the rows of the prepared store, and `attention.json`. The grid h x w need not be square. As no ViT has made the
-    maps, the side of its input is the grid itself, from which they are then resized bilinearly.
+    the rows of the prepared store, and `attention.json`. The grid h x w need not be square: as the slices were, the
+    maps are resized to squares.
 
     Args:
         name: folder with one `CASE.npy` per case id of the prepared store, each [slices, channels, h, w] of floats.
@@ -103,7 +103,7 @@ def _grid(slices: Mapping[Path, int]) -> AttentionGrid:
         if shape[1:] != (channels, height, width):
             found, expected = (f"{c} channels of {h} x {w}" for c, h, w in (shape[1:], shapes[first][1:]))
             raise InputError(f"{path}: {found}; expected {expected} as in {first.name}: one form for all cases")
-    return AttentionGrid(channels, (height, width), 1, (height, width))
+    return AttentionGrid(channels, (height, width), patch=0, vit_size_px=0)
 
 
 def _open(path: Path) -> np.ndarray:

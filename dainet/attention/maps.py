@@ -99,10 +99,11 @@ def resize_maps(
         size: side in px, or height and width.
         mode: "nearest-bilinear" repeats each token over its patch, up to the size of the ViT's input, and then resizes
             bilinearly to `size`, as DINO's visualization and then the paper do; "bilinear" resizes the grid directly.
-        vit_size_px: side of the ViT's input, or height and width.
+        vit_size_px: side of the ViT's input, or height and width; 0 where no ViT has made the maps, which are then
+            resized bilinearly in any case.
     """
     maps = maps.float()
-    if mode == "nearest-bilinear":
+    if mode == "nearest-bilinear" and vit_size_px:
         maps = F.interpolate(maps, size=vit_size_px, mode="nearest")
     if maps.shape[-2:] == ((size, size) if isinstance(size, int) else size):
         return maps
@@ -126,9 +127,7 @@ def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int)
     )  # in place: a second large tensor is slow
 
 
-def network_maps(
-    token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int | tuple[int, int]
-) -> Tensor:
+def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
     """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled."""
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
     return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalization, tokens)

@@ -45,13 +45,14 @@ What = Literal["maps", "features"]
 class AttentionGrid:
     """Geometry of the stored maps: heads, token grid (rows, columns), side of a patch and of the ViT's input in px.
 
-    Of stored features, `heads` is their width D. `vit_size_px` can be height and width (see `dainet.attention.given`).
+    Of stored features, `heads` is their width D. Maps that no ViT has made (`dainet.attention.given`) have no patches,
+    and `patch` and `vit_size_px` are 0.
     """
 
     heads: int
     grid: tuple[int, int]
     patch: int
-    vit_size_px: int | tuple[int, int]
+    vit_size_px: int
 
 
 class PreparedImages(Protocol):
@@ -116,9 +117,7 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
 
 def _read_grid(path: Path) -> AttentionGrid:
     values = json.loads(path.read_text(encoding="utf-8"))
-    size = values["vit_size_px"]
-    size = tuple(size) if isinstance(size, list) else size
-    return AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], size)
+    return AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
 
 
 def _open_maps(path: Path, grid: AttentionGrid) -> np.ndarray:

@@ -16,7 +16,19 @@ from dainet.errors import InputError
 __all__ = ["Run", "find_run", "find_runs", "finished_keys", "lineage", "runs_table"]
 
 _PARTIAL = ".partial"
-_SHORT = ("model", "seed", "epochs", "width", "image_size", "vit_size_px", "origin", "control", "dataset", "patients")
+_SHORT = (
+    "model",
+    "loss",
+    "seed",
+    "epochs",
+    "width",
+    "image_size",
+    "vit_size_px",
+    "origin",
+    "control",
+    "dataset",
+    "patients",
+)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from dainet.reporting.differences import failed_trainings
 from dainet.reporting.run_identity import source_name
 from dainet.reporting.statistics import summarize
 from dainet.segmentation.catalog import BASELINES
+from dainet.segmentation.outside import outside_label
 from dainet.settings import Settings
 
 __all__ = ["compare", "policies", "protocol_notes", "spread"]
@@ -100,6 +102,10 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     if trained := sorted(set(scores["model"]) & set(BASELINES)):
         weights = f"encoders from ImageNet ({segmentation.pretrained})" if segmentation.pretrained else "from scratch"
         notes.append(f"Competitors, trained here {weights}: {', '.join(trained)}.")
+    if segmentation.loss:
+        notes.append(f"Loss: {outside_label(segmentation.loss)}, in place of the paper's.")
+    if settings.attention.maps:
+        notes.append(f"Maps: those of the folder {Path(settings.attention.maps).name}, in place of a ViT's.")
     if settings.data.spacing:
         notes.append("Voxel edges come from the table of data.spacing.")
     if settings.data.dataset in UNBUILT:

@@ -29,7 +29,7 @@ class Slices:
         settings: how maps are resized and scaled on use.
         device: where images and maps are kept.
         maps: on the token grid [N, h, gh, gw], or features [N, D, gh, gw]; None for networks that take none.
-        vit_size_px: side of the ViT's input, from which maps were made, or height and width.
+        vit_size_px: side of the ViT's input, from which maps were made; 0 where no ViT has made them.
         image_channels: a control (`attention.control=image`): instead of maps, the second encoder gets the image itself
             as this many equal channels, each stretched to [0, 1] as a map is.
         reduced_features: if not 0, `maps` holds the ViT's features, which stay on the token grid as they are, and the
@@ -45,7 +45,7 @@ class Slices:
         settings: AttentionSettings,
         device: Device,
         maps: np.ndarray | None = None,
-        vit_size_px: int | tuple[int, int] = 0,
+        vit_size_px: int = 0,
         image_channels: int = 0,
         reduced_features: int = 0,
     ) -> None:

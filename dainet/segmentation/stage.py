@@ -55,6 +55,8 @@ def run_segmentation(
     values |= {"model": outside_label(name), "seed": seed, "precision": data.device.precision}
     if is_outside(name):
         values["source"] = source_hash(name)
+    if segmentation.loss:
+        values |= {"loss": outside_label(segmentation.loss), "loss_source": source_hash(segmentation.loss)}
     if segmentation.pretrained:
         values["pretrained"] = pretrained_hash(segmentation.pretrained)
     if settings.n_processes > 1:
@@ -73,6 +75,8 @@ def run_segmentation(
     def build(folder: Path) -> None:
         if is_outside(name):
             check_unchanged(name, str(values["source"]))
+        if segmentation.loss:
+            check_unchanged(segmentation.loss, str(values["loss_source"]))
         run_task(
             "segmentation", settings, folder, lambda: fit(settings, name, seed, data, folder), name=name, seed=seed
         )
@@ -82,7 +86,9 @@ def run_segmentation(
 
 def _without_effect(settings: SegmentationSettings, name: str) -> set[str]:
     """Return the settings that change nothing in one training of this network with one process."""
-    idle = {"pretrained", "seeds", "sync_batch_norm"}  # weights enter by their hash
+    idle = {"loss", "pretrained", "seeds", "sync_batch_norm"}  # code and weights enter by their hash
+    if settings.loss:
+        idle.add("dice")
     if settings.selection == "last":
         idle.add("patience")
     if not name.startswith("dual-"):

@@ -13,7 +13,7 @@ from dainet.cuda_graphs import changed_by, compiled, recorded
 from dainet.device import Device
 from dainet.parallel import collectives
 from dainet.segmentation.augment import augment, random_transforms, transform
-from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.outside_loss import chosen_loss
 from dainet.segmentation.slices import SliceData, run_network
 from dainet.settings import SegmentationSettings
 
@@ -60,22 +60,23 @@ def training_step(
             the last one of an epoch may be smaller.
         optimizer: see `adam`.
     """
+    loss = chosen_loss(settings, data.device.torch_device)
 
     def loss_of(image: Tensor, maps: Tensor | None, label: Tensor) -> Tensor:
         with data.device.autocast():
             logits = run_network(model, image, maps)
-        return segmentation_loss(logits, label, settings.dice)
+        return loss(logits, label)
 
     fast_loss_of = compiled(loss_of) if settings.compile else loss_of
 
     def step(rows: Tensor, matrices: Tensor) -> Tensor:
         image, maps, label = augmented_batch(data, rows, matrices if settings.augment else None)
         whole = len(rows) == settings.batch_size
-        loss = (fast_loss_of if whole else loss_of)(image, maps, label)
+        value = (fast_loss_of if whole else loss_of)(image, maps, label)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         optimizer.step()
-        return loss.detach()
+        return value.detach()
 
     if data.device.records_steps and collectives.process_count() == 1:
         return recorded(step, lambda: changed_by(model, optimizer))

@@ -20,8 +20,10 @@ from dainet.segmentation.evaluation import run_scores
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import run_segmentation
 from dainet.settings import Settings, load_settings
+from tests.helpers import REPOSITORY
 from tests.helpers.samples import tiny_overrides, write_h5_source, write_maps
 
+LOSS = f"{REPOSITORY / 'tests' / 'helpers' / 'losses.py'}:cross_entropy"
 # The first stage in the order of the pipeline that must be computed again when the setting gets this value; None where
 # the setting changes nothing. Every later stage has the key of the one before among its inputs.
 CHANGES: dict[str, tuple[Any, str | None]] = {
@@ -83,6 +85,7 @@ CHANGES: dict[str, tuple[Any, str | None]] = {
     "segmentation.lr": (1e-2, "segmentation"),
     "segmentation.weight_decay": (0.0, "segmentation"),
     "segmentation.dice": ("eq5", "segmentation"),
+    "segmentation.loss": (LOSS, "segmentation"),
     "segmentation.augment": (False, "segmentation"),
     "dino.compile": (True, "dino"),
     "dino.keep_every": (1, "dino"),
@@ -110,6 +113,7 @@ IDLE: list[tuple[dict[str, Any], str, Step]] = [
     ),
     ({"attention.control": "image"}, "attention.backbone", lambda s: pipeline.segment(s, "single", 0)),
     ({"segmentation.selection": "last"}, "segmentation.patience", lambda s: pipeline.segment(s, "unet", 0)),
+    ({"segmentation.loss": LOSS}, "segmentation.dice", lambda s: pipeline.segment(s, "unet", 0)),
     ({}, "segmentation.switch_order", lambda s: pipeline.segment(s, "unet", 0)),
     ({}, "attention.control", lambda s: pipeline.segment(s, "unet", 0)),
 ]
