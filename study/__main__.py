@@ -26,6 +26,7 @@ from study.folds import PLANS
 from study.next_report import write_plan_report
 from study.overview import Gain, Row, first_study_gains, first_study_rows
 from study.pictures import draw_pictures
+from study.placebo_report import write_placebo
 from study.plan import load_more_seeds, load_plan
 from study.rehearsal import NOTE, simulate_scores
 from study.report import read_scores, write_report
@@ -101,6 +102,17 @@ def rehearse() -> None:
             simulate_scores(plan, Path(simulated))
             write_plan_report(plan, Path(simulated), output, _first_study(), NOTE)
         typer.echo(f"simulated tables and figures: {repository_root() / output}")
+
+
+@app.command()
+def placebo(
+    rounds: Annotated[int, typer.Option(help="simulated studies of each design", min=1)] = 10_000,
+    files: Annotated[int, typer.Option(help="of each design that goes through files", min=1)] = 250,
+) -> None:
+    """Write the test of tests, one function under two names compared many times, into figures/placebo."""
+    output = Path("figures", "placebo")
+    write_placebo(output, rounds, files)
+    typer.echo(f"figure and tables of the placebo: {repository_root() / output}")
 
 
 def _first_study() -> tuple[list[Row], list[Gain]]:

@@ -101,7 +101,8 @@ def sequence_rates(rounds: int, truth: Truth = _SAME, margin: float = 0.3) -> di
     """
     first, rest = simulate(Design(_ALL, (3, 6)), truth, rounds)
     rivals = [[fold[:, part] for fold in rest] for part in (slice(0, 3), slice(3, 5), slice(5, 6))]
-    asked, wrong, found = np.ones(rounds, dtype=bool), np.zeros(rounds, dtype=bool), {}
+    asked, wrong = np.ones(rounds, dtype=bool), np.zeros(rounds, dtype=bool)
+    found: dict[str, float] = {}
     for number, rival in enumerate(rivals, start=1):
         result = difference(first, rival, spread_of(first, rivals[0]))
         differs = asked & _excludes_zero(result)

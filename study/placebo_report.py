@@ -95,7 +95,7 @@ def placebo_figure(
     )
     figure = new_figure(WIDTH, 0.34 * len(found) + 2.0, alt)
     panels = figure.subplots(1, 3, sharey=True)
-    for height, (title, line) in enumerate(reversed(found.items())):
+    for height, (title, line) in enumerate(reversed(list(found.items()))):
         files = by_files.get(title)
         _dot(panels[0], height + 0.12, line["same"], rounds, _BLUE)
         _dot(panels[0], height - 0.12, line["average"], rounds, _ORANGE)
@@ -108,13 +108,13 @@ def placebo_figure(
             ):
                 _dot(panel, height + 0.3, files[key], from_files, color, "s")
     panels[0].axvline(100 * _LEVEL, color="black", linewidth=0.8, linestyle="--")
-    panels[0].set_xlim(0, None)
+    panels[0].set_xlim(0, 15)
     titles = ("Difference claimed, though there is none", "Called equivalent", "A planted gain is found")
     for panel, title in zip(panels, titles, strict=True):
         label_axes(panel, "Share of simulated studies (%)", "")
         panel.set_title(title, fontsize=10)
         panel.grid(axis="y", color="#eeeeee")
-    panels[0].set_yticks(range(len(found)), list(reversed(found)), fontsize=8)
+    panels[0].set_yticks(range(len(found)), list(found)[::-1], fontsize=8)
     _legend(figure, panels[0])
     return figure
 
@@ -129,7 +129,7 @@ def _legend(figure: Figure, panel: Axes) -> None:
     marks: list[tuple[str, dict[str, Any]]] = [
         ("one function under two names", {"marker": "o", "color": _BLUE}),
         ("networks that differ in patients, but not on average", {"marker": "o", "color": _ORANGE}),
-        *((f"a gain of {gain:g} points", {"marker": "o", "color": _FOUND[f"found_{gain:g}"]}) for gain in GAINS),
+        *((f"a gain of {gain:g}", {"marker": "o", "color": _FOUND[f"found_{gain:g}"]}) for gain in GAINS),
         (f"the smallest gain found with {100 * PROMISED:.0f} %", {"marker": "o", "color": _GREEN}),
         ("promised by the power", {"marker": "|", "color": "black", "markersize": 14}),
         ("from score files, as a report reads them", {"marker": "s", "color": _BLUE}),

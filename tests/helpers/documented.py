@@ -51,6 +51,7 @@ NOT_RUN_HERE = {
     r"python -m pytest -m gpu": "needs a GPU; tests/gpu is skipped without one",
     r"make teaching": "writes into the repository; tests/teaching/test_build.py builds into another folder",
     r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
+    r"python -m study placebo": "minutes; tests/study/test_placebo.py simulates fewer rounds",
     r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
     r"python -m study run( .*)?": "needs real scans and hours; tests/compare/test_queue.py",
     r"python -m study dino-course( .*)?": "needs real scans and a GPU; tests/study/test_dino_course.py",
