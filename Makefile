@@ -13,7 +13,7 @@ PROFILE ?= tour
 ARGS ?=
 RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching results bench clean
+.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching results report bench clean
 
 help: ## list the targets (this text)
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +63,9 @@ teaching: setup ## build slides, handout, votes and answer key into teaching/_bu
 
 results: setup ## rebuild tables and charts of docs/reproduction.md from the committed scores; no data needed
 	$(BIN)/python -m study report
+
+report: setup ## typeset docs/reproduction.md as build/reproduction.pdf; seconds
+	$(BIN)/python -m study typeset
 
 bench: setup ## measure speed and memory as ratios to named peers into benchmarks/results/; half an hour
 	$(INSTALL) '.[test,bench]' --quiet

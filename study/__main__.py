@@ -16,9 +16,9 @@ import typer
 from dainet.compare.plan import read_plan
 from dainet.compare.queue import run_queue
 from dainet.compare.scores import finished_waves
-from dainet.errors import unknown
+from dainet.errors import needs_extra, unknown
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
-from dainet.places import repository_root
+from dainet.places import output_path, repository_root
 from dainet.reporting.artifacts import output_folder
 from study.dino_course import course_settings, run_course
 from study.evidence import EVIDENCE, write_evidence
@@ -76,6 +76,16 @@ def report() -> None:
         else:
             write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
             typer.echo(f"tables and charts: {folder}")
+
+
+@app.command()
+def typeset(output: Annotated[str, typer.Option(help="the PDF")] = "build/reproduction.pdf") -> None:
+    """Typeset the report, docs/reproduction.md, as a PDF."""
+    with needs_extra("study"):
+        from study import typeset
+
+        made = typeset.typeset(repository_root() / "docs" / "reproduction.md", output_path(output))
+    typer.echo(f"report: {made}")
 
 
 @app.command()

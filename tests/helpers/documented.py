@@ -50,6 +50,7 @@ NOT_RUN_HERE = {
     r"make bench( ARGS=--device=cuda)?": "half an hour, or a GPU; tests/benchmarks runs the parts",
     r"python -m pytest -m gpu": "needs a GPU; tests/gpu is skipped without one",
     r"make teaching": "writes into the repository; tests/teaching/test_build.py builds into another folder",
+    r"make report": "tests/study/test_typeset.py",
     r"make results": "rewrites committed files; tests/study/test_report.py compares them with the scores",
     r"python -m study placebo": "minutes; tests/study/test_placebo.py simulates fewer rounds",
     r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
