@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dainet.compare.checks import checks_table
-from dainet.compare.hearts import agreement_figure, agreement_table, heart_numbers
 from dainet.compare.plan import Plan
-from dainet.compare.questions import joint_verdict, questions_table
-from dainet.compare.scores import Scored, read_scored
-from dainet.compare.tables import networks_table, parts_table, spread_table
+from dainet.compare.report import heart_figure, plan_notes, plan_tables, read_whole
+from dainet.compare.scores import Scored
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.tables import compare
 from study.overview import Gain, Row, gains_of, overview_figure, planned_rows, rows_of
 
-__all__ = ["common_figure", "open_questions", "plan_tables", "write_plan_report"]
+__all__ = ["common_figure", "open_questions", "study_tables", "write_plan_report"]
 
-log = logging.getLogger(__name__)
 _LICENSES = {
     "acdc": "Data: ACDC (Bernard et al., 2018), CC BY-NC-SA 4.0.",
     "custom": "Data: CHAOS (Kavur et al., 2021), CC BY-NC-SA 4.0, resampled by others.",
 }
 
 
-def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
-    """Return the tables of a plan as text, by name: questions, checks, parts, networks, spread, and hearts for ACDC.
-
-    Where ACDC is split as in the paper, the paper's Table 2 stands beside the rows of the plan.
-    """
-    tables = {
-        "table_questions": questions_table(scored),
-        "table_checks": checks_table(scored),
-        "table_networks": networks_table(scored),
-        "table_parts": parts_table(scored),
-        "table_spread": spread_table(scored),
-    }
-    if _is_cardiac(scored.plan):
-        tables["table_hearts"] = agreement_table(heart_numbers(scored.scores))
-        if len(scored.plan.folds) == 1:
-            names = CLASSES["acdc"].names
-            tables["table_published"] = compare(published_table("acdc", "table2"), scored.scores, names, "strict")
-    return {name: table for name, table in tables.items() if len(table)}
+def study_tables(scored: Scored) -> dict[str, pd.DataFrame]:
+    """Return the tables of a plan by name; beside ACDC split as in the paper stands the paper's Table 2."""
+    tables = plan_tables(scored)
+    if scored.plan.dataset == "acdc" and len(scored.plan.folds) == 1:
+        names = CLASSES["acdc"].names
+        tables["table_published"] = compare(published_table("acdc", "table2"), scored.scores, names, "strict")
+    return tables
 
 
 def open_questions(plan: Plan) -> pd.DataFrame:
@@ -77,7 +61,7 @@ def common_figure(first: tuple[Sequence[Row], Sequence[Gain]], studies: Sequence
 def write_plan_report(
     plan: Plan, folder: Path, output: Path, others: tuple[Sequence[Row], Sequence[Gain]] = ((), ()), note: str = ""
 ) -> Scored:
-    """Write tables and figures of a plan's whole waves.
+    """Write tables and figures of a plan of which all waves are whole.
 
     Args:
         plan: see `dainet.compare.plan`.
@@ -86,34 +70,13 @@ def write_plan_report(
         others: rows and gains of other studies, for the common figure.
         note: goes into every table and above the figure, such as that scores are simulated.
     """
-    scored = read_scored(plan, folder)
+    scored = read_whole(plan, folder)
     settings = scored.trainings[0].settings({"output": output.as_posix()})
-    tables, notes = plan_tables(scored), [*([note] if note else []), *_notes(scored)]
-    if word := joint_verdict(tables["table_questions"]):
-        notes.append(f"All primary questions together, each of which the claim needs: {word}.")
-    for name, table in tables.items():
+    notes = [*([note] if note else []), *plan_notes(scored), _LICENSES[plan.dataset]]
+    for name, table in study_tables(scored).items():
         save_table(table, name, settings, {}, notes)
     rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
     save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
-    if _is_cardiac(plan):
-        first = plan.comparisons[0]
-        hearts = agreement_figure(heart_numbers(scored.scores), (first.second, first.first))
+    if (hearts := heart_figure(scored)) is not None:
         save_figure(hearts, "ejection_fraction", settings, {})
     return scored
-
-
-def _is_cardiac(plan: Plan) -> bool:
-    return plan.dataset == "acdc"
-
-
-def _notes(scored: Scored) -> list[str]:
-    plan, folds = scored.plan, len(scored.plan.folds)
-    counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
-    tested = f"every patient is tested in one of {folds} folds" if folds > 1 else "one split"
-    alone = len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
-    sample = "patients alone, as there is one training of each network" if alone else "patients and trainings"
-    return [
-        f"{plan.title}: {counted}; {tested}; strict policy for empty masks.",
-        f"Intervals count {sample} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
-        _LICENSES[plan.dataset],
-    ]

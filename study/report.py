@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dainet.cache.records import read_record
+from dainet.compare.curves import learning_curves
 from dainet.compare.forest import forest_plot
 from dainet.compare.plan import Plan, read_plan
 from dainet.compare.power import observed_truth
@@ -24,7 +25,7 @@ from dainet.reporting.statistics import patient_means
 from dainet.segmentation.evaluation import SCORES
 from dainet.settings import Settings
 from study.calibration import calibrate
-from study.charts import learning_curves, regime_plot
+from study.charts import regime_plot
 from study.folds import PLANS
 from study.next_report import common_figure, open_questions
 from study.notes import notes

@@ -21,7 +21,7 @@ from dainet.compare.comparisons import (
 from dainet.compare.plan import Comparison
 from dainet.compare.scores import Scored
 
-__all__ = ["checks_table"]
+__all__ = ["checks_table", "validation_difference"]
 
 
 def checks_table(scored: Scored) -> pd.DataFrame:
@@ -34,12 +34,17 @@ def checks_table(scored: Scored) -> pd.DataFrame:
         row["Folds after the first"] = difference_text(or_none(partial(compare_networks, scored, line, fresh)))
         row |= {"Median": f"{deltas.median():+.2f}", "Trimmed mean (20 %)": f"{stats.trim_mean(deltas, 0.2):+.2f}"}
         row[f"Without {MOVERS} patients"] = difference_text(or_none(partial(without_movers, scored, line)))
-        row["Validation patients"] = f"{_validation(scored, line.first) - _validation(scored, line.second):+.2f}"
+        row["Validation patients"] = f"{validation_difference(scored, line):+.2f}"
         row["Last epoch"] = difference_text(compare_networks(scored, line, column="dsc_last_epoch"))
         signs = np.sign(deltas) == np.sign(result.estimate)
         row["Patients of this sign"] = f"{signs.sum()} of {len(signs)}"
         lines.append(row | {"Trainings of this sign": _training_signs(scored, line, result)})
     return pd.DataFrame(lines)
+
+
+def validation_difference(scored: Scored, line: Comparison) -> float:
+    """Compute the difference of a comparison on validation patients, from the means of trainings, in points."""
+    return _validation(scored, line.first) - _validation(scored, line.second)
 
 
 def _validation(scored: Scored, name: str) -> float:

@@ -31,3 +31,22 @@ def run(
     folder = figures_folder() / read.name
     count = run_queue(read.trainings(), overrides(None, source, weights, device), folder, seconds)
     typer.echo(f"ran {count} trainings; scores: {folder}")
+
+
+@app.command()
+def report(
+    plan: Annotated[Path, typer.Argument(help="a plan whose trainings have run")],
+    output: Annotated[Path | None, typer.Option(file_okay=False, help="folder for the page and its files")] = None,
+    waves_so_far: Annotated[
+        bool, typer.Option("--waves-so-far", help="read the whole waves that there are; no more will be run")
+    ] = False,
+) -> None:
+    """Write a page with the verdict of a plan: interval, checks, failures, methods; figures and tables for a paper."""
+    from dainet.cache.folders import figures_folder
+    from dainet.compare.plan import read_plan
+    from dainet.compare.report import write_report
+
+    read = read_plan(plan)
+    folder = figures_folder() / read.name
+    page = write_report(read, folder, output.absolute() if output else folder / "report", waves_so_far)
+    typer.echo(f"page: {page}")

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from dainet.compare.analysis import Difference, verdict
-from dainet.compare.comparisons import MOVERS, compare_networks, comparisons_of, interval_text, or_none, without_movers
+from dainet.compare.comparisons import (
+    MOVERS,
+    compare_networks,
+    comparisons_of,
+    difference_text,
+    interval_text,
+    or_none,
+    without_movers,
+)
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Comparison
 from dainet.compare.scores import Scored, fold_scores
+from dainet.errors import DainetError, InputError
 
-__all__ = ["Answer", "answers", "joint_verdict", "questions_table"]
+__all__ = ["Answer", "answers", "comparisons_table", "joint_verdict", "joint_word", "questions_table"]
 
 
 @dataclass(frozen=True)
@@ -63,12 +74,30 @@ def questions_table(scored: Scored) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def comparisons_table(scored: Scored) -> pd.DataFrame:
+    """Write the comparisons as a paper prints them: both networks' DSC, the difference with its interval, the verdict.
+
+    A network's DSC is the mean over patients, as in the difference; one fold may have fewer patients than another.
+    """
+    lines = []
+    for answer in answers(scored):
+        pair = (answer.comparison.first, answer.comparison.second)
+        first, second = (_mean(scored, name) for name in pair)
+        row = {"Comparison": answer.title, "First (%)": f"{first:.2f}", "Second (%)": f"{second:.2f}"}
+        lines.append(row | {"Difference (95 %)": difference_text(answer.result), "Verdict": answer.verdict})
+    return pd.DataFrame(lines)
+
+
 def joint_verdict(questions: pd.DataFrame) -> str:
-    """Judge a claim that needs every primary question of `questions_table`; empty where one is not judged.
+    """Judge the claim that needs every primary question of `questions_table`, as `joint_word` does."""
+    return joint_word(list(questions.loc[questions["Role"] == "primary", "Verdict"]))
+
+
+def joint_word(words: Sequence[str]) -> str:
+    """Judge a claim that needs all of several verdicts; empty where one is not judged.
 
     "supported" if all are, "contradicted" if one is, else "inconclusive"; since all must hold, no correction is needed.
     """
-    words = list(questions.loc[questions["Role"] == "primary", "Verdict"])
     if not words or "not judged" in words:
         return ""
     if any(word.startswith("contradicted") for word in words):
@@ -78,10 +107,16 @@ def joint_verdict(questions: pd.DataFrame) -> str:
 
 def _verdict(scored: Scored, line: Comparison, result: Difference) -> str:
     """Judge, and say where few patients carry the verdict."""
+    if np.isnan(result.interval()[0]):  # the same scores in every patient and training
+        return "not judged"
     word = verdict(result, scored.plan.margin)
     rest = or_none(partial(without_movers, scored, line))
     without = word if rest is None else verdict(rest, scored.plan.margin)
     return word if without == word else f"{word}; carried by few patients (without {MOVERS} of them: {without})"
+
+
+def _mean(scored: Scored, name: str) -> float:
+    return float(np.concatenate([fold.mean(0) for fold in fold_scores(scored.scores, name)]).mean())
 
 
 def _trainings(scored: Scored, line: Comparison) -> str:
@@ -93,7 +128,10 @@ def _mixed(scored: Scored, line: Comparison) -> str:
     folds = [fold_scores(scored.scores, name) for name in (line.first, line.second)]
     if min(len(fold) for network in folds for fold in network) == 1:
         return "not fitted: one seed"
-    return f"{mixed_model_error(*folds)[1]:.3f}"
+    try:
+        return f"{mixed_model_error(*folds)[1]:.3f}"
+    except (DainetError, np.linalg.LinAlgError) as error:
+        return "not fitted: no statsmodels" if isinstance(error, InputError) else "not fitted: no convergence"
 
 
 def _yes(value: bool) -> str:

@@ -1,4 +1,4 @@
-"""The tables of a plan beside its questions: parts, spread of trainings, and scores of networks."""
+"""The networks of a plan: their scores, and how much their trainings differ."""
 
 from __future__ import annotations
 
@@ -10,33 +10,16 @@ from scipy import stats
 
 from dainet.compare.analysis import Spread, spread_of
 from dainet.compare.comparisons import (
-    compare_networks,
-    difference_text,
     lenders,
-    main_comparisons,
     networks_of,
     or_none,
 )
+from dainet.compare.failures import FAR_MM, failed
 from dainet.compare.scores import Scored, fold_scores
 
-__all__ = ["networks_table", "parts_table", "spread_table"]
+__all__ = ["networks_table", "spread_table"]
 
 _DEVIATION = "Standard deviation (points)"
-_FAR_MM = 20.0  # an HD95 beyond this is a failure
-
-
-def parts_table(scored: Scored) -> pd.DataFrame:
-    """Compute the main comparisons by pathology, phase and class, with 95 % intervals and without tests."""
-    lines = []
-    for line in main_comparisons(scored):
-        for column, title in (("group", "Pathology"), ("phase", "Phase"), ("class", "Class")):
-            for name, part in scored.scores.groupby(column):
-                if name:
-                    result = or_none(partial(compare_networks, scored, line, part))
-                    row = {"Comparison": f"{line.first} - {line.second}", "By": title, "Part": name}
-                    row |= {"Patients": str(part["patient"].nunique()), "Difference": difference_text(result)}
-                    lines.append(row)
-    return pd.DataFrame(lines)
 
 
 def spread_table(scored: Scored) -> pd.DataFrame:
@@ -75,8 +58,8 @@ def networks_table(scored: Scored) -> pd.DataFrame:
         row["HD95 (mm), median (quartiles)"] = _quartiles(own["hd95_mm"])
         row["Surface distance (mm), median (quartiles)"] = _quartiles(own["assd_mm"])
         row["Surface Dice at 2 mm (%)"] = f"{100 * own['surface_dice_2mm'].mean():.1f}"
-        failed = (own["hd95_mm"] > _FAR_MM) | (own["dsc"] == 0)
-        lines.append(row | {f"Failures (HD95 > {_FAR_MM:.0f} mm, or empty)": f"{failed.sum()} of {len(own)}"})
+        failures = f"{failed(own).sum()} of {len(own)}"
+        lines.append(row | {f"Failures (HD95 > {FAR_MM:.0f} mm, or empty)": failures})
     return pd.DataFrame(lines)
 
 

@@ -9,8 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
-
 from dainet.cache.records import provenance, read_record, versions
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
@@ -21,6 +19,7 @@ from dainet.reporting.artifacts import (
     output_folder,
     record_files,
 )
+from dainet.reporting.pages import render_page
 from dainet.reporting.run_identity import other_settings, public_settings, source_name
 from dainet.settings import Settings
 
@@ -42,7 +41,9 @@ def write_index(settings: Settings) -> Path:
     items = [_described(name, captions.get(name, {}), settings, records[name], differing) for name in names]
     tables = [item | _table(folder / item["name"]) for item in items if _has(folder, item, "md")]
     counts = Counter(note for table in tables for note in table["notes"])
-    text = _page().render(
+    text = render_page(
+        "dainet.lessons",
+        "index.html",
         title=", ".join(filter(None, (data_title(settings), source_name(settings), f"profile {settings.profile}"))),
         settings=settings,
         figures=[item for item in items if _has(folder, item, "png")],
@@ -75,11 +76,6 @@ def _sorted_by_settings(folder: Path, settings: Settings) -> tuple[dict[str, dic
         else:
             own[path.stem] = record
     return own, others
-
-
-def _page() -> Any:
-    environment = Environment(loader=PackageLoader("dainet.lessons", ""), autoescape=True)
-    return environment.get_template("index.html")
 
 
 def _differing(records: Iterable[Mapping[str, Any]]) -> list[str]:

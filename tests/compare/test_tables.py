@@ -13,10 +13,11 @@ from dainet.compare.analysis import Difference, difference, fold_difference, pat
 from dainet.compare.checks import checks_table
 from dainet.compare.comparisons import compare_networks
 from dainet.compare.mixed_model import mixed_model_error
+from dainet.compare.parts import parts_table
 from dainet.compare.plan import Plan, read_plan
 from dainet.compare.questions import joint_verdict, questions_table
 from dainet.compare.scores import Scored, finished_waves, fold_scores, read_scored
-from dainet.compare.tables import networks_table, parts_table, spread_table
+from dainet.compare.tables import networks_table, spread_table
 from dainet.errors import InputError
 from tests.compare.test_plan import PLAN, write_plan
 

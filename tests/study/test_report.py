@@ -11,6 +11,7 @@ import pytest
 from pandas import DataFrame, Series
 from scipy import stats
 
+from dainet.compare.curves import learning_curves
 from dainet.compare.forest import forest_plot
 from dainet.places import repository_root
 from dainet.reporting.statistics import seeded_interval
@@ -238,7 +239,7 @@ def test_charts_draw_what_has_run() -> None:
 def test_learning_curves_are_means_with_bands_from_lowest_to_highest_next_to_the_first_network() -> None:
     history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "dsc": [0.1, 0.2]})
     better = [history.assign(dsc=values) for values in ([0.3, 0.4], [0.5, 0.8], [0.4, 0.9])]
-    panels = charts.learning_curves({"unet": [history], "dual": better}).axes
+    panels = learning_curves({"unet": [history], "dual": better}).axes
     assert [panel.get_title() for panel in panels] == ["unet", "dual", "", ""]
     gray, own = panels[3].lines
     assert np.asarray(gray.get_ydata()).tolist() == [0.1, 0.2]

@@ -1,0 +1,102 @@
+"""What a plan cannot show, as its own numbers say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dainet.compare.checks import validation_difference
+from dainet.compare.comparisons import compare_networks, main_comparisons, patient_differences
+from dainet.compare.facts import counts
+from dainet.compare.questions import Answer
+from dainet.compare.scores import Scored, fold_scores
+
+__all__ = ["limitations"]
+
+_FEW_PATIENTS = 30
+_FEW_TRAININGS = 6  # degrees of freedom of a network's spread below which it is hardly known
+
+
+def limitations(scored: Scored, found: Sequence[Answer], records: dict[str, dict[str, Any]]) -> list[str]:
+    """Write a sentence for every limit that follows from the numbers of a plan.
+
+    Args:
+        scored: whole waves of a plan.
+        found: the answers to its questions.
+        records: of its trainings, by name.
+    """
+    judged = [each for each in found if each.comparison in main_comparisons(scored)]
+    return [*_design(scored), *_trainings(scored), *_disagreements(scored, judged), *_general(records)]
+
+
+def _design(scored: Scored) -> Iterator[str]:
+    number = counts(scored)
+    if scored.waves < len(scored.plan.waves):
+        yield (
+            f"Only {scored.waves} of {len(scored.plan.waves)} planned waves have run. Stopping is harmless where the "
+            "clock decided it, and not where somebody had seen the test scores."
+        )
+    if number["folds"] == 1:
+        yield (
+            "There is one split: the interval counts how patients and trainings vary, and not what another choice of "
+            "training patients would change."
+        )
+    if number["patients"] < _FEW_PATIENTS:
+        yield f"{number['patients']} test patients are few: rare kinds of patients may be missing altogether."
+    yield "All patients come from one data set, so nothing is shown about other scanners, hospitals or organs."
+
+
+def _trainings(scored: Scored) -> Iterator[str]:
+    number = counts(scored)
+    lines = main_comparisons(scored)
+    seeds = {name: _seeds(scored, name) for line in lines for name in (line.first, line.second)}
+    if len(set(zip(scored.scores["fold"], scored.scores["seed"], strict=True))) == 1:
+        yield "Each network was trained once: another seed may reverse the sign, and the interval does not know that."
+    elif max(seeds.values(), default=1) == 1:
+        yield "Each network was trained once per fold: how much trainings vary is seen only from fold to fold."
+    else:
+        for name in (name for name, count in seeds.items() if count == 1):
+            first = scored.plan.comparisons[0]
+            lent = f"the spread of its trainings is borrowed from {first.first} and {first.second}"
+            yield f"{name} was trained once per fold: {lent}."
+        for name in (name for name, count in seeds.items() if count > 1):
+            freedom = number["folds"] * (seeds[name] - 1)
+            if freedom < _FEW_TRAININGS:
+                yield f"How much trainings of {name} vary is known from {freedom} degrees of freedom alone."
+
+
+def _disagreements(scored: Scored, found: Sequence[Answer]) -> Iterator[str]:
+    for answer in found:
+        line, sign = answer.comparison, np.sign(answer.result.estimate)
+        pair = [fold_scores(scored.scores, name) for name in (line.first, line.second)]
+        if all(np.array_equal(a, b) for a, b in zip(*pair, strict=True)):
+            yield f"{line.first} and {line.second} have the same scores everywhere: they may be the same network."
+            continue
+        if validation_difference(scored, line) * sign < 0:
+            yield f"{answer.title}: the validation patients have the other sign than the test patients."
+        if compare_networks(scored, line, column="dsc_last_epoch").estimate * sign < 0:
+            yield f"{answer.title}: the weights of the last epoch have the other sign than the chosen ones."
+        if patient_differences(scored, line).median() * sign < 0:
+            yield f"{answer.title}: the median patient has the other sign than the mean."
+        if "carried by few patients" in answer.verdict:
+            yield f"{answer.title}: the verdict is carried by few patients."
+        if answer.verdict.startswith("inconclusive"):
+            yield f"{answer.title}: inconclusive is not the same as equal; a gain within the interval may be there."
+
+
+def _general(records: dict[str, dict[str, Any]]) -> Iterator[str]:
+    if any(record["settings"]["data"]["source"] == "phantom" for record in records.values()):
+        yield "The images are phantoms, so the numbers say nothing about patients."
+    if any(record["settings"]["segmentation"]["selection"] == "peer-on-test" for record in records.values()):
+        yield "Epochs were chosen on the test patients, so all scores are too high."
+    machines = {(record.get("accelerator"), record.get("processor")) for record in records.values()}
+    if len(machines) > 1:
+        yield f"Trainings ran on {len(machines)} kinds of hardware, which do not compute to the last digit alike."
+    yield "Settings are shared and none was tuned for one network: with other settings the order may be another."
+
+
+def _seeds(scored: Scored, name: str) -> int:
+    own = scored.scores[scored.scores["model"] == name]
+    return int(own.groupby("fold")["seed"].nunique().min())

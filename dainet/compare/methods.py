@@ -1,0 +1,123 @@
+"""A paragraph on methods, filled with the numbers of a plan, for the text of a paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dainet.compare.analysis import Difference
+from dainet.compare.comparisons import compare_networks, comparisons_of
+from dainet.compare.facts import counts
+from dainet.compare.plan import plan_hash
+from dainet.compare.scores import Scored
+from dainet.settings import Settings
+
+__all__ = ["methods"]
+
+_RULES = {
+    "validation": "the epoch with the highest DSC on the validation patients was kept",
+    "last": "the last epoch was kept",
+    "peer-on-test": "the epoch was chosen ON THE TEST PATIENTS, as some authors do, so all scores are too high",
+}
+
+
+def methods(scored: Scored, settings: Settings) -> list[str]:
+    """Write sentences on training, outcome and analysis of a plan.
+
+    Args:
+        scored: whole waves of a plan.
+        settings: of one of its trainings.
+    """
+    first = comparisons_of(scored)[0]
+    result = compare_networks(scored, first)
+    return [*_training(scored, settings), *_outcome(scored), *_analysis(scored, result), *_plan(scored)]
+
+
+def _training(scored: Scored, settings: Settings) -> list[str]:
+    plan, own = scored.plan, settings.segmentation
+    number = counts(scored)
+    split = [plan.split(fold) for fold in range(1, len(plan.folds) + 1)]
+    sizes = {part: [list(each.values()).count(part) for each in split] for part in ("train", "valid")}
+    lent = _range(sizes["train"]) if settings.data.train_patients is None else str(settings.data.train_patients)
+    tested = (
+        f"each of the {number['patients']} patients was tested once, in one of {number['folds']} folds"
+        if number["folds"] > 1
+        else f"{number['patients']} patients of one split were tested"
+    )
+    return [
+        f"{_listed(list(plan.networks))} were compared on {number['patients']} patients: {tested}, after training on "
+        f"{lent} patients and validation on {_range(sizes['valid'])}.",
+        f"{number['trainings']} trainings were run, {_seeds(number['seeds'])}.",
+        f"Slices of {own.image_size} px were trained on for {own.epochs} epochs at most in batches of {own.batch_size} "
+        f"(Adam, learning rate {own.lr:g}, weight decay {own.weight_decay:g}"
+        f"{', with augmentation' if own.augment else ', without augmentation'}); {_RULES[own.selection]}. "
+        "Apart from the settings in the table of networks, all networks shared these; none was tuned by itself.",
+    ]
+
+
+def _outcome(scored: Scored) -> list[str]:
+    classes, phases = sorted(set(scored.scores["class"])), sorted(set(scored.scores["phase"].dropna()) - {""})
+    over = f"{len(classes)} classes" if len(classes) > 1 else f"the class {classes[0]}"
+    over = f"{len(phases)} phases and {over}" if len(phases) > 1 else over
+    return [
+        f"The outcome was the Dice similarity coefficient (DSC) of a patient in points (0 to 100), on the native grid, "
+        f"as the mean over {over}; a class that only the label or only the prediction contains counts 0, and one that "
+        "neither contains is left out."
+    ]
+
+
+def _analysis(scored: Scored, result: Difference) -> list[str]:
+    margin, alone = scored.plan.margin, len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
+    if alone:
+        return ["The interval counts patients alone, as there is one training of each network, so nothing is judged."]
+    if max(counts(scored)["seeds"]) == 1 and counts(scored)["folds"] > 1:
+        how = f"the differences of {counts(scored)['folds']} folds were the sample (Student's t"
+    else:
+        how = (
+            "its standard error counts patients (the variance of their differences within folds) and trainings (the "
+            "variance of means of trainings within folds, of each network), with degrees of freedom by Satterthwaite (t"
+        )
+    return [
+        "The difference of two networks is the mean over patients of the difference between their means over seeds; "
+        f"{how} with {result.freedom:.0f} degrees of freedom for the first comparison).",
+        f"A gain counts as supported or contradicted where the 95 % interval excludes zero, and as equivalent where "
+        f"the 90 % interval lies within {margin:g} points of zero (two one-sided tests at 5 %).",
+        *_order(scored),
+    ]
+
+
+def _order(scored: Scored) -> list[str]:
+    roles = [line.role for line in scored.plan.comparisons]
+    told = []
+    if roles.count("primary") > 1:
+        told.append(f"The claim needs all {roles.count('primary')} primary comparisons, so none is corrected.")
+    if "secondary" in roles:
+        told.append("A secondary question is judged only after an answer to the one before it, so none is corrected.")
+    if "exploratory" in roles:
+        told.append("Exploratory comparisons have intervals and no verdict.")
+    return told
+
+
+def _plan(scored: Scored) -> list[str]:
+    return [
+        f"Networks, folds, seeds, comparisons and margin were written down as a plan (SHA-256 "
+        f"{plan_hash(scored.plan)[:12]}) and analyzed by dainet."
+    ]
+
+
+def _seeds(seeds: tuple[Any, Any]) -> str:
+    if seeds[0] == seeds[1]:
+        return (
+            f"{seeds[0]} of each primary network per fold, with different seeds"
+            if seeds[0] > 1
+            else ("one of each primary network per fold")
+        )
+    return f"{seeds[0]} and {seeds[1]} of the two primary networks per fold, with different seeds"
+
+
+def _range(sizes: list[int]) -> str:
+    low, high = min(sizes), max(sizes)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -1,0 +1,144 @@
+"""The page of a plan: its verdict in a sentence, figures, tables, failures, methods, limits, and the plan itself."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dainet.compare.facts import fold_table, machine_table, plan_networks, read_records
+from dainet.compare.failures import FAR_MM, missing_trainings, repeated_trainings
+from dainet.compare.limitations import limitations
+from dainet.compare.methods import methods
+from dainet.compare.plan import plan_hash
+from dainet.compare.questions import Answer
+from dainet.compare.scores import Scored
+from dainet.compare.sentences import headline, verdict_sentence
+from dainet.reporting.artifacts import PAGE, appearing, output_folder, record_files
+from dainet.reporting.pages import render_page
+from dainet.reporting.run_identity import public_settings
+from dainet.settings import Settings
+
+__all__ = ["Findings", "write_page"]
+
+_ROWS = 40  # of a table on the page; its CSV file has all
+_TITLES = {
+    "comparisons": ("Every comparison", "Thin: 95 % interval; thick: 90 %; gray band: the margin of equivalence."),
+    "patients": ("Every patient", "Differences of means over seeds, sorted. All comparisons are in patients.csv."),
+    "parts": ("Parts of the cases", "The same difference by class, phase and group, without tests."),
+    "trainings": ("Every training", "A dot is the mean test DSC of a training, the line the mean of a network."),
+    "learning_curves": (
+        "Learning curves",
+        "Means over trainings, band from lowest to highest; gray: {0}.",
+    ),
+    "ejection_fraction": ("Ejection fraction", "Predicted and labeled, of means over seeds; a dot is a patient."),
+    "table_comparisons": ("Comparisons, for a paper", "Differences in points of DSC with 95 % intervals."),
+    "table_questions": ("Comparisons in full", "Errors count patients and trainings; the mixed model is a check."),
+    "table_checks": ("Checks", "What should not change the answer. If it does, the text has to say so."),
+    "table_networks": ("Networks", "Means over trainings on the test patients."),
+    "table_parts": ("Parts of the cases in numbers", "Intervals without tests."),
+    "table_spread": ("Spread of trainings", "How much the means of trainings differ within folds."),
+    "table_hearts": ("For a reader who treats hearts", "Bias with limits of agreement, of means over seeds."),
+    "table_failures": ("Cases that networks missed", "The most frequent ones first."),
+    "plan_networks": ("Networks of the plan", "Everything else is the same for all."),
+    "plan_folds": ("Folds", "Numbers of patients."),
+    "plan_machines": ("Machines and versions", "As the records of the trainings say."),
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a page tells: scores and answers of a plan, the folder of its results, and earlier readings of it.
+
+    `early` holds after how many waves the test scores were read before later waves ran.
+    """
+
+    scored: Scored
+    answers: tuple[Answer, ...]
+    folder: Path
+    early: Sequence[int] = ()
+    note: str = ""
+
+
+def write_page(
+    found: Findings, tables: Mapping[str, pd.DataFrame], alts: Mapping[str, str], settings: Settings
+) -> Path:
+    """Write index.html, in which the figures are contained, and its record; return the path of the page.
+
+    Args:
+        found: what the page tells.
+        tables: text by name; their files lie in the output folder already.
+        alts: alternative texts of the figures in the output folder, by name.
+        settings: of one training of the plan, with the output folder.
+    """
+    scored, folder = found.scored, output_folder(settings)
+    records = read_records(found.folder, scored.trainings)
+    word, sentence = headline(found.answers, scored.plan.margin)
+    about = {
+        "plan_networks": plan_networks(scored, records),
+        "plan_folds": fold_table(scored),
+        "plan_machines": machine_table(records),
+    }
+    text = render_page(
+        "dainet.compare",
+        "report.html",
+        title=scored.plan.title,
+        word=word,
+        color=word.lower() if word.lower() in ("supported", "contradicted", "equivalent") else "",
+        sentences=_sentences(found, sentence),
+        warnings=_warnings(found),
+        figures=[_figure(folder, name, alt, found) for name, alt in alts.items()],
+        tables=[_table(name, table) for name, table in tables.items() if name != "table_failures"],
+        failures=_table("table_failures", tables["table_failures"]) if "table_failures" in tables else None,
+        far=f"{FAR_MM:.0f}",
+        repeated=repeated_trainings(records),
+        missing=missing_trainings(scored),
+        records=records,
+        trainings=len(scored.trainings),
+        methods=methods(scored, settings),
+        limitations=limitations(scored, found.answers, records),
+        plan_line=f"{scored.plan.name}, SHA-256 {plan_hash(scored.plan)}; margin {scored.plan.margin:g} points.",
+        about=[_table(name, table) for name, table in about.items() if len(table)],
+        details={"Settings of the first training": public_settings(settings)},
+        shown_rows=_ROWS,
+    )
+    with appearing(settings) as hidden:
+        page = hidden / f"{PAGE}.html"
+        page.write_text(text, encoding="utf-8")
+        record_files(page.with_suffix(".json"), [page], settings, {})
+    return folder / page.name
+
+
+def _sentences(found: Findings, first: str) -> list[str]:
+    primary = [each for each in found.answers if each.comparison.role == "primary"]
+    margin = found.scored.plan.margin
+    if len(primary) == 1:
+        return [first]
+    return [first, *(verdict_sentence(each, margin) for each in primary or found.answers[:1])]
+
+
+def _warnings(found: Findings) -> list[dict[str, str]]:
+    scored, warnings = found.scored, []
+    if found.note:
+        warnings.append({"lead": found.note, "text": ""})
+    for waves in found.early:
+        text = f"Test scores were read after {waves} of {len(scored.plan.waves)} waves, before the others ran."
+        warnings.append({"lead": "Read before.", "text": text})
+    return warnings
+
+
+def _figure(folder: Path, name: str, alt: str, found: Findings) -> dict[str, str]:
+    title, text = _TITLES[name]
+    text = text.format(found.answers[0].comparison.second)
+    image = base64.b64encode((folder / f"{name}.png").read_bytes()).decode()
+    return {"name": name, "title": title, "text": text, "alt": alt, "image": image}
+
+
+def _table(name: str, table: pd.DataFrame) -> dict[str, Any]:
+    title, text = _TITLES[name]
+    rows = table.astype(str).to_numpy().tolist()
+    return {"name": name, "title": title, "text": text, "header": list(table.columns), "rows": rows}

@@ -1,0 +1,54 @@
+"""The main comparisons of a plan by part of the test cases: by group, by phase, by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from dainet.compare.analysis import Difference
+from dainet.compare.comparisons import compare_networks, difference_text, main_comparisons, or_none
+from dainet.compare.plan import Comparison
+from dainet.compare.scores import Scored
+
+__all__ = ["Part", "parts", "parts_table"]
+
+_COLUMNS = {"group": "Pathology", "phase": "Phase", "class": "Class"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The difference of a comparison in one part of the cases; None where it has too few patients."""
+
+    comparison: Comparison
+    by: str
+    name: str
+    patients: int
+    result: Difference | None
+
+
+def parts(scored: Scored) -> Iterator[Part]:
+    """Compute the main comparisons in every group, phase and class that the scores name."""
+    for line in main_comparisons(scored):
+        for column, title in _COLUMNS.items():
+            for name, part in scored.scores.groupby(column):
+                if name:
+                    result = or_none(partial(compare_networks, scored, line, part))
+                    yield Part(line, title, str(name), part["patient"].nunique(), result)
+
+
+def parts_table(scored: Scored) -> pd.DataFrame:
+    """Write the parts of the main comparisons as text, with 95 % intervals and without tests."""
+    lines = [
+        {
+            "Comparison": f"{part.comparison.first} - {part.comparison.second}",
+            "By": part.by,
+            "Part": part.name,
+            "Patients": str(part.patients),
+            "Difference": difference_text(part.result),
+        }
+        for part in parts(scored)
+    ]
+    return pd.DataFrame(lines)

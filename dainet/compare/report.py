@@ -1,0 +1,166 @@
+"""Tables, figures and the page of a plan, written into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dainet.cache.records import read_record, write_record
+from dainet.compare.charts import comparisons_figure, parts_figure, patients_figure, trainings_figure
+from dainet.compare.checks import checks_table
+from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences
+from dainet.compare.curves import learning_curves
+from dainet.compare.failures import failed_cases
+from dainet.compare.hearts import agreement_figure, agreement_table, heart_numbers
+from dainet.compare.page import Findings, write_page
+from dainet.compare.parts import parts, parts_table
+from dainet.compare.plan import Plan
+from dainet.compare.questions import answers, comparisons_table, joint_word, questions_table
+from dainet.compare.scores import Scored, finished_waves, read_scored
+from dainet.compare.tables import networks_table, spread_table
+from dainet.errors import InputError
+from dainet.reporting.artifacts import save_csv, save_figure, save_table
+
+__all__ = ["heart_figure", "plan_notes", "plan_tables", "read_whole", "write_report"]
+
+_EARLY = "early_reads.json"  # in the folder of results: after how many waves test scores were read
+
+
+def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, note: str = "") -> Path:
+    """Write the page of a plan with its tables and figures; return the path of the page.
+
+    Args:
+        plan: see `dainet.compare.plan`.
+        folder: holds scores/, histories/ and records/ of its trainings.
+        output: folder for the page, which is complete in itself, and for each table and figure as files for a paper.
+        so_far: see `read_whole`.
+        note: goes into every table and above the page, such as that scores are simulated.
+
+    Raises:
+        InputError: see `read_whole`.
+    """
+    scored = read_whole(plan, folder, so_far)
+    early = _early_reads(scored, folder)
+    settings = scored.trainings[0].settings({"output": str(output)})
+    tables, notes, drawn = plan_tables(scored), [*([note] if note else []), *plan_notes(scored)], dict[str, Figure]()
+    tables = {"table_comparisons": comparisons_table(scored), **tables}
+    if len(failures := failed_cases(scored)):
+        tables["table_failures"] = failures
+    for name, table in tables.items():
+        save_table(table, name, settings, {}, notes)
+    save_csv(_patients(scored), "patients", settings, {})
+    for name, figure in _figures(scored, note):
+        save_figure(figure, name, settings, {})
+        drawn[name] = figure
+    alts = {name: str(figure.get_label()) for name, figure in drawn.items()}
+    return write_page(Findings(scored, tuple(answers(scored)), folder, early, note), tables, alts, settings)
+
+
+def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
+    """Read the scores of a plan of which every wave is whole.
+
+    Whoever reads test scores and then decides whether to train more, decides by a result (docs/claims.md, "Stopping").
+
+    Args:
+        plan: see `dainet.compare.plan`.
+        folder: holds scores/ and histories/.
+        so_far: read the whole waves that there are, because no more will be run.
+
+    Raises:
+        InputError: waves are missing; the message counts what is there.
+    """
+    waves, planned = finished_waves(plan, folder), len(plan.waves)
+    if 0 < waves < planned and not so_far:
+        raise InputError(
+            f"plan {plan.name}: {waves} of {planned} waves are whole; test scores are read after the last wave, so "
+            "that no result decides when to stop; run the others, or, if none will be run, add --waves-so-far"
+        )
+    return read_scored(plan, folder)
+
+
+def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
+    """Return the tables of a plan as text, by name: questions, checks, networks, parts, spread, and hearts."""
+    tables = {
+        "table_questions": questions_table(scored),
+        "table_checks": checks_table(scored),
+        "table_networks": networks_table(scored),
+        "table_parts": parts_table(scored),
+        "table_spread": spread_table(scored),
+    }
+    hearts = _hearts(scored)
+    if len(hearts):
+        tables["table_hearts"] = agreement_table(hearts)
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def plan_notes(scored: Scored) -> list[str]:
+    """Return what stands below every table of a plan: what was counted, and what the intervals count."""
+    plan, folds = scored.plan, len(scored.plan.folds)
+    counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
+    tested = f"every patient is tested in one of {folds} folds" if folds > 1 else "one split"
+    alone = len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
+    sample = "patients alone, as there is one training of each network" if alone else "patients and trainings"
+    notes = [
+        f"{plan.title}: {counted}; {tested}; strict policy for empty masks.",
+        f"Intervals count {sample} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
+    ]
+    if word := joint_word([each.verdict for each in answers(scored) if each.comparison.role == "primary"]):
+        notes.append(f"All primary questions together, each of which the claim needs: {word}.")
+    return notes
+
+
+def heart_figure(scored: Scored) -> Figure | None:
+    """Draw the ejection fractions of the first comparison; None where the scores are not of hearts at ED and ES."""
+    hearts, first = _hearts(scored), comparisons_of(scored)[0]
+    return agreement_figure(hearts, (first.second, first.first)) if len(hearts) else None
+
+
+def _hearts(scored: Scored) -> pd.DataFrame:
+    """Return the hearts of the scores; without rows where voxels have no size."""
+    if not {"predicted_voxels", "spacing_z_mm"} <= set(scored.scores):
+        return pd.DataFrame()
+    hearts = heart_numbers(scored.scores)
+    return hearts if hearts["lv_ef"].notna().any() else hearts.iloc[:0]
+
+
+def _figures(scored: Scored, note: str) -> Iterator[tuple[str, Figure]]:
+    margin = scored.plan.margin
+    yield "comparisons", comparisons_figure(answers(scored), margin, note)
+    yield "patients", patients_figure(scored)
+    found = list(parts(scored))
+    if any(part.result is not None for part in found):
+        yield "parts", parts_figure(found, margin)
+    yield "trainings", trainings_figure(scored)
+    yield "learning_curves", learning_curves(_histories(scored))
+    if (hearts := heart_figure(scored)) is not None:
+        yield "ejection_fraction", hearts
+
+
+def _histories(scored: Scored) -> dict[str, list[pd.DataFrame]]:
+    """Return the histories of every network, one per training; the second of the first comparison comes first."""
+    baseline = comparisons_of(scored)[0].second
+    names = sorted(networks_of(scored), key=lambda name: name != baseline)
+    own = {name: scored.histories[scored.histories["model"] == name] for name in names}
+    return {name: [part for _, part in table.groupby(["fold", "seed"])] for name, table in own.items()}
+
+
+def _patients(scored: Scored) -> pd.DataFrame:
+    """Return one line per patient: fold, group, and its difference in every comparison, in points."""
+    about = scored.scores.drop_duplicates("patient").set_index("patient")[["fold", "group"]]
+    deltas = {
+        f"{line.first} - {line.second}": patient_differences(scored, line).round(3) for line in comparisons_of(scored)
+    }
+    return about.assign(**deltas).reset_index().replace({np.nan: ""})
+
+
+def _early_reads(scored: Scored, folder: Path) -> list[int]:
+    """Return after how many waves scores were read before, and note this reading if waves are still missing."""
+    path = folder / _EARLY
+    known = list(read_record(path)["waves"]) if path.is_file() else []
+    if scored.waves < len(scored.plan.waves) and scored.waves not in known:
+        write_record(path, {"waves": [*known, scored.waves]})
+    return [waves for waves in known if waves < scored.waves]

@@ -1,0 +1,73 @@
+"""The verdicts of a plan in sentences, and what its design could have found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dainet.compare.comparisons import interval_text
+from dainet.compare.questions import Answer, joint_word
+
+__all__ = ["headline", "verdict_sentence"]
+
+_LEADS = {
+    "supported": "Supported",
+    "contradicted": "Contradicted",
+    "equivalent": "Equivalent",
+    "inconclusive": "Inconclusive",
+    "supported, equivalent": "Real but negligible",
+    "contradicted, equivalent": "Real but negligible",
+    "not judged": "Not judged",
+}
+
+
+def headline(found: Sequence[Answer], margin: float) -> tuple[str, str]:
+    """Return the verdict of a plan as a word or two, and as a sentence.
+
+    Several primary comparisons are one claim, which needs all of them.
+
+    Args:
+        found: see `dainet.compare.questions.answers`.
+        margin: of equivalence, in points.
+    """
+    primary = [each for each in found if each.comparison.role == "primary"]
+    if not primary:
+        return "Not judged", "All comparisons of this plan are exploratory: they have intervals and no verdict."
+    if len(primary) == 1:
+        return _LEADS[_word(primary[0])], verdict_sentence(primary[0], margin)
+    word = joint_word([each.verdict for each in primary]) or "not judged"
+    told = "; ".join(f"{each.title}: {_word(each)}" for each in primary)
+    return _LEADS[word], f"The claim needs all of {len(primary)} comparisons. {told}."
+
+
+def verdict_sentence(answer: Answer, margin: float) -> str:
+    """Say in one sentence what a comparison found, with its interval; in a second one what carries it, if few do."""
+    first, second = answer.comparison.first, answer.comparison.second
+    word, _, carried = answer.verdict.partition("; ")
+    size = f"{abs(answer.result.estimate):.2f} points of DSC"
+    interval = f"95 % interval {interval_text(*answer.result.interval(0.95))}"
+    inner = f"90 % interval {interval_text(*answer.result.interval(0.90))}"
+    difference = f"the difference {answer.title} is {answer.result.estimate:+.2f} points of DSC"
+    negligible = f"within the margin of {margin:g} ({inner}): real but negligible"
+    told = {
+        "supported": f"{first} is better than {second} by {size} ({interval}).",
+        "contradicted": f"{first} is worse than {second} by {size} ({interval}).",
+        "supported, equivalent": f"{first} is better than {second} by {size} ({interval}), {negligible}.",
+        "contradicted, equivalent": f"{first} is worse than {second} by {size} ({interval}), {negligible}.",
+        "equivalent": f"{first} and {second} are equivalent within the margin of {margin:g}: {difference} ({inner}).",
+        "inconclusive": f"{_sentence(difference)}, but its {interval} contains zero, and its {inner} leaves the margin "
+        f"of {margin:g}: these patients and trainings do not show whether {first} is better.",
+        "not judged": f"{_sentence(difference)} ({interval}); it is not judged.",
+    }[word]
+    if np.isnan(answer.result.interval()[0]):
+        told = f"{first} and {second} have the same scores in every patient and training, so there is nothing to judge."
+    return f"{told} {_sentence(carried)}." if carried else told
+
+
+def _word(answer: Answer) -> str:
+    return answer.verdict.split(";")[0]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
