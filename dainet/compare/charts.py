@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from dainet.compare.comparisons import main_comparisons, networks_of, patient_differences
 from dainet.compare.intervals import ROW_INCHES, IntervalRow, draw_intervals, fold_label
@@ -133,6 +134,7 @@ def _draw_patients(panel: Axes, deltas: pd.Series, groups: pd.Series, names: Seq
         panel.plot(ranks[chosen], deltas[chosen], linestyle="", **(_mark(names, name) | {"markersize": size}))
     others = groups.isna().to_numpy() if names else np.zeros(len(deltas), bool)
     panel.plot(ranks[others], deltas[others], "o", color=_UNJUDGED, markersize=size)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     label_axes(panel, "Patients, sorted (dashed: their mean)", "Difference (points)")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dainet.compare.analysis import Difference
 from dainet.compare.comparisons import compare_networks, comparisons_of
 from dainet.compare.facts import counts
 from dainet.compare.plan import plan_hash
 from dainet.compare.scores import Scored
+from dainet.compare.sentences import points
 from dainet.settings import Settings
 
 __all__ = ["methods"]
@@ -46,7 +45,7 @@ def _training(scored: Scored, settings: Settings) -> list[str]:
     return [
         f"{_listed(list(plan.networks))} were compared on {number['patients']} patients: {tested}, after training on "
         f"{lent} patients and validation on {_range(sizes['valid'])}.",
-        f"{number['trainings']} trainings were run, {_seeds(number['seeds'])}.",
+        f"{number['trainings']} trainings were run, {_seeds(scored)}.",
         f"Slices of {own.image_size} px were trained on for {own.epochs} epochs at most in batches of {own.batch_size} "
         f"(Adam, learning rate {own.lr:g}, weight decay {own.weight_decay:g}"
         f"{', with augmentation' if own.augment else ', without augmentation'}); {_RULES[own.selection]}. "
@@ -80,7 +79,7 @@ def _analysis(scored: Scored, result: Difference) -> list[str]:
         "The difference of two networks is the mean over patients of the difference between their means over seeds; "
         f"{how} with {result.freedom:.0f} degrees of freedom for the first comparison).",
         f"A gain counts as supported or contradicted where the 95 % interval excludes zero, and as equivalent where "
-        f"the 90 % interval lies within {margin:g} points of zero (two one-sided tests at 5 %).",
+        f"the 90 % interval lies within {points(margin)} of zero (two one-sided tests at 5 %).",
         *_order(scored),
     ]
 
@@ -104,14 +103,10 @@ def _plan(scored: Scored) -> list[str]:
     ]
 
 
-def _seeds(seeds: tuple[Any, Any]) -> str:
-    if seeds[0] == seeds[1]:
-        return (
-            f"{seeds[0]} of each primary network per fold, with different seeds"
-            if seeds[0] > 1
-            else ("one of each primary network per fold")
-        )
-    return f"{seeds[0]} and {seeds[1]} of the two primary networks per fold, with different seeds"
+def _seeds(scored: Scored) -> str:
+    first, seeds = comparisons_of(scored)[0], counts(scored)["seeds"]
+    own = f"{seeds[0]} of {first.first} and {seeds[1]} of {first.second} per fold"
+    return f"{own}, each with another seed" if max(seeds) > 1 else own
 
 
 def _range(sizes: list[int]) -> str:

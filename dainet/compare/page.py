@@ -17,7 +17,7 @@ from dainet.compare.methods import methods
 from dainet.compare.plan import plan_hash
 from dainet.compare.questions import Answer
 from dainet.compare.scores import Scored
-from dainet.compare.sentences import headline, verdict_sentence
+from dainet.compare.sentences import headline, points, verdict_sentence
 from dainet.reporting.artifacts import PAGE, appearing, output_folder, record_files
 from dainet.reporting.pages import render_page
 from dainet.reporting.run_identity import public_settings
@@ -25,6 +25,7 @@ from dainet.settings import Settings
 
 __all__ = ["Findings", "write_page"]
 
+_COLUMNS = 6  # of a table that stands upright whatever its height
 _ROWS = 40  # of a table on the page; its CSV file has all
 _TITLES = {
     "comparisons": ("Every comparison", "Thin: 95 % interval; thick: 90 %; gray band: the margin of equivalence."),
@@ -101,8 +102,8 @@ def write_page(
         trainings=len(scored.trainings),
         methods=methods(scored, settings),
         limitations=limitations(scored, found.answers, records),
-        plan_line=f"{scored.plan.name}, SHA-256 {plan_hash(scored.plan)}; margin {scored.plan.margin:g} points.",
-        about=[_table(name, table) for name, table in about.items() if len(table)],
+        plan_line=f"{scored.plan.name}, SHA-256 {plan_hash(scored.plan)}; margin {points(scored.plan.margin)}.",
+        about=[_table(name, table, files=False) for name, table in about.items() if len(table)],
         details={"Settings of the first training": public_settings(settings)},
         shown_rows=_ROWS,
     )
@@ -138,7 +139,12 @@ def _figure(folder: Path, name: str, alt: str, found: Findings) -> dict[str, str
     return {"name": name, "title": title, "text": text, "alt": alt, "image": image}
 
 
-def _table(name: str, table: pd.DataFrame) -> dict[str, Any]:
+def _table(name: str, table: pd.DataFrame, files: bool = True) -> dict[str, Any]:
+    """Return what the page shows of a table; one that is wider than high lies on its side there."""
     title, text = _TITLES[name]
+    if len(table.columns) > max(len(table) + 1, _COLUMNS):
+        named = table.set_index("Comparison" if "Comparison" in table else table.columns[0])
+        table = named.T.rename_axis(columns=None).reset_index(names=named.index.name)
     rows = table.astype(str).to_numpy().tolist()
-    return {"name": name, "title": title, "text": text, "header": list(table.columns), "rows": rows}
+    header = [str(name) for name in table.columns]
+    return {"name": name, "title": title, "text": text, "header": header, "rows": rows, "files": files}

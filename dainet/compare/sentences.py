@@ -9,7 +9,7 @@ import numpy as np
 from dainet.compare.comparisons import interval_text
 from dainet.compare.questions import Answer, joint_word
 
-__all__ = ["headline", "verdict_sentence"]
+__all__ = ["headline", "points", "verdict_sentence"]
 
 _LEADS = {
     "supported": "Supported",
@@ -19,6 +19,11 @@ _LEADS = {
     "supported, equivalent": "Real but negligible",
     "contradicted, equivalent": "Real but negligible",
     "not judged": "Not judged",
+}
+_UNJUDGED = {
+    "primary": "one training of each network judges nothing",
+    "secondary": "it is not judged, because the question before it has no answer",
+    "exploratory": "it is exploratory, so not judged",
 }
 
 
@@ -49,20 +54,25 @@ def verdict_sentence(answer: Answer, margin: float) -> str:
     interval = f"95 % interval {interval_text(*answer.result.interval(0.95))}"
     inner = f"90 % interval {interval_text(*answer.result.interval(0.90))}"
     difference = f"the difference {answer.title} is {answer.result.estimate:+.2f} points of DSC"
-    negligible = f"within the margin of {margin:g} ({inner}): real but negligible"
+    negligible = f"within the margin of {points(margin)} ({inner}): real but negligible"
     told = {
         "supported": f"{first} is better than {second} by {size} ({interval}).",
         "contradicted": f"{first} is worse than {second} by {size} ({interval}).",
         "supported, equivalent": f"{first} is better than {second} by {size} ({interval}), {negligible}.",
         "contradicted, equivalent": f"{first} is worse than {second} by {size} ({interval}), {negligible}.",
-        "equivalent": f"{first} and {second} are equivalent within the margin of {margin:g}: {difference} ({inner}).",
+        "equivalent": f"{first} and {second} are equivalent within the margin of {points(margin)}: {difference} ({inner}).",
         "inconclusive": f"{_sentence(difference)}, but its {interval} contains zero, and its {inner} leaves the margin "
-        f"of {margin:g}: these patients and trainings do not show whether {first} is better.",
-        "not judged": f"{_sentence(difference)} ({interval}); it is not judged.",
+        f"of {points(margin)}: these patients and trainings do not show whether {first} is better.",
+        "not judged": f"{_sentence(difference)} ({interval}); {_UNJUDGED[answer.comparison.role]}.",
     }[word]
     if np.isnan(answer.result.interval()[0]):
         told = f"{first} and {second} have the same scores in every patient and training, so there is nothing to judge."
     return f"{told} {_sentence(carried)}." if carried else told
+
+
+def points(size: float) -> str:
+    """Write a number of points: "1 point", "0.3 points"."""
+    return f"{size:g} point{'' if size == 1 else 's'}"
 
 
 def _word(answer: Answer) -> str:
