@@ -13,6 +13,7 @@ from dainet.cache.records import read_record
 from dainet.compare.comparisons import networks_of
 from dainet.compare.plan import Training
 from dainet.compare.scores import Scored
+from dainet.segmentation.outside import outside_label
 
 __all__ = ["counts", "fold_table", "machine_table", "plan_networks", "read_records"]
 
@@ -32,7 +33,7 @@ def plan_networks(scored: Scored, records: Mapping[str, Mapping[str, Any]]) -> p
         own = [f"{key}={_public(value)}" for key, value in row.settings.items()]
         own += [f"{key}: the training's seed" for key in row.seeded]
         seeds = sorted({training.seed for training in scored.trainings if training.model == name})
-        line = {"Network": name, "Is": _public(row.network), "Own settings": "; ".join(own)}
+        line = {"Network": name, "Is": outside_label(row.network), "Own settings": "; ".join(own)}
         line["Seeds"] = ", ".join(map(str, seeds))
         if count := parameters.get(name):
             line["Parameters (M)"] = f"{count / 1e6:.2f}"

@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from dainet.compare.detectable import detectable
 from dainet.compare.facts import fold_table, machine_table, plan_networks, read_records
 from dainet.compare.failures import FAR_MM, missing_trainings, repeated_trainings
 from dainet.compare.limitations import limitations
 from dainet.compare.methods import methods
-from dainet.compare.plan import plan_hash
+from dainet.compare.plan import Plan, plan_hash
 from dainet.compare.questions import Answer
 from dainet.compare.scores import Scored
 from dainet.compare.sentences import headline, points, verdict_sentence
@@ -91,6 +92,7 @@ def write_page(
         word=word,
         color=word.lower() if word.lower() in ("supported", "contradicted", "equivalent") else "",
         sentences=_sentences(found, sentence),
+        below=[detectable(scored)],
         warnings=_warnings(found),
         figures=[_figure(folder, name, alt, found) for name, alt in alts.items()],
         tables=[_table(name, table) for name, table in tables.items() if name != "table_failures"],
@@ -102,7 +104,7 @@ def write_page(
         trainings=len(scored.trainings),
         methods=methods(scored, settings),
         limitations=limitations(scored, found.answers, records),
-        plan_line=f"{scored.plan.name}, SHA-256 {plan_hash(scored.plan)}; margin {points(scored.plan.margin)}.",
+        plan_line=_plan_line(scored.plan),
         about=[_table(name, table, files=False) for name, table in about.items() if len(table)],
         details={"Settings of the first training": public_settings(settings)},
         shown_rows=_ROWS,
@@ -120,6 +122,11 @@ def _sentences(found: Findings, first: str) -> list[str]:
     if len(primary) == 1:
         return [first]
     return [first, *(verdict_sentence(each, margin) for each in primary or found.answers[:1])]
+
+
+def _plan_line(plan: Plan) -> str:
+    spread = f" Its power was computed beforehand from: {plan.spread}." if plan.spread else ""
+    return f"{plan.name}, SHA-256 {plan_hash(plan)}; margin {points(plan.margin)}.{spread}"
 
 
 def _warnings(found: Findings) -> list[dict[str, str]]:

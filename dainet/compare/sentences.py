@@ -60,7 +60,8 @@ def verdict_sentence(answer: Answer, margin: float) -> str:
         "contradicted": f"{first} is worse than {second} by {size} ({interval}).",
         "supported, equivalent": f"{first} is better than {second} by {size} ({interval}), {negligible}.",
         "contradicted, equivalent": f"{first} is worse than {second} by {size} ({interval}), {negligible}.",
-        "equivalent": f"{first} and {second} are equivalent within the margin of {points(margin)}: {difference} ({inner}).",
+        "equivalent": f"{first} and {second} are equivalent within the margin of {points(margin)}: {difference} "
+        f"({inner}).",
         "inconclusive": f"{_sentence(difference)}, but its {interval} contains zero, and its {inner} leaves the margin "
         f"of {points(margin)}: these patients and trainings do not show whether {first} is better.",
         "not judged": f"{_sentence(difference)} ({interval}); {_UNJUDGED[answer.comparison.role]}.",
