@@ -15,7 +15,7 @@ import typer
 
 from dainet.compare.plan import read_plan
 from dainet.compare.queue import run_queue
-from dainet.compare.scores import finished_waves
+from dainet.compare.scores import is_whole
 from dainet.errors import needs_extra, unknown
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
 from dainet.places import output_path, repository_root
@@ -71,8 +71,8 @@ def report() -> None:
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
     for name in _names()[1:]:
         plan, folder = read_plan(PLANS / f"{name}.yaml"), _folder(name)
-        if not finished_waves(plan, folder):
-            typer.echo(f"{name}: no wave is whole yet")
+        if not is_whole(plan, folder):
+            typer.echo(f"{name}: not every wave is whole, so nothing is read yet")
         else:
             write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
             typer.echo(f"tables and charts: {folder}")

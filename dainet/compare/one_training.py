@@ -26,6 +26,7 @@ from dainet.errors import NonFiniteError
 from dainet.pipeline import Trained
 from dainet.reporting.run_identity import public_settings
 from dainet.segmentation.evaluation import native_dsc
+from dainet.segmentation.networks import parameter_count
 from dainet.segmentation.stage import load_model
 from dainet.settings import SEEDS, Settings
 
@@ -110,18 +111,18 @@ def _run(training: QueuedTraining, where: Mapping[str, Any], folder: Path, plan:
         log.warning("%s: %s; it is repeated once with seed %d", training.name, error, seed)
         trained = pipeline.train(settings, training.network, seed)
         facts["repeated"] = {"because": str(error), "with_seed": seed}
-    scores = _with_last_epoch(training, settings, trained)
+    scores, facts["parameters"] = _with_last_epoch(training, settings, trained)
     if plan:
         note_look(plan, scores)
     _publish(training, settings, trained, scores, facts | {"seconds": round(time.monotonic() - begun, 1)}, folder)
 
 
-def _with_last_epoch(training: QueuedTraining, settings: Settings, trained: Trained) -> pd.DataFrame:
-    """Return the scores with the DSC of the last epoch's weights beside that of the chosen ones."""
+def _with_last_epoch(training: QueuedTraining, settings: Settings, trained: Trained) -> tuple[pd.DataFrame, int]:
+    """Return the scores with the DSC of the last epoch's weights beside that of the chosen ones, and the parameters."""
     data = pipeline.network_data(settings, training.network)
     last = load_model(settings, training.network, trained.segmentation, data, last_epoch=True)
     cases = trained.cases.merge(native_dsc(last, data.prepared, data), on=["case_id", "class"], validate="many_to_one")
-    return cases.assign(**training.labels, seed=training.seed)[[*training.labels, *_COLUMNS]]
+    return cases.assign(**training.labels, seed=training.seed)[[*training.labels, *_COLUMNS]], parameter_count(last)
 
 
 def _publish(

@@ -14,6 +14,7 @@ from dainet.compare.detectable import detectable
 from dainet.compare.facts import fold_table, machine_table, plan_networks, read_records
 from dainet.compare.failures import FAR_MM, missing_trainings, repeated_trainings
 from dainet.compare.limitations import limitations
+from dainet.compare.looks import Look, edited, plans_tested
 from dainet.compare.methods import methods
 from dainet.compare.plan import Plan, plan_hash
 from dainet.compare.questions import Answer
@@ -26,7 +27,7 @@ from dainet.settings import Settings
 
 __all__ = ["Findings", "write_page"]
 
-_COLUMNS = 6  # of a table that stands upright whatever its height
+_WIDE = ("table_questions", "table_checks", "table_networks", "table_hearts")  # on their side, unless they are long
 _ROWS = 40  # of a table on the page; its CSV file has all
 _TITLES = {
     "comparisons": ("Every comparison", "Thin: 95 % interval; thick: 90 %; gray band: the margin of equivalence."),
@@ -92,7 +93,7 @@ def write_page(
         word=word,
         color=word.lower() if word.lower() in ("supported", "contradicted", "equivalent") else "",
         sentences=_sentences(found, sentence),
-        below=[detectable(scored)],
+        below=[detectable(scored), _looks(scored)],
         warnings=_warnings(found),
         figures=[_figure(folder, name, alt, found) for name, alt in alts.items()],
         tables=[_table(name, table) for name, table in tables.items() if name != "table_failures"],
@@ -136,7 +137,27 @@ def _warnings(found: Findings) -> list[dict[str, str]]:
     for waves in found.early:
         text = f"Test scores were read after {waves} of {len(scored.plan.waves)} waves, before the others ran."
         warnings.append({"lead": "Read before.", "text": text})
+    for digest in edited(scored.plan, found.folder):
+        text = f"Trainings here were made under another content of this plan, SHA-256 {digest[:12]}."
+        warnings.append({"lead": "Edited after its first training.", "text": text})
     return warnings
+
+
+def _looks(scored: Scored) -> str:
+    """Say the how-manieth plan this is that was tested on these patients; other machines are not counted."""
+    looks = plans_tested(scored)
+    own = next(number for number, look in enumerate(looks) if _is_of(look, scored.plan))
+    others = [f"{look.plan} ({look.shared} of the patients)" for look in looks[:own]]
+    if not others:
+        return "This is the first plan tested on these patients on this machine."
+    return (
+        f"This is plan number {own + 1} tested on these patients on this machine, after {', '.join(others)}. The more "
+        "plans are tested on the same patients, the sooner one of them looks better by chance."
+    )
+
+
+def _is_of(look: Look, plan: Plan) -> bool:
+    return (look.plan, look.sha256) == (plan.name, plan_hash(plan))
 
 
 def _figure(folder: Path, name: str, alt: str, found: Findings) -> dict[str, str]:
@@ -147,9 +168,9 @@ def _figure(folder: Path, name: str, alt: str, found: Findings) -> dict[str, str
 
 
 def _table(name: str, table: pd.DataFrame, files: bool = True) -> dict[str, Any]:
-    """Return what the page shows of a table; one that is wider than high lies on its side there."""
+    """Return what the page shows of a table; a wide one lies on its side there."""
     title, text = _TITLES[name]
-    if len(table.columns) > max(len(table) + 1, _COLUMNS):
+    if name in _WIDE and len(table.columns) > len(table):
         named = table.set_index("Comparison" if "Comparison" in table else table.columns[0])
         table = named.T.rename_axis(columns=None).reset_index(names=named.index.name)
     rows = table.astype(str).to_numpy().tolist()

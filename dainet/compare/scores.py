@@ -15,7 +15,7 @@ from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import SCORES
 
-__all__ = ["Scored", "finished_waves", "fold_scores", "read_scored"]
+__all__ = ["Scored", "finished_waves", "fold_scores", "is_whole", "read_scored"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ def finished_waves(plan: Plan, folder: Path) -> int:
         if _missing(_wave(plan, number), folder):
             return number
     return len(plan.waves)
+
+
+def is_whole(plan: Plan, folder: Path) -> bool:
+    """Say whether every training of a plan has left its scores."""
+    return finished_waves(plan, folder) == len(plan.waves)
 
 
 def read_scored(plan: Plan, folder: Path) -> Scored:

@@ -28,7 +28,18 @@ from tests.helpers.notebooks import OF_A_RUN, QUICK
 # The commands in the order in which they are run.
 COMMANDS = ("reproduce", "stage", "runs", "verify", "explorer", "notebooks")
 # In tests/lessons, tests/transfer, tests/inference and tests/compare.
-ELSEWHERE = ("more-seeds", "competitors", "pack", "unpack", "attention", "predict", "export", "card", "compare run")
+ELSEWHERE = (
+    "more-seeds",
+    "competitors",
+    "pack",
+    "unpack",
+    "attention",
+    "predict",
+    "export",
+    "card",
+    "compare run",
+    "compare report",
+)
 QUICK_SYNAPSE = ["--dataset", "synapse", *(word for item in QUICK.items() for word in ("--set", "{}={}".format(*item)))]
 TRAINED = ["--network", "dual-1111", "--seed", "0"]
 STAGES = (["data"], ["dino"], ["attention"], ["train", *TRAINED], ["scores", *TRAINED])
