@@ -34,7 +34,7 @@ def study_tables(scored: Scored) -> dict[str, pd.DataFrame]:
 
 
 def open_questions(plan: Plan) -> pd.DataFrame:
-    """Return the questions of a plan as text, before its first wave is whole."""
+    """Return the questions of a plan as text, before its last wave is whole."""
     rows = [
         {"Question": line.question, "Role": line.role, "Comparison": row.label}
         | {"Patients": str(row.patients), "Trainings": str(row.trainings)}
@@ -49,7 +49,7 @@ def common_figure(first: tuple[Sequence[Row], Sequence[Gain]], studies: Sequence
 
     Args:
         first: rows and gains of the first study.
-        studies: the next ones: what their whole waves have left, or their plans before the first wave is whole.
+        studies: the next ones: what their whole waves have left, or their plans before the last one is whole.
     """
     rows, gains = list(first[0]), list(first[1])
     for study in studies:

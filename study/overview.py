@@ -73,7 +73,7 @@ def rows_of(scored: Scored) -> list[Row]:
 
 
 def planned_rows(plan: Plan) -> list[Row]:
-    """Return the comparisons of a plan before its first wave is whole: their patients and trainings to come."""
+    """Return the comparisons of a plan before its last wave is whole: their patients and trainings to come."""
     patients = sum(part == "test" for fold in range(1, len(plan.folds) + 1) for part in plan.split(fold).values())
     models = [training.model for training in plan.trainings()]
     rows = []

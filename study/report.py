@@ -117,8 +117,7 @@ def _next_studies(folder: Path) -> dict[str, Scored | Plan]:
     plans = {name: read_plan(PLANS / f"{name}.yaml") for name in _NEXT}
     places = {name: folder.parent / name for name in _NEXT}
     return {
-        name: read_scored(plan, places[name]) if is_whole(plan, places[name]) else plan
-        for name, plan in plans.items()
+        name: read_scored(plan, places[name]) if is_whole(plan, places[name]) else plan for name, plan in plans.items()
     }
 
 
