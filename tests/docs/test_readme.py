@@ -59,7 +59,7 @@ def test_its_python_runs_and_gives_the_shapes_of_its_comments() -> None:
 def test_its_findings_are_those_of_the_committed_scores(finding: tuple[str, ...]) -> None:
     first, second, *numbers, seeds = finding
     line = judged(first, second, seeds)
-    expected = [f"{line['difference']:+.2f}", f"{line['low_seeds']:+.1f}", f"{line['high_seeds']:+.1f}"]
+    expected = [f"{line[name]:+.2f}" for name in ("difference", "low_t", "high_t")]
     assert numbers == expected
     used = scores(seeds).query("model in (@first, @second) and train_patients == @PATIENTS")
     assert set(used.groupby("model")["seed"].nunique()) == {{"three": 3, "ten": 10}[seeds]}
