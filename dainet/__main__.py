@@ -48,7 +48,10 @@ def explorer(
 
 def stage(
     name: Annotated[str, typer.Argument(help="data, dino, attention, train or scores")],
-    network: Annotated[str | None, typer.Option(help="for train and scores: unet, single, dual-1111 ...")] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="for train and scores: unet, dual-1111 ..., or FILE.py:NAME, which runs that file"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=SEEDS - 1, help="for train and scores")] = None,
     dataset: Dataset = None,
     source: Source = None,

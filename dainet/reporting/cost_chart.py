@@ -17,6 +17,7 @@ from matplotlib.transforms import Bbox
 from dainet.errors import InputError
 from dainet.reporting.charts import label_axes, new_figure
 from dainet.reporting.style import in_style
+from dainet.segmentation.outside import is_outside
 
 __all__ = ["FAMILIES", "cost_chart", "family"]
 
@@ -36,7 +37,7 @@ _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 def family(name: str) -> str:
     """Return the family of a network of the catalog by its name (reduced forms are of the same); "other" if unknown."""
     full = name.removesuffix("-small")
-    for key in (full, full.split("-")[0]):
+    for key in () if is_outside(name) else (full, full.split("-")[0]):
         for found, names in FAMILIES.items():
             if key in names:
                 return found

@@ -16,7 +16,7 @@ from dainet.reporting.differences import failed_trainings
 from dainet.reporting.run_identity import source_name
 from dainet.reporting.statistics import summarize
 from dainet.segmentation.catalog import BASELINES
-from dainet.segmentation.outside import outside_label
+from dainet.segmentation.outside import is_outside, outside_label
 from dainet.settings import Settings
 
 __all__ = ["compare", "policies", "protocol_notes", "spread"]
@@ -106,6 +106,8 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
         notes.append(f"Loss: {outside_label(segmentation.loss)}, in place of the paper's.")
     if settings.attention.maps:
         notes.append(f"Maps: those of the folder {Path(settings.attention.maps).name}, in place of a ViT's.")
+    if outside := sorted(filter(is_outside, set(scores["model"]))):
+        notes.append(f"From outside the kit, by file and name: {', '.join(outside)}.")
     if settings.data.spacing:
         notes.append("Voxel edges come from the table of data.spacing.")
     if settings.data.dataset in UNBUILT:

@@ -22,8 +22,9 @@ WAYS: tuple[Way, ...] = get_args(Way)
 
 
 def _heads_of(model: nn.Module) -> int:
-    """Return how many attention maps a network takes, by its attribute `heads`; 0 where it has none."""
-    return int(getattr(model, "heads", 0))
+    """Return how many attention maps a network takes, by its attribute `heads`; 0 where that is no number."""
+    heads = getattr(model, "heads", 0)  # in a network from outside, it may be anything
+    return heads if isinstance(heads, int) else 0
 
 
 class CutNetwork(nn.Module):
@@ -50,7 +51,7 @@ class CutNetwork(nn.Module):
 
     def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
         """Compute logits [B, classes, H, W] from image [B, C, H, W] and maps [B, h, H, W]."""
-        if attention is None or not self.heads:
+        if attention is None or attention.shape[1] != self.heads:
             return final_logits(run_network(self.model, image, attention))
         if not isinstance(self.model, DAINet):
             return final_logits(self.model(image, self._switched(attention)))
@@ -118,8 +119,8 @@ def head_importance(
         InputError: the network takes no maps, or there are no volumes.
     """
     count = _heads_of(model)
-    if not count or not volumes:
-        found = f"{count} heads and {len(volumes)} volumes"
+    if not count or count != data.heads or not volumes:
+        found = f"{count} heads, {data.heads} maps and {len(volumes)} volumes"
         raise InputError(f"head importance needs a network with attention maps, and at least one volume; found {found}")
     heads = range(count)
     everything = (True,) * count

@@ -111,6 +111,9 @@ def build_outside(name: str, offered: Mapping[str, int]) -> nn.Module:
         model = make(**arguments)
     if not isinstance(model, nn.Module):
         raise InputError(f"{label}: it returned {type(model).__name__}; expected a torch.nn.Module")
+    if not hasattr(model, "records_steps"):
+        # A recorded step would repeat for ever what Python has drawn or decided in the first one.
+        model.records_steps = False  # type: ignore[assignment]
     return model
 
 

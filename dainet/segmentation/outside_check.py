@@ -20,6 +20,7 @@ from dainet.segmentation.catalog import build, takes
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import parameter_count
 from dainet.segmentation.outside import explained, outside_label, source_hash
+from dainet.segmentation.outside_output import check_logits
 from dainet.segmentation.slices import final_logits
 from dainet.settings import Settings
 from dainet.vit.model import head_count
@@ -109,6 +110,12 @@ def _checked(name: str, digest: str, sizes: _Sizes) -> Facts:  # other code is a
         _check_signature(label, model, len(inputs))
         operations = _check_evaluation(name, model, inputs, sizes)
         alone = _alone(model.train(), inputs)
+        if not _repeats(name, model, inputs, sizes):
+            log.warning(
+                "%s: two passes of training from the same seed of torch differ; a training repeats only where random "
+                "numbers come from torch, and where nothing but buffers is kept from step to step",
+                label,
+            )
         without = _check_gradients(name, model, inputs, sizes)
     if without:
         log.warning("%s: no gradient reaches %s: not used in training mode", label, _listed(without))
@@ -184,6 +191,16 @@ def _alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> str:
     return ""
 
 
+def _repeats(name: str, model: nn.Module, inputs: tuple[Tensor, ...], sizes: _Sizes) -> bool:
+    """Say whether the same seed of torch gives the same logits in training, where dropout and the like draw."""
+    run, logits = _runner(name, model, sizes, "training"), []
+    for _ in range(2):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            logits.append(run(inputs))
+    return _close(*logits)
+
+
 def _check_gradients(name: str, model: nn.Module, inputs: tuple[Tensor, ...], sizes: _Sizes) -> tuple[str, ...]:
     """Train on two slices; return the names of the parameters that get no gradient."""
     label, wanted = outside_label(name), {key: x for key, x in model.named_parameters() if x.requires_grad}
@@ -208,40 +225,11 @@ def _runner(name: str, model: nn.Module, sizes: _Sizes, mode: str, whole: bool =
     def run(inputs: tuple[Tensor, ...]) -> Any:
         with explained(name, f"{mode} with {' and '.join(str(list(x.shape)) for x in inputs)}"):
             output = model(*inputs)
-        _check_logits(f"{outside_label(name)}: in {mode}", output, len(inputs[0]), sizes)
+        expected = [len(inputs[0]), sizes.classes, sizes.image_size, sizes.image_size]
+        check_logits(f"{outside_label(name)}: in {mode}", output, expected)
         return output if whole else final_logits(output)
 
     return run
-
-
-def _check_logits(said: str, output: Any, batch: int, sizes: _Sizes) -> None:
-    expected = [batch, sizes.classes, sizes.image_size, sizes.image_size]
-    parts = list(output) if isinstance(output, list | tuple) else [output]
-    if not parts or not all(isinstance(part, Tensor) for part in parts):
-        found = f"{type(output).__name__} of {', '.join(sorted({type(part).__name__ for part in parts})) or 'nothing'}"
-        found = f"a dictionary with {', '.join(map(str, output))}" if isinstance(output, dict) else found
-        raise InputError(f"{said}, forward returned {found}; expected logits {expected}, or a list of such")
-    for number, part in enumerate(parts):
-        what = f"number {number + 1} of {len(parts)} has" if len(parts) > 1 else "forward returned"
-        if list(part.shape) != expected:
-            raise InputError(
-                f"{said}, {what} the shape {list(part.shape)}; expected {expected}{_advice(part, expected)}"
-            )
-        if not part.is_floating_point() or not part.isfinite().all():
-            found = "numbers that are not finite" if part.is_floating_point() else f"numbers of type {part.dtype}"
-            raise InputError(f"{said}, {what} {found}; expected finite logits")
-        if part.min() >= 0 and torch.allclose(part.sum(dim=1), part.new_ones(())):
-            raise InputError(
-                f"{said}, {what} numbers that sum to 1 over the classes; expected logits, without a softmax"
-            )
-
-
-def _advice(part: Tensor, expected: list[int]) -> str:
-    if list(part.shape[:2]) == expected[:2] and part.ndim == 4:
-        return ": resize inside forward, functional.interpolate(x, image.shape[-2:], mode='bilinear')"
-    if part.ndim == 4 and part.shape[1] != expected[1]:
-        return f": {expected[1]} channels are the classes with background, which the callable gets as `classes`"
-    return ""
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

@@ -51,7 +51,8 @@ def training_step(
 ) -> Step:
     """Return the function that updates the network with one batch and returns its loss [].
 
-    On CUDA it is recorded and replayed (`dainet.cuda_graphs`), except where several processes share the batch.
+    On CUDA it is recorded and replayed (`dainet.cuda_graphs`), except where several processes share the batch, or where
+    the network says `records_steps = False`, as those from outside do unless they say otherwise.
 
     Args:
         model: a network, or several processes' wrapper of one.
@@ -78,7 +79,8 @@ def training_step(
         optimizer.step()
         return value.detach()
 
-    if data.device.records_steps and collectives.process_count() == 1:
+    may_record = data.device.records_steps and getattr(model, "records_steps", True)
+    if may_record and collectives.process_count() == 1:
         return recorded(step, lambda: changed_by(model, optimizer))
     return step
 

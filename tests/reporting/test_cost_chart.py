@@ -24,7 +24,7 @@ def costs(names: list[str]) -> pd.DataFrame:
 def test_every_network_of_the_catalog_has_a_family() -> None:
     assert {family(name) for name in ["unet", "single", "dual-0110", *BASELINES]} == set(FAMILIES)
     assert family("r50-vit-cup-small") == family("transunet") != family("r50-unet") == family("nnunet-2d-small")
-    assert family("my-own") == "other"
+    assert family("my-own") == family("unet-of-mine.py:wide") == "other"
 
 
 def test_names_cover_nothing_and_stand_next_to_their_dot() -> None:

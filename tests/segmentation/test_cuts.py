@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet.data.prepared import Prepared
+from dainet.errors import InputError
 from dainet.segmentation.catalog import build
 from dainet.segmentation.cuts import WAYS, CutNetwork, head_importance, stand_ins
 from dainet.segmentation.evaluation import volume_dsc
@@ -135,6 +136,16 @@ def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData
     assert lost[("Head 2", "mean")] == lost[("all heads", "mean")] == pytest.approx(whole)
     assert whole > 0
     assert (lost[["Head 1", "Head 3"]] == 0).all()
+
+
+def test_an_attribute_heads_that_does_not_count_maps_is_no_number_of_maps(prepared: Prepared, data: SliceData) -> None:
+    image, maps = data.inputs(torch.tensor([0]))
+    for heads in (HEADS + 1, torch.nn.ModuleList()):
+        network: Any = SeesOneHead()
+        network.heads = heads
+        assert torch.equal(CutNetwork(network)(image, maps), network(image, maps))
+        with pytest.raises(InputError, match="maps"):
+            head_importance(network, data, prepared.volumes("valid"))
 
 
 class SeesItsLevel(SeesOneHead):

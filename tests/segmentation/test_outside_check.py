@@ -13,7 +13,10 @@ import torch
 from torch import nn
 
 from dainet import pipeline
+from dainet.cache.runs import lineage
 from dainet.errors import InputError
+from dainet.reporting.tables import protocol_notes
+from dainet.reporting.work import work_of
 from dainet.segmentation.outside import build_outside
 from dainet.segmentation.outside_check import check_batches, check_outside
 from dainet.settings import Settings, load_settings
@@ -177,6 +180,32 @@ def test_parameters_without_a_gradient_are_named_and_refused_only_for_several_pr
     )
 
 
+def test_random_numbers_that_no_seed_reaches_are_named(
+    small: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    forward = "return self.conv(image) * ({} if self.training else 1)"
+    with caplog.at_level(logging.WARNING):
+        check_outside(small, written(tmp_path, network(forward.format("torch.rand(())"))))
+        assert not caplog.records
+        check_outside(small, written(tmp_path, "import random\n" + network(forward.format("random.random()"))))
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("net.py:Own: ")
+
+
+@pytest.mark.parametrize("says", ["pass", "self.records_steps = True"])
+def test_steps_of_a_network_from_outside_are_recorded_only_where_it_says_so(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
+    from dainet.segmentation import step
+
+    name = written(tmp_path, network("return self.conv(image)", says))
+    model, data = build_outside(name, {"classes": 4}), pipeline.slice_data(tiny, with_maps=False)
+    data.device = replace(data.device, records_steps=True)
+    monkeypatch.setattr(step, "recorded", lambda *_: "recorded")
+    made = step.training_step(model, data, tiny.segmentation, torch.optim.Adam(model.parameters()))
+    assert (made == "recorded") is (says != "pass")
+
+
 def test_one_slice_that_cannot_be_trained_is_refused_for_batches_that_leave_one(
     small: Settings, tmp_path: Path
 ) -> None:
@@ -220,14 +249,16 @@ def test_nothing_is_read_for_a_network_that_is_refused(tiny: Settings, tmp_path:
     assert not runs.exists()
 
 
-def test_training_and_scores_are_kept_under_the_content_of_the_code(
-    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_and_scores_are_kept_under_the_content_of_the_code(tiny: Settings, tmp_path: Path) -> None:
     name = written(tmp_path, network("return [self.conv(-image), self.conv(image)]"))
     trained = pipeline.train(tiny, name, 0)
     values: dict[str, Any] = trained.segmentation.record()["settings"]
     assert values["model"] == "net.py:Own"
     assert set(trained.cases["model"]) == {"net.py:Own"}
+    assert work_of(trained.scored.key, lineage([trained.scored.key]), tiny) is None  # its code may be elsewhere by now
+    notes = " ".join(protocol_notes(tiny, pipeline.prepare(tiny), "strict", trained.cases))
+    assert "net.py:Own" in notes
+    assert str(tmp_path) not in notes
     (tmp_path / "moved").mkdir()
     moved = written(tmp_path / "moved", network("return [self.conv(-image), self.conv(image)]"))
     assert pipeline.segment(tiny, moved, 0).key == trained.segmentation.key
