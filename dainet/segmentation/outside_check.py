@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
+from dainet.attention.given import given_channels
 from dainet.device import choose_device
 from dainet.errors import InputError
 from dainet.protocol import CLASSES
@@ -69,10 +70,9 @@ def check_outside(settings: Settings, name: str) -> Facts:
         InputError: one line with file, what was found and what was expected.
     """
     known, segmentation = CLASSES.get(settings.data.dataset), settings.segmentation
-    heads = head_count(settings.vit.weights, settings.vit.heads) if takes(name) == "maps" else 0
     sizes = _Sizes(
         len(known.names) + 1 if known else _CLASSES,
-        heads,
+        _map_channels(settings) if takes(name) == "maps" else 0,
         segmentation.width,
         segmentation.image_size,
         segmentation.dice,
@@ -99,6 +99,12 @@ def check_batches(settings: Settings, name: str, slices: int) -> None:
             f"{outside_label(name)}: {slices} training slices in batches of {size} leave a step with one slice, on "
             f"which it cannot train ({alone}); change segmentation.batch_size"
         )
+
+
+def _map_channels(settings: Settings) -> int:
+    if settings.attention.maps:
+        return given_channels(settings.attention.maps)
+    return head_count(settings.vit.weights, settings.vit.heads)
 
 
 @lru_cache(maxsize=64)

@@ -140,7 +140,7 @@ def test_the_head_that_matters_loses_its_dsc(prepared: Prepared, data: SliceData
 
 def test_an_attribute_heads_that_does_not_count_maps_is_no_number_of_maps(prepared: Prepared, data: SliceData) -> None:
     image, maps = data.inputs(torch.tensor([0]))
-    for heads in (HEADS + 1, torch.nn.ModuleList()):
+    for heads in (data.heads + 1, (4, 8)):
         network: Any = SeesOneHead()
         network.heads = heads
         assert torch.equal(CutNetwork(network)(image, maps), network(image, maps))
