@@ -21,16 +21,19 @@ def run(
     weights: Weights = None,
     device: Device = None,
     seconds: Annotated[float | None, typer.Option(help="begin no training that would not end in this time")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="trainings at once, with one thread each if several")] = 1,
+    only: Annotated[str, typer.Option(help="name of one training, such as unet_fold1_seed1")] = "",
 ) -> None:
-    """Run the trainings of a plan that are missing; start this command several times to use more cores."""
-    from dainet.cache.folders import figures_folder
+    """Run the trainings of a plan that are missing; resumes, and may be started several times at once.
+
+    A network from outside is code that this command runs.
+    """
     from dainet.compare.plan import read_plan
-    from dainet.compare.queue import run_queue
+    from dainet.compare.run import results_folder, run_plan
 
     read = read_plan(plan)
-    folder = figures_folder() / read.name
-    count = run_queue(read.trainings(), overrides(None, source, weights, device), folder, seconds)
-    typer.echo(f"ran {count} trainings; scores: {folder}")
+    count = run_plan(read, overrides(None, source, weights, device), seconds, processes, only)
+    typer.echo(f"ran {count} trainings; scores: {results_folder(read)}")
 
 
 @app.command()

@@ -1,0 +1,68 @@
+"""A plan's trainings run: refused where the plan was edited or a network cannot be trained, queued otherwise."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dainet.cache.folders import figures_folder
+from dainet.compare.looks import edited
+from dainet.compare.plan import Plan, Training, plan_hash
+from dainet.compare.queue import run_queue
+from dainet.errors import InputError, unknown
+from dainet.preflight import check_early
+from dainet.segmentation.catalog import check_network, takes
+
+__all__ = ["results_folder", "run_plan"]
+
+log = logging.getLogger(__name__)
+
+
+def results_folder(plan: Plan) -> Path:
+    """Return the folder of a plan's scores, histories, records and report."""
+    return figures_folder() / plan.name
+
+
+def run_plan(
+    plan: Plan, where: Mapping[str, Any], seconds: float | None = None, processes: int = 1, only: str = ""
+) -> int:
+    """Run the trainings of a plan that are missing (see `dainet.compare.queue.run_queue`); return how many ran here.
+
+    Args:
+        plan: see `dainet.compare.plan`.
+        where: data, weights and device, by dotted name; they take the place of what the plan says in `where`.
+        seconds: begin no training that would not end within this time.
+        processes: how many trainings run at once.
+        only: name of the one training to run; empty for all.
+
+    Raises:
+        InputError: the plan was edited after its first training, a training cannot run, or there is none of that name.
+        DainetError: trainings failed.
+    """
+    folder, digest = results_folder(plan), plan_hash(plan)
+    _refuse_edited(plan, folder, digest)
+    trainings = [each for each in plan.trainings() if only in ("", each.name)]
+    if not trainings:
+        raise unknown(f"plan {plan.name}: training", only, [each.name for each in plan.trainings()])
+    if plan.sha256 and plan.sha256 != digest:
+        log.info("plan %s was edited since it was written, before its first training", plan.name)
+    _check(trainings, where)
+    return run_queue(trainings, where, folder, seconds, processes, {"name": plan.name, "sha256": digest})
+
+
+def _refuse_edited(plan: Plan, folder: Path, digest: str) -> None:
+    if others := edited(plan, folder):
+        raise InputError(
+            f"plan {plan.name} was edited after its first training: {folder} has trainings of plan {others[0]}, and "
+            f"this one is {digest}; undo the change, or give the plan another name: trainings that both have in common "
+            "are opened from the cache"
+        )
+
+
+def _check(trainings: Sequence[Training], where: Mapping[str, Any]) -> None:
+    """Check a training of every network before the first one begins."""
+    for training in {each.model: each for each in reversed(trainings)}.values():
+        check_network(training.network)
+        check_early(training.settings(where), maps=takes(training.network) != "image")
