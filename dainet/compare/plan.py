@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dainet.errors import InputError, reason, unknown
 from dainet.options import names_a_path
-from dainet.protocol import load_split
+from dainet.protocol import DEFAULT_SPLIT, load_split, split_names
 from dainet.settings import Seed, Settings, load_settings
 
 __all__ = ["Comparison", "Network", "Plan", "Training", "Wave", "plan_hash", "read_plan"]
@@ -29,12 +29,15 @@ class _Part(BaseModel):
 class Network(_Part):
     """One network of a plan: what `build` calls it, and the settings that it does not share with the others.
 
-    Files, such as that of an outside network, are named from the plan's folder.
+    Files, such as that of an outside network, are named from the plan's folder. `model` is its name in tables, where
+    that is not its key; `patients` is the number of training patients, where their number is what a plan varies.
     """
 
     network: str
     settings: dict[str, Any] = {}
     seeded: tuple[str, ...] = ()  # settings that take the training's seed, such as attention.random_seed
+    model: str = ""
+    patients: int | None = Field(default=None, gt=0)
 
 
 class Wave(_Part):
@@ -69,10 +72,10 @@ class Plan(_Part):
     title: str
     profile: str
     settings: dict[str, Any]
-    folds: tuple[str, ...] = Field(min_length=1)  # CSV files (patient, split), from `folder`
+    folds: tuple[str, ...] = Field(min_length=1)  # CSV files (patient, split), from `folder`; or a split's name
     networks: dict[str, Network]
     waves: tuple[Wave, ...] = Field(min_length=1)
-    margin: float = Field(gt=0)  # of equivalence, in points of DSC
+    margin: float | None = Field(gt=0)  # of equivalence, in points of DSC; None where none was fixed
     comparisons: tuple[Comparison, ...]
     analysis: Literal["patients-and-trainings"] = "patients-and-trainings"  # dainet.compare.analysis
     spread: str = ""
@@ -96,22 +99,31 @@ class Plan(_Part):
 
     def split(self, fold: int) -> dict[str, str]:
         """Return "train", "valid" or "test" for every patient of a fold, which are numbered from 1."""
-        return load_split(self.dataset, str(self.folder / self.folds[fold - 1]))
+        return load_split(self.dataset, self._split_name(fold))
 
-    def _training(self, model: str, fold: int, seed: int) -> Training:
-        row = self.networks[model]
+    def _split_name(self, fold: int) -> str:
+        name = self.folds[fold - 1]
+        known = self.dataset in DEFAULT_SPLIT and name in split_names(self.dataset)
+        return name if known else str(self.folder / name)
+
+    def _training(self, key: str, fold: int, seed: int) -> Training:
+        row = self.networks[key]
         own = row.settings | dict.fromkeys(row.seeded, seed)
-        split = {"data.split": str(self.folder / self.folds[fold - 1]), "segmentation.seeds": [seed]}
+        own |= {"data.train_patients": row.patients} if row.patients else {}
+        split = {"data.split": self._split_name(fold), "segmentation.seeds": [seed]}
         overrides = {
             name: _found(self.folder, name, value) for name, value in (self.where | self.settings | own).items()
         }
         network = _found(self.folder, "network", row.network)
-        return Training(model, network, fold, seed, self.profile, overrides | split)
+        return Training(row.model or key, network, fold, seed, self.profile, overrides | split, row.patients)
 
 
 @dataclass(frozen=True)
 class Training:
-    """One network of a plan, trained in one fold with one seed; `model` is its name in tables."""
+    """One network of a plan, trained in one fold with one seed; `model` is its name in tables.
+
+    `patients` is the number of its training patients, where that tells it from others.
+    """
 
     model: str
     network: str
@@ -119,16 +131,19 @@ class Training:
     seed: int
     profile: str
     overrides: Mapping[str, Any]
+    patients: int | None = None
 
     @property
     def name(self) -> str:
         """File name of its scores, without ending."""
+        if self.patients:
+            return f"{self.model}_{self.patients}patients_seed{self.seed}"
         return f"{self.model}_fold{self.fold}_seed{self.seed}"
 
     @property
     def labels(self) -> dict[str, Any]:
         """Return the columns by which its scores are told from others."""
-        return {"model": self.model, "fold": self.fold}
+        return {"model": self.model} | ({"train_patients": self.patients} if self.patients else {"fold": self.fold})
 
     def settings(self, where: Mapping[str, Any]) -> Settings:
         """Return its settings; `where` says which data, weights and device, by dotted name."""
@@ -190,14 +205,22 @@ def _names_a_file(name: str, value: Any) -> bool:
 
 
 def _check(plan: Plan, name: str) -> None:
-    used = {each for wave in plan.waves for each in wave.networks}
-    used |= {each for line in plan.comparisons for each in (line.first, line.second)}
+    compared = {each for line in plan.comparisons for each in (line.first, line.second)}
+    used = {each for wave in plan.waves for each in wave.networks} | compared
     for each in sorted(used - set(plan.networks)):
         raise unknown(f"plan {name}: network", each, plan.networks)
+    for each in sorted(compared):
+        if plan.networks[each].model or plan.networks[each].patients:
+            raise InputError(
+                f"plan {name}: {each} has `model` or `patients`, by which comparisons cannot tell networks"
+            )
     names = [training.name for training in plan.trainings()]
     twice = sorted({each for each in names if names.count(each) > 1})
     if twice:
-        raise InputError(f"plan {name}: {twice[0]} stands in it twice; give each wave another seed")
+        raise InputError(
+            f"plan {name}: {twice[0]} stands in it twice; give each wave another seed, and networks with "
+            "`patients` one fold"
+        )
     tested: dict[str, str] = {}
     for number, fold in enumerate(plan.folds, start=1):
         for patient in (each for each, split in plan.split(number).items() if split == "test"):
