@@ -1,1 +1,1 @@
-"""The reproduction on real ACDC patients: what is trained (plan.yaml), run as a queue, judged, drawn and written up."""
+"""The reproduction on real ACDC patients: what is trained (plans/), judged, drawn and written up."""

@@ -1,4 +1,4 @@
-"""The studies on real patients (docs/claims.md): `python -m study run PLAN` and `python -m study report`."""
+"""The studies on real patients (docs/claims.md): `python -m study report`; `dainet compare run` trains them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ if __name__ == "__main__":
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
 
 import typer
 
 from dainet.compare.plan import read_plan
-from dainet.compare.queue import run_queue
 from dainet.compare.scores import is_whole
-from dainet.errors import needs_extra, unknown
+from dainet.errors import needs_extra
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
 from dainet.places import output_path, repository_root
 from dainet.reporting.artifacts import output_folder
@@ -32,11 +30,7 @@ from study.rehearsal import NOTE, simulate_scores
 from study.report import read_scores, write_report
 
 app = new_app(__doc__)
-_FIRST = "acdc-study"  # the first study, whose plan has another form (study/plan.yaml)
-
-
-def _names() -> list[str]:
-    return [_FIRST, *sorted(path.stem for path in PLANS.glob("*.yaml"))]
+_FIRST = "acdc-study"  # the first study, whose comparisons stand in claims.yaml
 
 
 def _folder(name: str) -> Path:
@@ -45,23 +39,12 @@ def _folder(name: str) -> Path:
 
 
 @app.command()
-def run(
-    plan: Annotated[str, typer.Argument(help="acdc-study, or the name of a file in study/plans")] = _FIRST,
-    source: Source = None,
-    weights: Weights = None,
-    device: Device = None,
-    seconds: Annotated[float | None, typer.Option(help="begin no training that would not end in this time")] = None,
-) -> None:
-    """Run the trainings of a plan that are missing; start this command several times to use more cores."""
-    if plan not in _names():
-        raise unknown("plan", plan, _names())
-    where, folder = overrides(None, source, weights, device), _folder(plan)
-    if plan == _FIRST:
-        count = run_queue(load_plan() + load_more_seeds(), where, folder, seconds)
-        draw_pictures(where, read_scores(folder, load_plan()).query("policy == 'strict'"), folder)
-    else:
-        count = run_queue(read_plan(PLANS / f"{plan}.yaml").trainings(), where, folder, seconds)
-    typer.echo(f"ran {count} trainings; scores: {folder}; tables: python -m study report")
+def pictures(source: Source = None, weights: Weights = None, device: Device = None) -> None:
+    """Draw the pictures of the first study again and score its heads, from stages that are finished here."""
+    folder = _folder(_FIRST)
+    scores = read_scores(folder, load_plan()).query("policy == 'strict'")
+    draw_pictures(overrides(None, source, weights, device), scores, folder)
+    typer.echo(f"pictures and scores of heads: {folder}")
 
 
 @app.command()
@@ -69,7 +52,7 @@ def report() -> None:
     """Write every table and chart again from the committed scores, also the tables in the report."""
     folder = _folder(_FIRST)
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
-    for name in _names()[1:]:
+    for name in sorted(path.stem for path in PLANS.glob("*.yaml") if path.stem != _FIRST):
         plan, folder = read_plan(PLANS / f"{name}.yaml"), _folder(name)
         if not is_whole(plan, folder):
             typer.echo(f"{name}: not every wave is whole, so nothing is read yet")

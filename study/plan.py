@@ -28,7 +28,8 @@ def load_plan() -> list[Training]:
 
 def first_trainings() -> dict[str, Training]:
     """Return, by model, each network's training with `PATIENTS` training patients and its first seed."""
-    return {each.model: each for each in first_plan().trainings() if (each.patients, each.seed) == (PATIENTS, _SEEDS[0])}
+    plan = first_plan().trainings()
+    return {each.model: each for each in plan if (each.patients, each.seed) == (PATIENTS, _SEEDS[0])}
 
 
 def load_more_seeds() -> list[Training]:

@@ -126,7 +126,7 @@ def read_scores(folder: Path, plan: Sequence[Training]) -> pd.DataFrame:
     parts = [folder / "scores" / f"{training.name}.csv" for training in _finished(folder, plan)]
     tables = [read_csv(path, numbers=[*SCORES, "dsc_last_epoch", "train_patients", "seed"]) for path in parts]
     if not tables:
-        raise InputError(f"{folder / 'scores'} has no scores of the plan; run `python -m study run` first")
+        raise InputError(f"{folder / 'scores'} has no scores of the plan; train it with dainet compare run")
     return pd.concat(tables, ignore_index=True)
 
 

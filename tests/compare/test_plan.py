@@ -164,3 +164,21 @@ def test_files_are_found_from_the_folder_of_the_plan(tmp_path: Path) -> None:
     assert (settings.data.source, settings.vit.weights) == ("phantom", "random")
     assert own.settings({}).vit.weights == "tour"
     assert trainings["random_fold1_seed1"].network == "dual-1111"
+
+
+def test_a_network_may_be_trained_with_fewer_patients_under_the_name_of_another(tmp_path: Path) -> None:
+    fewer = "  fewer: {network: unet, model: unet, patients: 2}\n  random:"
+    text = PLAN.replace("  random:", fewer, 1).replace("[one.csv, two.csv]", "[one.csv]")
+    plan = read_plan(write_plan(tmp_path, text.replace("seed: 2, networks: [unet,", "seed: 2, networks: [fewer,")))
+    training = next(each for each in plan.trainings() if each.patients)
+    assert training.name == "unet_2patients_seed2"
+    assert training.labels == {"model": "unet", "train_patients": 2}
+    assert training.settings({}).data.train_patients == 2
+    with pytest.raises(InputError, match="fewer has"):
+        read_plan(write_plan(tmp_path, text.replace("second: unet", "second: fewer")))
+
+
+def test_a_fold_may_be_a_split_that_circulates(tmp_path: Path) -> None:
+    plan = read_plan(write_plan(tmp_path, PLAN.replace("[one.csv, two.csv]", "[mtunet]")))
+    assert plan.trainings()[0].settings({}).data.split == "mtunet"
+    assert len(plan.split(1)) == 100

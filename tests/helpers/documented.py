@@ -55,7 +55,7 @@ NOT_RUN_HERE = {
     r"python -m study placebo": "minutes; tests/study/test_placebo.py simulates fewer rounds",
     r"(python -m )?dainet compare report .*": "needs trainings; tests/compare/test_report.py",
     r"python -m study rehearse": "writes figures/rehearsal; tests/study/test_next_report.py",
-    r"python -m study run( .*)?": "needs real scans and hours; tests/compare/test_queue.py",
+    r"(python -m )?dainet compare run .*": "needs real scans and hours; tests/compare/test_run.py",
     r"python -m study dino-course( .*)?": "needs real scans and a GPU; tests/study/test_dino_course.py",
     r"dainet attention .*": "needs scans of your own; tests/inference/test_attention.py",
     r"(\.venv/bin/)?dainet predict .*": "needs scans of your own; tests/inference/test_predict.py",

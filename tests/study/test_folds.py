@@ -88,4 +88,4 @@ def test_the_wide_unet_has_97_percent_of_the_parameters_of_the_dual_encoder(name
 
 
 def test_plans_and_folds_are_those_of_their_registration() -> None:
-    assert verify_folder(PLANS) == (15, [], [], [])
+    assert verify_folder(PLANS) == (16, [], [], [])

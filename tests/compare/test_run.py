@@ -1,0 +1,68 @@
+"""`dainet compare run`: what it refuses before the first training, what it trains, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dainet.cache.records import write_record
+from dainet.compare.plan import plan_hash, read_plan
+from dainet.compare.run import results_folder, run_plan
+from dainet.errors import InputError
+from tests.compare.test_plan import PLAN, write_plan
+from tests.helpers.commands import command
+from tests.helpers.samples import tiny_overrides
+
+
+@pytest.fixture
+def path(tmp_path: Path, h5_source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plan that says where its data are, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    where = tiny_overrides(h5_source)
+    del where["segmentation.epochs"]  # the plan says how many
+    return write_plan(tmp_path, f"{PLAN}where: {json.dumps(where)}\n")
+
+
+def test_a_plan_is_run_and_its_records_name_it(path: Path) -> None:
+    plan = read_plan(path)
+    assert command("compare", "run", str(path), "--only", "unet_fold2_seed1")[0] == 0
+    status, said = command("compare", "run", str(path), "--only", "unet_fold2_seed1")
+    assert (status, "ran 0 trainings" in said) == (0, True)
+    folder = results_folder(plan)
+    assert [each.name for each in (folder / "scores").iterdir()] == ["unet_fold2_seed1.csv"]
+    record = json.loads((folder / "records" / "unet_fold2_seed1.json").read_text())
+    assert record["plan"] == {"name": "small", "sha256": plan_hash(plan)}
+
+
+def test_options_take_the_place_of_what_the_plan_says_about_the_machine(path: Path) -> None:
+    status, _ = command("compare", "run", str(path), "--source", "not/there")
+    assert "not/there" in str(status)
+
+
+def test_a_plan_that_was_edited_after_its_first_training_is_refused_with_both_hashes(path: Path) -> None:
+    plan = read_plan(path)
+    (results_folder(plan) / "records").mkdir(parents=True)
+    write_record(results_folder(plan) / "records" / "a.json", {"plan": {"name": "small", "sha256": "f00"}})
+    with pytest.raises(InputError, match=f"f00.*{plan_hash(plan)}"):
+        run_plan(plan, {})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("network: unet}", "network: ued}", "'ued' is unknown"),
+        ("segmentation.epochs: 2", "segmentation.epochs: 2, vit.image_size: 2", "vit.image_size"),
+    ],
+)
+def test_every_network_is_checked_before_the_first_training(path: Path, old: str, new: str, message: str) -> None:
+    path.write_text(path.read_text().replace(old, new).replace('"vit.image_size": 32, ', ""))
+    with pytest.raises(InputError, match=message):
+        run_plan(read_plan(path), {})
+    assert not Path("runs").exists()
+
+
+def test_a_training_that_the_plan_does_not_have_is_refused(path: Path) -> None:
+    with pytest.raises(InputError, match="unet_fold1_seed9"):
+        run_plan(read_plan(path), {}, only="unet_fold1_seed9")
