@@ -9,6 +9,7 @@ if __name__ == "__main__":
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import typer
 
