@@ -76,7 +76,7 @@ def write_plan_report(
     for name, table in study_tables(scored).items():
         save_table(table, name, settings, {}, notes)
     rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
-    save_figure(overview_figure(rows, gains, plan.margin or 0.0, note), "overview", settings, {})
+    save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
     if (hearts := heart_figure(scored)) is not None:
         save_figure(hearts, "ejection_fraction", settings, {})
     return scored

@@ -75,7 +75,7 @@ class Plan(_Part):
     folds: tuple[str, ...] = Field(min_length=1)  # CSV files (patient, split), from `folder`; or a split's name
     networks: dict[str, Network]
     waves: tuple[Wave, ...] = Field(min_length=1)
-    margin: float | None = Field(gt=0)  # of equivalence, in points of DSC; None where none was fixed
+    margin: float = Field(gt=0)  # of equivalence, in points of DSC
     comparisons: tuple[Comparison, ...]
     analysis: Literal["patients-and-trainings"] = "patients-and-trainings"  # dainet.compare.analysis
     spread: str = ""
