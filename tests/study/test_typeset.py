@@ -24,14 +24,15 @@ def squeezed(text: str) -> str:
 
 
 def test_every_heading_paragraph_and_cell_of_the_report_is_typeset() -> None:
-    printed = squeezed(content(to_typst(PAGE)))
+    source = to_typst(PAGE)
+    printed = squeezed(content(source))
     text = re.sub(r"<!--.*?-->|</?a[^>]*>", "", re.sub(r"!\[.*?\]\(.*?\)", "", PAGE.read_text(encoding="utf-8")))
     lines = [line for line in text.splitlines() if not re.fullmatch(r"[|: -]*", line)]
     parts = [part for line in lines for part in (line.split("|") if line.startswith("|") else [line])]
     for part in parts:
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]|^#+ |^- ", r"\1", part.strip())
         assert squeezed(plain.removeprefix("- ")) in printed, part
-    assert text.count("\n#") == to_typst(PAGE).count("#heading(") - 1
+    assert text.count("\n#") == source.count("#heading(") - 1
 
 
 def test_pictures_are_vectors_and_links_within_the_page_lead_somewhere() -> None:
