@@ -73,7 +73,7 @@ _PANELS = {
     "Lessons": (lessons.reproduce, explorer),
     "Your own scans": (inference.attention, inference.predict, inference.export, inference.card),
     "Stages and their cache": (stage, cache.runs, cache.verify, transfer.pack, transfer.unpack),
-    "What the kit ships": (lessons.notebooks, lessons.more_seeds, lessons.competitors),
+    "What the kit ships": (lessons.notebooks, lessons.more_seeds, lessons.competitors, lessons.gain),
 }
 for _title, _commands in _PANELS.items():
     for _command in _commands:

@@ -11,7 +11,7 @@ import typer
 from dainet.errors import needs_extra
 from dainet.options import Dataset, Device, Profile, Set, Source, Weights, overrides
 
-__all__ = ["competitors", "more_seeds", "notebooks", "reproduce"]
+__all__ = ["competitors", "gain", "more_seeds", "notebooks", "reproduce"]
 
 
 def reproduce(
@@ -66,3 +66,12 @@ def competitors() -> None:
         from dainet.settings import load_settings
 
     typer.echo(f"written: {train_competitors(load_settings('tour'))}")
+
+
+def gain() -> None:
+    """Train the three changes of notebook 09 by its plan and store their scores in the package."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # the same rounding whatever the number of cores
+    with needs_extra("lessons"):
+        from dainet.lessons.gain.shipping import train_gain
+
+    typer.echo(f"written: {train_gain()}")

@@ -28,8 +28,8 @@ from dainet.settings import Settings, load_settings
 
 __all__ = ["NotebookError", "explained_death", "find_notebooks", "notebooks_of_a_run", "reproduce"]
 
-_WITHOUT_MAPS = ("01", "07")  # the lessons that need no ViT
-_BY_NUMBER = ("08",)  # trains four networks more: minutes for those who ask for it
+_WITHOUT_MAPS = ("01", "07", "09")  # the lessons that need no ViT
+_BY_NUMBER = ("08", "09")  # train more networks: minutes for those who ask for them
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
 
 
 def notebooks_of_a_run() -> list[Path]:
-    """Find the lessons that run where no number is given: all but 08, which trains more networks."""
+    """Find the lessons that run where no number is given: all but 08 and 09, which train more networks."""
     return [path for path in find_notebooks() if path.name[:2] not in _BY_NUMBER]
 
 

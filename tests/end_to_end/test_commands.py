@@ -31,6 +31,7 @@ COMMANDS = ("reproduce", "stage", "runs", "verify", "explorer", "notebooks")
 ELSEWHERE = (
     "more-seeds",
     "competitors",
+    "gain",
     "pack",
     "unpack",
     "attention",

@@ -41,6 +41,7 @@ NOT_RUN_HERE = {
     r"make notebooks": "minutes; test_commands.py runs the command on one small notebook",
     r"python -m dainet more-seeds": "a quarter of an hour; tests/lessons/test_more_seeds.py",
     r"python -m dainet competitors": "half an hour; tests/lessons/test_competitors.py",
+    r"python -m dainet gain": "half an hour; tests/lessons/test_gain.py",
     r"python -m dainet stage .*": "minutes; test_commands.py runs every stage with small settings",
     r"python data_scripts/prepare.py check --dataset custom .*": "needs scans of your own; tests/data/test_check.py",
     r"make( setup| format| lint| test| test-notebooks| test-all)+": "installs, or runs this very test",
