@@ -148,7 +148,7 @@ def test_a_changed_file_is_run_again_and_so_is_one_beside_it(tmp_path: Path, lat
     assert sum(x.numel() for x in old(classes=3, width=4).parameters()) == before  # what is loaded stays as it was
 
 
-def test_a_module_that_is_imported_by_name_is_read_anew_as_a_file_is(
+def test_a_module_that_is_imported_by_name_is_read_again_as_a_file_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "ours", __init__="", net=NETWORK.replace("from blocks", "from ours.blocks"))
