@@ -7,11 +7,42 @@ from typing import Annotated
 
 import typer
 
-from dainet.options import Device, Source, Weights, new_app, overrides
+from dainet.options import Dataset, Device, Profile, Set, Source, Weights, new_app, overrides
 
 __all__ = ["app"]
 
 app = new_app("Is my gain real? Networks compared over patients and trainings, by a plan (docs/compare.md).")
+
+
+@app.command()
+def plan(
+    networks: Annotated[
+        list[str], typer.Argument(help="yours first, then its baseline: NETWORK, or LABEL=NETWORK,SETTING=VALUE")
+    ],
+    dataset: Dataset = None,
+    source: Source = None,
+    profile: Profile = "tour",
+    weights: Weights = None,
+    device: Device = None,
+    set_: Set = None,
+    folds: Annotated[int, typer.Option(min=1, help="every patient is tested in one of them; 1: the own split")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="trainings of each network in every fold")] = 3,
+    margin: Annotated[float, typer.Option(min=0, help="points of DSC; a smaller difference counts as none")] = 0.3,
+    gain: Annotated[
+        float | None, typer.Option(min=0, help="points of DSC that you hope for: what would find them")
+    ] = None,
+    spread: Annotated[
+        str, typer.Option(help="assumed for the power: small, near-paper, or a PLAN.yaml that has run")
+    ] = "small",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="the plan, a .yaml; folds lie in a folder next to it")
+    ] = Path("compare.yaml"),
+) -> None:
+    """Write down what will be compared; prints hours and what can be found. FILE.py:NAME runs the code in that file."""
+    from dainet.compare.planning import Request, plan_comparison
+
+    given = overrides(dataset, source, weights, device, set_)
+    typer.echo(plan_comparison(Request(networks, profile, given, folds, seeds, margin, gain, spread), output)[1])
 
 
 @app.command()

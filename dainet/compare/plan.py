@@ -12,8 +12,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dainet.compare.files import found_from, identity
 from dainet.errors import InputError, reason, unknown
-from dainet.options import names_a_path
 from dainet.protocol import DEFAULT_SPLIT, load_split, split_names
 from dainet.settings import Seed, Settings, load_settings
 
@@ -112,9 +112,9 @@ class Plan(_Part):
         own |= {"data.train_patients": row.patients} if row.patients else {}
         split = {"data.split": self._split_name(fold), "segmentation.seeds": [seed]}
         overrides = {
-            name: _found(self.folder, name, value) for name, value in (self.where | self.settings | own).items()
+            name: found_from(self.folder, name, value) for name, value in (self.where | self.settings | own).items()
         }
-        network = _found(self.folder, "network", row.network)
+        network = found_from(self.folder, "network", row.network)
         return Training(row.model or key, network, fold, seed, self.profile, overrides | split, row.patients)
 
 
@@ -174,34 +174,21 @@ def plan_hash(plan: Plan) -> str:
     """Return the SHA-256 of everything in a plan that counts.
 
     Its title and what depends on the machine (`where`) do not count; of folds it is the content that counts, and of
-    other files the name without its folder. A field that has its default counts as little as one that is absent.
+    code from outside the name without its folder and the content (`source_hash`), of other files the name alone. A
+    field that has its default counts as little as one that is absent.
+
+    Raises:
+        InputError: a file with code, or a fold, is not there.
     """
     values = plan.model_dump(mode="json", exclude=_NOT_HASHED, exclude_defaults=True)
     values["folds"] = [plan.split(number) for number in range(1, len(plan.folds) + 1)]
-    values["settings"] = {name: _identity(plan.folder, name, value) for name, value in plan.settings.items()}
+    values["settings"] = {name: identity(plan.folder, name, value) for name, value in plan.settings.items()}
     for row in values["networks"].values():
         own = row.get("settings", {})
-        row["settings"] = {name: _identity(plan.folder, name, value) for name, value in own.items()}
-        row["network"] = _identity(plan.folder, "network", row["network"])
+        row["settings"] = {name: identity(plan.folder, name, value) for name, value in own.items()}
+        row["network"] = identity(plan.folder, "network", row["network"])
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _identity(folder: Path, name: str, value: Any) -> Any:
-    """Return what counts of a value: of one that names a file, the name without its folder."""
-    return Path(value).name if _names_a_file(name, value) else value
-
-
-def _found(folder: Path, name: str, value: Any) -> Any:
-    """Return a value with the plan's folder before the file that it names, if the file is there."""
-    if not _names_a_file(name, value):
-        return value
-    file = value.rpartition(":")[0] or value  # of my_network.py:wide
-    return str(folder / value) if (folder / file).exists() else value
-
-
-def _names_a_file(name: str, value: Any) -> bool:
-    return isinstance(value, str) and (":" in value if name == "network" else names_a_path(name, value))
 
 
 def _check(plan: Plan, name: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-__all__ = ["patients_on_two_sides"]
+__all__ = ["look_like_one_patient", "patients_on_two_sides"]
 
 # What stands behind a patient's number in names of scans: a numbered visit or frame, a phase, a side, a letter.
 _NUMBERED = "visit|ses|session|scan|time|timepoint|tp|frame|phase|day|week|month|year|run|rep|exam|study|series"
@@ -16,21 +16,28 @@ _SECOND_NUMBER = re.compile(r"[-_. ][vtsf]?\d+$")
 _MOST_SCANS = 3  # of a patient on average; more, and the first of two numbers is that of a hospital
 
 
-def patients_on_two_sides(split: Mapping[str, str]) -> dict[str, list[str]]:
-    """Group the names of a split that look like one patient, where they are in different parts of the split.
-
-    Args:
-        split: "train", "valid" or "test" for each name.
+def look_like_one_patient(names: Collection[str]) -> dict[str, list[str]]:
+    """Group names of scans that look like one patient; a name that stands alone is in no group.
 
     Returns:
         The names under the part that they share, written in lower case and without leading zeros.
     """
-    shared = _grouped({name: _without_scan(name.lower()) for name in split})
-    if not any(len(names) > 1 for names in shared.values()):
-        numbered = _grouped({name: _SECOND_NUMBER.sub("", name.lower()) for name in split})
-        if len(split) <= _MOST_SCANS * len(numbered):
+    shared = _grouped({name: _without_scan(name.lower()) for name in names})
+    if not any(len(group) > 1 for group in shared.values()):
+        numbered = _grouped({name: _SECOND_NUMBER.sub("", name.lower()) for name in names})
+        if len(names) <= _MOST_SCANS * len(numbered):
             shared = numbered
-    return {stem: names for stem, names in shared.items() if len({split[name] for name in names}) > 1}
+    return {stem: group for stem, group in shared.items() if len(group) > 1}
+
+
+def patients_on_two_sides(split: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return those groups of `look_like_one_patient` whose names are in different parts of a split.
+
+    Args:
+        split: "train", "valid" or "test" for each name.
+    """
+    groups = look_like_one_patient(split)
+    return {stem: names for stem, names in groups.items() if len({split[name] for name in names}) > 1}
 
 
 def _grouped(stems: Mapping[str, str]) -> dict[str, list[str]]:

@@ -38,6 +38,7 @@ ELSEWHERE = (
     "predict",
     "export",
     "card",
+    "compare plan",
     "compare run",
     "compare report",
 )
