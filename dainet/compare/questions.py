@@ -107,7 +107,7 @@ def joint_word(words: Sequence[str]) -> str:
 
 def _verdict(scored: Scored, line: Comparison, result: Difference) -> str:
     """Judge, and say where few patients carry the verdict."""
-    if np.isnan(result.interval()[0]):  # the same scores in every patient and training
+    if not result.error > 0:  # the same scores in every patient and training
         return "not judged"
     word = verdict(result, scored.plan.margin)
     rest = or_none(partial(without_movers, scored, line))

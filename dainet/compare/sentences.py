@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from dainet.compare.comparisons import interval_text
 from dainet.compare.questions import Answer, joint_word
 
@@ -66,7 +64,7 @@ def verdict_sentence(answer: Answer, margin: float) -> str:
         f"of {points(margin)}: these patients and trainings do not show whether {first} is better.",
         "not judged": f"{_sentence(difference)} ({interval}); {_UNJUDGED[answer.comparison.role]}.",
     }[word]
-    if np.isnan(answer.result.interval()[0]):
+    if not answer.result.error > 0:
         told = f"{first} and {second} have the same scores in every patient and training, so there is nothing to judge."
     return f"{told} {_sentence(carried)}." if carried else told
 

@@ -10,7 +10,7 @@ import pytest
 
 from dainet.compare.analysis import Difference, difference, patient_difference, verdict
 from dainet.compare.scores import fold_scores, read_scored
-from dainet.compare.simulation import Truth
+from dainet.compare.simulation import Design, Truth
 from dainet.places import repository_root
 from study import placebo
 from study.placebo import CASES, rates, sequence_rates, share
@@ -67,6 +67,13 @@ def test_files_give_the_verdict_of_the_scores_that_were_drawn(tmp_path: Path) ->
     )
     better = Truth(effect=5.0, patients=0.44)
     assert [words[0] for words in verdicts_of(plan, better, 1)] == ["supported"]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_scores_that_do_not_scatter_are_not_judged(seeds: int, tmp_path: Path) -> None:
+    """As of two networks that find nothing, or of one network with equal seeds under two names."""
+    plan = placebo_plan(placebo.Case(Design((3, 3), (seeds, seeds))), tmp_path)
+    assert verdicts_of(plan, Truth(patients=0, luck=0, trainings=0), 1) == [("not judged",)]
 
 
 def test_every_design_has_a_row_and_a_label() -> None:
