@@ -96,7 +96,9 @@ def _missing(trainings: Sequence[Training], folder: Path) -> list[Training]:
 
 def _read(folder: Path, trainings: Sequence[Training], numbers: Collection[str] | Literal["all"]) -> pd.DataFrame:
     parts = [
-        read_csv(folder / f"{each.name}.csv", numbers).assign(**each.labels, fold=each.fold, seed=each.seed)
+        read_csv(folder / f"{each.name}.csv", numbers).assign(
+            **(dict(each.labels) | {"fold": each.fold, "seed": each.seed})
+        )
         for each in trainings
     ]
     return pd.concat(parts, ignore_index=True)
