@@ -15,6 +15,7 @@ from dainet.places import repository_root
 __all__ = ["last_change", "to_typst", "typeset"]
 
 _NUMERIC = re.compile(r"[<+-]?\s?\d[\d.,]*( ?%)?( to .*| of .*| ?[±(].*)?$")
+_WHOLE = 25  # rows of a table that stay together on one page
 _ID = re.compile(r'<a id="([^"]+)">')
 _STYLE = """#set document(title: TITLE, date: DATE)
 #set page(paper: "a4", margin: (x: 18mm, top: 16mm, bottom: 18mm), footer: context {
@@ -116,7 +117,7 @@ def _heading(node: SyntaxTreeNode, folder: Path) -> str:
 
 
 def _table(node: SyntaxTreeNode, folder: Path) -> str:
-    """Write a table whose head is repeated on every page; columns of numbers are set right."""
+    """Write a table, a long one with its head repeated on every page; columns of numbers are set right."""
     rows = [row.children for part in node.children for row in part.children]
     cells = [[_block(cell.children[0], folder).strip() if cell.children else "" for cell in row] for row in rows]
     texts = [[cell.children[0].content if cell.children else "" for cell in row] for row in rows[1:]]
@@ -124,7 +125,8 @@ def _table(node: SyntaxTreeNode, folder: Path) -> str:
     head, *body = ["".join(f"[{cell}], " for cell in row) for row in cells]
     lines = [f"columns: {len(rows[0])}, align: ({sides})", f"table.header({head})", *body]
     body_lines = [line.removesuffix(", ") for line in lines]
-    return "#table(\n  " + ",\n  ".join(body_lines) + ",\n)\n"
+    breaks = str(len(rows) > _WHOLE).lower()
+    return f"#block(breakable: {breaks}, table(\n  " + ",\n  ".join(body_lines) + ",\n))\n"
 
 
 def _is_numeric(column: tuple[str, ...]) -> bool:
