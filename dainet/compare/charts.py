@@ -29,6 +29,8 @@ _WIDTH = 9.0  # inches, so that the letters of a page's figure are as large as i
 _COLORS = {"supported": "#009e73", "contradicted": "#d55e00", "equivalent": "#0072b2", "inconclusive": "#555555"}
 _UNJUDGED, _ONE = "#999999", "#0072b2"
 _MARKS = "osD^vPX"  # of groups, for readers who see no colors
+_NAME = 26  # characters of a network on one line
+_LABEL = 32  # characters of a comparison that stand on one line
 _PER_ROW = 5  # folds next to each other
 
 
@@ -42,10 +44,7 @@ def comparisons_figure(found: Sequence[Answer], margin: float, note: str = "") -
         note: printed above, such as that scores are simulated.
     """
     told = (f"{each.title} {each.result.estimate:+.2f}, {each.verdict}" for each in found)
-    rows = [
-        IntervalRow(f"{fold_label(each.title)}\n({_word(each)})", each.result, _color(each), each.comparison.paper)
-        for each in found
-    ]
+    rows = [IntervalRow(_named(each), each.result, _color(each), each.comparison.paper) for each in found]
     lines = sum(row.label.count("\n") + 1 for row in rows)
     figure = new_figure(_WIDTH, 0.21 * lines + 1.5, f"Forest plot of differences in points of DSC: {'; '.join(told)}")
     panel = figure.subplots()
@@ -112,11 +111,11 @@ def trainings_figure(scored: Scored) -> Figure:
     across = min(_PER_ROW, len(folds))
     down = math.ceil(len(folds) / across)
     alt = f"Mean test DSC of every training, one panel per fold, one row for each of: {', '.join(names)}"
-    figure = new_figure(_WIDTH, (0.28 * len(names) + 1.0) * down, alt)
+    figure = new_figure(_WIDTH, (0.16 * _lines(names) + 0.1 * len(names) + 1.0) * down, alt)
     panels = figure.subplots(down, across, sharey=True, squeeze=False)
     for panel, fold in zip(panels.flat, folds, strict=False):
-        _draw_trainings(panel, means[fold], names)
         label_axes(panel, "Mean DSC (%)", "")
+        _draw_trainings(panel, means[fold], names)
         panel.set_title(f"Fold {fold}" if len(folds) > 1 else "Every training", fontsize=9)
         panel.tick_params(axis="x", labelsize=8)
     for panel in panels.flat[len(folds) :]:
@@ -145,8 +144,12 @@ def _draw_trainings(panel: Axes, means: pd.Series, names: Sequence[str]) -> None
             own = means[name]
             panel.plot([own.mean()] * 2, [height - 0.3, height + 0.3], color="black", linewidth=1.2)
             panel.plot(own, [height] * len(own), "o", color=_ONE, alpha=0.7, markersize=6)
-    panel.set_yticks(range(len(names)), [fold_label(name, 26) for name in reversed(names)], fontsize=8)
+    panel.set_yticks(range(len(names)), [fold_label(name, _NAME) for name in reversed(names)], fontsize=8)
     panel.set_ylim(-0.6, len(names) - 0.4)
+
+
+def _lines(names: Sequence[str]) -> int:
+    return sum(fold_label(name, _NAME).count("\n") + 1 for name in names)
 
 
 def _mark(names: Sequence[str], name: str) -> dict[str, Any]:
@@ -155,6 +158,11 @@ def _mark(names: Sequence[str], name: str) -> dict[str, Any]:
     return {"marker": mark, "color": class_colors(len(_MARKS))[number], "markeredgecolor": "#333333"} | (
         {"markeredgewidth": 0.4, "markersize": 6}
     )
+
+
+def _named(answer: Answer) -> str:
+    first, second = fold_label(answer.comparison.first), fold_label(f"- {answer.comparison.second}")
+    return f"{first}{' ' if len(first + second) < _LABEL else chr(10)}{second}\n({_word(answer)})"
 
 
 def _word(answer: Answer) -> str:

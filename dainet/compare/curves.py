@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from dainet.compare.intervals import fold_label
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
 from dainet.reporting.style import in_style
 
@@ -40,7 +41,7 @@ def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     for (model, table), (loss, dsc) in zip(tables.items(), pairs, strict=False):
         for lines, color in ((tables[first], "#999999"), (table, "#0072b2")):
             _bands(loss, dsc, lines, color)
-        loss.set_title(model, fontsize=9, parse_math=False)
+        loss.set_title(fold_label(model, 22), fontsize=9, parse_math=False)
         if losses.min() > 0:  # a loss of the user may be negative
             loss.set(yscale="log", ylim=(0.9 * losses.min(), 1.1 * losses.max()))
             loss.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,5 +45,10 @@ def draw_intervals(panel: Axes, rows: Sequence[IntervalRow], margin: float) -> N
 
 
 def fold_label(text: str, width: int = 34) -> str:
-    """Break a long label into lines of at most `width` characters."""
-    return "\n".join(textwrap.wrap(text, width)) or text
+    """Break a long label into lines of about `width` characters, after a space, colon, dot, hyphen or underscore."""
+    lines = [""]
+    for piece in re.findall(r"[^\s:._-]*[\s:._-]*", text):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)

@@ -27,6 +27,7 @@ from dainet.settings import Settings
 
 __all__ = ["Findings", "write_page"]
 
+_SIDE_BY_SIDE = 6  # rows of a wide table that can stand next to each other
 _WIDE = ("table_questions", "table_checks", "table_networks", "table_hearts")  # on their side, unless they are long
 _ROWS = 40  # of a table on the page; its CSV file has all
 _TITLES = {
@@ -96,7 +97,7 @@ def write_page(
         below=[detectable(scored), _looks(scored)],
         warnings=_warnings(found),
         figures=[_figure(folder, name, alt, found) for name, alt in alts.items()],
-        tables=[_table(name, table) for name, table in tables.items() if name != "table_failures"],
+        tables=[_table(name, table) for name, table in tables.items() if _is_shown(name, table)],
         failures=_table("table_failures", tables["table_failures"]) if "table_failures" in tables else None,
         far=f"{FAR_MM:.0f}",
         repeated=repeated_trainings(records),
@@ -125,6 +126,10 @@ def _sentences(found: Findings, first: str) -> list[str]:
     return [first, *(verdict_sentence(each, margin) for each in primary or found.answers[:1])]
 
 
+def _is_shown(name: str, table: pd.DataFrame) -> bool:
+    return name != "table_failures" and len(table.columns) > 1  # one training each has no spread
+
+
 def _plan_line(plan: Plan) -> str:
     spread = f" Its power was computed beforehand from: {plan.spread}." if plan.spread else ""
     return f"{plan.name}, SHA-256 {plan_hash(plan)}; margin {points(plan.margin)}.{spread}"
@@ -145,7 +150,8 @@ def _warnings(found: Findings) -> list[dict[str, str]]:
 
 def _looks(scored: Scored) -> str:
     """Say the how-manieth plan this is that was tested on these patients; other machines are not counted."""
-    looks = plans_tested(scored)
+    before_hashes = (scored.plan.name, "")  # this very plan, in records that were written before plans had a hash
+    looks = [look for look in plans_tested(scored) if (look.plan, look.sha256) != before_hashes]
     own = next(number for number, look in enumerate(looks) if _is_of(look, scored.plan))
     others = [f"{look.plan} ({look.shared} of the patients)" for look in looks[:own]]
     if not others:
@@ -170,7 +176,7 @@ def _figure(folder: Path, name: str, alt: str, found: Findings) -> dict[str, str
 def _table(name: str, table: pd.DataFrame, files: bool = True) -> dict[str, Any]:
     """Return what the page shows of a table; a wide one lies on its side there."""
     title, text = _TITLES[name]
-    if name in _WIDE and len(table.columns) > len(table):
+    if name in _WIDE and len(table) <= _SIDE_BY_SIDE:
         named = table.set_index("Comparison" if "Comparison" in table else table.columns[0])
         table = named.T.rename_axis(columns=None).reset_index(names=named.index.name)
     rows = table.astype(str).to_numpy().tolist()
