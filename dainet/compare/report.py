@@ -71,8 +71,10 @@ def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
         so_far: read the whole waves that there are, because no more will be run.
 
     Raises:
-        InputError: waves are missing; the message counts what is there.
+        InputError: waves are missing, and the message counts what is there; or the plan compares nothing.
     """
+    if not plan.comparisons:
+        raise InputError(f"plan {plan.name} compares nothing, so there is nothing to report; give it comparisons")
     waves, planned = finished_waves(plan, folder), len(plan.waves)
     if 0 < waves < planned and not so_far:
         raise InputError(

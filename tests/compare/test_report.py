@@ -205,6 +205,8 @@ def test_the_same_scores_twice_are_called_that(figures: Path, tmp_path: Path) ->
 def test_whole_waves_are_read_as_before(figures: Path, tmp_path: Path) -> None:
     plan = read_plan(write_plan(tmp_path))
     assert read_whole(plan, figures / "small").waves == 2
+    with pytest.raises(InputError, match="small"):
+        read_whole(plan.model_copy(update={"comparisons": ()}), figures / "small")
 
 
 @pytest.mark.slow
