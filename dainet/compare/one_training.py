@@ -92,7 +92,6 @@ def run_training(
     try:
         if has_scores(training, folder):
             return Outcome(ran=False)
-        log.info("%s ...", training.name)
         _run(training, where, folder, plan)
         return Outcome(ran=True)
     except (NonFiniteError, MemoryError, torch.OutOfMemoryError) as error:

@@ -88,6 +88,7 @@ def _outcomes(
                     log.info("no time is left for %s", training.name)
                     waiting.clear()
                 else:
+                    log.info("%s ...", training.name)
                     running[executor.submit(run, training)] = training, start
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 training, start = running.pop(future)

@@ -14,6 +14,8 @@ from dainet.compare.queue import run_queue
 from dainet.errors import InputError, unknown
 from dainet.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
+from dainet.segmentation.outside import is_outside
+from dainet.segmentation.outside_check import check_outside
 
 __all__ = ["results_folder", "run_plan"]
 
@@ -64,5 +66,8 @@ def _refuse_edited(plan: Plan, folder: Path, digest: str) -> None:
 def _check(trainings: Sequence[Training], where: Mapping[str, Any]) -> None:
     """Check a training of every network before the first one begins."""
     for training in {each.model: each for each in reversed(trainings)}.values():
+        settings = training.settings(where)
         check_network(training.network)
-        check_early(training.settings(where), maps=takes(training.network) != "image")
+        check_early(settings, maps=takes(training.network) != "image")
+        if is_outside(training.network):
+            check_outside(settings, training.network)

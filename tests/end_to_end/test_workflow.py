@@ -70,6 +70,13 @@ def test_every_profile_gives_a_training_a_gpu(profile: str, tmp_path: Path) -> N
     assert ["gpu" in line for line in re.findall(resources.format("data"), plan, re.S)] == [False] * 2
 
 
+def test_every_training_of_a_plan_is_a_job(tmp_path: Path) -> None:
+    arguments = ["--snakefile=workflow/compare.smk", "--config", "plan=study/plans/paper-width.yaml"]
+    with snakemake(tmp_path / "log", "--dry-run", *arguments, "options=--source x") as planning:
+        assert planning.wait() == 0, (tmp_path / "log").read_text()
+    assert counted(tmp_path / "log") == {"all": 1, "train": 6, "total": 7}
+
+
 def counted(log: Path) -> dict[str, int]:
     """Count the jobs by rule in the plan that Snakemake prints."""
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", log.read_text(), flags=re.M)}

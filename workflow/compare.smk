@@ -1,0 +1,37 @@
+"""The trainings of a plan, each of which is a job (docs/cluster.md): snakemake -s workflow/compare.smk --config plan=...
+
+As in workflow/Snakefile, the output of a job for Snakemake is a small file below runs/, and Snakemake deletes no other.
+"""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from dainet.cache.folders import runs_folder
+from dainet.compare.plan import read_plan
+
+
+if "DAINET_RUNS" in os.environ:
+
+    envvars:
+        "DAINET_RUNS",
+
+
+PLAN = read_plan(Path(config["plan"]))
+MARKER = f"{runs_folder()}/.workflow/compare-{PLAN.name}/{{training}}.txt"
+COMMAND = f"{shlex.quote(sys.executable)} -m dainet compare run {shlex.quote(config['plan'])}"
+
+
+rule all:
+    input:
+        expand(MARKER, training=[training.name for training in PLAN.trainings()]),
+
+
+rule train:
+    output:
+        MARKER,
+    params:
+        options=config.get("options", ""),
+    shell:
+        "{COMMAND} --only {wildcards.training} {params.options} > {output}"
