@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dainet.attention.controls import run_constant, run_other_patient
-from dainet.attention.given import given_channels, run_given
+from dainet.attention.given import map_channels, run_given
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import resize_maps
 from dainet.attention.stage import What, grid_of, open_attention, run_attention
@@ -40,7 +40,6 @@ __all__ = [
     "attention",
     "backbone",
     "finetune",
-    "map_channels",
     "network_data",
     "prepare",
     "prepare_for_vit",
@@ -172,13 +171,6 @@ def slice_data(settings: Settings, with_maps: bool) -> SliceData:
     if with_maps and settings.attention.control == "image":
         return SliceData(prepared, None, settings.attention, device, map_channels(settings))
     return SliceData(prepared, attention(settings) if with_maps else None, settings.attention, device)
-
-
-def map_channels(settings: Settings) -> int:
-    """Return the number of maps of a slice: the channels of given ones, or the heads of the ViT."""
-    if settings.attention.maps:
-        return given_channels(settings.attention.maps)
-    return load_vit(settings.vit.weights, heads=settings.vit.heads).heads
 
 
 def segment(settings: Settings, name: str, seed: int) -> StageResult:

@@ -18,8 +18,10 @@ from dainet.cache.store import StageResult, run_stage
 from dainet.data.prepared import Prepared
 from dainet.errors import InputError, reason
 from dainet.places import input_path
+from dainet.settings import Settings
+from dainet.vit.model import head_count
 
-__all__ = ["given_channels", "maps_folder", "run_given"]
+__all__ = ["given_channels", "map_channels", "maps_folder", "run_given"]
 
 _VERSION = 1
 _FORM = "[slices, channels, h, w] of floats, as numpy.save writes it"
@@ -48,6 +50,17 @@ def given_channels(name: str) -> int:
     if first is None:
         raise InputError(f"setting attention.maps: {name} has no .npy file; expected CASE.npy for every case")
     return _open(first).shape[1]
+
+
+def map_channels(settings: Settings) -> int:
+    """Return the number of maps of a slice: the channels of given ones, or the heads of the ViT.
+
+    Raises:
+        InputError, FileNotFoundError: as `given_channels`, or `dainet.vit.model.head_count`.
+    """
+    if settings.attention.maps:
+        return given_channels(settings.attention.maps)
+    return head_count(settings.vit.weights, settings.vit.heads)
 
 
 def run_given(name: str, prepared: Prepared) -> StageResult:

@@ -15,7 +15,8 @@ from dainet.device import choose_device
 from dainet.errors import InputError
 from dainet.explorer.app import Explorer
 from dainet.explorer.predictor import Choice, Predictor
-from dainet.inference.bundle import Bundle, read_bundle
+from dainet.inference.bundle import Bundle, read_bundle, read_card
+from dainet.inference.card import Card
 from dainet.reporting.artifacts import data_title
 from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings
@@ -81,6 +82,7 @@ def open_bundle(model: str, overrides: Mapping[str, Any]) -> tuple[Bundle, Setti
     Raises:
         InputError: as `bundle_settings` and `dainet.inference.bundle.read_bundle`.
     """
+    _check_network(read_card(model))
     bundle = read_bundle(model, choose_device(overrides.get("device", "auto")))
     settings = bundle_settings(bundle, overrides)
     pipeline.prepare(settings)
@@ -96,8 +98,7 @@ def bundle_settings(bundle: Bundle, overrides: Mapping[str, Any]) -> Settings:
             network that was trained on scans.
     """
     card = bundle.card
-    if card.network != _NETWORK:
-        raise InputError(f"a bundle of {card.network}; the explorer cuts heads and skips of {_NETWORK}: give one of it")
+    _check_network(card)
     if strange := sorted(set(overrides) - set(_GIVEN)):
         raise InputError(f"{strange[0]} next to --model, whose settings are those of its training; leave it out")
     if not card.phantoms and "data.source" not in overrides:
@@ -105,6 +106,11 @@ def bundle_settings(bundle: Bundle, overrides: Mapping[str, Any]) -> Settings:
     data = bundle.settings.data.model_copy(update={"source": overrides.get("data.source", "phantom")})
     here = {"data": data, "device": overrides.get("device", "auto"), "n_processes": 1}
     return bundle.settings.model_copy(update=here)
+
+
+def _check_network(card: Card) -> None:
+    if card.network != _NETWORK:
+        raise InputError(f"a bundle of {card.network}; the explorer cuts heads and skips of {_NETWORK}: give one of it")
 
 
 def _maps(settings: Settings, bundle: Bundle) -> StageResult:

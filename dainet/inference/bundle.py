@@ -17,6 +17,8 @@ from dainet.device import Device
 from dainet.errors import InputError, unknown
 from dainet.inference.card import Card, VitCard, parse_card, tensors_hash, write_card
 from dainet.protocol import Classes
+from dainet.segmentation.catalog import takes
+from dainet.segmentation.outside import is_outside, outside_label, source_hash
 from dainet.segmentation.stage import build_network
 from dainet.settings import Settings
 from dainet.vit.checkpoints import read_safetensors
@@ -31,8 +33,9 @@ _NETWORK, _VIT, _CARD = "network.", "vit.", "card"
 class Bundle:
     """A network that was read: its card, its settings and classes, the network on the device, and the ViT.
 
-    `model` is in evaluation mode and in float32. `vit` is None where the network takes the image alone, and stays on
-    the CPU otherwise.
+    `settings` are those of its training without a loss or maps from outside, which the card names. `model` is in
+    evaluation mode and in float32. `vit` is None where the network takes the image alone, and stays on the CPU
+    otherwise.
     """
 
     card: Card
@@ -72,23 +75,32 @@ def read_card(source: str) -> Card:
     return _read(source)[0]
 
 
-def read_bundle(source: str, device: Device, weights: str | None = None) -> Bundle:
+def read_bundle(source: str, device: Device, weights: str | None = None, network: str | None = None) -> Bundle:
     """Read a bundle: a name as in `shipped_bundles`, or a file.
 
     Args:
         source: the name or the file.
         device: where the network goes.
         weights: the ViT, as for `dainet.vit.model.load_vit`, of a bundle that does not contain it.
+        network: FILE.py:NAME or PACKAGE.MODULE:NAME of a network from outside, whose code no bundle contains.
 
     Raises:
-        InputError: unknown name, not a bundle, a card that this kit cannot read, tensors that do not fit it, or a ViT
-            that is not found or is another one than the network was trained with.
+        InputError: unknown name, not a bundle, a card that this kit cannot read, tensors that do not fit it, a ViT that
+            is not found or is another one than the network was trained with, or the same of the code of a network.
     """
     card, tensors, origin = _read(source)
-    model = _network(card, _below(_NETWORK, tensors), origin)
+    model = _network(card, _below(_NETWORK, tensors), origin, _trusted(card, origin, network))
     vit = _vit(card, _below(_VIT, tensors), origin, weights)
     model.to(device.torch_device, memory_format=device.memory_format)  # type: ignore[call-overload]
-    return Bundle(card, card.settings, card.classes, model.eval(), vit)
+    return Bundle(card, _without_code(card.settings), card.classes, model.eval(), vit)
+
+
+def _without_code(settings: Settings) -> Settings:
+    """Return settings that name no code to be run and no folder to be read: a card is a stranger's text."""
+    own = {"segmentation": {"loss": ""}, "attention": {"maps": ""}}
+    return settings.model_copy(
+        update={group: getattr(settings, group).model_copy(update=values) for group, values in own.items()}
+    )
 
 
 def _read(source: str) -> tuple[Card, dict[str, Tensor], str]:
@@ -111,14 +123,35 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _network(card: Card, state: Mapping[str, Tensor], origin: str) -> nn.Module:
+def _trusted(card: Card, origin: str, network: str | None) -> str:
+    """Return the name of the network to build; code comes from the user, after a comparison with the card's hash."""
+    if card.source_sha256 is None:
+        if network is not None:
+            raise InputError(f"{origin}: its network {card.network} is one of the kit; leave out --network")
+        return card.network
+    wanted = f"{card.network[:80]} (SHA-256 {card.source_sha256[:12]}...)"
+    if network is None:
+        raise InputError(f"{origin}: a bundle carries no code; give that of its network, {wanted}, as --network")
+    if not is_outside(network):
+        raise InputError(f"{origin}: found --network {network}, one of the kit; expected the code of {wanted}")
+    if (outside_label(network), found := source_hash(network)) != (card.network, card.source_sha256):
+        given = f"{outside_label(network)} (SHA-256 {found[:12]}...)"
+        raise InputError(f"{origin}: {given} is not the code that was trained, {wanted}; give that")
+    if takes(network) != card.takes:
+        raise InputError(f"{origin}: card and code disagree about what {card.network[:80]!r} takes; fetch it again")
+    return network
+
+
+def _network(card: Card, state: Mapping[str, Tensor], origin: str, name: str) -> nn.Module:
     """Build the network with its tensors; without memory first, for a card can claim any size."""
     heads, width = (card.vit.heads, card.vit.width) if card.vit else (0, 0)
-    arguments = (card.settings.segmentation, card.network, heads, len(card.class_names), width)
+    arguments = (card.settings.segmentation, name, heads, len(card.class_names), width)
     try:
-        with torch.device("meta"):
-            _same_shapes(build_network(*arguments).state_dict(), state)
+        if not is_outside(name):  # whose code may read numbers, which this device does not have
+            with torch.device("meta"):
+                _same_shapes(build_network(*arguments).state_dict(), state)
         model = build_network(*arguments)
+        _same_shapes(model.state_dict(), state)
         model.load_state_dict(state, strict=True)
     except InputError:  # a library is missing
         raise

@@ -15,6 +15,7 @@ import dainet
 from dainet.errors import InputError
 from dainet.protocol import Classes
 from dainet.segmentation.catalog import Takes, check_network, takes
+from dainet.segmentation.outside import is_outside
 from dainet.settings import Seed, Settings
 
 __all__ = ["PARTS", "Card", "Score", "VitCard", "new_card", "parse_card", "tensors_hash", "write_card"]
@@ -77,12 +78,15 @@ class Card(_Frozen):
     the name of the split. `normalization` is the one that "auto" was resolved to. `orientation` says where columns,
     rows and slices of the training slices point, such as "LPS"; it is empty where the format stores none. `spacing_mm`
     holds the lowest and the highest (z, y, x) of the training patients, None where unknown. `stages` are the keys of
-    the stages in the cache that the bundle was made from.
+    the stages in the cache that the bundle was made from. A network from outside (`dainet.segmentation.outside`) is
+    named by its label, and `source_sha256` is the hash of its code; `loss_sha256` is that of a loss from outside.
     """
 
     version: Literal[1] = 1
     kit: Line = dainet.__version__
     network: Line
+    source_sha256: _Sha256 | None = None
+    loss_sha256: _Sha256 | None = None
     seed: Seed
     dataset: Line
     format: Line
@@ -109,6 +113,8 @@ class Card(_Frozen):
     @property
     def takes(self) -> Takes:
         """What the network gets next to the image: nothing, maps or features."""
+        if is_outside(self.network):  # a card is a stranger's text, and no name from it is imported
+            return "maps" if self.vit else "image"
         return takes(self.network)
 
     @property
@@ -141,7 +147,8 @@ def new_card(**facts: Any) -> Card:
 
 def write_card(card: Card) -> str:
     """Return the card as JSON; equal cards give equal text."""
-    return json.dumps(card.model_dump(mode="json"), sort_keys=True)
+    unused = {name for name in ("source_sha256", "loss_sha256") if getattr(card, name) is None}
+    return json.dumps(card.model_dump(mode="json", exclude=unused), sort_keys=True)
 
 
 def parse_card(text: str, origin: str) -> Card:
@@ -164,11 +171,14 @@ def parse_card(text: str, origin: str) -> Card:
         )
     try:
         card = Card.model_validate_json(text)
-        check_network(card.network)
+        if not is_outside(card.network):
+            check_network(card.network)
     except InputError as error:
         raise InputError(f"{origin}: {error}; or update dainet") from error
     except ValidationError as error:
         raise InputError(f"{origin}: {_explain(error)}; fetch it again, or update dainet") from error
+    if is_outside(card.network) != (card.source_sha256 is not None):
+        raise InputError(f"{origin}: its card names {card.network[:80]!r} and no hash of such code; fetch it again")
     if len(card.class_names) != len(card.class_colors):
         names, colors = len(card.class_names), len(card.class_colors)
         raise InputError(f"{origin}: its card has {names} classes and {colors} colors; expected one for each")

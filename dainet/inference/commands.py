@@ -74,6 +74,10 @@ def predict(
     device: Device = None,
     slice_axis: Annotated[str, typer.Option(help="of the file: auto, x, y, z, or superior")] = "auto",
     anyway: Annotated[bool, typer.Option("--anyway", help="also scans that differ far from the training")] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(help="FILE.py:NAME of a network from outside, whose code no bundle carries; it is run"),
+    ] = None,
 ) -> None:
     """Predict scans without labels; leaves label maps on their own grid; exits with 1 if one of them failed."""
     from dainet.device import choose_device
@@ -82,7 +86,7 @@ def predict(
 
     _check_slice_axis(slice_axis)
     chosen = choose_device(device or "auto")
-    bundle = read_bundle(model, chosen, weights)
+    bundle = read_bundle(model, chosen, weights, network)
     failures = predict_files(scans, bundle, Path(model).stem, chosen, output, slice_axis, anyway)
     typer.echo(f"{len(scans) - len(failures)} of {len(scans)} scans predicted: {output}")
     raise typer.Exit(1 if failures else 0)

@@ -35,11 +35,12 @@ def export(
 ) -> Card:
     """Write a finished and scored training as a bundle, see `dainet.inference.bundle`, and return its card.
 
-    The ViT is contained unless the kit or timm offers the same. Equal trainings give equal bytes.
+    The ViT is contained unless the kit or timm offers the same; code of a network or a loss from outside never is, but
+    the card has its hash. Equal trainings give equal bytes.
 
     Args:
         settings: those of the training.
-        network: its name.
+        network: its name, as in `dainet.segmentation.catalog.build`.
         seed: its seed.
         path: the file, which ends with .safetensors; an older one is replaced.
         license_: SPDX identifier of the license that follows from the data; phantoms need none.
@@ -48,7 +49,7 @@ def export(
 
     Raises:
         InputError: the training or its scores are not in the cache, the license is missing or unknown, or the network
-            was trained as a control, with something else than the maps of a ViT.
+            was trained with something else than the maps of a ViT: as a control, or with maps of a folder.
     """
     check_network(network)
     if path.suffix != ".safetensors":
@@ -67,7 +68,7 @@ def export(
     card = new_card(
         **of_data,
         **of_training,
-        scores=scores(trained.cases, network, of_data["class_names"]),
+        scores=scores(trained.cases, of_training["network"], of_data["class_names"]),
         license=chosen,
         license_note=obligation(chosen),
         stored="float16" if float16 else "float32",

@@ -15,6 +15,7 @@ from dainet.inference.licenses import CITATIONS
 from dainet.pipeline import Trained
 from dainet.reporting.run_identity import public_settings
 from dainet.reporting.statistics import patient_means, seeded_interval
+from dainet.segmentation.outside import outside_label
 from dainet.settings import Settings
 
 __all__ = ["data_facts", "scores", "training_facts"]
@@ -46,7 +47,9 @@ def training_facts(settings: Settings, trained: Trained) -> dict[str, Any]:
     """Collect what a card says about the training itself; settings name files and folders without their paths."""
     record = trained.segmentation.record()
     return {
-        "network": trained.name,
+        "network": outside_label(trained.name),
+        "source_sha256": record["settings"].get("source"),
+        "loss_sha256": record["settings"].get("loss_source"),
         "seed": trained.seed,
         "settings": Settings.model_validate(public_settings(settings) | {"device": "auto"}),
         "precision": record["settings"]["precision"],

@@ -45,6 +45,10 @@ def _what(card: Card) -> str:
     ]
     if card.vit:
         lines.append(f"The transformer is {_PLACES[card.vit.place].format(card.vit.name)}.")
+    if card.source_sha256:
+        lines.append("Its code is not in this file: whoever has it gives it as --network.")
+    if card.loss_sha256:
+        lines.append(f"It was trained with the loss {card.settings.segmentation.loss}.")
     lines.append(f"Trained in {card.precision}, stored in {card.stored}.")
     return " ".join(lines)
 
@@ -90,6 +94,8 @@ def _settings(card: Card) -> str:
 
 def _hashes(card: Card) -> str:
     lines = [f"network: {card.network_sha256}"]
+    lines += [f"code of the network: {card.source_sha256}"] if card.source_sha256 else []
+    lines += [f"code of the loss: {card.loss_sha256}"] if card.loss_sha256 else []
     lines += [f"transformer: {card.vit.sha256}"] if card.vit else []
     lines += [f"stage {name}: {key}" for name, key in sorted(card.stages.items())]
     return "\n".join(f"- {line}" for line in lines)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from dainet.attention.given import given_channels
+from dainet.attention.given import map_channels
 from dainet.device import choose_device
 from dainet.errors import InputError
 from dainet.protocol import CLASSES
@@ -24,7 +24,6 @@ from dainet.segmentation.outside import explained, outside_label, source_hash
 from dainet.segmentation.outside_output import check_logits
 from dainet.segmentation.slices import final_logits
 from dainet.settings import Settings
-from dainet.vit.model import head_count
 
 __all__ = ["Facts", "check_batches", "check_outside"]
 
@@ -72,7 +71,7 @@ def check_outside(settings: Settings, name: str) -> Facts:
     known, segmentation = CLASSES.get(settings.data.dataset), settings.segmentation
     sizes = _Sizes(
         len(known.names) + 1 if known else _CLASSES,
-        _map_channels(settings) if takes(name) == "maps" else 0,
+        map_channels(settings) if takes(name) == "maps" else 0,
         segmentation.width,
         segmentation.image_size,
         segmentation.dice,
@@ -99,12 +98,6 @@ def check_batches(settings: Settings, name: str, slices: int) -> None:
             f"{outside_label(name)}: {slices} training slices in batches of {size} leave a step with one slice, on "
             f"which it cannot train ({alone}); change segmentation.batch_size"
         )
-
-
-def _map_channels(settings: Settings) -> int:
-    if settings.attention.maps:
-        return given_channels(settings.attention.maps)
-    return head_count(settings.vit.weights, settings.vit.heads)
 
 
 @lru_cache(maxsize=64)
