@@ -66,6 +66,11 @@ class Trained:
     scored: StageResult
     cases: pd.DataFrame
 
+    @property
+    def label(self) -> str:
+        """The name that tables and figures show: that of code from outside without its folder."""
+        return outside_label(self.name)
+
 
 def prepare(settings: Settings) -> Prepared:
     """Prepare the slices at the networks' size, and the test volumes on their native grid.

@@ -16,10 +16,10 @@ from voila.app import Voila
 
 from dainet.explorer.bundled import open_bundle
 from dainet.explorer.kernels import PageKernels, pages_in_memory
+from dainet.explorer.predictor import explorable
 from dainet.inference.bundle import shipped_bundles
 from dainet.lessons.reproduce import find_notebooks
 from dainet.places import input_path
-from dainet.settings import load_settings
 
 __all__ = ["of_bundle", "serve", "without_lesson"]
 
@@ -51,7 +51,7 @@ def serve(
     """
     path, parameters = str(find_notebooks(["06"])[0]), {"PROFILE": profile, "OVERRIDES": dict(overrides)}
     if model is None:
-        load_settings(profile, overrides)  # reports a mistake here instead of on the page
+        explorable(profile, overrides)  # reports a mistake here instead of on the page
     else:
         model = model if model in shipped_bundles() else os.path.abspath(input_path(model))  # a page works elsewhere
         open_bundle(model, overrides)  # likewise, and computes its maps here

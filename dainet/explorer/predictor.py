@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dainet import pipeline
 from dainet.cache.store import finished_only
 from dainet.device import choose_device
-from dainet.errors import DainetError
+from dainet.errors import DainetError, InputError
 from dainet.reporting.artifacts import data_title
 from dainet.segmentation.cuts import CutNetwork, Way, stand_ins
 from dainet.segmentation.evaluation import class_dsc
@@ -69,8 +69,14 @@ def everything_on(heads: int, source: str) -> Choice:
 
 
 def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings]:
-    """Map titles to settings of what can be explored: the chosen data set and, for phantoms, the other phantoms."""
+    """Map titles to settings of what can be explored: the chosen data set and, for phantoms, the other phantoms.
+
+    Raises:
+        InputError: an unknown setting, or maps of your own, which have no ViT to choose and no weights to fine-tune.
+    """
     asked = load_settings(profile, overrides)
+    if asked.attention.maps:
+        raise InputError("setting attention.maps: the explorer shows the maps of ViTs; leave it out")
     if asked.data.source != "phantom":
         return {data_title(asked): asked}
     names = sorted(("acdc", "synapse"), key=lambda name: name != asked.data.dataset)

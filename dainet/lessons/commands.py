@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dainet.errors import needs_extra
-from dainet.options import Dataset, Device, Profile, Set, Source, Weights, overrides
+from dainet.options import Dataset, Device, Profile, Set, Source, Weights, absolute_code, overrides
 
 __all__ = ["competitors", "gain", "more_seeds", "notebooks", "reproduce"]
 
@@ -22,6 +22,9 @@ def reproduce(
     device: Device = None,
     set_: Set = None,
     notebooks: Annotated[str, typer.Option(help="numbers of those to run, such as 03,04; default: 01 to 07")] = "",
+    network: Annotated[
+        list[str] | None, typer.Option(help="your own, FILE.py:NAME, beside those of 04 and 05; its code is run")
+    ] = None,
 ) -> None:
     """Run the notebooks headless; leaves figures, tables and index.html below figures/."""
     with needs_extra("lessons"):
@@ -30,7 +33,8 @@ def reproduce(
 
     numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
     chosen = find_notebooks(numbers) if numbers else notebooks_of_a_run()
-    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), chosen)
+    own = [absolute_code(name) for name in network or ()]
+    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), chosen, own)
     typer.echo(f"figures and tables: {index}")
 
 

@@ -24,11 +24,16 @@ from dainet.places import repository_root
 from dainet.preflight import check_early
 from dainet.reporting.artifacts import output_folder, record_files
 from dainet.reporting.run_times import save_times, stage_time
+from dainet.segmentation.catalog import check_network
+from dainet.segmentation.outside import is_outside, outside_label
+from dainet.segmentation.outside_check import check_outside
 from dainet.settings import Settings, load_settings
 
 __all__ = ["NotebookError", "explained_death", "find_notebooks", "notebooks_of_a_run", "reproduce"]
 
 _WITHOUT_MAPS = ("01", "07", "09")  # the lessons that need no ViT
+_OF_A_VIT = ("02", "03", "06", "08")  # the lessons about its maps or features, which nothing can stand for
+_COMPARE = ("04", "05")  # the lessons in whose tables networks of your own stand
 _BY_NUMBER = ("08", "09")  # train more networks: minutes for those who ask for them
 
 log = logging.getLogger(__name__)
@@ -58,7 +63,9 @@ def notebooks_of_a_run() -> list[Path]:
     return [path for path in find_notebooks() if path.name[:2] not in _BY_NUMBER]
 
 
-def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Path]) -> Path:
+def reproduce(
+    profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Path], networks: Sequence[str] = ()
+) -> Path:
     """Run notebooks headlessly with these settings; returns the index page.
 
     Logs how long each stage took, and at the end where the time went (see `dainet.reporting.run_times`).
@@ -66,15 +73,24 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
     Settings, weights, sizes and the parameters of every notebook are checked before the first one starts. The executed
     copies stay in the output folder, the failed one included. Finished stages are reused.
 
+    Args:
+        profile, overrides: the settings, as for `load_settings`.
+        notebooks: their paths.
+        networks: networks of your own that stand beside the others in the notebooks that compare networks.
+
     Raises:
-        InputError, FileNotFoundError: an unknown setting, see `dainet.preflight.check_early`, or a notebook without the
-            parameters PROFILE and OVERRIDES.
+        InputError, FileNotFoundError: an unknown setting, see `dainet.preflight.check_early`; a notebook without the
+            parameters PROFILE and OVERRIDES; networks that are refused (see `check_outside`), have one label, or stand
+            in none of the notebooks; or maps of your own in a notebook about those of a ViT.
         NotebookError: a cell raised, or the kernel died.
     """
     settings = load_settings(profile, overrides)
     parameters = {"PROFILE": profile, "OVERRIDES": dict(overrides)}
+    own = {"OWN_NETWORKS": list(networks)} if networks else {}
+    _check_networks(settings, networks, notebooks)
+    _check_maps(settings, notebooks)
     for notebook in notebooks:
-        _check_parameters(notebook, parameters)
+        _check_parameters(notebook, parameters | (own if _compares(notebook) else {}))
     check_early(settings, maps=any(notebook.name[:2] not in _WITHOUT_MAPS for notebook in notebooks))
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
@@ -83,7 +99,8 @@ def reproduce(profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Pa
         for notebook in notebooks:
             log.info("%s ...", notebook.name)
             before = finished_keys()
-            _execute(notebook, folder / "notebooks" / notebook.name, settings, parameters)
+            given = parameters | (own if _compares(notebook) else {})
+            _execute(notebook, folder / "notebooks" / notebook.name, settings, given)
             new, seconds = finished_keys() - before, perf_counter() - begin
             for key in opened():
                 if key in new:
@@ -114,6 +131,31 @@ def explained_death(notebook: Path, copy: Path) -> Iterator[None]:
             f"{notebook.name}: its kernel died{where}, mostly because memory ran out; close other programs, or lower "
             "dino.batch_size or segmentation.batch_size; then run the same command again: finished work is kept"
         ) from error
+
+
+def _compares(notebook: Path) -> bool:
+    return notebook.name[:2] in _COMPARE
+
+
+def _check_networks(settings: Settings, networks: Sequence[str], notebooks: Sequence[Path]) -> None:
+    if networks and not any(map(_compares, notebooks)):
+        raise InputError(f"network {networks[0]}: expected one of the notebooks {', '.join(_COMPARE)}, which compare")
+    labels = [outside_label(name) for name in networks]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise InputError(f"network {twice[0]} is given twice; a table could not tell them apart: rename one")
+    for name in networks:
+        check_network(name)
+        if is_outside(name):
+            check_outside(settings, name)
+
+
+def _check_maps(settings: Settings, notebooks: Sequence[Path]) -> None:
+    of_vits = [path.name[:2] for path in notebooks if path.name[:2] in _OF_A_VIT]
+    if settings.attention.maps and of_vits:
+        raise InputError(
+            f"setting attention.maps: notebook {of_vits[0]} is about a ViT's maps; leave {', '.join(of_vits)} out "
+            "with --notebooks"
+        )
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
