@@ -13,7 +13,9 @@ import torch
 
 from dainet.explorer import Explorer, explorable
 from dainet.lessons.reproduce import find_notebooks, reproduce
+from dainet.segmentation.outside import outside_label
 from dainet.vit.model import DinoViT, save_vit
+from tests.helpers import REPOSITORY
 from tests.helpers.formats import nnunet, save_nifti
 from tests.helpers.notebooks import OF_A_RUN, QUICK
 
@@ -95,13 +97,16 @@ def test_the_notebooks_run(
     source = write_source(tmp_path / "scans", parts, classes, slices)
     given = {"vit.weights": str(write_vit(tmp_path, patch, heads)), "output": str(tmp_path / "figures")}
     settings = QUICK | source | given | changes
-    index = reproduce("tour", settings, [write_lessons_in_one(tmp_path / "06_all.ipynb")])
+    own = [f"{REPOSITORY}/examples/my_network.py:gated"] if classes == 15 else []
+    index = reproduce("tour", settings, [write_lessons_in_one(tmp_path / "04_all.ipynb")], own)
     table = pd.read_csv(index.parent / "table3.csv", keep_default_na=False)
-    assert len(table) == 6
+    labels = {outside_label(name) for name in own}
+    assert len(table) == 6 + len(own)
+    assert labels <= set(table["Method"])
     assert {f"organ {number}" for number in range(1, classes + 1)} <= set(table.columns)
     rows = pd.read_csv(index.parent / "table_own_data.csv", keep_default_na=False)
     assert "Difference" not in rows.columns  # to a paper that has no row for these data
-    assert set(rows["Method"]) == {"unet", "single", "dual-1111"}
+    assert set(rows["Method"]) == {"unet", "single", "dual-1111"} | labels
     for name in ("data_sheet", "figure1_attention", "figure2_architecture", "figure3_qualitative", "table3"):
         assert f"{name}." in index.read_text()
     importance = pd.read_csv(index.parent / "table_head_importance.csv", dtype=str)
