@@ -13,8 +13,11 @@ from PIL import Image
 from dainet.cache.runs import finished_keys
 from dainet.cache.verify import verify_folder
 from dainet.csv_files import read_csv
+from dainet.errors import InputError
+from dainet.explorer import explorable
 from dainet.lessons.regenerate import normalized, regenerate
 from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
+from tests.helpers import REPOSITORY
 from tests.helpers.documents import Page
 
 PARAMETERS = 'PROFILE = "tour"  # profile\nOVERRIDES = {}  # settings'
@@ -141,6 +144,45 @@ def test_lessons_without_a_vit_need_no_weights(repository: Path) -> None:
     for name in ("01_first.ipynb", "07_last.ipynb"):
         write(repository, name, "1")
     assert reproduce("tour", {"vit.weights": "nowhere.safetensors"}, find_notebooks()).is_file()
+
+
+def test_networks_of_ones_own_reach_the_lessons_that_compare(repository: Path) -> None:
+    own = [f"{REPOSITORY}/examples/my_network.py:gated"]
+    write(repository, "01_first.ipynb", "assert 'OWN_NETWORKS' not in globals()")
+    write(repository, "05_last.ipynb", f"assert OWN_NETWORKS == {own}", f"{PARAMETERS}\nOWN_NETWORKS = []  # more")
+    assert reproduce("tour", {}, find_notebooks(), own).is_file()
+
+
+@pytest.mark.parametrize(
+    ("names", "networks", "words"),
+    [
+        (["01_a"], ["unet"], "unet.*04, 05"),
+        (["04_a"], ["nowhere.py:net"], r"nowhere\.py"),
+        (["04_a"], ["unett"], "unett.*unet"),
+        (["04_a"], ["a/net.py:wide", "b/net.py:wide"], r"net\.py:wide is given twice"),
+        (["04_a"], ["examples.py:net"], r"parameter 'OWN_NETWORKS'"),
+    ],
+)
+def test_networks_that_cannot_stand_in_a_table_stop_before_anything_runs(
+    repository: Path, names: list[str], networks: list[str], words: str
+) -> None:
+    (repository / "examples.py").write_text((REPOSITORY / "examples" / "my_network.py").read_text() + "\nnet = gated\n")
+    for name in names:
+        write(repository, f"{name}.ipynb", "raise SystemExit")
+    with pytest.raises(InputError, match=words):
+        reproduce("tour", {}, find_notebooks(), networks)
+    assert not (repository / "figures").exists()
+
+
+@pytest.mark.parametrize("number", ["02", "03", "06", "08"])
+def test_lessons_about_vits_are_not_shown_other_maps(repository: Path, tmp_path: Path, number: str) -> None:
+    (tmp_path / "maps").mkdir()
+    for name in ("01_a", f"{number}_b"):
+        write(repository, f"{name}.ipynb", "raise SystemExit")
+    with pytest.raises(InputError, match=rf"attention\.maps.*{number}"):
+        reproduce("tour", {"attention.maps": str(tmp_path / "maps")}, find_notebooks())
+    with pytest.raises(InputError, match=r"attention\.maps"):
+        explorable("tour", {"attention.maps": str(tmp_path / "maps")})
 
 
 def test_unknown_settings_and_parameters_stop_before_anything_runs(repository: Path) -> None:
