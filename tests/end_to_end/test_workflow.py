@@ -21,7 +21,7 @@ from dainet.places import repository_root
 from dainet.protocol import CLASSES, NETWORKS, published_table
 from dainet.reporting.tables import compare
 from dainet.settings import Settings, load_settings
-from tests.helpers import slurm
+from tests.helpers import REPOSITORY, slurm
 from tests.helpers.formats import transunet
 from tests.helpers.samples import tiny_overrides
 
@@ -60,14 +60,16 @@ def test_the_plan_of_tables_1_to_3_with_five_seeds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_profile_gives_a_training_a_gpu(profile: str, tmp_path: Path) -> None:
-    arguments = ["trainings", f"--workflow-profile=workflow/profiles/{profile}", "--config", "seeds=[0]"]
+def test_every_profile_gives_a_training_a_gpu_also_one_of_your_own_network(profile: str, tmp_path: Path) -> None:
+    own = "networks=[examples/my_network.py:gated]"
+    arguments = ["trainings", f"--workflow-profile=workflow/profiles/{profile}", "--config", "seeds=[0]", own]
     with snakemake(tmp_path / "log", "--dry-run", *arguments) as planning:
         assert planning.wait() == 0, (tmp_path / "log").read_text()
     plan = (tmp_path / "log").read_text()
     resources = "rule {}:.*?resources: (.*?)\n"
-    assert ["gpu=1" in line for line in re.findall(resources.format("train"), plan, re.S)] == [True] * 9
+    assert ["gpu=1" in line for line in re.findall(resources.format("train"), plan, re.S)] == [True] * 11
     assert ["gpu" in line for line in re.findall(resources.format("data"), plan, re.S)] == [False] * 2
+    assert set(re.findall(r"--network (\S*gated)", plan)) == {f"{REPOSITORY}/examples/my_network.py:gated"}
 
 
 def test_every_training_of_a_plan_is_a_job(tmp_path: Path) -> None:
