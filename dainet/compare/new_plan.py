@@ -161,7 +161,7 @@ def _text(plan: Plan) -> str:
     """Return a plan as YAML, in the order of `_ORDER` and with a comment where a name does not say enough."""
     values = plan.model_dump(mode="json", exclude={"folder"})
     for rows in (*values["networks"].values(), *values["comparisons"]):
-        for name in [name for name, value in rows.items() if value in ({}, [], None)]:
+        for name in [name for name, value in rows.items() if value in ({}, [], None, "")]:
             del rows[name]
     return _HEAD.format(name=plan.name) + "".join(map(_entry, _ORDER, (values[name] for name in _ORDER)))
 

@@ -69,6 +69,7 @@ def test_a_plan_is_written_that_can_be_read_and_run(planned: Planned, h5_source:
     assert plan.where == {"data.source": str(h5_source), "vit.weights": "tour", "device": "cpu"}
     text = path.read_text()
     assert str(tmp_path) not in text[: text.index("\nwhere:")]
+    assert "  unet: {network: unet}\n" in text
     trainings = {each.name: each for each in plan.trainings()}
     own = trainings["wide_fold3_seed2"].settings({})
     assert (own.segmentation.width, own.attention.random_seed, own.segmentation.epochs) == (6, 2, 3)
