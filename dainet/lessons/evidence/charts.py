@@ -35,6 +35,7 @@ def student_figure(students: pd.DataFrame) -> Figure:
     panel.axvline(0, color="black", linewidth=0.8)
     label_axes(panel, "Difference in DSC (points)", "")
     panel.set_yticks(range(len(students)), students["student"][::-1], fontsize=9)
+    panel.set_ylim(-0.6, len(students) - 0.4)
     handles = [panel.plot([], [], "o", color=color, label=says)[0] for says, color in _SAYS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     return figure
