@@ -134,6 +134,7 @@ def test_what_went_wrong_is_named(page: Page, words: str) -> None:
     assert "1.23" in page.read("td"), "parameters in millions, of the records"
 
 
+@pytest.mark.slow
 def test_unfinished_waves_are_read_only_on_request_and_the_next_page_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ def test_unfinished_waves_are_read_only_on_request_and_the_next_page_tells(
     assert "after 1 of 2 waves" in write_report(plan, folder, folder / "report").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_twelve_networks_with_long_names_one_class_and_one_training_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
