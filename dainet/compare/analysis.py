@@ -121,7 +121,8 @@ def combined(parts: Sequence[Any], freedoms: Sequence[int], noise: Any) -> tuple
     """
     total = sum(parts)
     variance = np.maximum(total - noise, np.maximum(parts[0], parts[1] + parts[2]))
-    satterthwaite = total**2 / sum(part**2 / count for part, count in zip(parts, freedoms, strict=True))
+    with np.errstate(invalid="ignore"):  # scores that do not scatter have no degrees of freedom: NaN, not judged
+        satterthwaite = total**2 / sum(part**2 / count for part, count in zip(parts, freedoms, strict=True))
     return np.sqrt(variance), satterthwaite
 
 

@@ -16,6 +16,7 @@ __all__ = ["agreement_figure", "agreement_table", "compare_ef_errors", "heart_nu
 
 _NUMBERS = ("lv_edv", "lv_esv", "lv_ef", "rv_edv", "rv_esv", "rv_ef", "mass")
 _WHOLE = {(name, phase) for name in ("RV", "Myo", "LV") for phase in ("ED", "ES")}
+_SPACING = ["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
 _DENSITY = 1.05  # g/ml of myocardium
 _WRONG_EF, _LOW_EF = 5.0, 40.0  # points of ejection fraction: a large error, and the border of a reduced one
 
@@ -42,13 +43,14 @@ def heart_numbers(scores: pd.DataFrame) -> pd.DataFrame:
     Args:
         scores: per case and class (RV, Myo, LV) at ED and ES: model, fold (if there are several), seed, patient, phase,
             class, predicted_voxels, labeled_voxels, spacing_z_mm, spacing_y_mm, spacing_x_mm. Other organs, and
-            hearts without both phases, give a table without rows.
+            hearts without both phases or without spacing, give a table without rows.
 
     Returns:
         Per model, fold, seed, patient and source ("predicted" or "labeled"): lv_edv, lv_esv, rv_edv, rv_esv (ml), lv_ef
         and rv_ef = 100 (EDV - ESV) / EDV (percent; NaN without a volume), mass (g, myocardium at ED).
     """
     names = ["model", "fold", "seed", "patient"]
+    scores = scores.dropna(subset=_SPACING)
     if not set(zip(scores["class"], scores["phase"], strict=True)) >= _WHOLE:
         return pd.DataFrame(columns=[*names, *_NUMBERS, "source"])
     scores = scores if "fold" in scores else scores.assign(fold=1)
@@ -121,7 +123,7 @@ def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...]) -> Figure:
 
 
 def _voxel_ml(scores: pd.DataFrame) -> pd.Series:
-    return scores[["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]].prod(axis=1, skipna=False) / 1000
+    return scores[_SPACING].prod(axis=1, skipna=False) / 1000
 
 
 def _errors(own: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

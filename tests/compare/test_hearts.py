@@ -143,3 +143,4 @@ def test_other_organs_have_no_hearts_and_without_spacing_no_milliliters() -> Non
     assert heart_numbers(liver).empty
     assert agreement_table(heart_numbers(liver)).empty
     assert milliliters(liver, 0.33)["ml"].isna().all()
+    assert heart_numbers(scores({}).assign(spacing_y_mm=np.nan)).empty  # as of the copies of ACDC in .h5 files
