@@ -82,7 +82,7 @@ def split_overrides(given: Mapping[str, Any], folder: Path) -> tuple[dict[str, A
     if wrong := sorted(given.keys() & _PLANNED.keys()):
         raise InputError(f"--set {wrong[0]}: the plan gives it; use {_PLANNED[wrong[0]]}")
     shared = {name: named_from(folder, name, value) for name, value in given.items() if name not in _WHERE}
-    return shared, {name: given[name] for name in _WHERE if name in given}
+    return shared, {"data.source": "phantom"} | {name: given[name] for name in _WHERE if name in given}
 
 
 def check_new(path: Path) -> None:

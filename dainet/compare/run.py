@@ -64,7 +64,9 @@ def _refuse_edited(plan: Plan, folder: Path, digest: str) -> None:
 
 
 def _check(trainings: Sequence[Training], where: Mapping[str, Any]) -> None:
-    """Check a training of every network before the first one begins."""
+    """Check a training of every network before the first one begins; phantoms take part where somebody names them."""
+    if "data.source" not in {**trainings[0].overrides, **where}:
+        raise InputError("the plan names no data, which may be kept elsewhere; give --source, a folder or phantom")
     for training in {each.model: each for each in reversed(trainings)}.values():
         settings = training.settings(where)
         check_network(training.network)

@@ -41,6 +41,11 @@ def test_options_take_the_place_of_what_the_plan_says_about_the_machine(path: Pa
     assert "not/there" in str(status)
 
 
+def test_a_plan_that_names_no_data_is_not_run_on_phantoms(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--source"):
+        run_plan(read_plan(write_plan(tmp_path)), {"device": "cpu"})
+
+
 def test_a_plan_that_was_edited_after_its_first_training_is_refused_with_both_hashes(path: Path) -> None:
     plan = read_plan(path)
     (results_folder(plan) / "records").mkdir(parents=True)
