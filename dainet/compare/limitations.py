@@ -16,6 +16,7 @@ from dainet.compare.scores import Scored, fold_scores
 __all__ = ["limitations"]
 
 _FEW_PATIENTS = 30
+_LOW_DSC = 50.0  # percent, below which a network has hardly learned its task
 _FEW_TRAININGS = 6  # degrees of freedom of a network's spread below which it is hardly known
 
 
@@ -45,6 +46,9 @@ def _design(scored: Scored) -> Iterator[str]:
         )
     if number["patients"] < _FEW_PATIENTS:
         yield f"{number['patients']} test patients are few: rare kinds of patients may be missing altogether."
+    means = 100 * scored.scores.groupby("model")["dsc"].mean()
+    for name in means[means < _LOW_DSC].index:
+        yield f"{name} has a mean DSC of {means[name]:.0f} %: it may not be trained enough for any comparison."
     yield "All patients come from one data set, so nothing is shown about other scanners, hospitals or organs."
 
 

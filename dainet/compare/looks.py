@@ -53,6 +53,8 @@ def plans_tested(scored: Scored) -> list[Look]:
     patients = [set(_case_hashes(part).values()) for _, part in scored.scores.groupby("patient")]
     found: dict[tuple[str, str], Look] = {}
     for look in [*_noted(), *_of_results()]:
+        if (look.plan, look.sha256) == (scored.plan.name, ""):
+            look = replace(look, sha256=own[1])
         before = found.setdefault((look.plan, look.sha256), look)
         dates = sorted(filter(None, (before.date, look.date)))
         merged = replace(before, date=dates[0] if dates else "", cases=before.cases | look.cases)
@@ -112,7 +114,7 @@ def _of_results() -> Iterator[Look]:
         for path, record in _records(folder):
             table = folder / "scores" / f"{path.stem}.csv"
             if table.is_file():
-                plan = record.get("plan", {"name": folder.name, "sha256": ""})
+                plan = record.get("plan", {"name": folder.name, "sha256": ""})  # of before plans had a hash
                 cases = frozenset(_case_hashes(read_csv(table, _TESTED[-1:])).values())
                 yield Look(plan["name"], plan["sha256"], record.get("date", ""), cases)
 

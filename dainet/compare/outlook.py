@@ -90,7 +90,8 @@ def size_text(plan: Plan) -> str:
     tested = sorted({*design_of(plan).folds})
     persons = persons_of({name for number in range(1, len(plan.folds) + 1) for name in plan.split(number)})
     folds = f"{len(plan.folds)} folds, each of which tests" if len(plan.folds) > 1 else "one fold, which tests"
-    counts = f"{len(plan.waves)} seeds of {len(plan.networks)} networks: {len(plan.trainings())} trainings"
+    seeds = f"{len(plan.waves)} seed{'' if len(plan.waves) == 1 else 's'}"
+    counts = f"{seeds} of {len(plan.networks)} networks: {len(plan.trainings())} trainings"
     lines = [f"{len(persons)} patients; {folds} {' to '.join(map(str, tested[:1] + tested[1:][-1:]))}; {counts}"]
     if several := [names for names in persons if len(names) > 1]:
         example = " and ".join(several[0])

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from dainet.compare.folds import persons_of
 from dainet.compare.plan import Plan, Training
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
@@ -23,7 +24,8 @@ class Scored:
     """What the whole waves of a plan have left.
 
     `scores` holds one line per test case and class (strict policy), `histories` one line per epoch, both with the
-    columns model, fold and seed. `waves` of the plan's waves are whole; trainings beyond them are not looked at.
+    columns model, fold and seed. Scans that look like one person are one patient (see `dainet.compare.folds`). `waves` of
+    the plan's waves are whole; trainings beyond them are not looked at.
     """
 
     plan: Plan
@@ -62,6 +64,7 @@ def read_scored(plan: Plan, folder: Path) -> Scored:
         )
     trainings = [training for number in range(waves) for training in _wave(plan, number)]
     scores = _read(folder / "scores", trainings, [*SCORES, "dsc_last_epoch"])
+    scores["patient"] = scores["patient"].replace(_persons(plan))
     histories = _read(folder / "histories", trainings, "all")
     return Scored(plan, waves, tuple(trainings), scores[scores["policy"] == "strict"], histories)
 
@@ -84,6 +87,12 @@ def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[n
     if any(table.isna().any(axis=None) for table in tables):
         raise InputError(f"{model}: the seeds of a fold were not scored on the same patients")
     return [factor * table.to_numpy() for table in tables]
+
+
+def _persons(plan: Plan) -> dict[str, str]:
+    """Return one name for all scans that look like one person, as the folds were dealt."""
+    several = (names for names in persons_of(plan.split(1)) if len(names) > 1)
+    return {name: "+".join(names) for names in several for name in names}
 
 
 def _wave(plan: Plan, number: int) -> list[Training]:

@@ -102,6 +102,11 @@ def test_results_that_came_from_another_machine_count_too(plan: Plan, figures: P
     assert looks[2].plan == plan.name
 
 
+def test_own_results_of_before_plans_had_a_hash_are_those_of_the_plan(plan: Plan, figures: Path) -> None:
+    write_results(figures / plan.name, "a", {}, SIZES)
+    assert [(look.plan, look.sha256) for look in plans_tested(scored(plan, SIZES))] == [(plan.name, plan_hash(plan))]
+
+
 def test_a_damaged_ledger_is_named(plan: Plan, figures: Path) -> None:
     figures.mkdir()
     (figures / ".looks.jsonl").write_text(json.dumps({"plan": "a"}) + "\n")

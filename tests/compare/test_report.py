@@ -202,6 +202,8 @@ def test_the_same_scores_twice_are_called_that(figures: Path, tmp_path: Path) ->
     assert any("may be the same network" in line for line in limitations(twins, answers(twins), {}))
     constant = type(scored)(plan, 2, scored.trainings, scores.assign(dsc=0.5), scored.histories)
     assert answers(constant)[0].verdict == "not judged"
+    untrained = type(scored)(plan, 2, scored.trainings, scored.scores.assign(dsc=0.02), scored.histories)
+    assert sum("mean DSC of 2 %" in line for line in limitations(untrained, answers(untrained), {})) == 3
 
 
 def test_whole_waves_are_read_as_before(figures: Path, tmp_path: Path) -> None:

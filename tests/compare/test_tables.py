@@ -49,7 +49,7 @@ def write_scores(plan: Plan, folder: Path, levels: dict[str, float], waves: int 
                 for name, shift in (("LV", 0.01), ("001", -0.01)):
                     line = {"seed": training.seed, "patient": patient, "group": "NOR", "phase": phase, "class": name}
                     line |= {"policy": "strict", "case_id": f"{patient}_{phase}", "dsc": dsc + shift}
-                    line |= {"predicted_voxels": 100, "labeled_voxels": 100 + int(patient[-3:]) + len(name)}
+                    line |= {"predicted_voxels": 100, "labeled_voxels": 100 + int(patient[7:10]) + len(name)}
                     lines.append(
                         line | {"dsc_last_epoch": dsc, "hd95_mm": 4.0, "assd_mm": 1.0, "surface_dice_2mm": 0.5}
                     )
@@ -97,6 +97,15 @@ def test_a_patient_without_a_class_is_left_out_and_other_patients_are_refused(pl
         fold_scores(lacking, "unet")
     with pytest.raises(InputError, match="absent"):
         fold_scores(own.scores, "absent")
+
+
+def test_scans_that_look_like_one_person_are_one_patient(plan: Plan, tmp_path: Path) -> None:
+    for fold in ("one", "two"):
+        file = tmp_path / f"{fold}.csv"
+        file.write_text(file.read_text().replace("patient002", "patient001_b").replace("patient001,", "patient001_a,"))
+    own = scored(read_plan(tmp_path / "plan.yaml"), tmp_path / "study", {"unet": 90, "random": 91, "image": 90})
+    assert own.scores["patient"].nunique() == 3
+    assert [fold.shape for fold in fold_scores(own.scores, "unet")] == [(2, 1), (2, 2)]
 
 
 def test_the_questions_are_judged_in_their_order(plan: Plan, tmp_path: Path) -> None:
