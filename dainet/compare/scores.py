@@ -24,8 +24,8 @@ class Scored:
     """What the whole waves of a plan have left.
 
     `scores` holds one line per test case and class (strict policy), `histories` one line per epoch, both with the
-    columns model, fold and seed. Scans that look like one person are one patient (see `dainet.compare.folds`). `waves` of
-    the plan's waves are whole; trainings beyond them are not looked at.
+    columns model, fold and seed. Scans that look like one person are one patient (see `dainet.compare.folds`). The
+    first `waves` of the plan's waves are whole; trainings beyond them are not looked at.
     """
 
     plan: Plan
