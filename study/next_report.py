@@ -13,6 +13,7 @@ from dainet.compare.report import heart_figure, plan_notes, plan_tables, read_wh
 from dainet.compare.scores import Scored
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
+from dainet.reporting.style import in_style
 from dainet.reporting.tables import compare
 from study.overview import Gain, Row, gains_of, overview_figure, planned_rows, rows_of
 
@@ -44,6 +45,7 @@ def open_questions(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@in_style
 def common_figure(first: tuple[Sequence[Row], Sequence[Gain]], studies: Sequence[Scored | Plan]) -> Figure:
     """Draw the figure of all studies.
 

@@ -49,7 +49,7 @@ class CutNetwork(nn.Module):
         self._image: tuple[Tensor, list[Tensor]] | None = None
         self._attention: tuple[Tensor, Tensor, tuple[bool, ...], list[Tensor]] | None = None
 
-    def forward(self, image: Tensor, attention: Tensor | None) -> Tensor:
+    def forward(self, image: Tensor, attention: Tensor | None = None) -> Tensor:
         """Compute logits [B, classes, H, W] from image [B, C, H, W] and maps [B, h, H, W]."""
         if attention is None or attention.shape[1] != self.heads:
             return final_logits(run_network(self.model, image, attention))
