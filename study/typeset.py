@@ -51,7 +51,8 @@ def typeset(page: Path, output: Path) -> Path:
 
     output.parent.mkdir(parents=True, exist_ok=True)
     source = to_typst(page, last_change(page)).encode()
-    typst.compile(source, output, root=repository_root(), ignore_system_fonts=True)
+    # Its types want one type for source, output and root, which it does not need.
+    typst.compile(source, output, root=repository_root(), ignore_system_fonts=True)  # type: ignore[type-var]
     return output
 
 
