@@ -114,7 +114,8 @@ def _left(trainings: Sequence[QueuedTraining], folder: Path, processes: int) -> 
         return done
     mean = sum(known.values()) / len(known)  # for models that have not run yet
     hours = sum(known.get(each.labels["model"], mean) for each in missing) / processes / 3600
-    return f"{done}, about {hours:.2g} h left"
+    left = f"{60 * hours:.1f} min" if hours < 1 else f"{hours:.1f} h"
+    return f"{done}, about {left} left"
 
 
 class _Here(Executor):
