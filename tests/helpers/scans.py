@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def save_dicom(
 ) -> None:
     """Write [X, Y, Z], whole numbers, as one DICOM file per slice, whose names do not tell their order."""
     folder.mkdir(parents=True, exist_ok=True)
+    own = locale.setlocale(locale.LC_ALL)
     image = to_itk(voxels.astype(np.int16), affine)
     columns, rows = np.reshape(image.GetDirection(), (3, 3)).T[:2]
     writer = sitk.ImageFileWriter()
@@ -87,3 +89,4 @@ def save_dicom(
             volume.SetMetaData(key, value)
         writer.SetFileName(str(folder / f"{uid.replace('.', '_')}_{(7 * (first + z)) % 101:03d}.dcm"))
         writer.Execute(volume)
+    locale.setlocale(locale.LC_ALL, own)  # the writer of DICOM sets another one, in which files are read as ASCII
