@@ -128,13 +128,11 @@ def cost_table(
 
 
 def _with_random_maps(settings: Settings, name: str, prepared: Prepared, device: Device) -> SliceData:
-    """Return the slices with random numbers in the place of maps or features, all slices sharing the same ones."""
+    """Return the slices with random numbers in the place of the ViT's maps or features, the same for all slices."""
     needed = takes(name)
-    if needed == "image":
-        return SliceData(prepared, None, settings.attention, device)
+    if needed == "image" or settings.attention.maps or settings.attention.control == "image":
+        return pipeline.slice_data(settings, with_maps=needed == "maps")  # which takes no ViT
     vit = load_vit(settings.vit.weights, heads=settings.vit.heads)
-    if settings.attention.control == "image":
-        return SliceData(prepared, None, settings.attention, device, vit.heads)
     grid = grid_of(vit, settings.vit.image_size, "features" if needed == "features" else "maps")
     data = SliceData(prepared, None, settings.attention, device)
     one = torch.rand(1, grid.heads, *grid.grid, device=device.torch_device).half()

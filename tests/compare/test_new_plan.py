@@ -12,6 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from dainet import pipeline
 from dainet.__main__ import app
 from dainet.compare.cost import Cost, fold_slices, training_seconds
 from dainet.compare.new_plan import named_networks, split_overrides
@@ -21,8 +22,8 @@ from dainet.compare.power import published_spreads
 from dainet.compare.simulation import Design
 from dainet.data.volume import DataError
 from dainet.errors import InputError
-from dainet.settings import DataSettings, SegmentationSettings
-from tests.helpers.samples import tiny_overrides
+from dainet.settings import DataSettings, SegmentationSettings, load_settings
+from tests.helpers.samples import tiny_overrides, write_maps
 
 NETWORK = """
 from dainet.segmentation.networks import UNet
@@ -47,6 +48,18 @@ def planned(h5_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return done.stdout
 
     return plan
+
+
+def test_networks_with_given_maps_are_measured_without_a_vit(
+    planned: Planned, h5_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = pipeline.prepare(load_settings("tour", tiny_overrides(h5_source))).cases
+    maps = write_maps(tmp_path / "maps", cases)
+    monkeypatch.setattr("dainet.compare.cost.load_vit", lambda *_, **__: pytest.fail("a ViT was loaded"))
+    printed = planned(
+        "dual-1111", "copies=dual-1111,attention.control=image", "--folds=2", f"--set=attention.maps={maps}"
+    )
+    assert re.search(r"copies +maps", printed)
 
 
 def test_a_plan_is_written_that_can_be_read_and_run(planned: Planned, h5_source: Path, tmp_path: Path) -> None:
