@@ -150,8 +150,7 @@ def _warnings(found: Findings) -> list[dict[str, str]]:
 
 def _looks(scored: Scored) -> str:
     """Say the how-manieth plan this is that was tested on these patients; other machines are not counted."""
-    before_hashes = (scored.plan.name, "")  # this very plan, in records that were written before plans had a hash
-    looks = [look for look in plans_tested(scored) if (look.plan, look.sha256) != before_hashes]
+    looks = plans_tested(scored)
     own = next(number for number, look in enumerate(looks) if _is_of(look, scored.plan))
     others = [f"{look.plan} ({look.shared} of the patients)" for look in looks[:own]]
     if not others:
