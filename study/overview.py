@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from dainet.compare.analysis import Difference, difference
 from dainet.compare.comparisons import compare_networks
+from dainet.compare.intervals import PAPER, draw_interval
 from dainet.compare.plan import Plan
 from dainet.compare.scores import Scored, fold_scores
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
@@ -67,8 +68,8 @@ def rows_of(scored: Scored) -> list[Row]:
     for line in scored.plan.comparisons:
         own = scored.scores[scored.scores["model"].isin([line.first, line.second])]
         trainings = len(own[["model", "fold", "seed"]].drop_duplicates())
-        result, label = compare_networks(scored, line), f"{line.first} - {line.second}"
-        rows.append(Row(scored.plan.title, label, result, own["patient"].nunique(), trainings, line.paper))
+        result = compare_networks(scored, line)
+        rows.append(Row(scored.plan.title, line.title, result, own["patient"].nunique(), trainings, line.paper))
     return rows
 
 
@@ -78,8 +79,8 @@ def planned_rows(plan: Plan) -> list[Row]:
     models = [training.model for training in plan.trainings()]
     rows = []
     for line in plan.comparisons:
-        trainings, label = models.count(line.first) + models.count(line.second), f"{line.first} - {line.second}"
-        rows.append(Row(plan.title, label, None, patients, trainings, line.paper))
+        trainings = models.count(line.first) + models.count(line.second)
+        rows.append(Row(plan.title, line.title, None, patients, trainings, line.paper))
     return rows
 
 
@@ -148,19 +149,13 @@ def _forest(panel: Axes, rows: Sequence[Row], colors: dict[str, str], margin: fl
         if row.result is None:
             panel.text(0.99, height, "not known yet", color=color, transform=panel.get_yaxis_transform(), **_PENDING)
         else:
-            _draw_result(panel, height, row.result, color)
+            draw_interval(panel, height, row.result, color)
         if row.paper is not None:
-            panel.plot(row.paper, height, "D", markerfacecolor="white", color="black", markersize=5)
+            panel.plot(row.paper, height, **PAPER)
     label_axes(panel, "Difference in DSC (points)", "")
     names = [f"{row.label}\n{row.patients} patients, {row.trainings} trainings" for row in reversed(rows)]
     panel.set_yticks(range(len(rows)), names, fontsize=7.5)
     panel.set_ylim(-0.6, len(rows) - 0.3)
-
-
-def _draw_result(panel: Axes, height: int, result: Difference, color: str) -> None:
-    for level, width in ((0.95, 1.2), (0.90, 4)):
-        panel.plot(result.interval(level), [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
-    panel.plot(result.estimate, height, "o", color=color, markersize=6)
 
 
 def _shrinking(panel: Axes, gains: Sequence[Gain], colors: dict[str, str]) -> None:
@@ -170,5 +165,5 @@ def _shrinking(panel: Axes, gains: Sequence[Gain], colors: dict[str, str]) -> No
         panel.plot([gain.baseline] * 2, gain.result.interval(0.95), color=color, linewidth=1.2)
         panel.plot(gain.baseline, gain.result.estimate, "o", color=color, markersize=6)
     for baseline, lead in _PAPER:
-        panel.plot(baseline, lead, "D", markerfacecolor="white", color="black", markersize=5)
+        panel.plot(baseline, lead, **PAPER)
     label_axes(panel, "DSC of the U-Net (%)", "Lead of dual-1111 (points)")

@@ -67,7 +67,7 @@ def patients_figure(scored: Scored) -> Figure:
     groups = scored.scores.drop_duplicates("patient").set_index("patient")["group"].replace("", np.nan)
     names = sorted(groups.dropna().unique())
     names = names if 1 < len(names) <= len(_MARKS) else []
-    titles = [f"{line.first} - {line.second}" for line in lines]
+    titles = [line.title for line in lines]
     figure = new_figure(_WIDTH, 2.7 * len(lines) + 0.5, f"Differences of single patients, sorted: {', '.join(titles)}")
     panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
     for panel, line, title in zip(panels, lines, titles, strict=True):
@@ -85,7 +85,7 @@ def parts_figure(found: Sequence[Part], margin: float) -> Figure:
     """Draw the main comparisons by group, phase and class with their intervals, one panel per comparison."""
     lines = list(dict.fromkeys(part.comparison for part in found))[:SHOWN]
     rows = {line: [part for part in found if part.comparison == line and part.result is not None] for line in lines}
-    titles = [f"{line.first} - {line.second}" for line in lines]
+    titles = [line.title for line in lines]
     height = sum(ROW_INCHES * len(own) + 0.9 for own in rows.values())
     figure = new_figure(_WIDTH, height, f"Differences by class, phase and group with intervals: {', '.join(titles)}")
     ratios = [len(own) + 1 for own in rows.values()]

@@ -30,7 +30,7 @@ def checks_table(scored: Scored) -> pd.DataFrame:
     for line in comparisons_of(scored):
         result, deltas = compare_networks(scored, line), patient_differences(scored, line)
         fresh = scored.scores[scored.scores["fold"] != 1]
-        row = {"Comparison": f"{line.first} - {line.second}", "Difference": f"{result.estimate:+.2f}"}
+        row = {"Comparison": line.title, "Difference": f"{result.estimate:+.2f}"}
         row["Folds after the first"] = difference_text(or_none(partial(compare_networks, scored, line, fresh)))
         row |= {"Median": f"{deltas.median():+.2f}", "Trimmed mean (20 %)": f"{stats.trim_mean(deltas, 0.2):+.2f}"}
         row[f"Without {MOVERS} patients"] = difference_text(or_none(partial(without_movers, scored, line)))

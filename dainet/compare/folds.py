@@ -10,7 +10,7 @@ from dainet.data.duplicates import KNOWN_TWINS
 from dainet.data.patient_names import look_like_one_patient
 from dainet.errors import InputError
 
-__all__ = ["deal", "persons_of", "without_twins", "write_folds"]
+__all__ = ["deal", "person_names", "persons_of", "without_twins", "write_folds"]
 
 _TESTED = 2  # persons in each fold at least: a variance within a fold needs two
 
@@ -46,6 +46,11 @@ def persons_of(patients: Collection[str]) -> list[tuple[str, ...]]:
     several = [tuple(sorted(names)) for names in look_like_one_patient(patients).values()]
     alone = set(patients) - {name for names in several for name in names}
     return sorted([*several, *((name,) for name in alone)])
+
+
+def person_names(patients: Collection[str]) -> dict[str, str]:
+    """Return one name of its person for each patient: its own, or those of several scans, joined by "+"."""
+    return {name: "+".join(names) for names in persons_of(patients) for name in names}
 
 
 def without_twins(patients: Collection[str]) -> list[str]:

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from dainet.compare.analysis import Difference
 from dainet.reporting.charts import label_axes
 
-__all__ = ["ROW_INCHES", "IntervalRow", "draw_intervals", "fold_label"]
+__all__ = ["PAPER", "ROW_INCHES", "IntervalRow", "draw_interval", "draw_intervals", "fold_label"]
 
 ROW_INCHES = 0.42
-_PAPER: dict[str, Any] = {"marker": "D", "markerfacecolor": "white", "color": "black", "markersize": 5, "linestyle": ""}
+PAPER: dict[str, Any] = {"marker": "D", "markerfacecolor": "white", "color": "black", "markersize": 5, "linestyle": ""}
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,19 @@ def draw_intervals(panel: Axes, rows: Sequence[IntervalRow], margin: float) -> N
     panel.axvspan(-margin, margin, color="#dddddd", linewidth=0)
     panel.axvline(0, color="black", linewidth=0.8)
     for height, row in enumerate(reversed(rows)):
-        for level, width in ((0.95, 1.2), (0.90, 4)):
-            ends = row.result.interval(level)
-            panel.plot(ends, [height] * 2, color=row.color, linewidth=width, solid_capstyle="butt")
-        panel.plot(row.result.estimate, height, "o", color=row.color, markersize=6)
+        draw_interval(panel, height, row.result, row.color)
         if row.paper is not None:
-            panel.plot(row.paper, height, **_PAPER)
+            panel.plot(row.paper, height, **PAPER)
     label_axes(panel, "Difference in DSC (points)", "")
     panel.set_yticks(range(len(rows)), [row.label for row in reversed(rows)], fontsize=8, parse_math=False)
     panel.set_ylim(-0.6, len(rows) - 0.3)
+
+
+def draw_interval(panel: Axes, height: int, result: Difference, color: str) -> None:
+    """Draw one difference at this height: 95 % interval (thin), 90 % (thick), and a dot."""
+    for level, width in ((0.95, 1.2), (0.90, 4)):
+        panel.plot(result.interval(level), [height] * 2, color=color, linewidth=width, solid_capstyle="butt")
+    panel.plot(result.estimate, height, "o", color=color, markersize=6)
 
 
 def fold_label(text: str, width: int = 34) -> str:

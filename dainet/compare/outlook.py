@@ -9,7 +9,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from dainet.cache.folders import figures_folder
-from dainet.compare.folds import persons_of
+from dainet.compare.folds import person_names, persons_of
 from dainet.compare.plan import Plan, read_plan
 from dainet.compare.power import (
     equivalence_power,
@@ -54,8 +54,8 @@ def spreads_of(name: str) -> dict[str, Truth]:
 
 def design_of(plan: Plan) -> Design:
     """Return the test patients of every fold, and the seeds; several scans of one person count once."""
-    folds = [plan.split(number) for number in range(1, len(plan.folds) + 1)]
-    counts = [len(persons_of([name for name, part in fold.items() if part == "test"])) for fold in folds]
+    person, folds = person_names(plan.split(1)), [plan.split(number) for number in range(1, len(plan.folds) + 1)]
+    counts = [len({person.get(name, name) for name, part in fold.items() if part == "test"}) for fold in folds]
     line = plan.comparisons[0]
     seeds = [sum(name in wave.networks for wave in plan.waves) for name in (line.first, line.second)]
     return Design(tuple(counts), (seeds[0], seeds[1]))
@@ -123,7 +123,7 @@ def power_text(plan: Plan, spreads: Mapping[str, Truth], gain: float | None) -> 
     table = table_text(power_table(design, spreads, plan.margin, gain))
     sources = "\n".join(f"  {described(name, truth)}" for name, truth in spreads.items())
     lines = [
-        f"What {line.first} - {line.second} can show, with a margin of {plan.margin:g} points (--margin). How scores "
+        f"What {line.title} can show, with a margin of {plan.margin:g} points (--margin). How scores "
         "scatter is an assumption:",
         table,
         sources,

@@ -43,7 +43,7 @@ def parts_table(scored: Scored) -> pd.DataFrame:
     """Write the parts of the main comparisons as text, with 95 % intervals and without tests."""
     lines = [
         {
-            "Comparison": f"{part.comparison.first} - {part.comparison.second}",
+            "Comparison": part.comparison.title,
             "By": part.by,
             "Part": part.name,
             "Patients": str(part.patients),

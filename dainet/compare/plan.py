@@ -60,6 +60,11 @@ class Comparison(_Part):
     second: str
     paper: float | None = None
 
+    @property
+    def title(self) -> str:
+        """What is compared, as tables call it."""
+        return f"{self.first} - {self.second}"
+
 
 class Plan(_Part):
     """Everything that is fixed before the first training (docs/claims.md); `folder` is where its files lie.

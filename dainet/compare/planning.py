@@ -14,7 +14,7 @@ import pandas as pd
 from dainet import pipeline
 from dainet.compare.cost import Cost, cost_table, fold_slices, measure_cost
 from dainet.compare.files import found_from
-from dainet.compare.folds import deal, persons_of, without_twins, write_folds
+from dainet.compare.folds import deal, person_names, without_twins, write_folds
 from dainet.compare.new_plan import check_networks, check_new, named_networks, split_overrides, write_plan
 from dainet.compare.outlook import described, not_counted_text, power_text, size_text, spreads_of, table_text
 from dainet.compare.plan import Network, Plan
@@ -113,7 +113,7 @@ def _costs(asked: Request, rows: Mapping[str, Network], folds: Sequence[Mapping[
 
 def _check_images(cases: pd.DataFrame) -> None:
     """Refuse one image under the names of two persons: some fold would train on what it tests."""
-    person = {name: names[0] for names in persons_of(cases["patient"].unique()) for name in names}
+    person = person_names(cases["patient"].unique())
     for _, same in cases.groupby("sha256"):
         names = sorted(same["patient"].unique())
         if len({person[name] for name in names}) > 1:

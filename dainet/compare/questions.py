@@ -38,7 +38,7 @@ class Answer:
     @property
     def title(self) -> str:
         """What is compared, as tables call it."""
-        return f"{self.comparison.first} - {self.comparison.second}"
+        return self.comparison.title
 
 
 def answers(scored: Scored) -> list[Answer]:

@@ -46,17 +46,17 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
     scored = read_whole(plan, folder, so_far)
     early = _early_reads(scored, folder)
     settings = scored.trainings[0].settings({"output": str(output)})
-    tables, notes, drawn = plan_tables(scored), [*([note] if note else []), *plan_notes(scored)], dict[str, Figure]()
-    tables = {"table_comparisons": comparisons_table(scored), **tables}
+    notes = [*([note] if note else []), *plan_notes(scored)]
+    tables = {"table_comparisons": comparisons_table(scored), **plan_tables(scored)}
     if len(failures := failed_cases(scored)):
         tables["table_failures"] = failures
     for name, table in tables.items():
         save_table(table, name, settings, {}, notes)
     save_csv(_patients(scored), "patients", settings, {})
+    alts = dict[str, str]()
     for name, figure in _figures(scored, note):
         save_figure(figure, name, settings, {})
-        drawn[name] = figure
-    alts = {name: str(figure.get_label()) for name, figure in drawn.items()}
+        alts[name] = str(figure.get_label())
     return write_page(Findings(scored, tuple(answers(scored)), folder, early, note), tables, alts, settings)
 
 
@@ -153,9 +153,7 @@ def _histories(scored: Scored) -> dict[str, list[pd.DataFrame]]:
 def _patients(scored: Scored) -> pd.DataFrame:
     """Return one line per patient: fold, group, and its difference in every comparison, in points."""
     about = scored.scores.drop_duplicates("patient").set_index("patient")[["fold", "group"]]
-    deltas = {
-        f"{line.first} - {line.second}": patient_differences(scored, line).round(3) for line in comparisons_of(scored)
-    }
+    deltas = {line.title: patient_differences(scored, line).round(3) for line in comparisons_of(scored)}
     return about.assign(**deltas).reset_index().replace({np.nan: ""})
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dainet.compare.folds import persons_of
+from dainet.compare.folds import person_names
 from dainet.compare.plan import Plan, Training
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
@@ -64,7 +64,7 @@ def read_scored(plan: Plan, folder: Path) -> Scored:
         )
     trainings = [training for number in range(waves) for training in _wave(plan, number)]
     scores = _read(folder / "scores", trainings, [*SCORES, "dsc_last_epoch"])
-    scores["patient"] = scores["patient"].replace(_persons(plan))
+    scores["patient"] = scores["patient"].replace(person_names(plan.split(1)))
     histories = _read(folder / "histories", trainings, "all")
     return Scored(plan, waves, tuple(trainings), scores[scores["policy"] == "strict"], histories)
 
@@ -87,12 +87,6 @@ def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[n
     if any(table.isna().any(axis=None) for table in tables):
         raise InputError(f"{model}: the seeds of a fold were not scored on the same patients")
     return [factor * table.to_numpy() for table in tables]
-
-
-def _persons(plan: Plan) -> dict[str, str]:
-    """Return one name for all scans that look like one person, as the folds were dealt."""
-    several = (names for names in persons_of(plan.split(1)) if len(names) > 1)
-    return {name: "+".join(names) for names in several for name in names}
 
 
 def _wave(plan: Plan, number: int) -> list[Training]:
