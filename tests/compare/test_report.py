@@ -22,9 +22,9 @@ from dainet.compare.scores import read_scored
 from dainet.errors import InputError
 from dainet.reporting.run_identity import public_settings
 from tests.compare.test_plan import PLAN, write_plan
-from tests.compare.test_tables import COMPARISONS, write_scores
 from tests.helpers.browser import CHROMIUM, FLAGS, PHONE, SIZE
 from tests.helpers.documents import Page
+from tests.helpers.plans import COMPARISONS, write_scores
 
 LEVELS = {"unet": 90.0, "random": 95.0, "image": 90.0}
 OLD = "5" * 64
