@@ -13,7 +13,7 @@ PROFILE ?= tour
 ARGS ?=
 RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching results report bench clean
+.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching book results report bench clean
 
 help: ## list the targets (this text)
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,7 +42,7 @@ test-notebooks: setup ## run the notebooks and compare them with their stored ou
 
 test-all: lint test-everything ## check style, run every test, the slow ones and the notebooks with short trainings included; what .ci/run calls
 
-test-everything: setup
+test-everything: setup book
 	$(PYTEST) --numprocesses $(WORKERS) --dist worksteal
 
 format: setup ## mend what ruff can mend, and format
@@ -61,6 +61,9 @@ notebooks: setup ## execute the notebooks in place at the tour profile and norma
 teaching: setup ## build slides, handout, votes and answer key into teaching/_build; seconds
 	$(BIN)/python -m teaching
 
+book: setup ## build the book (lessons, documentation, live page) as a web site into book/_build/html; a minute
+	$(BIN)/python -m book
+
 results: setup ## rebuild tables and charts of docs/reproduction.md from the committed scores; no data needed
 	$(BIN)/python -m study report
 
@@ -72,6 +75,6 @@ bench: setup ## measure speed and memory as ratios to named peers into benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove runs/, caches and build products; keep data/, figures/ and .venv
-	rm -rf runs .snakemake build teaching/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
-	find benchmarks dainet data_scripts notebooks study teaching tests -depth \
+	rm -rf runs .snakemake build book/_build teaching/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find benchmarks book dainet data_scripts notebooks study teaching tests -depth \
 	    \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

@@ -18,6 +18,7 @@ from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.segmentation.slices import SliceData
 from dainet.settings import AttentionSettings, Settings, load_settings
+from tests.helpers import REPOSITORY
 from tests.helpers.samples import tiny_overrides, write_h5_source
 
 # Tiny tensors gain nothing from threads, and waiting for a busy core makes them 100 times slower.
@@ -55,6 +56,15 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("DAINET_FIGURES", raising=False)
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def book_site() -> Path:
+    """Return the folder of the built book; no test may change it. `make test-everything` builds it before."""
+    site = REPOSITORY / "book" / "_build" / "html"
+    if not (site / "index.html").is_file():
+        pytest.skip("the book is not built: make book")
+    return site
 
 
 @pytest.fixture

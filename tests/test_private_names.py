@@ -31,7 +31,7 @@ UNPROMISED = {
     "torch.distributed.launcher.api.LaunchConfig",
     "torch.distributed.launcher.api.elastic_launch",
 }
-FOLDERS = ("dainet", "study", "benchmarks", "data_scripts", "examples", "teaching", "tests")
+FOLDERS = ("dainet", "study", "benchmarks", "book", "data_scripts", "examples", "teaching", "tests")
 
 
 def is_private(name: str) -> bool:

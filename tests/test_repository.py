@@ -62,8 +62,8 @@ def test_make_clean_keeps_data_figures_and_the_environment(tmp_path: Path) -> No
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
     kept = ["data/scan.nii.gz", "figures/run/table.csv", ".venv/bin/python", "dainet/device.py"]
     gone = ["runs/dino/key/student.safetensors", "build/lib/x.py", "dainet/__pycache__/x.pyc", ".ruff_cache/x"]
-    gone += ["teaching/_build/index.html"]
-    for folder in ("benchmarks", "data_scripts", "notebooks", "study", "teaching", "tests"):
+    gone += ["teaching/_build/index.html", "book/_build/html/index.html"]
+    for folder in ("benchmarks", "book", "data_scripts", "notebooks", "study", "teaching", "tests"):
         (tmp_path / folder).mkdir()
     for name in kept + gone:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

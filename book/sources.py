@@ -1,0 +1,70 @@
+"""The pages of the book, copied into one folder from which Sphinx builds it.
+
+They keep their places in the repository, so links between them stay as they are. They are copies because MyST looks
+for a linked page where a symbolic link points to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from urllib.parse import unquote
+
+__all__ = ["REPOSITORY", "gather", "links_of"]
+
+REPOSITORY = Path(__file__).parents[1]
+_OWN = Path(__file__).parent  # index.md, cite.md, api/: the root of the book
+_PAGES = (".md", ".ipynb")
+_COPIED = (*_PAGES, ".png", ".svg", ".jpg")
+_CODE = re.compile(r"^(```+).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(<?([^)\s>]+)>?[^)]*\)")
+_TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def gather(output: Path) -> None:
+    """Copy the book's own pages, every page and picture to which they lead, and remove what is no page any more.
+
+    A file that has not changed is not written, so Sphinx reads only pages that have.
+    """
+    wanted = {page.relative_to(_OWN): page for page in chain(_OWN.glob("*.md"), _OWN.glob("api/*.md"))}
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        for target in _linked(name, wanted[name]):
+            path = REPOSITORY / target
+            if target not in wanted and path.suffix in _COPIED and path.is_file():
+                wanted[target] = path
+                waiting += [target] if path.suffix in _PAGES else []
+    for name, path in wanted.items():
+        _write_changed(output / name, path.read_bytes())
+    for path in [path for path in output.rglob("*") if path.is_file()]:
+        if path.relative_to(output) not in wanted:
+            path.unlink()
+
+
+def links_of(path: Path) -> list[str]:
+    """Return targets of links, pictures and tables of contents in a page or notebook, other sites left out."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
+    listed = [line for block in _TOCTREE.findall(text) for line in block.split() if line.endswith(_PAGES)]
+    targets = [unquote(target) for target in _LINK.findall(_CODE.sub("", text))]
+    return listed + [target for target in targets if not re.match(r"[a-z]+:|#", target)]
+
+
+def _linked(name: Path, page: Path) -> Iterator[Path]:
+    """Return what a page links to, as paths inside the repository."""
+    for target in links_of(page):
+        path = (REPOSITORY / name.parent / target.partition("#")[0]).resolve()
+        if path.is_relative_to(REPOSITORY):
+            yield path.relative_to(REPOSITORY)
+
+
+def _write_changed(path: Path, content: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != content:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
