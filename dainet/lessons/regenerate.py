@@ -16,7 +16,9 @@ from PIL import Image
 
 from dainet.cache.runs import find_runs
 from dainet.device import choose_device, hardware
+from dainet.lessons.first_cell import public_address, with_first_cell
 from dainet.lessons.reproduce import NotebookError, explained_death
+from dainet.places import repository_root
 
 __all__ = ["normalized", "regenerate"]
 
@@ -26,10 +28,12 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 def regenerate(path: Path) -> None:
     """Execute a notebook in place and normalize it, so that it reads well without running and diffs stay small.
 
+    Its first cell is written from the present address of the kit.
+
     Raises:
         NotebookError: a cell raised, or the kernel died; the notebook stays as it was.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = with_first_cell(nbformat.read(path, as_version=4), public_address(repository_root()))
     resources = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources)
     try:

@@ -52,7 +52,9 @@ def write_lessons_in_one(path: Path) -> Path:
     first.cells += [
         cell for lesson in others for cell in lesson.cells if "parameters" not in cell.metadata.get("tags", [])
     ]
-    next(cell for cell in first.cells if cell.cell_type == "code").source += "\nOWN_NETWORKS = []  # of 04 and 05"
+    next(
+        cell for cell in first.cells if "parameters" in cell.metadata.get("tags", [])
+    ).source += "\nOWN_NETWORKS = []  # of 04 and 05"
     for number, cell in enumerate(first.cells):
         cell.id = f"cell-{number}"
     nbformat.write(first, path)

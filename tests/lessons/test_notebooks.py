@@ -12,7 +12,9 @@ from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbconvert import HTMLExporter
 from nbformat.notebooknode import NotebookNode
 
+from dainet.lessons.first_cell import TAG, first_cell, public_address
 from dainet.lessons.reproduce import find_notebooks, notebooks_of_a_run
+from tests.helpers import REPOSITORY
 from tests.helpers.documents import Page
 from tests.helpers.notebooks import solutions
 
@@ -47,10 +49,16 @@ def test_one_title_and_the_fixed_order(notebook: NotebookNode) -> None:
     assert [prose.index(word) for word in order] == sorted(prose.index(word) for word in order)
 
 
+def test_the_first_code_cell_says_how_to_install_from_the_present_address(notebook: NotebookNode) -> None:
+    present, written = first_cell(public_address(REPOSITORY)), code(notebook)[0]
+    assert (written.source, written.metadata, written.outputs) == (present.source, present.metadata, [])
+    assert [cell.metadata.get("tags") for cell in code(notebook)].count([TAG]) == 1
+
+
 def test_one_parameters_cell_of_commented_literals(notebook: NotebookNode) -> None:
     tagged = [cell for cell in code(notebook) if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
-    assert tagged[0] is code(notebook)[0]
+    assert tagged[0] is code(notebook)[1]
     assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged[0].source).body}
     compares = notebook.cells[0].source[2] in "45"  # in whose tables networks of one's own stand
     assert assigned == {"PROFILE": "tour", "OVERRIDES": {}} | ({"OWN_NETWORKS": []} if compares else {})
