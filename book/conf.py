@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from book.quoted import bibtex, section
+from book.sources import REPOSITORY
+
 project = "dainet"
 html_title = "dainet"
+author = "the dainet developers"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 nb_execution_mode = "off"
-myst_enable_extensions = ["dollarmath", "amsmath", "html_image", "attrs_inline"]
+myst_enable_extensions = ["dollarmath", "amsmath", "html_image", "attrs_inline", "substitution"]
 myst_heading_anchors = 4
+myst_substitutions = {
+    "findings": section(REPOSITORY / "README.md", "What was found"),
+    "citation": f"```bibtex\n{bibtex(REPOSITORY / 'CITATION.cff')}```",
+}
 
 html_theme = "sphinx_book_theme"
+html_theme_options = {
+    "use_download_button": False,  # a notebook's copy would lack the pictures next to it
+    "show_toc_level": 2,
+    "navbar_persistent": [],  # the sidebar has the search
+    "footer_content_items": [],
+}
+html_static_path = ["static"]
+html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = False

@@ -51,7 +51,7 @@ def links_of(path: Path) -> list[str]:
     if path.suffix == ".ipynb":
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
         text = "\n\n".join("".join(cell["source"]) for cell in cells)
-    listed = [line for block in _TOCTREE.findall(text) for line in block.split() if line.endswith(_PAGES)]
+    listed = [word for block in _TOCTREE.findall(text) for word in re.split(r"[\s<>]+", block) if word.endswith(_PAGES)]
     targets = [unquote(target) for target in _LINK.findall(_CODE.sub("", text))]
     return listed + [target for target in targets if not re.match(r"[a-z]+:|#", target)]
 
