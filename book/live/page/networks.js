@@ -1,0 +1,66 @@
+"use strict";
+
+// The networks, run by ONNX Runtime in WebAssembly, on one thread.
+Live.networks = (() => {
+  const sessions = new Map(); // "heart-vit" -> promise of a session
+  const attention = new WeakMap(); // slice -> organ -> promise of its maps
+  let runtime;
+
+  async function openRuntime() {
+    const [code, wasm] = await Promise.all([Live.data.load("runtime"), Live.data.load("wasm")]);
+    const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const ort = await import(address); // a blob, since file:// allows no import of a file
+    URL.revokeObjectURL(address);
+    ort.env.wasm.numThreads = 1; // more need headers that a file does not have
+    ort.env.wasm.wasmBinary = wasm;
+    return ort;
+  }
+
+  function session(model) {
+    runtime ??= openRuntime();
+    if (!sessions.has(model)) {
+      const open = async () => {
+        const [ort, bytes] = await Promise.all([runtime, Live.data.load(model)]);
+        return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+      };
+      sessions.set(model, open());
+    }
+    return sessions.get(model);
+  }
+
+  /** Run a model on those of the inputs (name -> [numbers, shape]) that it takes; returns name -> Float32Array. */
+  async function run(model, inputs) {
+    const [opened, ort] = [await session(model), await runtime];
+    const feeds = opened.inputNames.map((name) => [name, new ort.Tensor("float32", ...inputs[name])]);
+    const outputs = await opened.run(Object.fromEntries(feeds));
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.data]));
+  }
+
+  /** Compute the attention maps [6, size, size] of a slice by the ViT of an organ, once. */
+  function maps(organ, slice) {
+    if (!attention.has(slice)) attention.set(slice, {});
+    const known = attention.get(slice);
+    const side = Live.organs[organ].vit_size;
+    known[organ] ??= run(`${organ}-vit`, { image: [slice.vitImage, [1, 1, side, side]] }).then((out) => out.maps);
+    return known[organ];
+  }
+
+  /**
+   * Compute logits [classes, size, size] of a slice.
+   *
+   * heads and skips are strings such as "111011": 0 cuts the map of a head, or a skip of the attention encoder, to zeros.
+   */
+  async function logits(organ, slice, name, heads, skips) {
+    const { size, networks } = Live.organs[organ];
+    if (!Object.hasOwn(networks, name)) return null;
+    const inputs = { image: [slice.image, [1, 1, size, size]], heads: digits(heads), skips: digits(skips) };
+    if (name !== "unet") inputs.maps = [await maps(organ, slice), [1, 6, size, size]];
+    return (await run(`${organ}-${name}`, inputs)).logits;
+  }
+
+  function digits(text) {
+    return [Float32Array.from(text, Number), [text.length]];
+  }
+
+  return { logits, maps };
+})();

@@ -1,0 +1,233 @@
+"use strict";
+
+// The page: what is computed for a state, and where it is shown.
+Live.page = (() => {
+  const PANES = ["dual", "single", "unet"]; // in the order of computing: switches act on the first
+  const CHANGE_COLORS = ["#009e73", "#d55e00", "#f0e442"]; // now right, now wrong, another class
+  const element = (id) => document.getElementById(id);
+  const known = new Map(); // labels of the slice that is shown; its key holds network, heads and skips
+  let [shownSlice, busy, again, asked] = [null, false, false, 0];
+
+  /** Compute and show the state; what is asked for meanwhile is shown right after, and only its last state. */
+  async function refresh() {
+    asked = performance.now();
+    again = true;
+    if (busy) return;
+    busy = true;
+    try {
+      while (again) {
+        again = false;
+        await show(Live.state.now, asked);
+      }
+    } catch (error) {
+      say(`${error.message}.`);
+    }
+    busy = false;
+  }
+
+  async function show(state, since) {
+    const organ = Live.organs[state.organ];
+    const slice = state.case === "own" ? Live.ownImage.slice : organ.slices[Number(state.case) - 1];
+    if (slice !== shownSlice) known.clear();
+    shownSlice = slice;
+    Live.controls.show(state);
+    showSlice(state, organ, slice);
+    const shown = { state, organ, slice, panes: {} };
+    for (const pane of PANES) {
+      shown.panes[pane] = await predicted(state, slice, pane);
+      if (again) return;
+      showPane(shown, pane);
+      if (pane === "dual") await showMaps(state, slice);
+    }
+    showNumbers(shown);
+    element("time").textContent = `${Math.round(performance.now() - since)} ms`;
+    document.body.dataset.shown = Live.state.address(state);
+  }
+
+  /** Compute the labels of a pane now and with everything on; null where no such network is here. */
+  async function predicted(state, slice, pane) {
+    const { heads, skips } = state.mode === "cut" ? state : Live.state.everythingOn;
+    const name = networkOf(state, pane);
+    const now = await labels(state.organ, slice, name, heads, skips);
+    const usual = await labels(state.organ, slice, pane === "dual" ? "dual-1111" : pane, "111111", "1111");
+    return now && usual && { name, now, usual };
+  }
+
+  /** Name the trained network of a pane, as the kit names it. */
+  function networkOf(state, pane) {
+    if (pane !== "dual") return pane;
+    return state.mode === "trained" ? `dual-${state.skips}` : "dual-1111";
+  }
+
+  async function labels(organ, slice, name, heads, skips) {
+    const key = [organ, name, name === "unet" || heads, name.startsWith("dual") && skips].join();
+    if (!known.has(key)) {
+      const logits = await Live.networks.logits(organ, slice, name, heads, skips);
+      known.set(key, logits && Live.scores.labels(logits, Live.organs[organ].classes.length + 1));
+    }
+    return known.get(key);
+  }
+
+  function colorsOf({ colors }, organ) {
+    return colors === "safe" ? organ.safe_colors : organ.colors;
+  }
+
+  function picture(id, description, ...what) {
+    const canvas = element(id);
+    canvas.setAttribute("aria-label", description);
+    Live.pictures.drawSlice(canvas, ...what);
+  }
+
+  function showSlice(state, organ, slice) {
+    showThumbs(state, organ);
+    element("sliceName").textContent = slice.name;
+    picture("slice", `slice: ${slice.name}`, slice.image);
+    document.body.classList.toggle("own", !slice.label);
+    if (slice.label) picture("truth", `truth: ${slice.name}`, slice.image, slice.label, colorsOf(state, organ));
+    const chip = (color, name) => chipped(document.createElement("span"), color, name);
+    element("classes").replaceChildren(...organ.classes.map((name, i) => chip(colorsOf(state, organ)[i], name)));
+  }
+
+  function showThumbs(state, organ) {
+    const slices = [...organ.slices, ...(Live.ownImage.slice ? [Live.ownImage.slice] : [])];
+    const keys = slices.map((slice, i) => (slice.label ? String(i + 1) : "own"));
+    const old = [...element("thumbs").children];
+    element("thumbs").replaceChildren(...slices.map((slice, i) => thumb(slice, keys[i], state.case, old[i])));
+  }
+
+  /** Make the button of a slice, or use the one that is there, so that it keeps the focus. */
+  function thumb(slice, key, chosen, button = document.createElement("button")) {
+    if (button.slice !== slice) {
+      button.slice = slice;
+      button.replaceChildren(document.createElement("canvas"));
+      button.setAttribute("aria-label", slice.name);
+      button.title = slice.name;
+      button.onclick = () => Live.state.change({ case: key });
+      Live.pictures.drawSlice(button.firstChild, slice.image);
+    }
+    button.setAttribute("aria-pressed", key === chosen);
+    return button;
+  }
+
+  function showPane({ state, organ, slice, panes }, pane) {
+    const found = panes[pane];
+    if (pane === "dual") offerTrained(state, organ, !found);
+    element(`${pane}Missing`).hidden = Boolean(found);
+    for (const kind of ["", "Errors"]) element(pane + kind).classList.toggle("empty", !found);
+    if (!found) {
+      element(`${pane}Dsc`).textContent = "";
+      [pane, `${pane}Errors`].forEach((id) => Live.pictures.clear(element(id)));
+      if (pane === "dual") picture("change", "no prediction to compare", slice.image);
+      return;
+    }
+    picture(pane, `prediction of ${found.name}`, slice.image, found.now, colorsOf(state, organ), 0.55, slice.label);
+    if (slice.label) {
+      const errors = Live.scores.errors(slice.label, found.now);
+      picture(`${pane}Errors`, `errors of ${found.name}`, slice.image, errors, Object.values(Live.facts.errors), 0.8);
+    }
+    if (pane === "dual") {
+      const changes = Live.scores.changes(found.usual, found.now, slice.label);
+      picture("change", `what changed in ${found.name}`, slice.image, changes, CHANGE_COLORS, 0.8);
+    }
+  }
+
+  async function showMaps(state, slice) {
+    const maps = await Live.networks.maps(state.organ, slice);
+    const size = slice.image.length;
+    document.querySelectorAll(".map canvas").forEach((canvas, head) => {
+      Live.pictures.drawMap(canvas, maps.subarray(head * size, (head + 1) * size));
+    });
+  }
+
+  /** Where the chosen network was not trained, name the nearest that were. */
+  function offerTrained(state, organ, isMissing) {
+    element("offers").hidden = !isMissing;
+    if (!isMissing) return;
+    const trained = Object.keys(organ.networks).flatMap((name) => /^dual-([01]{4})$/.exec(name)?.[1] ?? []);
+    const distance = (skips) => [...skips].filter((digit, i) => digit !== state.skips[i]).length;
+    const buttons = trained.sort((a, b) => distance(a) - distance(b)).map((skips) => {
+      const button = document.createElement("button");
+      button.textContent = `dual-${skips}`;
+      button.addEventListener("click", () => Live.state.change({ skips }));
+      return button;
+    });
+    element("offersWords").textContent = `dual-${state.skips} is not among the trained networks of this page. Nearest first:`;
+    element("offersButtons").replaceChildren(...buttons);
+  }
+
+  function showNumbers({ state, organ, slice, panes }) {
+    const { rows, means } = Live.table.compare(organ, slice, panes, colorsOf(state, organ));
+    element("dsc").replaceChildren(...rows);
+    for (const pane of PANES) {
+      if (panes[pane]) element(`${pane}Dsc`).textContent = slice.label ? `DSC ${Live.table.percent(means[pane].now)}` : "";
+    }
+    element("said").textContent = inWords(panes.dual, means.dual, organ);
+    Live.tries.show(state, panes.dual && means.dual);
+  }
+
+  function inWords(dual, mean, organ) {
+    if (!dual) return "";
+    const changed = Live.scores.count(Live.scores.changes(dual.usual, dual.now, null));
+    const moved = `${changed} of ${organ.size ** 2} pixels differ from everything on`;
+    if (!mean) return `Dual encoder: ${moved}.`;
+    return `Dual encoder: mean DSC ${Live.table.percent(mean.now)}, ${Live.table.points(mean.now - mean.usual)} points; ${moved}.`;
+  }
+
+  function chipped(parent, color, words) {
+    const chip = document.createElement("i");
+    chip.className = "chip";
+    chip.style.background = color;
+    parent.append(chip, words);
+    return parent;
+  }
+
+  /** Show a sentence about something that did not work; "" hides it. */
+  function say(words) {
+    element("problem").textContent = words;
+    element("problem").hidden = !words;
+  }
+
+  function legends() {
+    const { missed, added, other } = Live.facts.errors;
+    const fill = (id, names) => names.forEach(([color, name]) => element(id).append(chipped(document.createElement("span"), color, name)));
+    fill("errorsLegend", [[missed, "missed"], [added, "added"], [other, "another class"]]);
+    fill("changeLegend", ["now right", "now wrong", "other"].map((name, i) => [CHANGE_COLORS[i], name]));
+  }
+
+  /** Follow the book's choice of light or dark, which it keeps in this browser, else the system's. */
+  function followTheme() {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const system = () => (dark.matches ? "dark" : "light");
+    const choose = () => {
+      const mode = kept("mode");
+      document.documentElement.dataset.theme = mode === "light" || mode === "dark" ? mode : system();
+    };
+    dark.addEventListener("change", choose);
+    window.addEventListener("storage", choose);
+    choose();
+  }
+
+  function kept(name) {
+    try {
+      return localStorage.getItem(name);
+    } catch {
+      return null; // a browser that keeps nothing throws an error here
+    }
+  }
+
+  async function start() {
+    followTheme();
+    if (!("DecompressionStream" in window) || !("WebAssembly" in window)) {
+      say("This browser is too old for this page: it needs WebAssembly and DecompressionStream, which browsers have since 2023.");
+      document.querySelector("main").hidden = true;
+      return;
+    }
+    Live.organs = await Live.data.organs();
+    Live.state.allow(Live.organs, () => Live.ownImage.slice !== null);
+    legends();
+    Live.controls.start();
+    Live.state.follow();
+  }
+
+  return { chipped, refresh, say, start };
+})();
