@@ -40,7 +40,7 @@ Live.page = (() => {
       if (pane === "dual") await showMaps(state, slice);
     }
     showNumbers(shown);
-    element("time").textContent = `${Math.round(performance.now() - since)} ms`;
+    element("time").textContent = `${document.body.dataset.shown ? "last click:" : "opened in"} ${Math.round(performance.now() - since)} ms`;
     document.body.dataset.shown = Live.state.address(state);
   }
 
