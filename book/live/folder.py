@@ -60,7 +60,7 @@ def _write_packed(folder: Path, name: str, packed: bytes) -> None:
 
 
 def _gzipped(content: bytes) -> bytes:
-    return gzip.compress(content, 9, mtime=0)
+    return gzip.compress(content, 6, mtime=0)
 
 
 def _page() -> str:

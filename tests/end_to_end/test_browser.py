@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 from dainet.explorer import Explorer
 from dainet.lessons.reproduce import find_notebooks
 from tests.helpers import REPOSITORY
-from tests.helpers.browser import NEEDS_CHROMIUM, lab_server, save_screenshot, wait_for
+from tests.helpers.browser import CONTRAST, NEEDS_CHROMIUM, lab_server, save_screenshot, wait_for
 from tests.helpers.explorer import assert_fits, drive
 
 pytestmark = NEEDS_CHROMIUM
@@ -138,19 +138,4 @@ FINISHED = """
   const cells = window.jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code');
   return cells.every(cell => cell.model.executionCount && cell.model.executionState !== 'running');
 }
-"""
-# Contrast of the text against the first opaque background behind it, by the formula of WCAG 2.
-CONTRAST = """
-selector => [...document.querySelectorAll(selector)].filter(e => e.textContent.trim()).map(element => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
-  const luminance = color => color.slice(0, 3).map(v => v / 255)
-    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  let behind = element;
-  while (behind && (rgb(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 1) behind = behind.parentElement;
-  const style = getComputedStyle(element);
-  const text = rgb(element.tagName === 'text' ? style.fill : style.color);
-  const [a, b] = [luminance(text), luminance(rgb(getComputedStyle(behind).backgroundColor))].sort((x, y) => y - x);
-  return (a + 0.05) / (b + 0.05);
-})
 """

@@ -28,6 +28,22 @@ SIZE: ViewportSize = {"width": 1200, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE = 180_000  # ms; a busy machine starts a kernel slowly, and tests wait for states, never for seconds
 
+# Contrast of the text against the first opaque background behind it, by the formula of WCAG 2.
+CONTRAST = """
+selector => [...document.querySelectorAll(selector)].filter(e => e.textContent.trim()).map(element => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const luminance = color => color.slice(0, 3).map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  let behind = element;
+  while (behind && (rgb(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 1) behind = behind.parentElement;
+  const style = getComputedStyle(element);
+  const text = rgb(element.tagName === 'text' ? style.fill : style.color);
+  const [a, b] = [luminance(text), luminance(rgb(getComputedStyle(behind).backgroundColor))].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+})
+"""
+
 # For `pytestmark`.
 NEEDS_CHROMIUM = [
     pytest.mark.slow,

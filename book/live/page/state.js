@@ -42,10 +42,9 @@ Live.state = (() => {
     Live.page.refresh();
   }
 
-  /** Take the state from the address. */
+  /** Take the state from the address, and write there what was understood. */
   function follow() {
-    now = parse(location.hash);
-    Live.page.refresh();
+    change(parse(location.hash));
   }
 
   /** Turn one of the digits of `heads` or `skips`. */
