@@ -97,7 +97,7 @@ Live.ownImage = (() => {
     });
   }
 
-  /** Coefficients of the cubic B-spline through a line, by two recursive filters (Unser 1999, box 2). */
+  /** Coefficients of the cubic B-spline through a line, by two recursive filters, one in each direction. */
   function coefficients(line) {
     const pole = Math.sqrt(3) - 2;
     const last = line.length - 1;
