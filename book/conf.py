@@ -8,7 +8,7 @@ from book.sources import REPOSITORY
 project = "dainet"
 html_title = "dainet"
 author = "the dainet developers"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "book.links"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image", "attrs_inline", "substitution"]
 myst_heading_anchors = 4
@@ -28,3 +28,9 @@ html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = False
+# Hundreds of pages show code; the table of contents on each would take most of the time.
+html_sidebars: dict[str, list[str]] = {"source/**": []}
+suppress_warnings = ["toc.not_included"]  # tables and notices are reached from the pages that speak of them
+
+mathjax_path = "mathjax/tex-svg.js"
+mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load more files

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
+from book.npm import fetch
 from book.sources import gather
 from dainet.errors import DainetError
 
@@ -20,12 +22,21 @@ def build_site(output: Path) -> Path:
     """
     source, html = output / "source", output / "html"
     gather(source)
+    _copy_mathjax(html / "_static" / "mathjax")
     _run_sphinx(source, html, output / "doctrees")
     return html / "index.html"
 
 
+def _copy_mathjax(folder: Path) -> None:
+    """Copy the one file that draws formulas without loading anything else, and its license."""
+    package = fetch("mathjax")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("es5/tex-svg.js", "LICENSE"):
+        shutil.copy2(package / name, folder)
+
+
 def _run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
     settings = Path(__file__).parent
-    options = ["--quiet", "--jobs=auto", f"--doctree-dir={doctrees}"]
+    options = ["--quiet", "--jobs=auto", "--fail-on-warning", "--keep-going", f"--doctree-dir={doctrees}"]
     if build_main([*options, f"--conf-dir={settings}", str(source), str(html)]):
         raise DainetError("Sphinx has named above what it cannot build or link; mend it in the page and build again")
