@@ -9,6 +9,7 @@ from sphinx.cmd.build import build_main
 
 from book.npm import fetch
 from book.sources import gather
+from book.stories.build import build_stories
 from dainet.errors import DainetError
 
 __all__ = ["build_site"]
@@ -24,6 +25,7 @@ def build_site(output: Path) -> Path:
     gather(source)
     _copy_mathjax(html / "_static" / "mathjax")
     _run_sphinx(source, html, output / "doctrees")
+    build_stories(html)
     return html / "index.html"
 
 

@@ -80,7 +80,7 @@ def cut_skip(patient: OurPatient) -> Story:
         + ", ".join(f"{count} pixels with cut ({cut})" for cut, count in enumerate(flipped, 1))
         + "."
     )
-    frame = box(_LEFT - 94, _TOP + _DOWN * most - 5, 592, _DOWN - 1, stroke=ORANGE, line=2)
+    frame = box(_LEFT - 94, _TOP + _DOWN * most - 5, 592, _DOWN - 1, stroke=ORANGE, edge=2)
     steps = [Step(start, _decoder(sides)), *map(Step, words, rows), Step(end, frame + _legend())]
     return Story("cut_skip", "How a cut skip travels through the decoder", alt, 586, tuple(steps))
 

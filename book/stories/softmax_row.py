@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from book.stories.our_patient import OurPatient
 from book.stories.svg import ACCENT, GRAY, ORANGE, Step, Story, arrow, box, colored, line, picture, text
 from dainet.attention.maps import last_block_input
+from dainet.vit.model import DinoViT
 
 __all__ = ["attention_rows", "softmax_row"]
 
@@ -19,20 +21,20 @@ _SIDE, _ACROSS, _DOWN, _LEFT, _TOP = 156, 200, 222, 24, 40  # of a panel, betwee
 _HEAD = 0  # as in notebook 03; not chosen by its looks
 
 
-def attention_rows(vit: torch.nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
+def attention_rows(vit: DinoViT, image: Tensor) -> tuple[Tensor, Tensor]:
     """Compute what CLS asks in the last block, step by step.
 
     Args:
-        vit: the transformer, a `DinoViT` without norms of queries and keys.
+        vit: the transformer, one without norms of queries and keys, as DINO's are.
         image: [1, 3, H, W], as the ViT takes it.
 
     Returns:
         Scores and their softmax, both [h, tokens]; the first token is CLS.
     """
-    attn, heads = vit.blocks[-1].attn, vit.heads
+    attn: Any = vit.blocks[-1].attn
     with torch.inference_mode():
         x = last_block_input(vit, image)[0]
-        q, k, _ = attn.qkv(x).unflatten(1, (3, heads, -1)).permute(1, 2, 0, 3)  # each [h, tokens, d]
+        q, k, _ = attn.qkv(x).unflatten(1, (3, vit.heads, -1)).permute(1, 2, 0, 3)  # each [h, tokens, d]
         scores = (q[:, :1] @ k.transpose(1, 2) / math.sqrt(q.shape[-1]))[:, 0]
         return scores, scores.softmax(-1)
 
@@ -88,9 +90,8 @@ def _panel(number: int, title: str, content: str, note: str, color: str = GRAY) 
 def _patches(patient: OurPatient, grid: int) -> str:
     x, y = _place(0)
     lines = [
-        line(*ends, "#ffffff", 0.6)
+        line(x + at, y, x + at, y + _SIDE, "#ffffff", 0.6) + line(x, y + at, x + _SIDE, y + at, "#ffffff", 0.6)
         for at in np.linspace(0, _SIDE, grid + 1)[1:-1]
-        for ends in ((x + at, y, x + at, y + _SIDE), (x, y + at, x + _SIDE, y + at))
     ]
     drawn = picture(_gray(patient.picture), x, y, _SIDE) + "".join(lines)
     return _panel(0, "Slice in patches", drawn, f"{grid**2} patches, and CLS")
@@ -130,7 +131,7 @@ def _all_maps(maps: np.ndarray) -> str:
     y += (_SIDE - apart * rows) / 2
     places = [(x + apart * (head % 3), y + apart * (head // 3)) for head in range(len(maps))]
     drawn = [picture(colored(one), *place, small) for one, place in zip(maps, places, strict=True)]
-    return "".join(drawn) + box(*places[_HEAD], small, small, stroke=ORANGE, line=3)
+    return "".join(drawn) + box(*places[_HEAD], small, small, stroke=ORANGE, edge=3)
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

@@ -57,21 +57,16 @@ def line(x1: float, y1: float, x2: float, y2: float, color: str = INK, width: fl
 
 def arrow(x1: float, y1: float, x2: float, y2: float, color: str = INK) -> str:
     """Draw a line with a head at its end, to the right or downward."""
-    back, side = (6, 4) if x2 > x1 else (4, 6)
-    head = (
-        f"M{x2 - back:g},{y2 - side:g}L{x2:g},{y2:g}L{x2 - back:g},{y2 + side:g}"
-        if x2 > x1
-        else f"M{x2 - back:g},{y2 - side:g}L{x2:g},{y2:g}L{x2 + back:g},{y2 - side:g}"
-    )
+    head = f"M{x2 - 6:g},{y2 - 4:g}l6,4l-6,4" if x2 > x1 else f"M{x2 - 4:g},{y2 - 6:g}l4,6l4,-6"
     return line(x1, y1, x2, y2, color) + f'<path d="{head}" fill="none" stroke="{color}" stroke-width="1.5"/>'
 
 
 def box(
-    x: float, y: float, width: float, height: float, fill: str = "none", stroke: str = "none", line: float = 1
+    x: float, y: float, width: float, height: float, fill: str = "none", stroke: str = "none", edge: float = 1
 ) -> str:
-    """Draw a rectangle."""
+    """Draw a rectangle; `edge` is the width of its line."""
     size = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
-    return f'<rect {size} fill="{fill}" stroke="{stroke}" stroke-width="{line:g}"/>'
+    return f'<rect {size} fill="{fill}" stroke="{stroke}" stroke-width="{edge:g}"/>'
 
 
 def circle(x: float, y: float, radius: float, fill: str) -> str:
