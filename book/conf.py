@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from book.launch import launch_options
 from book.quoted import bibtex, section
 from book.sources import REPOSITORY
+from dainet.lessons.first_cell import public_address
 
 project = "dainet"
 html_title = "dainet"
@@ -23,6 +25,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "navbar_persistent": [],  # the sidebar has the search
     "footer_content_items": [],
+    **launch_options(public_address(REPOSITORY)),
 }
 html_static_path = ["static"]
 html_css_files = ["book.css"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from book.sources import REPOSITORY
 from tests.helpers.documents import Page
 
 BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
+
+
+ADDRESS = "https://github.com/someone/dainet"
 
 
 def services(folder: Path, options: dict[str, Any]) -> dict[str, list[str]]:
@@ -34,7 +38,7 @@ def services(folder: Path, options: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def test_notebooks_have_buttons_once_there_is_an_address(tmp_path: Path) -> None:
-    links = services(tmp_path, launch_options("https://github.com/someone/dainet"))
+    links = services(tmp_path, launch_options(ADDRESS))
     assert links == {
         "index": [],
         "notebooks/01_first": [
@@ -46,6 +50,14 @@ def test_notebooks_have_buttons_once_there_is_an_address(tmp_path: Path) -> None
 
 def test_before_there_is_an_address_no_page_has_buttons(tmp_path: Path) -> None:
     assert services(tmp_path, launch_options(None)) == {"index": [], "notebooks/01_first": []}
+
+
+@pytest.mark.parametrize("address", [ADDRESS, None])
+def test_the_book_reads_the_address_of_the_notebooks(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dainet.lessons.first_cell.public_address", lambda _: address)
+    options = runpy.run_path(str(REPOSITORY / "book" / "conf.py"))["html_theme_options"]
+    assert options.get("repository_url") == address
+    assert ("launch_buttons" in options) == (address is not None)
 
 
 @pytest.mark.parametrize(
