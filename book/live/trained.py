@@ -1,0 +1,72 @@
+"""Which networks the live page has, and their finished trainings in the cache; nothing is trained here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dainet import pipeline
+from dainet.cache.store import StageMissingError, finished_only
+from dainet.data.prepared import Prepared
+from dainet.errors import InputError
+from dainet.pipeline import Trained
+from dainet.segmentation.slices import SliceData
+from dainet.settings import Settings, load_settings
+from dainet.vit.model import DinoViT
+
+__all__ = ["ORGANS", "SEED", "Finished", "Organ", "open_finished"]
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Organ:
+    """What the page shows of one data set: a title, its networks, and settings other than the tour's."""
+
+    title: str
+    networks: tuple[str, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+# All rows of Table 3 for the heart.
+ORGANS = {
+    "heart": Organ("Heart", ("unet", "single", "dual-0000", "dual-0001", "dual-0111", "dual-1111")),
+    "abdomen": Organ("Abdomen", ("unet", "single", "dual-0000", "dual-1111"), {"data.dataset": "synapse"}),
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The finished trainings of one data set: slices with maps, slices for the ViT, the ViT, and its networks."""
+
+    settings: Settings
+    data: SliceData
+    vit_images: Prepared
+    vit: DinoViT
+    vit_stages: dict[str, str]  # what identifies the ViT: name of a stage -> key
+    networks: tuple[Trained, ...]
+
+
+def open_finished(organ: Organ) -> Finished:
+    """Open the trainings of a data set from the cache.
+
+    Raises:
+        InputError: some are not finished; the message has the commands that compute them.
+    """
+    settings, trained, missing = load_settings("tour", organ.overrides), list[Trained](), list[str]()
+    with finished_only():
+        for name in organ.networks:
+            try:
+                trained.append(pipeline.train(settings, name, SEED))
+            except StageMissingError:
+                missing.append(_command(settings, name))
+        if missing:
+            raise InputError("\n".join(["the cache lacks trainings of the live page; run first", *missing]))
+        vit, stages = pipeline.backbone(settings, settings.attention.backbone)
+        data, vit_images = pipeline.slice_data(settings, with_maps=True), pipeline.prepare_for_vit(settings)
+    return Finished(settings, data, vit_images, vit, stages, tuple(trained))
+
+
+def _command(settings: Settings, network: str) -> str:
+    return f"  dainet stage scores --dataset {settings.data.dataset} --network {network} --seed {SEED}"
