@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from dainet.vit.model import DinoViT, to_vit_input
 
 __all__ = ["compare_maps", "compare_network", "shown_dsc", "with_weights"]
 
+_Network = TypeVar("_Network", bound=nn.Module)
 
-def with_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+
+def with_weights(network: _Network, weights: Mapping[str, Tensor]) -> _Network:
     """Return a copy of a network with these weights; what only counts batches in training stays.
 
     Raises:

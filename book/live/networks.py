@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -91,8 +91,8 @@ def trimmed(vit: DinoViT, size: int) -> DinoViT:
     vit = copy.deepcopy(vit)
     fix_input_size(vit, size)
     set_fused_attention(vit, False)
-    last, used = vit.blocks[-1], 2 * vit.embed_dim  # queries and keys
-    qkv = last.attn.qkv
+    last: Any = vit.blocks[-1]
+    qkv, used = last.attn.qkv, 2 * vit.embed_dim  # queries and keys
     qkv.weight = nn.Parameter(qkv.weight.detach()[:used])
     if qkv.bias is not None:
         qkv.bias = nn.Parameter(qkv.bias.detach()[:used])

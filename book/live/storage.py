@@ -86,11 +86,11 @@ def _small(tensor: TensorProto, int8_from: float) -> tuple[list[TensorProto], li
     name, values = tensor.name, numpy_helper.to_array(tensor)
     if values.dtype != np.float32 or values.size < _HALF_FROM:
         return [tensor], []
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise InputError(f"{name}: non-finite numbers (NaN or infinity) as float16; train the network again")
     if values.ndim < 2 or values.size < int8_from:
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16)
-        if not np.isfinite(half).all():
-            raise InputError(f"{name}: non-finite numbers (NaN or infinity) as float16; train the network again")
         return [numpy_helper.from_array(half, f"{name}.float16")], [_cast(f"{name}.float16", name)]
     levels, scale = _int8(values)
     parts = [numpy_helper.from_array(levels, f"{name}.int8"), numpy_helper.from_array(scale, f"{name}.scale")]

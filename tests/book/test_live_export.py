@@ -1,0 +1,78 @@
+"""Exporting the live page's networks and slices from trainings in the cache."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from book.live import export as exporting
+from book.live.export import export
+from book.live.slices import organ_facts, shown_rows
+from book.live.trained import Organ, open_finished
+from dainet.errors import InputError
+
+Trainings = tuple[Path, dict[str, Any]]
+
+
+@pytest.fixture
+def organ(trained_runs: Trainings, monkeypatch: pytest.MonkeyPatch) -> Organ:
+    """The tiny U-Net and dual encoder."""
+    monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
+    return Organ("Tiny", ("unet", "dual-1111"), trained_runs[1])
+
+
+def test_missing_trainings_are_all_named_and_none_is_trained(organ: Organ, tmp_path: Path) -> None:
+    more = Organ("Tiny", ("dual-0000", "unet", "dual-0001"), organ.overrides)
+    with pytest.raises(InputError) as error:
+        export(tmp_path / "out", {"heart": more})
+    commands = [line for line in str(error.value).splitlines() if "dainet stage scores" in line]
+    assert [line.split("--network ")[1].split()[0] for line in commands] == ["dual-0000", "dual-0001"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_slices_are_those_of_test_patients_and_hold_the_prepared_numbers(organ: Organ) -> None:
+    finished = open_finished(organ)
+    prepared, facts = finished.data.prepared, organ_facts("Tiny", finished)
+    rows = shown_rows(prepared)
+    assert set(rows) <= set(prepared.rows("test"))
+    assert len(facts["colors"]) == len(facts["safe_colors"]) == len(facts["classes"]) == len(prepared.classes.names)
+    for row, item in zip(rows, facts["slices"], strict=True):
+        case = prepared.cases.loc[row]
+        assert case["patient"] in item["name"]
+        assert f"slice {case['slice'] + 1} of" in item["name"]
+        for name, store, side in (
+            ("image", prepared.images, facts["size"]),
+            ("vit_image", finished.vit_images.images, facts["vit_size"]),
+            ("label", prepared.labels, facts["size"]),
+        ):
+            found = np.frombuffer(b64decode(item[name]), store.dtype).reshape(side, side)
+            np.testing.assert_array_equal(found, store[row])
+
+
+@pytest.mark.slow
+def test_an_export_is_complete_and_equal_to_the_bit(
+    organ: Organ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = export(tmp_path / "first", {"heart": organ})
+    assert export(tmp_path / "second", {"heart": organ}) == record
+    names = ["heart-vit", "heart-unet", "heart-dual-1111"]
+    files = sorted(path.relative_to(tmp_path / "first") for path in (tmp_path / "first").rglob("*.*"))
+    assert {path.name for path in files} == {*(f"{name}.onnx.gz" for name in names), "record.json", "slices.json"}
+    for path in files:
+        assert (tmp_path / "first" / path).read_bytes() == (tmp_path / "second" / path).read_bytes(), path
+    assert json.loads((tmp_path / "first" / "models" / "record.json").read_text()) == record
+    page = json.loads((tmp_path / "first" / "slices.json").read_text())["heart"]
+    assert list(page["networks"]) == ["vit", "unet", "dual-1111"]
+    for name in names:
+        ways = record["models"][name]["ways"]
+        assert ways["int8"]["bytes"] < ways["float16"]["bytes"]
+        assert ways["float16"]["pixels_changed"] <= 0.01 * ways["float16"]["pixels"]
+    monkeypatch.setattr(exporting, "LARGEST", record["bytes"] - 1)
+    with pytest.raises(InputError, match="at most"):
+        export(tmp_path / "third", {"heart": organ})
+    assert not (tmp_path / "third").exists()

@@ -1,0 +1,115 @@
+"""The committed networks and slices of the live page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+
+from book.live.export import LARGEST
+from book.live.trained import ORGANS
+from dainet.segmentation.evaluation import class_dsc
+from tests.helpers.live import LIVE, live_logits, live_maps, live_model, live_network, live_slices
+
+MODELS = LIVE / "models"
+RECORD = json.loads((MODELS / "record.json").read_text(encoding="utf-8"))
+NAMES = sorted(path.name.removesuffix(".onnx.gz") for path in MODELS.glob("*.onnx.gz"))
+
+
+def shape_of(value: onnx.ValueInfoProto) -> list[int]:
+    assert value.type.tensor_type.elem_type == TensorProto.FLOAT
+    return [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+
+
+def words_of(model: onnx.ModelProto) -> bytes:
+    """A model without the numbers of its weights, in which every byte can occur."""
+    rest = onnx.ModelProto()
+    rest.CopyFrom(model)
+    for tensor in rest.graph.initializer:
+        tensor.raw_data = b""
+    return rest.SerializeToString()
+
+
+def test_the_files_are_those_of_the_record() -> None:
+    assert {f"{organ}-{name}" for organ, shown in ORGANS.items() for name in ("vit", *shown.networks)} == set(NAMES)
+    assert set(RECORD["models"]) == set(NAMES)
+    for name in NAMES:
+        content = (MODELS / f"{name}.onnx.gz").read_bytes()
+        assert hashlib.sha256(content).hexdigest() == RECORD["models"][name]["sha256"]
+        assert len(content) == RECORD["models"][name]["bytes"]
+
+
+def test_they_are_small_together() -> None:
+    assert sum((MODELS / f"{name}.onnx.gz").stat().st_size for name in NAMES) == RECORD["bytes"] <= LARGEST
+
+
+def test_the_heart_has_every_row_of_table_3() -> None:
+    assert {"single", "dual-0000", "dual-0001", "dual-0111", "dual-1111"} <= set(ORGANS["heart"].networks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_and_outputs_have_the_promised_names_and_shapes(name: str) -> None:
+    organ, _, network = name.partition("-")
+    facts, graph = live_slices()[organ], live_model(name).graph
+    size, classes = facts["size"], len(facts["classes"]) + 1
+    maps = [1, 6, size, size]
+    inputs = {"image": [1, 1, size, size]}
+    outputs = {"logits": [1, classes, size, size]}
+    if network == "vit":
+        side, grid = facts["vit_size"], facts["vit_size"] // 8
+        inputs, outputs = {"image": [1, 1, side, side]}, {"tokens": [1, 6, grid, grid], "maps": maps}
+    elif network != "unet":
+        inputs |= {"maps": maps, "heads": [6]} | ({"skips": [4]} if network.startswith("dual") else {})
+    assert {item.name: shape_of(item) for item in graph.input} == inputs
+    assert {item.name: shape_of(item) for item in graph.output} == outputs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_small_and_nothing_tells_of_a_machine(name: str) -> None:
+    model = live_model(name)
+    for tensor in model.graph.initializer:
+        if np.prod(tensor.dims) >= 64 and not tensor.name.endswith(".scale"):
+            assert tensor.data_type in (TensorProto.FLOAT16, TensorProto.INT8), tensor.name
+        assert not tensor.HasField("data_location")
+    onnx.checker.check_model(model)
+    assert not any(trace in words_of(model) for trace in (b"/", b"\\", b".py"))
+
+
+@pytest.mark.parametrize("organ", sorted(ORGANS))
+def test_slices_fit_the_networks(organ: str) -> None:
+    facts = live_slices()[organ]
+    assert len({item["name"] for item in facts["slices"]}) == len(facts["slices"]) == 6
+    assert list(facts["networks"]) == ["vit", *ORGANS[organ].networks]
+    classes, found = len(facts["classes"]), []
+    for item in facts["slices"]:
+        label, maps = torch.from_numpy(item["label"].copy()), live_maps(organ, item["vit_image"])[1]
+        assert label.max() <= classes
+        labels = live_logits(organ, "dual-1111", item["image"], maps)[0].argmax(0)
+        found.append(class_dsc(labels, label, classes))
+    recorded = torch.tensor(
+        [
+            [np.nan if value is None else value for value in line]
+            for line in RECORD["models"][f"{organ}-vit"]["shown_dsc"]["live maps"]
+        ]
+    )
+    # The record is of the network as trained; stored weights move DSC by less than a point on average.
+    assert abs(100 * torch.stack(found).nanmean() - recorded.nanmean()) < 1
+    assert recorded.nanmean() > 60  # percent: image, label, maps and network belong together
+
+
+def test_a_cut_head_and_a_cut_skip_change_what_the_network_says() -> None:
+    item = live_slices()["heart"]["slices"][2]
+    maps = live_maps("heart", item["vit_image"])[1]
+    whole = live_logits("heart", "dual-1111", item["image"], maps)
+    for number in range(6):
+        heads = tuple(head != number for head in range(6))
+        assert not torch.equal(live_logits("heart", "dual-1111", item["image"], maps, heads), whole)
+    for number in range(4):
+        skips = tuple(skip != number for skip in range(4))
+        assert not torch.equal(live_logits("heart", "dual-1111", item["image"], maps, skips=skips), whole)
+    assert live_network("heart", "unet").heads == 0
