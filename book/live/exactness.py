@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from dainet.segmentation.evaluation import class_dsc, dsc_of_volumes
 from dainet.segmentation.slices import SliceData, Slices
 from dainet.vit.model import DinoViT, to_vit_input
 
-__all__ = ["compare_maps", "compare_network", "shown_dsc", "with_weights"]
+__all__ = ["compare_maps", "compare_network", "compare_precision", "shown_dsc", "with_weights"]
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -35,9 +36,17 @@ def with_weights(network: _Network, weights: Mapping[str, Tensor]) -> _Network:
 
 
 def compare_network(network: nn.Module, weights: Mapping[str, Tensor], data: SliceData) -> dict[str, Any]:
-    """Compare a network with itself under its stored weights on all test slices, see `_difference`."""
+    """Compare a network with itself under its stored weights on all test slices in float32, see `_difference`."""
     rows = _test_rows(data)
-    return _difference(data.predict(network, rows), data.predict(with_weights(network, weights), rows), data)
+    maps = _cached_maps(data, rows)
+    before, after = (_labels(data, rows, maps, item) for item in (network, with_weights(network, weights)))
+    return _difference(before, after, data)
+
+
+def compare_precision(network: nn.Module, data: SliceData) -> dict[str, Any]:
+    """Compare a network in the precision of its training and its scores, often bfloat16, with itself in float32."""
+    rows = _test_rows(data)
+    return _difference(data.predict(network, rows), _labels(data, rows, _cached_maps(data, rows), network), data)
 
 
 def compare_maps(finished: Finished, vit: DinoViT, network: nn.Module) -> dict[str, Any]:
@@ -53,11 +62,12 @@ def compare_maps(finished: Finished, vit: DinoViT, network: nn.Module) -> dict[s
         largest value of a map.
     """
     data, rows = finished.data, _test_rows(finished.data)
-    assert data.maps is not None  # the maps of the cache
-    cached, live = data.maps[torch.as_tensor(rows)].float(), _live_maps(finished, vit, rows)
+    cached, live = _cached_maps(data, rows), _live_maps(finished, vit, rows)
+    assert cached is not None  # a data set with maps
     percent = 100 * (live - cached).abs() / cached.amax(dim=(-2, -1), keepdim=True)
-    changes = _difference(data.predict(network, rows), _predict(finished, live, network, rows), data)
-    return changes | {"maps_mean": round(percent.mean().item(), 4), "maps_largest": round(percent.max().item(), 3)}
+    before, after = (_labels(data, rows, maps, network) for maps in (cached, live))
+    spread = {"maps_mean": round(percent.mean().item(), 4), "maps_largest": round(percent.max().item(), 3)}
+    return _difference(before, after, data) | spread
 
 
 def shown_dsc(finished: Finished, vit: DinoViT, network: nn.Module) -> dict[str, list[list[float | None]]]:
@@ -66,12 +76,31 @@ def shown_dsc(finished: Finished, vit: DinoViT, network: nn.Module) -> dict[str,
     None stands where prediction and label both lack a class.
     """
     data, rows = finished.data, shown_rows(finished.data.prepared)
-    live = _predict(finished, _live_maps(finished, vit, rows), network, rows)
-    return {"cached maps": _dsc(data, rows, data.predict(network, rows)), "live maps": _dsc(data, rows, live)}
+    maps = {"cached maps": _cached_maps(data, rows), "live maps": _live_maps(finished, vit, rows)}
+    return {name: _dsc(data, rows, _labels(data, rows, item, network)) for name, item in maps.items()}
 
 
 def _test_rows(data: SliceData) -> np.ndarray:
     return np.concatenate(list(data.prepared.volumes("test").values()))
+
+
+def _cached_maps(data: SliceData, rows: np.ndarray) -> Tensor | None:
+    return None if data.maps is None else data.maps[torch.as_tensor(rows)].float()
+
+
+@torch.inference_mode()
+def _live_maps(finished: Finished, vit: DinoViT, rows: np.ndarray) -> Tensor:
+    """Compute maps [n, h, g, g] on the token grid in float32."""
+    size = finished.settings.vit.image_size
+    images = torch.from_numpy(np.array(finished.vit_images.images[rows]))[:, None]
+    return torch.cat([token_maps(vit, to_vit_input(batch, size)) for batch in images.split(16)])
+
+
+def _labels(data: SliceData, rows: np.ndarray, maps: Tensor | None, network: nn.Module) -> Tensor:
+    """Predict labels [n, S, S] in float32, as the page does, with these maps [n, h, g, g]."""
+    device = replace(data.device, autocast_dtype=None)
+    images, given = data.prepared.images[rows], None if maps is None else maps.numpy()
+    return Slices(images, data.settings, device, given, data.vit_size_px).predict(network, np.arange(len(rows)))
 
 
 def _difference(before: Tensor, after: Tensor, data: SliceData) -> dict[str, Any]:
@@ -86,24 +115,7 @@ def _difference(before: Tensor, after: Tensor, data: SliceData) -> dict[str, Any
     return {"pixels": before.numel(), "pixels_changed": changed, "dsc_change": round(change, 3)}
 
 
-@torch.inference_mode()
-def _live_maps(finished: Finished, vit: DinoViT, rows: np.ndarray) -> Tensor:
-    """Compute maps [n, h, g, g] on the token grid, in float32, one image at a time as the page does."""
-    images = torch.from_numpy(np.array(finished.vit_images.images[rows]))[:, None]
-    return torch.cat(
-        [token_maps(vit, to_vit_input(image, finished.settings.vit.image_size)) for image in images.split(1)]
-    )
-
-
-def _predict(finished: Finished, maps: Tensor, network: nn.Module, rows: np.ndarray) -> Tensor:
-    data = finished.data
-    slices = Slices(data.prepared.images[rows], data.settings, data.device, maps.numpy(), data.vit_size_px)
-    return slices.predict(network, np.arange(len(rows)))
-
-
 def _dsc(data: SliceData, rows: np.ndarray, labels: Tensor) -> list[list[float | None]]:
-    truth = data.labels[torch.as_tensor(rows)]
-    of_slices = [
-        100 * class_dsc(found, true, len(data.classes.names)) for found, true in zip(labels, truth, strict=True)
-    ]
+    truth, classes = data.labels[torch.as_tensor(rows)], len(data.classes.names)
+    of_slices = [100 * class_dsc(found, true, classes) for found, true in zip(labels, truth, strict=True)]
     return [[None if value.isnan() else round(value.item(), 2) for value in values] for values in of_slices]

@@ -6,6 +6,7 @@ Equal trainings give equal bytes, as long as torch, ONNX and zlib are the same.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +33,8 @@ def main(
     output: Annotated[Path, typer.Option(file_okay=False, help="folder for models/ and slices.json")] = LIVE,
 ) -> None:
     """Write the networks and slices of the live page from finished trainings; nothing is trained."""
+    for noisy in ("onnx_ir", "onnxscript"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     record = export(output, ORGANS)
     typer.echo(f"{len(record['models'])} networks, {record['bytes']:,} bytes: {output}")
 

@@ -12,7 +12,7 @@ import torch
 from onnx import ModelProto
 from torch import Tensor
 
-from book.live.exactness import compare_maps, compare_network, shown_dsc, with_weights
+from book.live.exactness import compare_maps, compare_network, compare_precision, shown_dsc, with_weights
 from book.live.networks import ViTGraph, network_graph
 from book.live.storage import INT8_FROM, onnx_graph, read_weights, stored, zipped
 from book.live.trained import Finished
@@ -49,7 +49,9 @@ def network_model(finished: Finished, trained: Trained) -> Model:
 
     page = {"dsc": scores(trained.cases, trained.name, names)[-1].dsc, "parameters": parameter_count(trained.model)}
     stages = {"segmentation": trained.segmentation.key, "scores": trained.scored.key}
-    return _model(trained.name, model, page, stages, "network.", compare)
+    made = _model(trained.name, model, page, stages, "network.", compare)
+    made.record["precision"] = compare_precision(trained.model, finished.data)
+    return made
 
 
 def vit_model(finished: Finished) -> Model:

@@ -51,8 +51,8 @@ def onnx_graph(graph: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence
 
 
 def _forget_machine(model: ModelProto) -> None:
-    """Clear what the exporter notes next to the numbers: stack traces with paths, and types of intermediate results."""
-    graph = model.graph
+    """Clear what the exporter notes next to the numbers: stack traces with paths, types of results, its own build."""
+    graph, model.producer_version = model.graph, ""
     del graph.value_info[:]
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.doc_string = ""

@@ -54,7 +54,8 @@ def open_finished(organ: Organ) -> Finished:
     Raises:
         InputError: some are not finished; the message has the commands that compute them.
     """
-    settings, trained, missing = load_settings("tour", organ.overrides), list[Trained](), list[str]()
+    settings = load_settings("tour", {"device": "cpu", **organ.overrides})  # ONNX is written from the CPU
+    trained, missing = list[Trained](), list[str]()
     with finished_only():
         for name in organ.networks:
             try:
@@ -69,4 +70,4 @@ def open_finished(organ: Organ) -> Finished:
 
 
 def _command(settings: Settings, network: str) -> str:
-    return f"  dainet stage scores --dataset {settings.data.dataset} --network {network} --seed {SEED}"
+    return f"  dainet stage scores --dataset {settings.data.dataset} --network {network} --seed {SEED} --device cpu"

@@ -34,7 +34,7 @@ def model_of(values: np.ndarray) -> onnx.ModelProto:
 
 
 def run(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(list(ReferenceEvaluator(model).run(None, dict(inputs)))[0])
+    return np.asarray(next(iter(ReferenceEvaluator(model).run(None, dict(inputs)))))
 
 
 def types_of(model: onnx.ModelProto) -> list[int]:
