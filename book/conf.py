@@ -27,6 +27,7 @@ html_theme_options = {
     "footer_content_items": [],
     **launch_options(public_address(REPOSITORY)),
 }
+html_context = {"default_mode": "auto"}  # light or dark as the system, until a reader chooses
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_show_sphinx = False

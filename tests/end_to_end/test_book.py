@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.helpers.browser import NEEDS_CHROMIUM, PATIENCE, PHONE, SIZE
+from tests.helpers.browser import NEEDS_CHROMIUM, PATIENCE, PHONE
 
 pytestmark = NEEDS_CHROMIUM
-LUMINANCE = """element => {
-    const [red, green, blue] = getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number);
-    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
-}"""
-# Nearest ancestors hide or scroll what is wider; what is left makes the page itself scroll sideways.
-WIDTHS = "[document.documentElement.scrollWidth, innerWidth]"
+# The theme's own, hundreds of pages of code, and pages with tests of their own.
+ELSEWHERE = re.compile(r"_static/|source/|live/|stories/|teaching/pages/")
+LIGHTNESS = (
+    "getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => +a + +b) / 765"
+)
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def watched(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     page, found = browser.new_page(viewport=PHONE), []  # type: tuple[Page, list[str]]
     page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
-    page.on("console", lambda line: found.append(f"{page.url}: {line.text}") if line.type in ("error", "warning") else 0)
+    page.on(
+        "console", lambda line: found.append(f"{page.url}: {line.text}") if line.type in ("error", "warning") else 0
+    )
     page.on("request", lambda asked: found.append(asked.url) if asked.url.startswith("http") else None)
     yield page, found
     page.close()
@@ -35,11 +37,29 @@ def test_no_page_scrolls_sideways_on_a_phone_complains_or_asks_the_network(
     watched: tuple[Page, list[str]], book_site: Path
 ) -> None:
     page, found = watched
-    pages = sorted(path for path in book_site.rglob("*.html") if "_static" not in path.parts)
+    pages = [
+        path
+        for path in sorted(book_site.rglob("*.html"))
+        if not ELSEWHERE.match(path.relative_to(book_site).as_posix())
+    ]
     assert len(pages) > 40
     for path in pages:
         page.goto(path.as_uri())
-        width, screen = page.evaluate(WIDTHS)
+        width, screen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         if width > screen:
             found.append(f"{path.relative_to(book_site)} is {width} px wide")
+    assert not found
+
+
+def test_a_click_makes_pages_dark_and_the_next_one_stays_so(watched: tuple[Page, list[str]], book_site: Path) -> None:
+    page, found = watched
+    page.goto((book_site / "index.html").as_uri())
+    assert page.evaluate(LIGHTNESS) > 0.9
+    page.get_by_role("button", name="Color mode").click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(LIGHTNESS) < 0.2
+    page.goto((book_site / "docs" / "glossary.html").as_uri())
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate(LIGHTNESS) < 0.2
     assert not found
