@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.helpers.browser import NEEDS_CHROMIUM, PATIENCE, PHONE
 
@@ -22,13 +22,21 @@ LIGHTNESS = (
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     """Open an empty page, and collect errors, warnings of the console, and requests that leave the disk."""
-    page, found = browser.new_page(viewport=PHONE), []  # type: tuple[Page, list[str]]
+    found: list[str] = []
+    page = browser.new_page(viewport=PHONE)
     page.set_default_timeout(PATIENCE)
+
+    def hear(line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            found.append(f"{page.url}: {line.text}")
+
+    def see(request: Request) -> None:
+        if request.url.startswith("http"):
+            found.append(f"{page.url} asks for {request.url}")
+
+    page.on("console", hear)
+    page.on("request", see)
     page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
-    page.on(
-        "console", lambda line: found.append(f"{page.url}: {line.text}") if line.type in ("error", "warning") else 0
-    )
-    page.on("request", lambda asked: found.append(asked.url) if asked.url.startswith("http") else None)
     yield page, found
     page.close()
 
