@@ -42,7 +42,8 @@ def first_cell(address: str | None) -> NotebookNode:
         requirement = f"dainet[lessons] @ git+{address}"
         where = f"Pictures and linked pages that this notebook lacks are at {address}"
     source = _SOURCE.format(requirement=requirement, where=where).rstrip()
-    return nbformat.v4.new_code_cell(source, metadata={"tags": [TAG]})
+    # MyST-NB leaves cells with the second tag out of the book, where nothing runs.
+    return nbformat.v4.new_code_cell(source, metadata={"tags": [TAG, "remove-cell"]})
 
 
 def with_first_cell(notebook: NotebookNode, address: str | None) -> NotebookNode:

@@ -18,8 +18,6 @@ from book.sources import REPOSITORY
 from tests.helpers.documents import Page
 
 BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
-
-
 ADDRESS = "https://github.com/someone/dainet"
 
 

@@ -23,7 +23,7 @@ from tests.helpers.notebooks import QUICK
 
 PIP = [sys.executable, "-m", "pip"]
 # Libraries of other extras: the cell that says what to install names `lessons` alone.
-OF_OTHER_EXTRAS = ["dynamic_network_architectures", "lightly", "monai", "segmentation_models_pytorch", "statsmodels"]
+OF_OTHER_EXTRAS = ["lightly", "nbval", "sklearn", "sphinx", "statsmodels", "typst"]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from nbformat import NotebookNode
 from packaging.requirements import Requirement
 
-from dainet.lessons.first_cell import first_cell, public_address, with_first_cell
+from dainet.lessons.first_cell import TAG, first_cell, public_address, with_first_cell
 
 ADDRESS = "https://forge.example/someone/dainet"
 
@@ -70,7 +70,7 @@ def test_the_address_is_one_setting(tmp_path: Path, text: str, address: str | No
 def test_it_stands_before_the_parameters_and_takes_the_place_of_an_older_one() -> None:
     old = with_first_cell(notebook("parameters", "slide"), None)
     new = with_first_cell(old, ADDRESS)
-    assert [cell.metadata.get("tags") for cell in new.cells] == [None, ["first-cell"], ["parameters"], ["slide"]]
+    assert [cell.metadata.get("tags", [None])[0] for cell in new.cells] == [None, TAG, "parameters", "slide"]
     assert ADDRESS in new.cells[1].source
 
 

@@ -52,7 +52,7 @@ def test_one_title_and_the_fixed_order(notebook: NotebookNode) -> None:
 def test_the_first_code_cell_says_how_to_install_from_the_present_address(notebook: NotebookNode) -> None:
     present, written = first_cell(public_address(REPOSITORY)), code(notebook)[0]
     assert (written.source, written.metadata, written.outputs) == (present.source, present.metadata, [])
-    assert [cell.metadata.get("tags") for cell in code(notebook)].count([TAG]) == 1
+    assert sum(TAG in cell.metadata.get("tags", []) for cell in code(notebook)) == 1
 
 
 def test_one_parameters_cell_of_commented_literals(notebook: NotebookNode) -> None:
