@@ -22,9 +22,12 @@ def build_site(output: Path) -> Path:
         DainetError: Sphinx has warned of something, such as a link that leads nowhere.
     """
     source, html = output / "source", output / "html"
-    gather(source)
+    if gather(source):
+        shutil.rmtree(html, ignore_errors=True)  # Sphinx would leave the pages of sources that are gone
     _copy_mathjax(html / "_static" / "mathjax")
     _run_sphinx(source, html, output / "doctrees")
+    for path in [*html.glob("_static/*webpack-macros.html"), *html.glob("_static/**/*.map")]:
+        path.unlink()  # templates and debugging aids of the theme, which no page uses
     build_stories(html)
     return html / "index.html"
 

@@ -60,8 +60,8 @@ def pages_of(paths: set[PurePosixPath], documents: Iterable[str]) -> Iterator[tu
         if path.suffix not in _DATA:
             file = REPOSITORY / path
             body = _listing(path, paths, documents) if file.is_dir() else _text(path)
-            title = f"<h1>{escape(str(path))}</h1>"
-            yield address_of(path).removesuffix(".html"), {"title": str(path), "body": title + body}, "page.html"
+            body = f"{_way_up(path, paths)}<h1>{escape(path.name)}</h1>{body}"
+            yield address_of(path).removesuffix(".html"), {"title": str(path), "body": body}, "page.html"
 
 
 def _children(path: PurePosixPath) -> list[PurePosixPath]:
@@ -72,6 +72,20 @@ def _children(path: PurePosixPath) -> list[PurePosixPath]:
 
 def _size(path: PurePosixPath) -> int:
     return (REPOSITORY / path).stat().st_size
+
+
+def _way_up(path: PurePosixPath, paths: set[PurePosixPath]) -> str:
+    """Return a line with links to the book and to the folders of a file, as far as they have pages."""
+    folders = [
+        _link(path, address_of(folder), folder.name) if folder in paths else escape(folder.name)
+        for folder in reversed(path.parents[:-1])
+    ]
+    return f"<p>{' / '.join([_link(path, 'index.html', 'The book'), *folders])} /</p>"
+
+
+def _link(page: PurePosixPath, address: str, text: str) -> str:
+    relative = posixpath.relpath(address, posixpath.dirname(address_of(page)))
+    return f'<a class="reference internal" href="{escape(relative)}">{escape(text)}</a>'
 
 
 def _text(path: PurePosixPath) -> str:
@@ -93,13 +107,11 @@ def _listing(path: PurePosixPath, paths: set[PurePosixPath], documents: set[str]
     """Return a table of a folder: names, and the first sentence of each module."""
     rows = ""
     for child in _children(path):
-        name = escape(child.name + ("/" if (REPOSITORY / child).is_dir() else ""))
+        name = child.name + ("/" if (REPOSITORY / child).is_dir() else "")
         document = str(child.with_suffix(""))
         address = f"{document}.html" if document in documents else address_of(child) if child in paths else ""
-        if address:
-            relative = posixpath.relpath(address, posixpath.dirname(address_of(path)))
-            name = f'<a class="reference internal" href="{escape(relative)}">{name}</a>'
-        rows += f"<tr><td><code>{name}</code></td><td>{escape(_purpose(child))}</td></tr>\n"
+        shown_name = _link(path, address, name) if address else escape(name)
+        rows += f"<tr><td><code>{shown_name}</code></td><td>{escape(_purpose(child))}</td></tr>\n"
     return f'<table class="table">\n{rows}</table>'
 
 

@@ -21,11 +21,12 @@ _PAGES = (".md", ".ipynb")
 _COPIED = (*_PAGES, ".png", ".svg", ".jpg")
 _CODE = re.compile(r"^(```+).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(<?([^)\s>]+)>?[^)]*\)")
+_PAGE = re.compile(r"[^\s<>]+(?:\.md|\.ipynb)")
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def gather(output: Path) -> None:
-    """Copy the book's own pages, every page and picture to which they lead, and remove what is no page any more.
+def gather(output: Path) -> list[Path]:
+    """Copy the book's own pages and all pages and pictures they lead to; remove and return what is none of these.
 
     A file that has not changed is not written, so Sphinx reads only pages that have.
     """
@@ -40,9 +41,10 @@ def gather(output: Path) -> None:
                 waiting += [target] if path.suffix in _PAGES else []
     for name, path in wanted.items():
         _write_changed(output / name, path.read_bytes())
-    for path in [path for path in output.rglob("*") if path.is_file()]:
-        if path.relative_to(output) not in wanted:
-            path.unlink()
+    gone = [path for path in output.rglob("*") if path.is_file() and path.relative_to(output) not in wanted]
+    for path in gone:
+        path.unlink()
+    return gone
 
 
 def links_of(path: Path) -> list[str]:

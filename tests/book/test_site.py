@@ -1,0 +1,53 @@
+"""The built book: its links, and that it loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.site import faults
+
+
+def test_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(book_site: Path) -> None:
+    assert faults(book_site) == []
+
+
+@pytest.mark.parametrize(
+    ("markup", "problem"),
+    [
+        ('<a href="absent.html">x</a>', "no such file"),
+        ('<a href="other.html#absent">x</a>', "no such id"),
+        ('<a href="#absent">x</a>', "no such id"),
+        ('<a href="../outside.html">x</a>', "not in the folder of the site"),
+        ('<a href="file:///outside.html">x</a>', "not in the folder of the site"),
+        ('<a href="folder/">x</a>', "no such file"),
+        ('<img src="absent.png">', "no such file"),
+        ('<img srcset="other.html 1x, https://example.org/a.png 2x">', "not in the folder of the site"),
+        ('<script src="https://example.org/a.js"></script>', "not in the folder of the site"),
+        ('<script src="//example.org/a.js"></script>', "not in the folder of the site"),
+        ('<link rel="stylesheet" href="https://example.org/a.css">', "not in the folder of the site"),
+        ('<link rel="preconnect" href="https://example.org">', "not in the folder of the site"),
+        ("<style>a { background: url('https://example.org/a.png') }</style>", "not in the folder of the site"),
+        ('<p style="background: url(absent.png)">', "no such file"),
+        ('<svg><image href="https://example.org/a.png"/></svg>', "not in the folder of the site"),
+    ],
+)
+def test_a_broken_site_is_noticed(tmp_path: Path, markup: str, problem: str) -> None:
+    site = tmp_path / "site"
+    (site / "folder").mkdir(parents=True)
+    (tmp_path / "outside.html").touch()
+    (site / "other.html").write_text('<h1 id="here">x</h1>', encoding="utf-8")
+    good = '<a href="other.html#here">x</a><a href="https://example.org">x</a><img src="data:image/png;base64,AA==">'
+    (site / "index.html").write_text(good, encoding="utf-8")
+    assert faults(site) == []
+    (site / "index.html").write_text(good + markup, encoding="utf-8")
+    assert [fault.rpartition(": ")[2] for fault in faults(site)] == [problem]
+
+
+@pytest.mark.parametrize(
+    "rule", ["@import 'https://example.org/a.css';", "@font-face { src: url(https://example.org/a) }"]
+)
+def test_a_style_sheet_that_loads_from_elsewhere_is_noticed(tmp_path: Path, rule: str) -> None:
+    (tmp_path / "style.css").write_text(rule, encoding="utf-8")
+    assert len(faults(tmp_path)) == 1
