@@ -111,7 +111,10 @@ Live.page = (() => {
 
   function showPane({ state, organ, slice, panes }, pane) {
     const found = panes[pane];
-    if (pane === "dual") offerTrained(state, organ, !found);
+    if (pane === "dual") {
+      element("dualName").textContent = state.mode === "trained" ? networkOf(state, pane) : "Dual";
+      offerTrained(state, organ, !found);
+    }
     element(`${pane}Missing`).hidden = Boolean(found);
     for (const kind of ["", "Errors"]) element(pane + kind).classList.toggle("empty", !found);
     if (!found) {
@@ -151,7 +154,7 @@ Live.page = (() => {
       button.addEventListener("click", () => Live.state.change({ skips }));
       return button;
     });
-    element("offersWords").textContent = `dual-${state.skips} is not among the trained networks of this page. Nearest first:`;
+    element("offersWords").textContent = "These were trained, nearest first:";
     element("offersButtons").replaceChildren(...buttons);
   }
 
@@ -161,14 +164,14 @@ Live.page = (() => {
     for (const pane of PANES) {
       if (panes[pane]) element(`${pane}Dsc`).textContent = slice.label ? `DSC ${Live.table.percent(means[pane].now)}` : "";
     }
-    element("said").textContent = inWords(panes.dual, means.dual, organ);
+    element("said").textContent = inWords(state, panes.dual, means.dual, organ);
     Live.tries.show(state, panes.dual && means.dual);
   }
 
-  function inWords(dual, mean, organ) {
-    if (!dual) return "";
+  function inWords({ mode, skips }, dual, mean, organ) {
+    if (!dual) return `No network dual-${skips} was trained for this page.`;
     const changed = Live.scores.count(Live.scores.changes(dual.usual, dual.now, null));
-    const moved = `${changed} of ${organ.size ** 2} pixels differ from everything on`;
+    const moved = `${changed} of ${organ.size ** 2} pixels differ from ${mode === "trained" ? "dual-1111" : "everything on"}`;
     if (!mean) return `Dual encoder: ${moved}.`;
     return `Dual encoder: mean DSC ${Live.table.percent(mean.now)}, ${Live.table.points(mean.now - mean.usual)} points; ${moved}.`;
   }
