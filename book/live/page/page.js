@@ -154,7 +154,6 @@ Live.page = (() => {
       button.addEventListener("click", () => Live.state.change({ skips }));
       return button;
     });
-    element("offersWords").textContent = "These were trained, nearest first:";
     element("offersButtons").replaceChildren(...buttons);
   }
 
