@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
+from book.live.folder import build_live
 from book.npm import fetch
 from book.sources import gather
 from book.stories.build import build_stories
@@ -19,6 +20,7 @@ def build_site(output: Path) -> Path:
     """Gather the pages and build the site into `output`/html; return its first page.
 
     Raises:
+        InputError: a package of npm has never been fetched, and there is no network; see `book.npm.fetch`.
         DainetError: Sphinx has warned of something, such as a link that leads nowhere.
     """
     source, html = output / "source", output / "html"
@@ -29,6 +31,7 @@ def build_site(output: Path) -> Path:
     for path in [*html.glob("_static/*webpack-macros.html"), *html.glob("_static/**/*.map")]:
         path.unlink()  # templates and debugging aids of the theme, which no page uses
     build_stories(html)
+    build_live(html / "live")
     return html / "index.html"
 
 
