@@ -28,12 +28,13 @@ html_theme_options = {
     **launch_options(public_address(REPOSITORY)),
 }
 html_context = {"default_mode": "auto"}  # light or dark as the system, until a reader chooses
+templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = False
 # Hundreds of pages show code; the table of contents on each would take most of the time.
-html_sidebars: dict[str, list[str]] = {"source/**": []}
+html_sidebars = {"source/**": ["navbar-logo.html", "icon-links.html"]}
 suppress_warnings = ["toc.not_included"]  # tables and notices are reached from the pages that speak of them
 
 mathjax_path = "mathjax/tex-svg.js"
