@@ -17,7 +17,7 @@ from dainet.segmentation.networks import DAINet
 
 __all__ = ["cut_skip", "decoder_features", "relative_change"]
 
-_CELL, _ACROSS, _DOWN, _LEFT, _TOP = 76, 83, 102, 98, 142  # of the cells, in units of the picture
+_CELL, _ACROSS, _DOWN, _LEFT, _TOP = 66, 83, 89, 98, 142  # of the cells, in units of the picture
 _HIGHEST = 1.0  # relative change that has the brightest color
 _CHANGED = np.array(to_rgb("#f0e442"))
 Features = list[Tensor]  # [1, C, H, W] each
@@ -80,9 +80,9 @@ def cut_skip(patient: OurPatient) -> Story:
         + ", ".join(f"{count} pixels with cut ({cut})" for cut, count in enumerate(flipped, 1))
         + "."
     )
-    frame = box(_LEFT - 94, _TOP + _DOWN * most - 5, 592, _DOWN - 1, stroke=ORANGE, edge=2)
+    frame = box(_LEFT - 94, _TOP + _DOWN * most - 4, 592, _DOWN - 2, stroke=ORANGE, edge=2)
     steps = [Step(start, _decoder(sides)), *map(Step, words, rows), Step(end, frame + _legend())]
-    return Story("cut_skip", "How a cut skip travels through the decoder", alt, 586, tuple(steps))
+    return Story("cut_skip", "How a cut skip travels through the decoder", alt, 532, tuple(steps))
 
 
 def _mean_dsc(labels: np.ndarray, patient: OurPatient) -> float:
@@ -130,15 +130,15 @@ def _decoder(sides: Sequence[int]) -> str:
 def _row(cut: int, changes: Sequence[np.ndarray], image: Tensor, before: np.ndarray, after: np.ndarray) -> str:
     """Draw the changes of all levels by one cut, and the labels after it."""
     y = _TOP + _DOWN * cut
-    parts = [text(6, y + 34, f"({cut + 1})", 22, ORANGE, bold=True), text(6, y + 56, "is cut", 16)]
+    parts = [text(6, y + 30, f"({cut + 1})", 22, ORANGE, bold=True), text(6, y + 52, "is cut", 16)]
     for column, change in enumerate(changes):
         x, share = _LEFT + _ACROSS * column, _share(change)
         still = box(x, y, _CELL, _CELL, "#eceff1")
         parts.append(picture(colored(change, _HIGHEST), x, y, _CELL) if share else still)
-        parts.append(text(_middle(column), y + _CELL + 15, _percent(share) if share else "0", 16, anchor="middle"))
+        parts.append(text(_middle(column), y + _CELL + 14, _percent(share) if share else "0", 16, anchor="middle"))
     parts.append(picture(_labels(image[0, 0].numpy(), before, after), _LEFT + _ACROSS * 5, y, _CELL))
     count = int((before != after).sum())
-    parts.append(text(_middle(5), y + _CELL + 15, f"{count} px" if count else "0", 16, anchor="middle"))
+    parts.append(text(_middle(5), y + _CELL + 14, f"{count} px" if count else "0", 16, anchor="middle"))
     return "".join(parts)
 
 

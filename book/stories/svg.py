@@ -19,7 +19,7 @@ __all__ = [
 WIDTH = 600  # of every story; letters of 16 units are legible on a phone of 390 px
 INK, GRAY, ACCENT, ORANGE = "#1d2733", "#6b7783", "#0072b2", "#d55e00"
 _GROUND = "#fbfbf9"
-_SECONDS, _ROUNDS, _AHEAD = 3.5, 3, 0.1  # of a step; then the picture rests; opacity of steps to come
+_SECONDS, _ROUNDS, _AHEAD = 3.5, 2, 0.1  # of a step; opacity of steps to come
 _FONT = "'Source Sans 3','Segoe UI','Helvetica Neue',Arial,'Liberation Sans',sans-serif"
 
 
@@ -91,8 +91,8 @@ def picture(pixels: np.ndarray, x: float, y: float, side: float) -> str:
 def story_svg(story: Story) -> str:
     """Return the picture of a story as one SVG without links.
 
-    Its steps appear one after the other, three times; then, in print, and for readers who want no motion, it shows all
-    of them.
+    It shows all steps first, so that a page that is printed at once has them. Then they appear one after the other,
+    twice, and it rests with all of them, as it does in print and for readers who want no motion.
     """
     count = len(story.steps)
     names = "".join(f'<g class="step s{number}">{step.parts}</g>\n' for number, step in enumerate(story.steps))
@@ -109,7 +109,7 @@ def story_svg(story: Story) -> str:
 def _motion(count: int) -> str:
     """Return the rules by which steps appear; the complete picture is held as long as two steps."""
     whole = count + 2
-    rules = [f".step{{animation:{_SECONDS * whole:g}s linear {_ROUNDS}}}"]
+    rules = [f".step{{animation:{_SECONDS * whole:g}s linear {_SECONDS:g}s {_ROUNDS}}}"]
     for number in range(1, count):
         start = 100 * number / whole
         frames = f"0%,{start:.1f}%{{opacity:{_AHEAD}}}{start + 2:.1f}%,100%{{opacity:1}}"

@@ -7,6 +7,7 @@ import os
 import re
 from base64 import b64encode
 from functools import partial
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +22,8 @@ _TARGET = re.compile(r"(?P<picture>!\[[^]]*)?\]\((?P<path>[^()\s#]+)(?P<anchor>#
 def relocated(notebook: NotebookNode, old: Path, new: Path) -> NotebookNode:
     """Change a notebook so that it can be moved from the folder `old` to the folder `new`.
 
-    Pictures become attachments of their cells. Links are written relative to `new`; what names no file stays.
+    Pictures become attachments of their cells, or elements `img` if they are SVG. Links are written relative to `new`;
+    what names no file stays.
     """
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -34,7 +36,9 @@ def _target(cell: NotebookNode, old: Path, new: Path, found: re.Match[str]) -> s
     if not file.exists():
         return found[0]
     if found["picture"]:
-        kind, _ = mimetypes.guess_type(file.name)
-        cell.setdefault("attachments", NotebookNode())[file.name] = {kind: b64encode(file.read_bytes()).decode()}
+        kind, content = mimetypes.guess_type(file.name)[0], b64encode(file.read_bytes()).decode()
+        if kind == "image/svg+xml":  # JupyterLab shows no attachment of this kind
+            return f'<img alt="{escape(found["picture"][2:])}" src="data:{kind};base64,{content}">'
+        cell.setdefault("attachments", NotebookNode())[file.name] = {kind: content}
         return f"{found['picture']}](attachment:{file.name})"
     return f"]({quote(Path(os.path.relpath(file, new.resolve())).as_posix())}{found['anchor'] or ''})"

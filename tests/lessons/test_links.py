@@ -61,7 +61,9 @@ def test_a_copy_outside_the_repository_holds_its_pictures_and_leads_back(path: P
     found = page(path, folder)
     assert faults(found, folder) == {}
     pictures = [str(image["src"]) for image in found.all("img")]
-    assert all(source.startswith("data:image/png;base64,") for source in pictures)
+    kinds = [source.removeprefix("data:image/").partition(";base64,")[0] for source in pictures]
+    assert set(kinds) <= {"png", "svg+xml"}
+    assert all(source.startswith("data:image/") for source in pictures)
     assert len(pictures) == len(page(path).all("img"))
 
 
