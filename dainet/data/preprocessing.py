@@ -68,7 +68,7 @@ def _check(image: np.ndarray, mode: str, window_hu: tuple[float, float]) -> None
 
 
 def resize_slices(volume: np.ndarray, shape: tuple[int, int], order: int) -> np.ndarray:
-    """Resize [D, H, W] to [D, *shape], every slice as the peers do it, with scipy's zoom (docs/protocol.md#1.4).
+    """Resize [D, H, W] to `[D, *shape]`, every slice as the peers do it, with scipy's zoom (docs/protocol.md#1.4).
 
     Zoom is linear and separable in rows and columns, so two matrix products resize a whole volume. Cubic (order 3,
     float32) overshoots the input range slightly; labels use order 0, which copies values and keeps their type. The

@@ -18,7 +18,7 @@ _OTHER_SLICE_MM = 1e6  # no distance leads from one slice to another
 
 
 def dice(prediction: np.ndarray, label: np.ndarray) -> float:
-    """Compute the Dice coefficient 2|A n B| / (|A| + |B|) of two boolean masks; NaN where both are empty.
+    """Compute the Dice coefficient `2|A n B| / (|A| + |B|)` of two boolean masks; NaN where both are empty.
 
     Raises:
         InputError: the masks differ in shape or are not boolean.

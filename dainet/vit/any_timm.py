@@ -78,7 +78,7 @@ class AnyViT:
         return rows * self.patch[0], columns * self.patch[1]
 
     def to_input(self, images: Tensor, shape: tuple[int, int]) -> Tensor:
-        """Convert images [B, 1 or 3, H, W] in [0, 1] to [B, 3, *shape], resized bilinearly, with its mean and std."""
+        """Convert images [B, 1 or 3, H, W] in [0, 1] to `[B, 3, *shape]`, resized bilinearly, with its mean and std."""
         resized = F.interpolate(images.float(), size=shape, mode="bilinear", align_corners=False, antialias=True)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (resized - mean) / std
