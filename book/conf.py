@@ -10,7 +10,7 @@ from dainet.lessons.first_cell import public_address
 project = "dainet"
 html_title = "dainet"
 author = "the dainet developers"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "book.links"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "book.docstrings", "book.links"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image", "attrs_inline", "substitution"]
 myst_heading_anchors = 4
@@ -35,7 +35,22 @@ html_show_sphinx = False
 html_copy_source = False
 # Hundreds of pages show code; the table of contents on each would take most of the time.
 html_sidebars = {"source/**": ["navbar-logo.html", "icon-links.html"]}
-suppress_warnings = ["toc.not_included"]  # tables and notices are reached from the pages that speak of them
+suppress_warnings = [
+    "toc.not_included",  # tables and notices are reached from the pages that speak of them
+    "ref.python",  # two classes have one name: a type in a signature is then no link
+]
+
+# The reference. Docstrings write code in single backticks, as Markdown does.
+default_role = "code"
+smartquotes = False
+add_module_names = False
+autodoc_default_options = {"undoc-members": True, "show-inheritance": True}
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 
 mathjax_path = "mathjax/tex-svg.js"
 mathjax3_config = {"options": {"enableMenu": False}}  # its entries would load more files

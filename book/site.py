@@ -7,13 +7,17 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
+from book.api import api_pages
 from book.live.folder import build_live
 from book.npm import fetch
+from book.solutions import solutions_page
 from book.sources import gather
 from book.stories.build import build_stories
+from book.teachers import teaching_page
 from dainet.errors import DainetError
+from teaching.build import NOTEBOOKS, build
 
-__all__ = ["build_site"]
+__all__ = ["build_site", "made_pages"]
 
 
 def build_site(output: Path) -> Path:
@@ -24,8 +28,10 @@ def build_site(output: Path) -> Path:
         DainetError: Sphinx has warned of something, such as a link that leads nowhere.
     """
     source, html = output / "source", output / "html"
-    if gather(source):
+    build(output / "teaching", lessons="../../notebooks")
+    if gather(source, made_pages(output / "teaching")):
         shutil.rmtree(html, ignore_errors=True)  # Sphinx would leave the pages of sources that are gone
+    shutil.copytree(output / "teaching", html / "teaching/pages", dirs_exist_ok=True)
     _copy_mathjax(html / "_static" / "mathjax")
     _run_sphinx(source, html, output / "doctrees")
     for path in [*html.glob("_static/*webpack-macros.html"), *html.glob("_static/**/*.map")]:
@@ -33,6 +39,13 @@ def build_site(output: Path) -> Path:
     build_stories(html)
     build_live(html / "live")
     return html / "index.html"
+
+
+def made_pages(handed_out: Path) -> dict[str, str]:
+    """Return the pages made by code, in Markdown, by place in the book; `handed_out` holds what a class is given."""
+    reference = {f"api/{name}": text for name, text in api_pages().items()}
+    teaching = {"teaching/README.md": teaching_page(handed_out), "teaching/solutions.md": solutions_page(NOTEBOOKS)}
+    return reference | teaching
 
 
 def _copy_mathjax(folder: Path) -> None:

@@ -22,8 +22,13 @@ _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 log = logging.getLogger(__name__)
 
 
-def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS) -> Path:
+def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS, lessons: str = "") -> Path:
     """Write decks, handout, votes, answer key, objectives and an index that links to them; return the index.
+
+    Args:
+        output: folder of the pages.
+        notebooks: the lessons.
+        lessons: address of the folder with the lessons as pages, from `output`, to which decks then link back.
 
     Raises:
         InputError: a cell shows nothing, a formula cannot be drawn, or votes and objectives are incomplete.
@@ -41,7 +46,10 @@ def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS) -> Path:
     }
     for path, slides in decks.items():
         of_lesson = {number: vote for number, vote in enumerate(votes, 1) if vote.lesson == path.name[:2]}
-        pages[f"slides/{path.stem}.html"] = render("slides.html", title=titles[path], slides=slides, votes=of_lesson)
+        back = f"../{lessons}/{path.stem}.html" if lessons else ""
+        pages[f"slides/{path.stem}.html"] = render(
+            "slides.html", title=titles[path], slides=slides, votes=of_lesson, lesson=back
+        )
     (output / "slides").mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         (output / name).write_text(text, encoding="utf-8")
