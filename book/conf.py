@@ -10,7 +10,14 @@ from dainet.lessons.first_cell import public_address
 project = "dainet"
 html_title = "dainet"
 author = "the dainet developers"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "book.docstrings", "book.links"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "book.docstrings",
+    "book.links",
+]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "amsmath", "html_image", "attrs_inline", "substitution"]
 myst_heading_anchors = 4

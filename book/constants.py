@@ -19,12 +19,13 @@ def constant_entries(module: Path) -> dict[str, str]:
     for statement in ast.parse(module.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
             target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
-            name, value, first = ast.unparse(target), ast.unparse(statement.value), statement.lineno
+            value, first = ast.unparse(statement.value), statement.lineno
             while first - 1 in comments:  # the comment above, which may have several lines
                 first -= 1
             said = " ".join(comments[line] for line in range(first, statement.lineno + 1) if line in comments)
             shown = f"   :value: {value}\n" if len(value) <= _LONGEST else ""
-            entries[name] = f".. py:data:: {name}\n{shown}\n   {prepare(said)}\n"
+            for name in map(ast.unparse, target.elts if isinstance(target, ast.Tuple) else [target]):
+                entries[name] = f".. py:data:: {name}\n{shown}\n   {prepare(said)}\n"
     return entries
 
 

@@ -7,14 +7,21 @@ import pkgutil
 import re
 from pathlib import Path
 
+import pytest
+
 import dainet
 from book.api import api_pages, module_names, room_pages
 from book.constants import constant_entries
 from book.docstrings import prepare
 
 
-def test_every_module_with_public_names_has_a_section_that_lists_them() -> None:
-    text = "\n".join(api_pages().values())
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return api_pages()
+
+
+def test_every_module_with_public_names_has_a_section_that_lists_them(pages: dict[str, str]) -> None:
+    text = "\n".join(pages.values())
     for module in pkgutil.walk_packages(dainet.__path__, "dainet."):
         if module.name.endswith(".__main__"):
             continue
@@ -24,13 +31,12 @@ def test_every_module_with_public_names_has_a_section_that_lists_them() -> None:
         assert set(getattr(found, "__all__", [])) <= listed, module.name
 
 
-def test_what_one_imports_comes_first() -> None:
-    first, _ = api_pages()["index.md"].split("## All rooms")
+def test_what_one_imports_comes_first(pages: dict[str, str]) -> None:
+    first, _ = pages["index.md"].split("## All rooms")
     assert set(re.findall(r"auto(?:function|class):: (\w+)", first)) == set(dainet.__all__)
 
 
-def test_every_page_stands_in_the_list_with_its_idea() -> None:
-    pages = api_pages()
+def test_every_page_stands_in_the_list_with_its_idea(pages: dict[str, str]) -> None:
     for page, (_, idea, _) in room_pages().items():
         assert f"({page}.md) | {idea} |" in pages["index.md"]
         assert idea in pages[f"{page}.md"]
