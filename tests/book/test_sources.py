@@ -37,24 +37,31 @@ def files_in(folder: Path) -> set[str]:
 
 
 def test_pages_and_pictures_are_followed_from_the_books_own_pages(repository: Path, tmp_path: Path) -> None:
-    assert gather(tmp_path / "source") == []
+    assert gather(tmp_path / "source", {}) == []
     assert files_in(tmp_path / "source") == {"index.md", "lessons/1.ipynb", "lessons/2.md", "a b.png"}
 
 
 def test_unchanged_pages_are_not_written_again_and_others_are_removed(repository: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    gather(source)
+    gather(source, {})
     before = {name: (source / name).stat().st_mtime_ns for name in files_in(source)}
     (repository / "lessons/2.md").write_text("changed", encoding="utf-8")
-    assert gather(source) == []
+    assert gather(source, {}) == []
     after = {name: (source / name).stat().st_mtime_ns for name in files_in(source)}
     assert {name for name in before if before[name] != after[name]} == {"lessons/2.md"}
     (repository / "book/index.md").write_text("[2](lessons/2.md)", encoding="utf-8")
-    assert {path.name for path in gather(source)} == {"1.ipynb", "a b.png"}
+    assert {path.name for path in gather(source, {})} == {"1.ipynb", "a b.png"}
     assert files_in(source) == {"index.md", "lessons/2.md"}
 
 
+def test_a_page_made_by_code_stands_for_a_file_and_is_followed(repository: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    gather(source, {"lessons/2.md": "made", "api/3.md": "[unlinked](../lessons/unlinked.md)"})
+    assert (source / "lessons/2.md").read_text(encoding="utf-8") == "made"
+    assert {"api/3.md", "lessons/unlinked.md"} <= files_in(source)
+
+
 def test_every_page_of_the_documentation_and_every_notebook_is_in_the_table_of_contents() -> None:
-    listed = set(links_of(REPOSITORY / "book" / "index.md"))
+    listed = set(links_of(Path("index.md"), (REPOSITORY / "book/index.md").read_text(encoding="utf-8")))
     wanted = [*REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("notebooks/0*.ipynb"), REPOSITORY / "teaching/README.md"]
     assert {path.relative_to(REPOSITORY).as_posix() for path in wanted} <= listed
