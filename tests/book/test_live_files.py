@@ -15,6 +15,7 @@ from onnx import TensorProto
 from book.live.export import LARGEST
 from book.live.trained import ORGANS
 from dainet.segmentation.evaluation import class_dsc
+from tests.helpers import REPOSITORY
 from tests.helpers.live import LIVE, live_logits, live_maps, live_model, live_network, live_slices
 
 MODELS = LIVE / "models"
@@ -114,3 +115,25 @@ def test_a_cut_head_and_a_cut_skip_change_what_the_network_says() -> None:
         skips = tuple(skip != number for skip in range(4))
         assert not torch.equal(live_logits("heart", "dual-1111", item["image"], maps, skips=skips), whole)
     assert live_network("heart", "unet").heads == 0
+
+
+def test_the_tables_of_the_documentation_are_the_record() -> None:
+    text = (REPOSITORY / "docs" / "live.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (\w+), (?:`([\w-]+)`|ViT) \| (\d+) \| (\d+) \| ([\d,]+) \| ([\d.]+) \|$", text, re.MULTILINE
+    )
+    found = {f"{organ}-{name or 'vit'}": numbers for organ, name, *numbers in rows}
+    assert set(found) == set(NAMES)
+    for name, (kilobytes, changed, pixels, points) in found.items():
+        way = RECORD["models"][name]["ways"]["large int8"]
+        assert (int(changed), int(pixels.replace(",", ""))) == (way["pixels_changed"], way["pixels"])
+        assert abs(int(kilobytes) - way["bytes"] / 1000) <= 1
+        assert abs(float(points) - way["dsc_change"]) < 0.006
+    networks = [RECORD["models"][name]["ways"] for name in NAMES if not name.endswith("vit")]
+    ways = re.findall(r"^\| (?:all|8 bits) [^|]+ \| ([\d.]+) \| (\d+) \| ([\d,]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+    for name, (megabytes, changed, pixels, points) in zip(("large int8", "float16", "int8"), ways, strict=True):
+        total = sum(model["ways"][name]["bytes"] for model in RECORD["models"].values())
+        assert abs(float(megabytes) - total / 1e6) < 0.06
+        assert int(changed) == sum(way[name]["pixels_changed"] for way in networks)
+        assert int(pixels.replace(",", "")) == sum(way[name]["pixels"] for way in networks)
+        assert abs(float(points) - max(way[name]["dsc_change"] for way in networks)) < 0.006
