@@ -113,6 +113,10 @@ def test_buttons_and_keys_switch_heads_skips_and_slices(live: Page) -> None:
     for key, end in KEYS:
         live.keyboard.press(key)
         shown(live, end)
+    third = live.locator("#thumbs button").nth(2)
+    third.press("Enter")
+    shown(live, "case=3")
+    expect(third).to_be_focused()
 
 
 def test_what_is_typed_as_a_guess_switches_nothing_and_is_compared_with_what_was_found(live: Page) -> None:

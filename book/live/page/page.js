@@ -92,10 +92,11 @@ Live.page = (() => {
     const slices = [...organ.slices, ...(Live.ownImage.slice ? [Live.ownImage.slice] : [])];
     const keys = slices.map((slice, i) => (slice.label ? String(i + 1) : "own"));
     const old = [...element("thumbs").children];
-    element("thumbs").replaceChildren(...slices.map((slice, i) => thumb(slice, keys[i], state.case, old[i])));
+    const buttons = slices.map((slice, i) => thumb(slice, keys[i], state.case, old[i]));
+    element("thumbs").append(...buttons.slice(old.length));
   }
 
-  /** Make the button of a slice, or use the one that is there, so that it keeps the focus. */
+  /** Make the button of a slice, or use the one that is there, which keeps the focus. */
   function thumb(slice, key, chosen, button = document.createElement("button")) {
     if (button.slice !== slice) {
       button.slice = slice;
