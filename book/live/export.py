@@ -16,7 +16,7 @@ import typer
 
 from book.live.models import Model, network_model, vit_model
 from book.live.slices import organ_facts
-from book.live.trained import ORGANS, SEED, Organ, open_finished
+from book.live.trained import ORGANS, SEED, Organ, check_finished, open_finished
 from dainet.cache.atomic import write_complete
 from dainet.errors import InputError
 from dainet.options import new_app, run_app
@@ -45,6 +45,7 @@ def export(folder: Path, organs: Mapping[str, Organ]) -> dict[str, Any]:
     Raises:
         InputError: a training is missing in the cache, or the networks are larger than `LARGEST` together.
     """
+    check_finished(organs.values())
     opened = {name: open_finished(organ) for name, organ in organs.items()}
     models, pages = dict[str, Model](), dict[str, Any]()
     for name, finished in opened.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import DinoViT
 
-__all__ = ["ORGANS", "SEED", "Finished", "Organ", "open_finished"]
+__all__ = ["ORGANS", "SEED", "Finished", "Organ", "check_finished", "open_finished"]
 
 SEED = 0
 
@@ -27,6 +27,10 @@ class Organ:
     title: str
     networks: tuple[str, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> Settings:
+        """Return the settings of its trainings, on the CPU, from which ONNX is written."""
+        return load_settings("tour", {"device": "cpu", **self.overrides})
 
 
 # All rows of Table 3 for the heart.
@@ -48,26 +52,40 @@ class Finished:
     networks: tuple[Trained, ...]
 
 
+def check_finished(organs: Iterable[Organ]) -> None:
+    """Check that every training is finished and scored.
+
+    Raises:
+        InputError: some are not; the message has the commands that compute them.
+    """
+    missing = [_command(organ, name) for organ in organs for name in organ.networks if not _is_finished(organ, name)]
+    if missing:
+        raise InputError("\n".join(["the cache lacks trainings of the live page; run first", *missing]))
+
+
 def open_finished(organ: Organ) -> Finished:
     """Open the trainings of a data set from the cache.
 
     Raises:
-        InputError: some are not finished; the message has the commands that compute them.
+        StageMissingError: one is not finished, see `check_finished`.
     """
-    settings = load_settings("tour", {"device": "cpu", **organ.overrides})  # ONNX is written from the CPU
-    trained, missing = list[Trained](), list[str]()
+    settings = organ.settings()
     with finished_only():
-        for name in organ.networks:
-            try:
-                trained.append(pipeline.train(settings, name, SEED))
-            except StageMissingError:
-                missing.append(_command(settings, name))
-        if missing:
-            raise InputError("\n".join(["the cache lacks trainings of the live page; run first", *missing]))
+        trained = tuple(pipeline.train(settings, name, SEED) for name in organ.networks)
         vit, stages = pipeline.backbone(settings, settings.attention.backbone)
         data, vit_images = pipeline.slice_data(settings, with_maps=True), pipeline.prepare_for_vit(settings)
-    return Finished(settings, data, vit_images, vit, stages, tuple(trained))
+    return Finished(settings, data, vit_images, vit, stages, trained)
 
 
-def _command(settings: Settings, network: str) -> str:
-    return f"  dainet stage scores --dataset {settings.data.dataset} --network {network} --seed {SEED} --device cpu"
+def _is_finished(organ: Organ, network: str) -> bool:
+    try:
+        with finished_only():
+            pipeline.train(organ.settings(), network, SEED)
+    except StageMissingError:
+        return False
+    return True
+
+
+def _command(organ: Organ, network: str) -> str:
+    dataset = organ.settings().data.dataset
+    return f"  dainet stage scores --dataset {dataset} --network {network} --seed {SEED} --device cpu"

@@ -29,9 +29,9 @@ def organ(trained_runs: Trainings, monkeypatch: pytest.MonkeyPatch) -> Organ:
 
 
 def test_missing_trainings_are_all_named_and_none_is_trained(organ: Organ, tmp_path: Path) -> None:
-    more = Organ("Tiny", ("dual-0000", "unet", "dual-0001"), organ.overrides)
+    more = {name: Organ("Tiny", (name, "unet"), organ.overrides) for name in ("dual-0000", "dual-0001")}
     with pytest.raises(InputError) as error:
-        export(tmp_path / "out", {"heart": more})
+        export(tmp_path / "out", more)
     commands = [line for line in str(error.value).splitlines() if "dainet stage scores" in line]
     assert [line.split("--network ")[1].split()[0] for line in commands] == ["dual-0000", "dual-0001"]
     assert not (tmp_path / "out").exists()
