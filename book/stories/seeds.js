@@ -52,6 +52,7 @@ function draw() {
 function more(tables) {
   while (tables--) means.push(table());
   draw();
+  tell();
 }
 document.getElementById("five").onclick = () => more(5);
 document.getElementById("many").onclick = () => more(500);

@@ -64,3 +64,18 @@ def test_pictures_are_complete_without_motion_and_in_print(page: Page) -> None:
         assert set(page.evaluate(OPACITY)) == {"1"}
         page.emulate_media(media="print", reduced_motion="no-preference")
         assert set(page.evaluate(OPACITY)) == {"1"}
+
+
+def test_the_book_shows_stories_whole_and_in_its_own_color(page: Page, book_site: Path) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto((book_site / "stories.html").as_uri())
+    for story in stories():
+        frame = page.frame(url=f"**/stories/{story.name}.html")
+        frame.wait_for_function(
+            "document.documentElement.scrollHeight <= innerHeight && innerHeight !== 704", polling=50
+        )
+        assert "dark" in frame.evaluate("document.documentElement.className")
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    for story in stories():
+        frame = page.frame(url=f"**/stories/{story.name}.html")
+        frame.wait_for_function("!document.documentElement.classList.contains('dark')", polling=50)
