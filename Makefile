@@ -13,7 +13,7 @@ PROFILE ?= tour
 ARGS ?=
 RUN = --dataset $(DATASET) --source $(SOURCE) --profile $(PROFILE) $(ARGS)
 
-.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching book results report bench clean
+.PHONY: help setup reproduce explorer test test-notebooks test-all test-everything format lint notebooks teaching book book-pdf results report bench clean
 
 help: ## list the targets (this text)
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -63,6 +63,9 @@ teaching: setup ## build slides, handout, votes and answer key into teaching/_bu
 
 book: setup ## build the book (lessons, documentation, live page) as a web site into book/_build/html; a minute
 	$(BIN)/python -m book
+
+book-pdf: setup ## print the lessons with their solutions as book/_build/lessons.pdf; a minute, needs Chromium
+	$(BIN)/python -m book pdf
 
 results: setup ## rebuild tables and charts of docs/reproduction.md from the committed scores; no data needed
 	$(BIN)/python -m study report

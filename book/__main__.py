@@ -1,4 +1,4 @@
-"""The command that builds the book: `python -m book`, or `make book`."""
+"""The commands that build the book: `python -m book`, or `make book`; `python -m book pdf` for its lessons on paper."""
 
 from __future__ import annotations
 
@@ -14,13 +14,26 @@ app = new_app(__doc__)
 _BUILT = Path(__file__).with_name("_build")
 
 
-@app.command()
-def main(output: Annotated[Path, typer.Option(help="folder of the site and its sources")] = _BUILT) -> None:
-    """Build the site into OUTPUT/html; notebooks are shown as they are stored, and nothing is executed."""
-    with needs_extra("book"):
-        from book.site import build_site
+Output = Annotated[Path, typer.Option(help="folder of what is built")]
 
-    typer.echo(f"book: {build_site(output)}")
+
+@app.callback(invoke_without_command=True, no_args_is_help=False)
+def main(context: typer.Context, output: Output = _BUILT) -> None:
+    """Build the site into OUTPUT/html; notebooks are shown as they are stored, and nothing is executed."""
+    if context.invoked_subcommand is None:
+        with needs_extra("book"):
+            from book.site import build_site
+
+        typer.echo(f"book: {build_site(output)}")
+
+
+@app.command()
+def pdf(output: Output = _BUILT) -> None:
+    """Print the lessons, with the solutions at the end, as OUTPUT/lessons.pdf; this needs Chromium."""
+    with needs_extra("book"):
+        from book.print.lessons import build_pdf
+
+    typer.echo(f"lessons: {build_pdf(output)}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from book.teachers import teaching_page
 from dainet.errors import DainetError
 from teaching.build import NOTEBOOKS, build
 
-__all__ = ["build_site", "made_pages"]
+__all__ = ["build_site", "copy_mathjax", "made_pages"]
 
 
 def build_site(output: Path) -> Path:
@@ -32,7 +32,7 @@ def build_site(output: Path) -> Path:
     if gather(source, made_pages(output / "teaching")):
         shutil.rmtree(html, ignore_errors=True)  # Sphinx would leave the pages of sources that are gone
     shutil.copytree(output / "teaching", html / "teaching/pages", dirs_exist_ok=True)
-    _copy_mathjax(html / "_static" / "mathjax")
+    copy_mathjax(html / "_static" / "mathjax")
     _run_sphinx(source, html, output / "doctrees")
     for path in [*html.glob("_static/*webpack-macros.html"), *html.glob("_static/**/*.map")]:
         path.unlink()  # templates and debugging aids of the theme, which no page uses
@@ -48,7 +48,7 @@ def made_pages(handed_out: Path) -> dict[str, str]:
     return reference | teaching
 
 
-def _copy_mathjax(folder: Path) -> None:
+def copy_mathjax(folder: Path) -> None:
     """Copy the one file that draws formulas without loading anything else, and its license."""
     package = fetch("mathjax")
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 
 from dainet.errors import InputError
+from teaching.build import lesson_title
 
 __all__ = ["read_solutions", "solutions_page"]
 
@@ -26,8 +27,7 @@ def solutions_page(notebooks: Sequence[Path]) -> str:
     """Return the page in Markdown, for the folder teaching/; every lesson's heading links back to the lesson."""
     parts = [_BEGINNING]
     for path in notebooks:
-        title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
-        parts.append(f"## {title}\n\n[To the lesson](../notebooks/{path.name})\n")
+        parts.append(f"## {lesson_title(path)}\n\n[To the lesson](../notebooks/{path.name})\n")
         for number, (exercise, solution) in read_solutions(path).items():
             parts.append(f"### Exercise {number}\n\n{exercise}\n\n**Solution**\n\n{solution}\n")
     return "\n".join(parts)

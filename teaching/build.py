@@ -15,7 +15,7 @@ from teaching.pages import render
 from teaching.slides import read_slides
 from teaching.votes import read_objectives, read_votes
 
-__all__ = ["NOTEBOOKS", "build", "print_pdf"]
+__all__ = ["NOTEBOOKS", "build", "lesson_title", "print_pdf"]
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -34,7 +34,7 @@ def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS, lessons: str = ""
         InputError: a cell shows nothing, a formula cannot be drawn, or votes and objectives are incomplete.
     """
     votes, objectives = read_votes(), read_objectives()
-    titles = {path: _title(path) for path in notebooks}
+    titles = {path: lesson_title(path) for path in notebooks}
     decks = {path: slides for path in notebooks if (slides := read_slides(path))}
     for path in titles.keys() - decks.keys():
         log.warning("%s has no deck; give the cells that a lecture shows the tag slide", path.name)
@@ -72,15 +72,17 @@ def print_pdf(page: Path) -> bool:
         "--no-sandbox",
         "--disable-gpu",
         "--no-pdf-header-footer",
+        "--generate-pdf-document-outline",
+        "--virtual-time-budget=60000",  # ms that scripts of the page get, such as those that draw formulas
         f"--print-to-pdf={pdf.resolve()}",
     )
     try:
-        subprocess.run([program, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+        subprocess.run([program, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=300)
     except subprocess.SubprocessError as error:
         log.warning("%s is not printed (%s); print it from a browser", page.name, error)
     return pdf.exists()
 
 
-def _title(path: Path) -> str:
+def lesson_title(path: Path) -> str:
     """Return the first heading of a notebook, such as "1. Data preparation: from scans to arrays"."""
     return str(nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# "))

@@ -1,0 +1,1 @@
+"""The lessons on paper: one document with the solutions at its end."""

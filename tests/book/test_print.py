@@ -1,0 +1,20 @@
+"""The lessons on paper: one PDF with every lesson and the solutions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from book.print.lessons import build_pdf
+from tests.helpers.browser import NEEDS_CHROMIUM
+
+pytestmark = NEEDS_CHROMIUM
+
+
+def test_all_lessons_are_printed_with_an_outline_and_no_link_leads_out_of_the_document(tmp_path: Path) -> None:
+    printed = build_pdf(tmp_path).read_bytes()
+    assert 80 < len(re.findall(rb"/Type\s*/Page\b", printed)) < 200
+    assert b"/Outlines" in printed
+    links = re.findall(rb"/URI\s*\(([^)]*)\)", printed)
+    assert links
+    assert [link for link in links if not link.startswith(b"http")] == []
