@@ -20,7 +20,7 @@ Live.page = (() => {
         await show(Live.state.now, asked);
       }
     } catch (error) {
-      say(`${error.message}.`);
+      say(`${error.message ?? error}.`);
     }
     busy = false;
   }
@@ -190,6 +190,7 @@ Live.page = (() => {
     element("problem").hidden = !words;
   }
 
+  /** Explain the colors of errors and changes. */
   function legends() {
     const { missed, added, other } = Live.facts.errors;
     const fill = (id, names) => names.forEach(([color, name]) => element(id).append(chipped(document.createElement("span"), color, name)));
@@ -197,40 +198,5 @@ Live.page = (() => {
     fill("changeLegend", ["now right", "now wrong", "other"].map((name, i) => [CHANGE_COLORS[i], name]));
   }
 
-  /** Follow the book's choice of light or dark, which it keeps in this browser, else the system's. */
-  function followTheme() {
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const system = () => (dark.matches ? "dark" : "light");
-    const choose = () => {
-      const mode = kept("mode");
-      document.documentElement.dataset.theme = mode === "light" || mode === "dark" ? mode : system();
-    };
-    dark.addEventListener("change", choose);
-    window.addEventListener("storage", choose);
-    choose();
-  }
-
-  function kept(name) {
-    try {
-      return localStorage.getItem(name);
-    } catch {
-      return null; // a browser that keeps nothing throws an error here
-    }
-  }
-
-  async function start() {
-    followTheme();
-    if (!("DecompressionStream" in window) || !("WebAssembly" in window)) {
-      say("This browser is too old for this page: it needs WebAssembly and DecompressionStream, which browsers have since 2023.");
-      document.querySelector("main").hidden = true;
-      return;
-    }
-    Live.organs = await Live.data.organs();
-    Live.state.allow(Live.organs, () => Live.ownImage.slice !== null);
-    legends();
-    Live.controls.start();
-    Live.state.follow();
-  }
-
-  return { chipped, refresh, say, start };
+  return { chipped, legends, refresh, say };
 })();
