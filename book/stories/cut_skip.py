@@ -70,8 +70,8 @@ def cut_skip(patient: OurPatient) -> Story:
         f"{100 * dsc[0]:.1f} %."
     )
     end = (
-        f"A cut travels in one direction only: to the finer blocks. On the way it fades, because image skips and later "
-        f"attention skips join. Here, cut ({most + 1}) changes most labels. That says how this trained network uses "
+        f"A cut travels in one direction only: to the finer blocks. On the way it fades, as undisturbed skips "
+        f"join. Here, cut ({most + 1}) changes most labels. That says how this trained network uses "
         "its skips, not what a network is worth that was trained without one."
     )
     alt = (
@@ -155,18 +155,8 @@ def _legend() -> str:
     """Draw the scale of colors and the mark of changed labels."""
     y, x = _TOP + 4 * _DOWN + 10, 98
     scale = [box(x + 2 * i, y, 2.2, 14, "#{:02x}{:02x}{:02x}".format(*color)) for i, color in enumerate(_ramp(60))]
-    parts = [
-        text(x - 8, y + 13, "0 %", 16, anchor="end"),
-        *scale,
-        text(x + 128, y + 13, f"{100 * _HIGHEST:.0f} % or more"),
-    ]
-    return "".join(
-        [
-            *parts,
-            box(_LEFT + 5 * _ACROSS - 70, y, 14, 14, "#f0e442", INK),
-            text(_LEFT + 5 * _ACROSS - 50, y + 13, "label changed"),
-        ]
-    )
+    ends = text(x - 8, y + 13, "0 %", 16, anchor="end") + text(x + 128, y + 13, f"{100 * _HIGHEST:.0f} % or more")
+    return "".join([*scale, ends, box(443, y, 14, 14, "#f0e442", INK), text(463, y + 13, "label changed")])
 
 
 def _ramp(count: int) -> np.ndarray:

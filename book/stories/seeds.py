@@ -68,25 +68,11 @@ def seeds() -> Story:
     tables = list(islice(simulated_gains(), _TABLES))
     gap, limit = paper_gap(), float(simulation_values()["limit"])
     means = [sum(table) / len(table) for table in tables]
-    apart, missed = sum(abs(mean) >= gap for mean in means), sum(abs(mean + gap) < limit for mean in means)
     by_chance, overlooked = (f"{100 * share:.0f} %" for share in (chance_of_gap(gap, _TRUTH), 1 - found(gap, _TRUTH)))
     needed = seeds_needed(Design((PATIENTS,), (1, 1)), _TRUTH, gap)
-    first = means[0]
-    words = (
-        f"Two networks, equal on average, are trained once each and tested on {PATIENTS} patients. Each dot is one "
-        f"patient's difference. The diamond is the mean, the number that a table prints: {first:+.2f} points.",
-        f"{_FIRST} more such tables: new seeds, new patients, the same two networks. The means run from "
-        f"{min(means[1 : _FIRST + 1]):+.2f} to {max(means[1 : _FIRST + 1]):+.2f}.",
-        f"{_TABLES} tables of equal networks. In {apart} of them the networks are {gap:.2f} points or more apart, one "
-        f"way or the other (orange); computed exactly, it is {by_chance}. The paper's table shows {gap:+.2f}.",
-        f"Now one network is truly {gap:.2f} points better. A test that knows the scatter calls a table significant "
-        f"beyond {limit:.2f} points (blue). It misses the gain in {missed} of {_TABLES} tables; computed, it is "
-        f"{overlooked}.",
-        f"So one training of each network can neither show {gap:+.2f} nor exclude it. About {needed} trainings of each "
-        "would find such a gain with 80 %.",
-    )
+    words = _words(means, gap, limit, (by_chance, overlooked, f"{needed}"))
     parts = (
-        _axis(gap) + _patients(tables[0], first),
+        _axis(gap) + _patients(tables[0], means[0]),
         _few(means[1 : _FIRST + 1]),
         _heap(means, 300, lambda mean: ORANGE if abs(mean) >= gap else GRAY)
         + _title(3, 186, f"{_TABLES} tables, equal networks", f"{gap:.2f} or more apart: {by_chance}", ORANGE),
@@ -101,6 +87,27 @@ def seeds() -> Story:
         f"missed in {overlooked}."
     )
     return Story("seeds", f"How the paper's {gap:+.2f} drowns among seeds", alt, 520, tuple(map(Step, words, parts)))
+
+
+def _words(means: Sequence[float], gap: float, limit: float, computed: tuple[str, str, str]) -> tuple[str, ...]:
+    """Tell the steps; `computed` are the share by chance, the share that is missed, and the trainings needed."""
+    by_chance, overlooked, needed = computed
+    apart, missed = sum(abs(mean) >= gap for mean in means), sum(abs(mean + gap) < limit for mean in means)
+    few = means[1 : _FIRST + 1]
+    return (
+        f"Two networks, equal on average, are trained once each and tested on {PATIENTS} patients. Each dot is one "
+        f"patient's difference. The diamond is the mean, the number that a table prints: {means[0]:+.2f} points.",
+        f"{_FIRST} more such tables: new seeds, new patients, the same two networks. The means run from "
+        f"{min(few):+.2f} to {max(few):+.2f}.",
+        f"{_TABLES} tables of equal networks. In {apart} of them the networks are {gap:.2f} points or more apart, one "
+        f"way or the other (orange); computed exactly, it is {by_chance}. The paper's table shows {gap:+.2f}.",
+        f"Now one network is truly {gap:.2f} points better. A test that knows the scatter calls a table significant "
+        f"beyond {limit:.2f} points (blue). It misses the gain in {missed} of {_TABLES} tables; computed, it is "
+        f"{overlooked}.",
+        f"So one training of each network can neither show {gap:+.2f} nor exclude it. About {needed} trainings of each "
+        "would find such a gain with 80 %. (How far patients scatter is measured; that trainings are "
+        f"{_TRUTH.trainings:g} points apart is a guess.)",
+    )
 
 
 def _x(points: float) -> float:

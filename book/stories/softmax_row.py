@@ -43,36 +43,40 @@ def softmax_row(patient: OurPatient) -> Story:
     """Tell how CLS's scores of one head become a map on the slice, and that every head has its own."""
     scores, rows = (values.numpy() for values in attention_rows(patient.vit, patient.vit_input))
     score, row, tokens = scores[_HEAD], rows[_HEAD], patient.tokens[0].numpy()
-    own, patches, grid, pixels = row[0], len(row) - 1, tokens.shape[-1], len(patient.picture)
+    grid, pixels = tokens.shape[-1], len(patient.picture)
     panels = (
         _patches(patient, grid),
         _panel(1, "CLS asks all", _bars(score - score.min(), 1), f"scores {score.min():.1f} to {score.max():.1f}"),
-        _panel(2, "Softmax: sum 1", _bars(row, 2), f"CLS to itself: {own:.3f}", ORANGE),
+        _panel(2, "Softmax: sum 1", _bars(row, 2), f"CLS to itself: {row[0]:.3f}", ORANGE),
         _panel(3, f"{grid} × {grid} grid", _map(tokens[_HEAD], 3), f"sum {tokens[_HEAD].sum():.3f}"),
         _panel(4, "On the slice", _over(patient.picture, tokens[_HEAD], 4), f"{pixels} × {pixels} px"),
         _panel(5, "All heads", _all_maps(patient.maps[0].numpy()), "each has its own row"),
     )
-    words = (
+    alt = (
+        f"Six panels: a slice of a phantom heart cut into {grid**2} patches; the scores of CLS for all tokens; their "
+        f"softmax, which sums to 1; the {grid} x {grid} map of head {_HEAD + 1}; this map on the slice; the maps of "
+        f"all {len(tokens)} heads."
+    )
+    steps = tuple(map(Step, _words(score, row, tokens, pixels), panels))
+    return Story("softmax_row", "How one softmax row becomes six maps", alt, 462, steps)
+
+
+def _words(score: np.ndarray, row: np.ndarray, tokens: np.ndarray, pixels: int) -> tuple[str, ...]:
+    grid = tokens.shape[-1]
+    return (
         f"The vision transformer cuts the slice into {grid} × {grid} patches. Each becomes a token; one more token, "
         "CLS, belongs to no patch.",
         f"In the last block, the query of CLS is compared with the key of each of the {len(row)} tokens: one score per "
         f"token. In head {_HEAD + 1} they lie between {score.min():.1f} and {score.max():.1f}.",
         f"The softmax makes shares of the scores: one row of {len(row)} numbers that sum to 1. The orange one is what "
-        f"CLS gives to itself ({own:.3f}). It belongs to no patch and is dropped.",
-        f"The other {patches} shares are arranged as the patches lie in the slice. The map sums to "
+        f"CLS gives to itself ({row[0]:.3f}). It belongs to no patch and is dropped.",
+        f"The other {grid**2} shares are arranged as the patches lie in the slice. The map sums to "
         f"{tokens[_HEAD].sum():.3f}, which is 1 minus the dropped share.",
         f"Each share is repeated over its patch: a map of {pixels} × {pixels} px. "
         "It is as coarse as the patches, whatever its size.",
         f"Each of the {len(tokens)} heads has its own queries and keys, so the block gives {len(tokens)} rows and "
         f"{len(tokens)} maps. Resized and scaled to [0, 1], they enter DAINet's second encoder.",
     )
-    alt = (
-        f"Six panels: a slice of a phantom heart cut into {patches} patches; the scores of CLS for all tokens; their "
-        f"softmax, which sums to 1; the {grid} x {grid} map of head {_HEAD + 1}; this map on the slice; the maps of "
-        f"all {len(tokens)} heads."
-    )
-    steps = tuple(Step(*pair) for pair in zip(words, panels, strict=True))
-    return Story("softmax_row", "How one softmax row becomes six maps", alt, 462, steps)
 
 
 def _place(number: int) -> tuple[float, float]:
