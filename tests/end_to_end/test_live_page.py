@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -170,10 +170,28 @@ def test_a_dropped_picture_is_prepared_as_the_kit_prepares_slices(live: Page) ->
     expect(live.locator("#said")).to_contain_text("0 of 4096")
 
 
+def test_a_picture_can_be_pasted_or_chosen_and_is_left_by_the_arrows(live: Page) -> None:
+    for number, give in enumerate((PASTE, None)):
+        picture = np.random.default_rng(number).integers(20, 200, (64, 64), np.uint8)
+        if give:
+            live.evaluate(give, png(picture))
+        else:
+            live.locator("#file").set_input_files(
+                {"name": "a.png", "mimeType": "image/png", "buffer": b64decode(png(picture))}
+            )
+        shown(live, "case=own")
+        found = np.array(live.evaluate("Array.from(Live.ownImage.slice.image)")).reshape(64, 64)
+        assert np.abs(found - normalize(picture[None], "minmax")[0]).max() < 1e-5
+        live.keyboard.press("ArrowRight")
+        shown(live, "case=1")
+
+
 def test_a_file_that_is_no_picture_is_refused_and_the_page_goes_on(live: Page) -> None:
     live.locator("#file").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"})
     expect(live.get_by_role("alert")).to_contain_text("notes.txt")
-    live.locator("#file").set_input_files({"name": "gray.png", "mimeType": "image/png", "buffer": flat_png()})
+    live.locator("#file").set_input_files(
+        {"name": "gray.png", "mimeType": "image/png", "buffer": b64decode(png(np.full((8, 8), 7, np.uint8)))}
+    )
     expect(live.get_by_role("alert")).to_contain_text("one gray value")
     live.keyboard.press("ArrowRight")
     shown(live, "case=2")
@@ -283,12 +301,6 @@ def png(picture: np.ndarray) -> str:
     return b64encode(buffer.getvalue()).decode()
 
 
-def flat_png() -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(np.full((8, 8), 7, np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 # Key, and what the address then holds.
 KEYS = [
     ("1", "heads=011110"),
@@ -312,6 +324,14 @@ async ([organ, number, states]) => {
 }
 """
 MAPS = "async ([organ, number]) => Array.from(await Live.networks.maps(organ, Live.organs[organ].slices[number]))"
+PASTE = """
+base64 => {
+  const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], 'picture.png', {type: 'image/png'}));
+  document.body.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true}));
+}
+"""
 DROP = """
 base64 => {
   const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));

@@ -63,7 +63,7 @@ Live.controls = (() => {
     const digit = /^(?:Digit|Numpad)([0-6])$/.exec(event.code)?.[1];
     const skip = event.shiftKey && digit ? Number(digit) - 1 : "qwer".indexOf(event.key.toLowerCase());
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);
-    else if (digit === "0") Live.state.change({ heads: "111111", skips: "1111" });
+    else if (digit === "0") Live.state.change(Live.state.everythingOn);
     else if (skip >= 0 && skip < 4 && event.key.length === 1) Live.state.toggle("skips", skip);
     else if (digit && !event.shiftKey && Live.state.now.mode === "cut") Live.state.toggle("heads", Number(digit) - 1);
     else return;

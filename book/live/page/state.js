@@ -2,8 +2,8 @@
 
 // What is chosen, as the address holds it: #organ=heart&case=3&heads=111011&skips=0111&mode=cut
 Live.state = (() => {
-  const everythingOn = { heads: "111111", skips: "1111", mode: "cut" };
-  let now = { organ: "heart", case: "1", ...everythingOn, colors: "usual" };
+  const everythingOn = { heads: "111111", skips: "1111" };
+  let now = null;
   let allowed = {}; // key -> does a value make sense in this state?
 
   /** Say which organs and slices there are; `ownImage` says whether a picture of the visitor is there. */
@@ -21,7 +21,7 @@ Live.state = (() => {
 
   /** Read an address; what it leaves out, or what makes no sense, is as at the start. */
   function parse(hash) {
-    const state = { organ: Object.keys(Live.organs)[0], case: "1", ...everythingOn, colors: "usual" };
+    const state = { organ: Object.keys(Live.organs)[0], case: "1", ...everythingOn, mode: "cut", colors: "usual" };
     const given = new URLSearchParams(hash.replace(/^#/, ""));
     for (const [key, makesSense] of Object.entries(allowed)) {
       if (given.has(key) && makesSense(given.get(key), state)) state[key] = given.get(key);
