@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from book.live.exactness import with_weights
-from book.live.networks import DualGraph, ViTGraph, network_graph, trimmed
+from book.live.networks import ViTGraph, network_graph, trimmed
 from book.live.storage import onnx_graph, read_weights, stored, zipped
 from dainet.attention.maps import network_maps, token_maps
 from dainet.errors import InputError
@@ -146,7 +146,7 @@ def test_a_converted_network_computes_what_pytorch_does_with_every_input() -> No
     network = randomized("dual-1111")
     inputs = {"image": torch.rand(1, 1, 16, 16), "maps": torch.rand(1, 6, 16, 16)}
     inputs |= {"heads": torch.ones(6), "skips": torch.ones(4)}
-    model = onnx_graph(DualGraph(network), inputs, ["logits"])  # type: ignore[arg-type]
+    model = onnx_graph(network_graph(network), inputs, ["logits"])
     small = stored(model, int8_from=1000)
     assert {TensorProto.INT8, TensorProto.FLOAT16} < set(types_of(small))
     onnx.checker.check_model(small, full_check=True)

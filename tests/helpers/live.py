@@ -32,7 +32,7 @@ _TOUR = load_settings("tour")
 
 @cache
 def live_slices() -> dict[str, Any]:
-    """`slices.json`, with images, labels as arrays [H, W]."""
+    """`slices.json`, with images and labels as arrays [H, W]."""
     facts = json.loads((LIVE / "slices.json").read_text(encoding="utf-8"))
     for organ in facts.values():
         for item in organ["slices"]:
