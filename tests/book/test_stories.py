@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode
 from io import BytesIO
@@ -160,3 +161,15 @@ def test_steps_appear_in_order_and_the_picture_ends_complete(name: str) -> None:
     assert all(a < b for a, b in pairwise(starts))
     assert rules.count("100%{opacity:1}") == len(starts)
     assert "prefers-reduced-motion:reduce" in rules
+
+
+def test_the_patient_is_the_first_of_the_live_page_as_the_tour_has_prepared_her() -> None:
+    patient = our_patient()
+    first = json.loads((REPOSITORY / "book" / "live" / "slices.json").read_text())["heart"]["slices"][0]
+    assert first["name"].startswith("patient002, end-diastole")
+    for key, kind, mine in (
+        ("image", np.float16, patient.image[0, 0].numpy()),
+        ("vit_image", np.float16, patient.picture),
+        ("label", np.uint8, patient.label),
+    ):
+        np.testing.assert_array_equal(np.frombuffer(b64decode(first[key]), kind).reshape(mine.shape), mine)
