@@ -41,7 +41,7 @@ html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = False
 # Hundreds of pages show code; the table of contents on each would take most of the time.
-html_sidebars = {"source/**": ["navbar-logo.html", "icon-links.html"]}
+html_sidebars = {"source/**": ["navbar-logo.html", "icon-links.html", "search-button-field.html"]}
 suppress_warnings = [
     "toc.not_included",  # tables and notices are reached from the pages that speak of them
     "ref.python",  # two classes have one name: a type in a signature is then no link

@@ -20,7 +20,6 @@ _PAGES = (".md", ".ipynb")
 _COPIED = (*_PAGES, ".png", ".svg", ".jpg")
 _CODE = re.compile(r"^(```+).*?^\1$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(<?([^)\s>]+)>?[^)]*\)")
-_PAGE = re.compile(r"[^\s<>]+(?:\.md|\.ipynb)")
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,7 +40,7 @@ def gather(output: Path, made: Mapping[str, str]) -> list[Path]:
         for target in _linked(name, wanted[name].decode()):
             path = REPOSITORY / target
             if target not in wanted and path.suffix in _COPIED and path.is_file():
-                wanted[target] = path.read_bytes()
+                wanted[target] = _content(path)
                 waiting += [target] if path.suffix in _PAGES else []
     for name, content in wanted.items():
         _write_changed(output / name, content)
@@ -67,6 +66,18 @@ def _linked(name: Path, text: str) -> Iterator[Path]:
         path = (REPOSITORY / name.parent / target.partition("#")[0]).resolve()
         if path.is_relative_to(REPOSITORY):
             yield path.relative_to(REPOSITORY)
+
+
+def _content(path: Path) -> bytes:
+    """Return a file as Sphinx shall read it: alternative texts of a notebook's figures where MyST-NB looks for them."""
+    if path.suffix != ".ipynb":
+        return path.read_bytes()
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            if text := output.get("metadata", {}).get("image/png", {}).get("alt"):
+                cell["metadata"]["mystnb"] = {"image": {"alt": text}}
+    return json.dumps(notebook).encode()
 
 
 def _write_changed(path: Path, content: bytes) -> None:
