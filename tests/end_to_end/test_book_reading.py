@@ -30,7 +30,7 @@ def test_formulas_are_drawn_solutions_open_and_code_is_copied(page: Page, book_s
     page.goto((book_site / LESSON).as_uri())
     expect(page.locator("mjx-container svg").first).to_be_visible()
     assert page.locator("mjx-merror").count() == 0
-    solution = page.locator("details").first
+    solution = page.locator("article details").first
     code = solution.locator("div.highlight pre")
     expect(code).to_be_hidden()
     solution.locator("summary").click()
