@@ -38,6 +38,7 @@ html_context = {"default_mode": "auto"}  # light or dark as the system, until a 
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["book.css"]
+html_js_files = ["book.js"]
 html_show_sphinx = False
 html_copy_source = False
 # Hundreds of pages show code; the table of contents on each would take most of the time.

@@ -71,3 +71,13 @@ def test_a_click_makes_pages_dark_and_the_next_one_stays_so(watched: tuple[Page,
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.evaluate(LIGHTNESS) < 0.2
     assert not found
+
+
+def test_the_search_works_from_the_disk(watched: tuple[Page, list[str]], book_site: Path) -> None:
+    page, found = watched
+    page.goto((book_site / "search.html").as_uri() + "?q=softmax")
+    result = page.locator("#search-results a[href='notebooks/03_attention_maps.html']")
+    expect(result).to_contain_text("Attention maps")
+    result.click()
+    expect(page.locator("main h1").last).to_contain_text("Attention maps")
+    assert not found
