@@ -42,8 +42,24 @@ text { fill: #eee } path, rect { stroke: #aaa } .switched { stroke: #e69f00 } #h
 """
 
 
-def draw_idea() -> str:
+def draw_idea(image: np.ndarray, maps: np.ndarray, overlay: np.ndarray) -> str:
     """Draw the picture as SVG, whose colors follow the light or dark page around it.
+
+    Args:
+        image: a slice [H, W], any range.
+        maps: its six attention maps [6, h, w], any range.
+        overlay: the prediction in color over the slice [H, W, 3] in [0, 1].
+    """
+    pictures = [
+        _picture(np.repeat(gray(image)[..., None], 3, -1), _IMAGE_X, _TOP, _SLICE),
+        *(_picture(map_picture(attention, "viridis"), *_map_place(i), _MAP) for i, attention in enumerate(maps)),
+        _picture(overlay, _DECODER_X, _ROWS[0] - 50 - _PREDICTION, _PREDICTION),
+    ]
+    return "\n".join([*_head(), *pictures, *_arrows(), *_skips(), *_blocks(), *_words(), "</svg>", ""])
+
+
+def save_idea(folder: Path) -> None:
+    """Write the picture as `folder`/idea.svg, and its record next to it.
 
     The network and the ViT are those of the bundle `tour`, the slice is the first test patient's. Slices and maps are
     computed into the folder of runs, which takes seconds.
@@ -54,12 +70,9 @@ def draw_idea() -> str:
     image, maps = predictor.prepared.images[row], predictor.maps(source, row)
     label = predictor.slice_label(everything_on(len(maps), source), row)
     overlay = label_overlay(image, label, predictor.prepared.classes.colors)
-    pictures = [
-        _picture(np.repeat(gray(image)[..., None], 3, -1), _IMAGE_X, _TOP, _SLICE),
-        *(_picture(map_picture(attention, "viridis"), *_map_place(i), _MAP) for i, attention in enumerate(maps)),
-        _picture(overlay, _DECODER_X, _ROWS[0] - 50 - _PREDICTION, _PREDICTION),
-    ]
-    return "\n".join([*_head(), *pictures, *_arrows(), *_skips(), *_blocks(), *_words(), "</svg>", ""])
+    picture = folder / "idea.svg"
+    picture.write_text(draw_idea(image, maps, overlay), encoding="utf-8")
+    write_record(folder / "idea.json", {"file": "idea", "alt": ALT, "files": {picture.name: hash_file(picture)}})
 
 
 def _head() -> list[str]:
@@ -141,14 +154,6 @@ def _block(x: float, y: float, width: float, kind: str, text: str = "", radius: 
     box = f'<rect x="{x - width / 2:g}" y="{y - 19}" width="{width:g}" height="38" rx="{radius}"/>'
     words = f'<text x="{x:g}" y="{y + 8}">{text}</text>' if text else ""
     return f'<g class="box {kind}">{box}{words}</g>'
-
-
-def save_idea(folder: Path) -> None:
-    """Write the picture as `folder`/idea.svg, and its record next to it."""
-    picture = folder / "idea.svg"
-    picture.write_text(draw_idea(), encoding="utf-8")
-    record = {"file": "idea", "alt": ALT, "files": {picture.name: hash_file(picture)}}
-    write_record(folder / "idea.json", record)
 
 
 if __name__ == "__main__":
