@@ -1,4 +1,4 @@
-"""Reading the built book from the disk in headless Chromium: search, formulas, solutions, code."""
+"""Reading the built book from the disk in headless Chromium: formulas, solutions, code, contrast."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ from tests.helpers.documents import Page as Markup
 
 pytestmark = NEEDS_CHROMIUM
 LESSON = "notebooks/04_single_vs_dual_encoder.html"  # formulas, tables, code, solutions and messages
-
-
-def test_the_search_finds_a_word_of_a_lesson(page: Page, book_site: Path) -> None:
-    page.goto(f"{(book_site / 'search.html').as_uri()}?q=teacher")
-    found = page.locator("#search-results ul.search li a")
-    expect(found.filter(has_text="DINO").first).to_be_visible()
-    assert (book_site / "notebooks" / "02_dino_finetuning.html").as_uri() in {
-        link.evaluate("a => a.href").partition("?")[0].partition("#")[0] for link in found.all()
-    }
 
 
 def test_formulas_are_drawn_solutions_open_and_code_is_copied(page: Page, book_site: Path) -> None:
