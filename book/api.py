@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dainet
 from book.constants import constant_entries
+from book.docstrings import prepare
 
 __all__ = ["api_pages", "module_names", "room_pages"]
 
@@ -105,7 +106,7 @@ def _module_section(path: Path) -> str:
         module=module,
         source=f"../{path.relative_to(_PACKAGE.parent).as_posix()}",
         options=f"   :members: {', '.join(own)}" if own else "",
-        constants="\n".join(constants[name] for name in names if name in constants),
+        constants=prepare("\n".join(constants[name] for name in names if name in constants)),
     )
     return section + (f"\nImported from here, too: {', '.join(passed_on)}.\n" if passed_on else "")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+from book.constants import field_comments
 
 __all__ = ["prepare", "setup"]
 
@@ -29,4 +33,13 @@ def prepare(docstring: str) -> str:
 
 
 def _prepare_lines(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = prepare("\n".join(lines)).split("\n")
+    fields = _fields(name) if what == "class" else []
+    lines[:] = prepare("\n".join([*lines, *fields])).split("\n")
+
+
+def _fields(name: str) -> list[str]:
+    """Return the comments on the fields of a class such as "dainet.settings.groups.VitSettings" as a list in RST."""
+    module, _, owner = name.rpartition(".")
+    file = getattr(sys.modules.get(module), "__file__", None)  # None: a class inside another
+    said = field_comments(Path(file)).get(owner, {}) if file else {}
+    return ["", *(f":param {field}: {comment}" for field, comment in said.items()), ""]

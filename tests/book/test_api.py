@@ -11,7 +11,7 @@ import pytest
 
 import dainet
 from book.api import api_pages, module_names, room_pages
-from book.constants import constant_entries
+from book.constants import constant_entries, field_comments
 from book.docstrings import prepare
 
 
@@ -56,6 +56,14 @@ def test_a_constant_has_its_comment_and_a_short_value(tmp_path: Path) -> None:
     assert ":value:" not in entries["B"]
 
 
+def test_a_field_has_the_comment_above_it_and_beside_it(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        "class A:\n    x: int = 0  # mm\n    # above\n    y: tuple = (  # beside\n        1,  # in\n    )\n    z = 1\n"
+    )
+    assert field_comments(module) == {"A": {"x": "mm", "y": "above beside"}}
+
+
 def test_a_result_with_a_colon_stays_one_text_and_pages_are_links() -> None:
     docstring = "Count.\n\nReturns:\n    [N]: one number each (docs/protocol.md#5.15).\n\nRaises:\n    A: none."
     assert prepare(docstring).splitlines()[2:4] == [
@@ -69,4 +77,5 @@ def test_every_public_name_can_be_found_in_the_book(book_site: Path) -> None:
     names = {name for path in Path(dainet.__file__).parent.rglob("*.py") for name in module_names(path).items()}
     pages = "".join(path.read_text(encoding="utf-8") for path in (book_site / "api").glob("*.html"))
     ids = set(re.findall(r'id="(dainet\.[\w.]+)"', pages))
+    assert "rounded down to a multiple of the patch" in pages  # the comment on vit.image_size
     assert {f"{home}.{name}" for name, home in names} <= ids | {f"dainet.{name}" for name in dainet.__all__}
