@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import REPOSITORY
+from tests.helpers.documents import Page
 from tests.helpers.site import faults
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(book_site: Path) -> None:
     assert faults(book_site) == []
+
+
+def test_a_linked_folder_lists_its_files_and_a_linked_file_is_shown_whole(book_site: Path) -> None:
+    folder = REPOSITORY / "dainet" / "segmentation"
+    listing = Page((book_site / "source/dainet/segmentation.html").read_text(encoding="utf-8"))
+    assert {f"segmentation/{path.name}.html" for path in folder.glob("*.py")} <= set(listing.targets())
+    shown = Page((book_site / "source/dainet/segmentation/losses.py.html").read_text(encoding="utf-8"))
+    lines = (folder / "losses.py").read_text(encoding="utf-8").count("\n")
+    assert {f"L-{number}" for number in range(1, lines + 1)} <= shown.ids()
+    assert f"L-{lines + 1}" not in shown.ids()
+
+
+def test_anchors_of_the_repository_are_anchors_of_the_book(book_site: Path) -> None:
+    for name in ("protocol", "claims"):
+        written = re.findall(r'<a id="([^"]+)"', (REPOSITORY / f"docs/{name}.md").read_text(encoding="utf-8"))
+        assert written
+        assert set(written) <= Page((book_site / f"docs/{name}.html").read_text(encoding="utf-8")).ids()
 
 
 @pytest.mark.parametrize(
