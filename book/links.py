@@ -1,7 +1,8 @@
 """Links of the repository's pages, as an extension of Sphinx: what works on a forge works in the book.
 
 A link to a file or folder that is no page leads to `source/<path>.html` (see `source_pages`), a link to a page that
-`python -m book` makes without Sphinx stays as it is, and an `<a id="...">` is an anchor that other pages may name.
+`python -m book` makes without Sphinx stays as it is, an address of the live page that stands as code is a link,
+and an `<a id="...">` is an anchor that other pages may name.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from book.sources import REPOSITORY
 __all__ = ["setup"]
 
 _MADE_ELSEWHERE = ("live", "stories", "teaching/pages")  # folders of the site that Sphinx does not build
+_LIVE_PAGE = "live/index.html"
 _ANCHOR = re.compile(r'<a id="([^"]+)">')
 
 
@@ -77,6 +79,20 @@ class _Files(SphinxTransform):
         node.replace_self(reference)
 
 
+class _LiveStates(SphinxTransform):
+    """Make links of addresses of the live page, which stand as code because a forge has no such page."""
+
+    default_priority = 880
+
+    def apply(self, **kwargs: Any) -> None:
+        for node in list(self.document.findall(nodes.literal)):
+            if node.astext().startswith(_LIVE_PAGE) and not isinstance(node.parent, nodes.reference):
+                up = posixpath.relpath(".", posixpath.dirname(self.env.docname) or ".")
+                reference = nodes.reference("", "", internal=True, refuri=f"{up}/{node.astext()}")
+                node.replace_self(reference)
+                reference += node
+
+
 def _linked_files(env: BuildEnvironment) -> dict[str, set[str]]:
     """Return page -> files and folders of the repository that it links to; stored with what Sphinx has read."""
     return vars(env).setdefault("dainet_linked_files", {})
@@ -98,9 +114,10 @@ def _show(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Add the two transforms; pages may be read by several processes."""
+    """Add the transforms; pages may be read by several processes."""
     app.add_transform(_Anchors)
     app.add_transform(_Files)
+    app.add_transform(_LiveStates)
     app.connect("env-purge-doc", _purge)
     app.connect("env-merge-info", _merge)
     app.connect("html-collect-pages", _show)

@@ -128,7 +128,14 @@ def normalize_maps(maps: Tensor, mode: Literal["minmax", "tokens"], tokens: int)
 
 
 def network_maps(token_maps: Tensor, size: int, settings: AttentionSettings, vit_size_px: int) -> Tensor:
-    """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled."""
+    """Compute the maps [B, h, size, size] that a network takes: token maps [B, h, gh, gw], resized, then scaled.
+
+    Args:
+        token_maps: as `token_maps` returns them.
+        size: side of the network's image in px.
+        settings: how maps are resized and scaled, such as `load_settings("tour").attention`.
+        vit_size_px: side of the image that the ViT saw, in px.
+    """
     tokens = token_maps.shape[-2] * token_maps.shape[-1]
     return normalize_maps(resize_maps(token_maps, size, settings.resize, vit_size_px), settings.normalization, tokens)
 

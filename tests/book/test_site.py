@@ -34,6 +34,14 @@ def test_anchors_of_the_repository_are_anchors_of_the_book(book_site: Path) -> N
         assert set(written) <= Page((book_site / f"docs/{name}.html").read_text(encoding="utf-8")).ids()
 
 
+@pytest.mark.parametrize("name", ["docs/live", "teaching/README"])
+def test_addresses_of_the_live_page_that_stand_as_code_are_links(book_site: Path, name: str) -> None:
+    written = re.findall(r"`(live/index\.html#[^`]+)`", (REPOSITORY / f"{name}.md").read_text(encoding="utf-8"))
+    assert written
+    links = Page((book_site / f"{name}.html").read_text(encoding="utf-8")).targets()
+    assert {f"../{address}" for address in written} <= set(links)
+
+
 @pytest.mark.parametrize(
     ("markup", "problem"),
     [
