@@ -65,3 +65,14 @@ def test_a_deck_prints_one_slide_on_a_page(built: Path, page: Page) -> None:
     page.goto(sorted((built / "slides").glob("*.html"))[0].as_uri())
     printed = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == page.locator("section").count()
+
+
+def test_a_deck_prints_as_it_is_shown_in_a_window_of_another_shape(built: Path, page: Page) -> None:
+    page.set_viewport_size({"width": 1200, "height": 900})
+    for deck in sorted((built / "slides").glob("*.html")):
+        page.emulate_media(media="screen")
+        page.goto(deck.as_uri())
+        page.emulate_media(media="print")
+        too_high = page.locator(".content").evaluate_all("all => all.map(c => c.scrollHeight - c.clientHeight)")
+        assert too_high
+        assert max(too_high) <= 1, deck.name
