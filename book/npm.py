@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import shutil
 import tarfile
 from base64 import b64encode
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import requests
 
@@ -73,9 +73,8 @@ def _download(address: str, folder: Path) -> bytes:
 
 def _unpack(content: bytes, folder: Path) -> None:
     """Unpack what npm packs into a folder `package`; an interrupted build leaves no half of it there."""
-    half = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(half, ignore_errors=True)
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as half, tarfile.open(fileobj=io.BytesIO(content)) as archive:
         archive.extractall(half, filter="data")
-    (half / "package").rename(folder)
-    half.rmdir()
+        if not folder.is_dir():  # another build may have fetched it meanwhile
+            (Path(half) / "package").rename(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
 from sphinx.cmd.build import build_main
 
 from book.api import api_pages
@@ -17,7 +18,7 @@ from book.teachers import teaching_page
 from dainet.errors import DainetError
 from teaching.build import NOTEBOOKS, build
 
-__all__ = ["build_site", "copy_mathjax", "made_pages"]
+__all__ = ["build_site", "copy_mathjax", "made_pages", "run_sphinx"]
 
 
 def build_site(output: Path) -> Path:
@@ -27,18 +28,26 @@ def build_site(output: Path) -> Path:
         InputError: a package of npm has never been fetched, and there is no network; see `book.npm.fetch`.
         DainetError: Sphinx has warned of something, such as a link that leads nowhere.
     """
-    source, html = output / "source", output / "html"
-    build(output / "teaching", lessons="../../notebooks")
-    if gather(source, made_pages(output / "teaching")):
+    output.mkdir(parents=True, exist_ok=True)
+    with FileLock(output / ".lock"):
+        _build(output / "source", output / "html", output / "teaching", output / "doctrees")
+    return output / "html/index.html"
+
+
+def _build(source: Path, html: Path, handed_out: Path, doctrees: Path) -> None:
+    shutil.rmtree(handed_out, ignore_errors=True)
+    build(handed_out, lessons="../../notebooks")
+    if gather(source, made_pages(handed_out)):
         shutil.rmtree(html, ignore_errors=True)  # Sphinx would leave the pages of sources that are gone
-    shutil.copytree(output / "teaching", html / "teaching/pages", dirs_exist_ok=True)
-    copy_mathjax(html / "_static" / "mathjax")
-    _run_sphinx(source, html, output / "doctrees")
+    for made_anew in ("source", "teaching/pages"):
+        shutil.rmtree(html / made_anew, ignore_errors=True)
+    shutil.copytree(handed_out, html / "teaching/pages")
+    copy_mathjax(html / "_static/mathjax")
+    build_live(html / "live")
+    build_stories(html)
+    run_sphinx(Path(__file__).parent, source, html, doctrees)
     for path in [*html.glob("_static/*webpack-macros.html"), *html.glob("_static/**/*.map")]:
         path.unlink()  # templates and debugging aids of the theme, which no page uses
-    build_stories(html)
-    build_live(html / "live")
-    return html / "index.html"
 
 
 def made_pages(handed_out: Path) -> dict[str, str]:
@@ -56,8 +65,13 @@ def copy_mathjax(folder: Path) -> None:
         shutil.copy2(package / name, folder)
 
 
-def _run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
-    settings = Path(__file__).parent
-    options = ["--quiet", "--jobs=auto", "--fail-on-warning", "--keep-going", f"--doctree-dir={doctrees}"]
-    if build_main([*options, f"--conf-dir={settings}", str(source), str(html)]):
+def run_sphinx(settings: Path, source: Path, html: Path, doctrees: Path, builder: str = "html") -> None:
+    """Build the pages in `source` with the conf.py in the folder `settings`.
+
+    Raises:
+        DainetError: Sphinx has warned of something. The next build then reads every page, and warns again.
+    """
+    options = ["--quiet", "--jobs=auto", "--fail-on-warning", "--keep-going", f"--builder={builder}"]
+    if build_main([*options, f"--conf-dir={settings}", f"--doctree-dir={doctrees}", str(source), str(html)]):
+        shutil.rmtree(doctrees, ignore_errors=True)  # else Sphinx would skip the pages that it has warned of
         raise DainetError("Sphinx has named above what it cannot build or link; mend it in the page and build again")

@@ -37,17 +37,17 @@ def shown(linked: Iterable[str]) -> set[PurePosixPath]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += [child for child in _children(path) if child.suffix not in _DATA or _size(child) <= _LARGEST]
+            waiting += filter(_can_be_shown, _children(path))
     return found
 
 
 def copy_data(paths: Iterable[PurePosixPath], site: Path) -> None:
-    """Copy what is data to its place in the site, unless an equally old copy is there."""
+    """Copy what is data to its place in the site."""
     for path in paths:
-        source, copy = REPOSITORY / path, site / address_of(path)
-        if path.suffix in _DATA and not (copy.exists() and copy.stat().st_mtime_ns == source.stat().st_mtime_ns):
+        if path.suffix in _DATA:
+            copy = site / address_of(path)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, copy)
+            shutil.copy2(REPOSITORY / path, copy)
 
 
 def pages_of(paths: set[PurePosixPath], documents: Iterable[str]) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -70,8 +70,16 @@ def _children(path: PurePosixPath) -> list[PurePosixPath]:
     return [path / name for name in names if name not in _HIDDEN and not name.startswith(".")]
 
 
-def _size(path: PurePosixPath) -> int:
-    return (REPOSITORY / path).stat().st_size
+def _can_be_shown(path: PurePosixPath) -> bool:
+    """Say whether a page can show a file or folder: data if it is small, and else only text."""
+    file = REPOSITORY / path
+    if path.suffix in _DATA or file.is_dir():
+        return file.is_dir() or file.stat().st_size <= _LARGEST
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _way_up(path: PurePosixPath, paths: set[PurePosixPath]) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sphinx.cmd.build import build_main
-
-from book.site import copy_mathjax
+from book.site import copy_mathjax, run_sphinx
 from book.solutions import solutions_page
 from book.sources import gather
 from dainet.errors import DainetError
@@ -41,10 +39,7 @@ def build_pdf(output: Path) -> Path:
     source, html = output / "print/source", output / "print/html"
     gather(source, {"index.md": _title_page(), "teaching/solutions.md": solutions_page(NOTEBOOKS)})
     copy_mathjax(html / "_static/mathjax")
-    options = ["--quiet", "--builder=singlehtml", "--fail-on-warning", "--keep-going"]
-    options += [f"--conf-dir={Path(__file__).parent}", f"--doctree-dir={output / 'print/doctrees'}"]
-    if build_main([*options, str(source), str(html)]):
-        raise DainetError("Sphinx has named above what it cannot build; mend it in the lesson and print again")
+    run_sphinx(Path(__file__).parent, source, html, output / "print/doctrees", builder="singlehtml")
     page = html / "lessons.html"
     page.write_text(_DOWNLOAD.sub(r"\1", (html / "index.html").read_text(encoding="utf-8")), encoding="utf-8")
     if not print_pdf(page):

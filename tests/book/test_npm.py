@@ -7,6 +7,7 @@ import io
 import tarfile
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -74,11 +75,28 @@ def test_without_network_or_package_the_error_names_address_and_remedy(
         npm.fetch("small")
 
 
-def test_an_interrupted_unpacking_is_begun_again(registry: ThreadingHTTPServer, tmp_path: Path) -> None:
-    half = tmp_path / "npm" / "small-1.2.3.part" / "package"
-    half.mkdir(parents=True)
-    (half / "rest.js").touch()
+def test_builds_at_the_same_time_fetch_one_package(registry: ThreadingHTTPServer, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as builds:
+        folders = list(builds.map(npm.fetch, ["small"] * 4))
+    assert {path.name for path in folders[0].iterdir()} == {"dist"}
+    assert list((tmp_path / "npm").iterdir()) == [folders[0]]
+
+
+def test_an_interrupted_unpacking_is_begun_again(
+    registry: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile.TarFile, "extractall", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            npm.fetch("small")
+    assert list((tmp_path / "npm").iterdir()) == []
     assert [path.name for path in npm.fetch("small").iterdir()] == ["dist"]
+
+
+def interrupted(archive: tarfile.TarFile, folder: str, **options: str) -> None:
+    """Unpack a part, and then stop as Ctrl-C does."""
+    (Path(folder) / "package").mkdir()
+    raise KeyboardInterrupt
 
 
 def test_every_package_has_an_exact_version_and_a_sha512() -> None:

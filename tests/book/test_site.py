@@ -1,4 +1,4 @@
-"""The built book: its links, and that it loads nothing from elsewhere."""
+"""The built book: its links, that it loads nothing from elsewhere, and builds after one that failed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from book import source_pages
+from book.site import run_sphinx
+from dainet.errors import DainetError
 from tests.helpers import REPOSITORY
 from tests.helpers.documents import Page
 from tests.helpers.site import faults
@@ -25,6 +28,33 @@ def test_a_linked_folder_lists_its_files_and_a_linked_file_is_shown_whole(book_s
     lines = (folder / "losses.py").read_text(encoding="utf-8").count("\n")
     assert {f"L-{number}" for number in range(1, lines + 1)} <= shown.ids()
     assert f"L-{lines + 1}" not in shown.ids()
+
+
+def test_what_is_neither_text_nor_small_data_is_not_shown_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_pages, "REPOSITORY", tmp_path)
+    files = {"a.txt": "é".encode(), "latin.txt": b"\xe9", "net.pt": b"\x80\x02", "large.csv": b"1" * 400_000}
+    for name, content in {**files, "small.csv": b"1"}.items():
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(content)
+    shown = source_pages.shown(["folder"])
+    assert {path.as_posix() for path in shown} == {"folder", "folder/a.txt", "folder/small.csv"}
+    [(_, page, _), _] = source_pages.pages_of(shown, [])
+    assert all(name in page["body"] for name in files)
+
+
+def test_what_sphinx_has_warned_of_fails_again_until_it_is_mended(tmp_path: Path) -> None:
+    source, html = tmp_path / "source", tmp_path / "html"
+    source.mkdir()
+    (tmp_path / "conf.py").touch()
+    (source / "index.rst").write_text("Title\n=====\n\n:ref:`nowhere`\n")
+    for _ in range(2):
+        with pytest.raises(DainetError):
+            run_sphinx(tmp_path, source, html, tmp_path / "doctrees")
+    (source / "index.rst").write_text("Title\n=====\n")
+    run_sphinx(tmp_path, source, html, tmp_path / "doctrees")
+    assert (html / "index.html").is_file()
 
 
 def test_anchors_of_the_repository_are_anchors_of_the_book(book_site: Path) -> None:
