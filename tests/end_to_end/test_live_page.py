@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -113,6 +114,11 @@ def test_buttons_and_keys_switch_heads_skips_and_slices(live: Page) -> None:
     for key, end in KEYS:
         live.keyboard.press(key)
         shown(live, end)
+    live.get_by_label("Abdomen").check()
+    live.keyboard.press("2")  # the radio button keeps the focus, and its arrows
+    shown(live, "organ=abdomen&case=1&heads=101111")
+    live.keyboard.press("ArrowLeft")
+    shown(live, "organ=heart&case=1&heads=101111")
     third = live.locator("#thumbs button").nth(2)
     third.press("Enter")
     shown(live, "case=3")
@@ -195,6 +201,7 @@ def test_a_file_that_is_no_picture_is_refused_and_the_page_goes_on(live: Page) -
     expect(live.get_by_role("alert")).to_contain_text("one gray value")
     live.keyboard.press("ArrowRight")
     shown(live, "case=2")
+    expect(live.get_by_role("alert")).to_be_hidden()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -232,13 +239,51 @@ def test_every_control_has_a_name_and_every_picture_a_description(live: Page) ->
     assert all(live.locator("figure canvas").evaluate_all("all => all.map(c => c.getAttribute('aria-label'))"))
 
 
-@pytest.mark.parametrize("missing", ["WebAssembly", "DecompressionStream"])
-def test_a_browser_that_is_too_old_is_told_so(browser: Browser, folder: Path, missing: str) -> None:
-    page, said = open_page(browser, folder, before=f"delete window.{missing}")
+@pytest.mark.parametrize(
+    ("before", "missing"),
+    [
+        ("delete window.WebAssembly", "WebAssembly"),
+        ("delete window.DecompressionStream", "DecompressionStream"),
+        ("WebAssembly.validate = () => false", "SIMD"),
+    ],
+)
+def test_a_browser_that_is_too_old_is_told_so(browser: Browser, folder: Path, before: str, missing: str) -> None:
+    page, said = open_page(browser, folder, before)
     expect(page.get_by_role("alert")).to_contain_text(missing)
     expect(page.locator("main")).to_be_hidden()
     page.close()
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("heart-dual-1111", lambda text: None),
+        ("wasm", lambda text: text[: len(text) // 2]),
+        ("slices", lambda text: text.replace("H4sI", "!!!!", 1)),
+        ("heart-vit", lambda text: f'{text[: len(text) // 8 * 4]}");'),
+    ],
+    ids=["missing", "half a script", "no base64", "half a gzip"],
+)
+def test_a_data_file_that_is_missing_or_damaged_is_named(
+    browser: Browser, folder: Path, tmp_path: Path, name: str, spoil: Callable[[str], str | None]
+) -> None:
+    shutil.copytree(folder, tmp_path / "live")
+    file = tmp_path / "live" / "data" / f"{name}.js"
+    spoiled = spoil(file.read_text(encoding="ascii"))
+    file.unlink()
+    if spoiled:
+        file.write_text(spoiled, encoding="ascii")
+    page, _ = open_page(browser, tmp_path / "live")
+    expect(page.get_by_role("alert")).to_contain_text(file.name)
+    expect(page.locator("#said")).to_be_empty()
+    page.close()
+
+
+def test_a_runtime_that_does_not_start_is_said(browser: Browser, folder: Path) -> None:
+    page, _ = open_page(browser, folder, before="URL.createObjectURL = () => 'blob:nothing'")
+    expect(page.get_by_role("alert")).to_contain_text("ONNX Runtime")
+    page.close()
 
 
 def states_of(name: str) -> list[tuple[str, str, str]]:

@@ -58,8 +58,9 @@ Live.controls = (() => {
 
   /** Keys: 1 to 6 heads, q w e r or Shift and 1 to 4 skips, arrows slices, 0 everything on. */
   function onKey(event) {
-    const inField = event.target.closest("input");
-    if (event.ctrlKey || event.metaKey || event.altKey || (inField && inField.type !== "checkbox")) return;
+    const field = event.target.closest("input")?.type;
+    const isFields = field === "text" || (field === "radio" && event.key.startsWith("Arrow")); // it has a use there
+    if (event.ctrlKey || event.metaKey || event.altKey || isFields) return;
     const digit = /^(?:Digit|Numpad)([0-6])$/.exec(event.code)?.[1];
     const skip = event.shiftKey && digit ? Number(digit) - 1 : "qwer".indexOf(event.key.toLowerCase());
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") step(event.key === "ArrowLeft" ? -1 : 1);

@@ -14,7 +14,8 @@ Live.data = (() => {
       entry.promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
       packed.set(name, entry);
       const script = document.createElement("script");
-      script.onerror = () => entry.reject(new Error(`data/${name}.js is missing; copy the whole folder of this page`));
+      script.onerror = () => entry.reject(problem(name, "missing"));
+      script.onload = () => entry.reject(problem(name, "damaged")); // changes nothing once it has arrived
       script.src = `data/${name}.js`;
       document.head.append(script);
     }
@@ -23,7 +24,14 @@ Live.data = (() => {
 
   /** Take what a script of the folder data/ holds. */
   function arrived(name, base64) {
-    packed.get(name).resolve(unpacked(bytes(base64)));
+    const content = unpacked(bytes(base64)).catch(() => {
+      throw problem(name, "damaged");
+    });
+    packed.get(name).resolve(content);
+  }
+
+  function problem(name, what) {
+    return new Error(`data/${name}.js is ${what}; copy the whole folder of this page again`);
   }
 
   async function unpacked(gzip) {

@@ -9,7 +9,10 @@ Live.networks = (() => {
   async function openRuntime() {
     const [code, wasm] = await Promise.all([Live.data.load("runtime"), Live.data.load("wasm")]);
     const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-    const ort = await import(address); // a blob, since file:// allows no import of a file
+    // A blob, since file:// allows no import of a file.
+    const ort = await import(address).catch(({ message }) => {
+      throw new Error(`This browser does not start ONNX Runtime (${message}); try a newer one, or allow scripts from blob:`);
+    });
     URL.revokeObjectURL(address);
     ort.env.wasm.numThreads = 1; // more need headers that a file does not have
     ort.env.wasm.wasmBinary = wasm;

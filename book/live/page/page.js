@@ -14,6 +14,7 @@ Live.page = (() => {
     again = true;
     if (busy) return;
     busy = true;
+    say("");
     try {
       while (again) {
         again = false;
@@ -188,6 +189,7 @@ Live.page = (() => {
   function say(words) {
     element("problem").textContent = words;
     element("problem").hidden = !words;
+    if (words) element("said").textContent = "";
   }
 
   /** Explain the colors of errors and changes. */

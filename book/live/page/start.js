@@ -2,6 +2,12 @@
 
 // The last script: by now every part is there.
 (() => {
+  // The smallest module with instructions on vectors: splat a number, and count the bits of its bytes.
+  const USES_SIMD = Uint8Array.from([
+    ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
+    ...[10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11],
+  ]);
+
   /** Follow the book's choice of light or dark, which it keeps in this browser, else the system's. */
   function followTheme() {
     const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -25,8 +31,8 @@
 
   async function start() {
     followTheme();
-    if (!("DecompressionStream" in window) || !("WebAssembly" in window)) {
-      Live.page.say("This browser is too old for this page: it needs WebAssembly and DecompressionStream, which browsers have since 2023.");
+    if (!("DecompressionStream" in window) || !("WebAssembly" in window) || !WebAssembly.validate(USES_SIMD)) {
+      Live.page.say("This browser is too old for this page: it needs WebAssembly with SIMD and DecompressionStream, which browsers have since 2023.");
       document.querySelector("main").hidden = true;
       return;
     }
