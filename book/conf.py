@@ -39,6 +39,7 @@ templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
+html_search_scorer = str(REPOSITORY / "book/scorer.js")
 html_show_sphinx = False
 html_copy_source = False
 # Hundreds of pages show code; the table of contents on each would take most of the time.

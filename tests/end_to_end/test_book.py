@@ -75,6 +75,8 @@ def test_a_click_makes_pages_dark_and_the_next_one_stays_so(watched: tuple[Page,
 
 def test_the_search_works_from_the_disk(watched: tuple[Page, list[str]], book_site: Path) -> None:
     page, found = watched
+    page.goto((book_site / "search.html").as_uri() + "?q=attention")  # the name of functions, and the word of lessons
+    expect(page.locator("#search-results li a").first).to_have_attribute("href", re.compile("^notebooks/"))
     page.goto((book_site / "search.html").as_uri() + "?q=softmax")
     result = page.locator("#search-results a[href='notebooks/03_attention_maps.html']")
     expect(result).to_contain_text("Attention maps")

@@ -130,12 +130,15 @@ def test_what_is_typed_as_a_guess_switches_nothing_and_is_compared_with_what_was
     for item in live.locator("#tries li").all():
         item.get_by_role("textbox").fill("-1,5")
         item.get_by_role("textbox").press("1")
-        item.get_by_role("link").click()
+        item.get_by_role("textbox").press("Enter")
         expect(item.locator("output")).to_contain_text("\N{MINUS SIGN}1.5")
         patch = item.evaluate("item => ({...item.dataset})")
         shown(live, f"heads={patch['heads']}&skips={patch['skips']}&mode={patch['mode']}")
         expect(item.locator("output")).to_contain_text(mean_change(live))
     assert live.locator("#tries li").count() == 5
+    live.go_back()
+    patch = live.locator("#tries li").nth(3).evaluate("item => ({...item.dataset})")
+    shown(live, f"heads={patch['heads']}&skips={patch['skips']}&mode={patch['mode']}")
 
 
 def test_an_address_is_followed_and_what_makes_no_sense_in_it_is_ignored(live: Page) -> None:
@@ -202,6 +205,20 @@ def test_a_file_that_is_no_picture_is_refused_and_the_page_goes_on(live: Page) -
     live.keyboard.press("ArrowRight")
     shown(live, "case=2")
     expect(live.get_by_role("alert")).to_be_hidden()
+
+
+def test_networks_that_are_still_loaded_leave_no_pictures_of_another_organ(browser: Browser, folder: Path) -> None:
+    page, said = open_page(browser, folder)
+    shown(page, "heart")
+    page.evaluate("Live.data.load = () => new Promise(() => {})")  # the networks never arrive
+    page.get_by_label("Abdomen").click()
+    page.wait_for_selector("#said:has-text('Abdomen')")
+    blank = "canvas => !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
+    assert all(
+        canvas.evaluate(blank) for canvas in page.locator(".predictions canvas, .errors canvas, .map canvas").all()
+    )
+    assert said == []
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

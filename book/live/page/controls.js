@@ -19,6 +19,9 @@ Live.controls = (() => {
     element("everything").addEventListener("click", () => Live.state.change(Live.state.everythingOn));
     for (let head = 0; head < HEADS; head++) element("maps").append(mapButton(head));
     Live.facts.switches.forEach(placeSwitch);
+    for (const item of document.querySelectorAll("#tries li")) {
+      item.querySelector("input").addEventListener("keydown", ({ key }) => key === "Enter" && item.querySelector("a").click());
+    }
     listenForPictures();
     document.addEventListener("keydown", onKey);
     window.addEventListener("hashchange", Live.state.follow);

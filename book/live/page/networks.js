@@ -65,5 +65,10 @@ Live.networks = (() => {
     return [Float32Array.from(text, Number), [text.length]];
   }
 
-  return { logits, maps };
+  /** Say whether the networks of an organ have been asked for. */
+  function areAsked(organ) {
+    return sessions.has(`${organ}-vit`);
+  }
+
+  return { areAsked, logits, maps };
 })();

@@ -33,6 +33,7 @@ Live.page = (() => {
     shownSlice = slice;
     Live.controls.show(state);
     showSlice(state, organ, slice);
+    if (!Live.networks.areAsked(state.organ)) showLoading(organ);
     const shown = { state, organ, slice, panes: {} };
     for (const pane of PANES) {
       shown.panes[pane] = await predicted(state, slice, pane);
@@ -43,6 +44,15 @@ Live.page = (() => {
     showNumbers(shown);
     element("time").textContent = `${document.body.dataset.shown ? "last click:" : "opened in"} ${Math.round(performance.now() - since)} ms`;
     document.body.dataset.shown = Live.state.address(state);
+  }
+
+  /** Say that networks are loaded, which takes seconds on a slow machine; what was shown belongs to another organ. */
+  function showLoading({ title }) {
+    element("said").textContent = `${title}: loading the networks, some seconds on a slow machine…`;
+    element("time").textContent = "";
+    element("dsc").replaceChildren();
+    for (const pane of PANES) element(`${pane}Dsc`).textContent = "";
+    document.querySelectorAll(".predictions canvas, .errors canvas, #change, .map canvas").forEach(Live.pictures.clear);
   }
 
   /** Compute the labels of a pane now and with everything on; null where no such network is here. */
@@ -117,6 +127,7 @@ Live.page = (() => {
       element("dualName").textContent = state.mode === "trained" ? networkOf(state, pane) : "Dual";
       offerTrained(state, organ, !found);
     }
+    element("against").textContent = `dual encoder, against ${usually(state)}`;
     element(`${pane}Missing`).hidden = Boolean(found);
     for (const kind of ["", "Errors"]) element(pane + kind).classList.toggle("empty", !found);
     if (!found) {
@@ -169,10 +180,15 @@ Live.page = (() => {
     Live.tries.show(state, panes.dual && means.dual);
   }
 
-  function inWords({ mode, skips }, dual, mean, organ) {
-    if (!dual) return `No network dual-${skips} was trained for this page.`;
+  /** Name what a state is compared with. */
+  function usually({ mode }) {
+    return mode === "trained" ? "dual-1111" : "everything on";
+  }
+
+  function inWords(state, dual, mean, organ) {
+    if (!dual) return `No network dual-${state.skips} was trained for this page.`;
     const changed = Live.scores.count(Live.scores.changes(dual.usual, dual.now, null));
-    const moved = `${changed} of ${organ.size ** 2} pixels differ from ${mode === "trained" ? "dual-1111" : "everything on"}`;
+    const moved = `${changed} of ${organ.size ** 2} pixels differ from ${usually(state)}`;
     if (!mean) return `Dual encoder: ${moved}.`;
     return `Dual encoder: mean DSC ${Live.table.percent(mean.now)}, ${Live.table.points(mean.now - mean.usual)} points; ${moved}.`;
   }

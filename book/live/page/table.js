@@ -35,7 +35,7 @@ Live.table = (() => {
   }
 
   function cell(score, i) {
-    if (!score) return filled("td", ["…"]);
+    if (!score) return filled("td", ["none ", filled("span", [])]);
     const difference = score.now[i] - score.usual[i];
     const change = filled("span", [Number.isNaN(difference) ? "" : arrow(difference)]);
     change.className = difference > 0.0005 ? "up" : difference < -0.0005 ? "down" : "same";
@@ -45,8 +45,8 @@ Live.table = (() => {
   /** The kit's own score of the same networks: over whole test volumes on their native grid. */
   function volumes(organ, panes) {
     const values = Object.keys(NETWORKS).map((pane) => organ.networks[panes[pane]?.name]?.dsc);
-    const cells = values.map((value) => filled("td", [value === undefined ? "…" : value.toFixed(1), " ", filled("span", [])]));
-    const line = row("all test volumes", null, cells);
+    const cells = values.map((value) => filled("td", [value === undefined ? "none" : value.toFixed(1), " ", filled("span", [])]));
+    const line = row("all test patients", null, cells);
     line.className = "volumes";
     line.title = "mean of whole test volumes on their native grid, everything on: the kit's tables";
     return line;
