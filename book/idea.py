@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from book.sources import REPOSITORY
+from book.stories.our_patient import our_patient
 from dainet.cache.records import hash_file, write_record
-from dainet.explorer.bundled import BundlePredictor, open_bundle
 from dainet.explorer.pictures import map_picture
-from dainet.explorer.predictor import everything_on
 from dainet.reporting.figures import gray, label_overlay
 
 __all__ = ["ALT", "draw_idea", "save_idea"]
@@ -61,17 +61,15 @@ def draw_idea(image: np.ndarray, maps: np.ndarray, overlay: np.ndarray) -> str:
 def save_idea(folder: Path) -> None:
     """Write the picture as `folder`/idea.svg, and its record next to it.
 
-    The network and the ViT are those of the bundle `tour`, the slice is the first test patient's. Slices and maps are
-    computed into the folder of runs, which takes seconds.
+    The slice, the ViT and the network are those of the stories.
     """
-    bundle, settings = open_bundle("tour", {"device": "cpu"})
-    predictor, source = BundlePredictor(settings, bundle), settings.attention.backbone
-    [row] = predictor.prepared.example_rows("test", 1)
-    image, maps = predictor.prepared.images[row], predictor.maps(source, row)
-    label = predictor.slice_label(everything_on(len(maps), source), row)
-    overlay = label_overlay(image, label, predictor.prepared.classes.colors)
+    patient = our_patient()
+    image = patient.image[0, 0].numpy()
+    with torch.inference_mode():
+        label = patient.network(patient.image, patient.maps)[0].argmax(dim=0).numpy()
+    overlay = label_overlay(image, label, patient.classes.colors)
     picture = folder / "idea.svg"
-    picture.write_text(draw_idea(image, maps, overlay), encoding="utf-8")
+    picture.write_text(draw_idea(image, patient.maps[0].numpy(), overlay), encoding="utf-8")
     write_record(folder / "idea.json", {"file": "idea", "alt": ALT, "files": {picture.name: hash_file(picture)}})
 
 

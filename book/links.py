@@ -73,8 +73,7 @@ class _Files(SphinxTransform):
             address = address_of(PurePosixPath(name))
         else:
             return  # MyST resolves it, or warns
-        relative = posixpath.relpath(address, posixpath.dirname(self.env.docname) or ".")
-        reference = nodes.reference("", "", internal=True, refuri=relative + (f"#{anchor}" if anchor else ""))
+        reference = _reference(self.env, address + (f"#{anchor}" if anchor else ""))
         reference += node.children
         node.replace_self(reference)
 
@@ -87,10 +86,16 @@ class _LiveStates(SphinxTransform):
     def apply(self, **kwargs: Any) -> None:
         for node in list(self.document.findall(nodes.literal)):
             if node.astext().startswith(_LIVE_PAGE) and not isinstance(node.parent, nodes.reference):
-                up = posixpath.relpath(".", posixpath.dirname(self.env.docname) or ".")
-                reference = nodes.reference("", "", internal=True, refuri=f"{up}/{node.astext()}")
+                reference = _reference(self.env, node.astext())
                 node.replace_self(reference)
                 reference += node
+
+
+def _reference(env: BuildEnvironment, address: str) -> nodes.reference:
+    """Return a link without text from the page that is read to a place in the site."""
+    path, sign, anchor = address.partition("#")
+    relative = posixpath.relpath(path, posixpath.dirname(env.docname) or ".")
+    return nodes.reference("", "", internal=True, refuri=f"{relative}{sign}{anchor}")
 
 
 def _linked_files(env: BuildEnvironment) -> dict[str, set[str]]:

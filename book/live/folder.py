@@ -18,7 +18,7 @@ import matplotlib
 
 from book.npm import fetch
 from dainet.explorer.card import TRIES
-from dainet.explorer.drawing import SWITCH_PLACES, network_drawing
+from dainet.explorer.drawing import DRAWING_SIZE, SWITCH_PLACES, network_drawing
 from dainet.explorer.pictures import ERROR_COLORS
 from dainet.explorer.predictor import Choice, everything_on
 from dainet.settings import load_settings
@@ -93,13 +93,9 @@ def _facts() -> dict[str, object]:
     A switch is [left, top, row]: its middle in percent of the drawing, and its row, 0 for full resolution.
     """
     viridis = (matplotlib.colormaps["viridis"](range(256))[:, :3] * 255).round().astype(int).tolist()
-    width, height = (float(text) for text in _drawing_size())
+    width, height = DRAWING_SIZE
     places = [[100 * x / width, 100 * y / height, row] for row, (x, y) in enumerate(SWITCH_PLACES)]
     return {"viridis": viridis, "errors": ERROR_COLORS, "switches": places[:: -1 if _deep_first() else 1]}
-
-
-def _drawing_size() -> list[str]:
-    return network_drawing(_ALL_ON, _deep_first()).split('viewBox="0 0 ', 1)[1].split('"', 1)[0].split()
 
 
 def _deep_first() -> bool:

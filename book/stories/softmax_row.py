@@ -13,6 +13,7 @@ from torch import Tensor
 from book.stories.our_patient import OurPatient
 from book.stories.svg import ACCENT, GRAY, ORANGE, Step, Story, arrow, box, colored, line, picture, text
 from dainet.attention.maps import last_block_input
+from dainet.explorer.pictures import map_picture
 from dainet.vit.model import DinoViT
 
 __all__ = ["attention_rows", "softmax_row"]
@@ -115,14 +116,13 @@ def _bars(values: Sequence[float] | np.ndarray, number: int) -> str:
 
 
 def _map(values: np.ndarray, number: int) -> str:
-    low, high = values.min(), values.max()
-    return picture(colored((values - low) / (high - low)), *_place(number), _SIDE)
+    return picture(_heat(values), *_place(number), _SIDE)
 
 
 def _over(image: np.ndarray, tokens: np.ndarray, number: int) -> str:
     """Draw a map, each token repeated over its patch, on the slice."""
-    low, high, patch = tokens.min(), tokens.max(), len(image) // len(tokens)
-    heat = colored((tokens - low) / (high - low)).repeat(patch, 0).repeat(patch, 1)
+    patch = len(image) // len(tokens)
+    heat = _heat(tokens).repeat(patch, 0).repeat(patch, 1)
     mixed = 0.55 * heat + 0.45 * _gray(image)[..., None]
     return picture(mixed.round().astype(np.uint8), *_place(number), _SIDE)
 
@@ -136,6 +136,10 @@ def _all_maps(maps: np.ndarray) -> str:
     places = [(x + apart * (head % 3), y + apart * (head // 3)) for head in range(len(maps))]
     drawn = [picture(colored(one), *place, small) for one, place in zip(maps, places, strict=True)]
     return "".join(drawn) + box(*places[_HEAD], small, small, stroke=ORANGE, edge=3)
+
+
+def _heat(values: np.ndarray) -> np.ndarray:
+    return (255 * map_picture(values, "viridis")).round().astype(np.uint8)
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

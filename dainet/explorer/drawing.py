@@ -6,10 +6,10 @@ from html import escape
 
 from dainet.explorer.predictor import Choice
 
-__all__ = ["SWITCH_PLACES", "network_drawing"]
+__all__ = ["DRAWING_SIZE", "SWITCH_PLACES", "network_drawing"]
 
 # All lengths are px of the drawing, whose rows are the levels: 1/1, 1/2, 1/4, 1/8, and the bottleneck below.
-_WIDTH, _HEIGHT = 372, 222
+DRAWING_SIZE = 372, 222
 _ROWS = (48, 88, 128, 168, 208)
 _BLOCK_WIDTHS = (84, 70, 56, 42, 34)
 _IMAGE_X, _DECODER_X, _MAPS_X = 56, 176, 310  # middle of each column
@@ -53,8 +53,9 @@ def network_drawing(choice: Choice, deep_first: bool) -> str:
         if level < 4:
             parts.append(_block(_DECODER_X, y, width, "decoder", scale, True))
     words = escape(_in_words(choice))
+    width, height = DRAWING_SIZE
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
     )
 
 

@@ -57,10 +57,11 @@ Live.page = (() => {
 
   /** Compute the labels of a pane now and with everything on; null where no such network is here. */
   async function predicted(state, slice, pane) {
-    const { heads, skips } = state.mode === "cut" ? state : Live.state.everythingOn;
+    const { everythingOn } = Live.state;
+    const { heads, skips } = state.mode === "cut" ? state : everythingOn;
     const name = networkOf(state, pane);
     const now = await labels(state.organ, slice, name, heads, skips);
-    const usual = await labels(state.organ, slice, pane === "dual" ? "dual-1111" : pane, "111111", "1111");
+    const usual = await labels(state.organ, slice, pane === "dual" ? "dual-1111" : pane, everythingOn.heads, everythingOn.skips);
     return now && usual && { name, now, usual };
   }
 
