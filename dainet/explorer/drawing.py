@@ -54,9 +54,7 @@ def network_drawing(choice: Choice, deep_first: bool) -> str:
             parts.append(_block(_DECODER_X, y, width, "decoder", scale, True))
     words = escape(_in_words(choice))
     width, height = DRAWING_SIZE
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
-    )
+    return f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
 def _in_words(choice: Choice) -> str:
