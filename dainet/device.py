@@ -16,11 +16,21 @@ from torch import Tensor
 
 from dainet.errors import DainetError, InputError, unknown
 
-__all__ = ["Device", "choose_device", "device_settings", "enough_memory", "gpu_names", "hardware", "watch_memory"]
+__all__ = [
+    "Device",
+    "choose_device",
+    "device_settings",
+    "enough_memory",
+    "gpu_names",
+    "hardware",
+    "number_process",
+    "watch_memory",
+]
 
 
 _KINDS = ("cpu", "cuda", "mps")
 _NAMES = ("auto", "cpu", "cuda", "cuda:1", "mps")
+_number: int | None = None  # of this process, see `number_process`
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,15 @@ def choose_device(name: str = "auto") -> Device:
     if device.type == "cuda":
         device = _own_gpu(device)
     return device_settings(device, _has_native_bf16(device))
+
+
+def number_process(number: int) -> None:
+    """Number this process, one of several with work of their own, so that `choose_device` spreads them over the GPUs.
+
+    Where "cuda" or "auto" is asked for, process i takes GPU i modulo their number; a GPU asked for by number stays.
+    """
+    global _number
+    _number = number
 
 
 def device_settings(device: torch.device, native_bf16: bool) -> Device:
@@ -158,15 +177,19 @@ def _processor() -> str:
 
 
 def _own_gpu(device: torch.device) -> torch.device:
-    """Return the GPU of this process: with several processes, that of the number which torchrun gave it."""
+    """Return the GPU of this process, one of several: torchrun's number goes before that of `number_process`."""
     local_rank, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
     if local_rank and device.index is not None:
         raise InputError(f"device {str(device)!r} cannot serve several processes; use --device cuda or n_processes=1")
-    own = torch.device("cuda", int(local_rank)) if local_rank else device
+    own = device
+    if local_rank:
+        own = torch.device("cuda", int(local_rank))
+    elif _number is not None and device.index is None and count > 1:
+        own = torch.device("cuda", _number % count)
     if (own.index or 0) >= count:
         raise InputError(f"device {str(own)!r}: torch finds {count} CUDA devices; lower n_processes or choose another")
-    if local_rank:
-        torch.cuda.set_device(own)  # collectives of Python objects use the current device
+    if own != device:
+        torch.cuda.set_device(own)  # collectives of Python objects use the current device, and records name it
     return own
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import dainet
-from dainet.device import choose_device, device_settings, watch_memory
+from dainet.device import choose_device, device_settings, number_process, watch_memory
 from dainet.errors import InputError
 
 PACKAGE = Path(dainet.__file__).parent
@@ -61,6 +61,43 @@ def test_gpus_that_are_not_there_are_refused(
         monkeypatch.setenv("LOCAL_RANK", local_rank)
     with pytest.raises(ValueError, match=message):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "local_rank", "expected"),
+    [
+        ("cuda", 0, None, "cuda:0"),
+        ("cuda", 1, None, "cuda:1"),
+        ("auto", 2, None, "cuda:0"),
+        ("auto", 5, None, "cuda:1"),
+        ("cuda:0", 1, None, "cuda:0"),
+        ("cpu", 1, None, "cpu"),
+        ("cuda", 0, "1", "cuda:1"),
+    ],
+)
+def test_numbered_processes_are_spread_over_the_gpus(
+    two_gpus: list[torch.device],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    number: int,
+    local_rank: str | None,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(dainet.device, "_number", None)  # and back again
+    number_process(number)
+    if local_rank:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert str(choose_device(name).torch_device) == expected
+    assert [str(current) for current in two_gpus] == ([expected] if name in ("auto", "cuda") else [])
+
+
+def test_a_numbered_process_stays_on_the_only_gpu(
+    two_gpus: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(dainet.device, "_number", 1)
+    assert str(choose_device("cuda").torch_device) == "cuda"
+    assert two_gpus == []
 
 
 @pytest.mark.parametrize(("used", "peak"), [(True, 7), (False, None)])

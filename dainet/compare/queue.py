@@ -13,12 +13,13 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
 from dainet.cache.records import read_record
 from dainet.compare.one_training import Outcome, QueuedTraining, has_scores, run_training
-from dainet.device import hardware
+from dainet.device import hardware, number_process
 from dainet.errors import DainetError
 from dainet.progress import progress, silence
 
@@ -47,7 +48,8 @@ def run_queue(
         folder: where the scores of these trainings are kept.
         seconds: begin no training that would not end within this time, as long as the same model took on this hardware
             before, or as the longest one here did. The first one begins where neither is known.
-        processes: how many trainings run at once, with one thread each if they are more than one.
+        processes: how many trainings run at once, with one thread each if they are more than one; those on "cuda" are
+            spread over the GPUs (see `dainet.device.number_process`).
         plan: name and sha256 of the plan, which go into every record and into the ledger of `dainet.compare.looks`.
 
     Raises:
@@ -83,7 +85,7 @@ def _outcomes(
         while waiting or running:
             while waiting and len(running) < processes:
                 training, start = waiting.popleft(), time.monotonic()
-                expected = _known_seconds(folder).get(training.labels["model"], longest)
+                expected = _known_seconds(folder, processes).get(training.labels["model"], longest)
                 if seconds is not None and start - begun + expected > seconds:
                     log.info("no time is left for %s", training.name)
                     waiting.clear()
@@ -97,9 +99,9 @@ def _outcomes(
                 yield training, future.result()
 
 
-def _known_seconds(folder: Path) -> dict[str, float]:
-    """Return how long each model took at most, on this hardware, by the records."""
-    here, known = hardware(), dict[str, float]()
+def _known_seconds(folder: Path, processes: int) -> dict[str, float]:
+    """Return how long each model took at most, on this hardware and with the threads of so many processes."""
+    here, known = hardware() | ({"threads": 1} if processes > 1 else {}), dict[str, float]()
     for record in map(read_record, sorted((folder / "records").glob("*.json"))):
         if here.items() <= record.items():
             known[record["model"]] = max(record["seconds"], known.get(record["model"], 0.0))
@@ -108,7 +110,7 @@ def _known_seconds(folder: Path) -> dict[str, float]:
 
 def _left(trainings: Sequence[QueuedTraining], folder: Path, processes: int) -> str:
     """Say how many trainings have run, and in how many hours the others will have, by the records."""
-    known, missing = _known_seconds(folder), [each for each in trainings if not has_scores(each, folder)]
+    known, missing = _known_seconds(folder, processes), [each for each in trainings if not has_scores(each, folder)]
     done = f"{len(trainings) - len(missing)} of {len(trainings)} trainings have run"
     if not missing or not known:
         return done
@@ -137,7 +139,8 @@ def _executor(processes: int) -> Iterator[Executor]:
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # is read when a process starts
     try:
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, context, _begin, (context.Value("i", 0),)) as pool:
             try:
                 yield pool
             except BaseException:
@@ -156,10 +159,16 @@ def _executor(processes: int) -> Iterator[Executor]:
             os.environ["OMP_NUM_THREADS"] = threads
 
 
-def _begin() -> None:
-    """Let this process of a queue say nothing but warnings; it ends with the queue, which gets the interrupts."""
+def _begin(begun: Synchronized[int]) -> None:
+    """Let this process of a queue say nothing but warnings; it ends with the queue, which gets the interrupts.
+
+    `begun` counts the processes of the queue.
+    """
     from dainet.parallel.launch import end_with_parent
 
+    with begun.get_lock():
+        number_process(begun.value)
+        begun.value += 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(message)s")
     silence()

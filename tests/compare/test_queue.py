@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,11 +16,12 @@ import pandas as pd
 import pytest
 import torch
 
-from dainet import pipeline
+from dainet import device, pipeline
 from dainet.cache.locks import try_lock
+from dainet.cache.records import write_record
 from dainet.cache.verify import verify_folder
 from dainet.compare.plan import Plan, Training, read_plan
-from dainet.compare.queue import run_queue
+from dainet.compare.queue import _executor, _known_seconds, run_queue
 from dainet.errors import DainetError, InputError, NonFiniteError
 from dainet.settings import Settings
 from tests.compare.test_plan import write_plan
@@ -117,6 +120,23 @@ def test_several_processes_of_one_queue_share_the_work(
     assert [record["plan"] for record in records] == [facts] * 3
     assert {record["model"] for record in records} == {"unet", "random", "image"}
     assert (tmp_path / "figures" / ".looks.jsonl").is_file()
+
+
+def number_of_this_process(folder: Path) -> int | None:
+    """Return it when a second process of the queue has come here, too."""
+    (folder / str(os.getpid())).touch()
+    end = time.monotonic() + 120
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    return device._number
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_queue_are_numbered(tmp_path: Path) -> None:
+    with _executor(2) as executor:
+        numbers = [executor.submit(number_of_this_process, tmp_path) for _ in range(2)]
+        assert {each.result() for each in numbers} == {0, 1}
+    assert device._number is None, "this process takes the GPU that torch gives it"
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, *errors: Exception) -> None:
@@ -218,3 +238,16 @@ def test_how_long_a_model_takes_is_known_from_its_records_on_the_same_hardware(
     assert run_queue([other], where, folder, seconds=9) == 1
     monkeypatch.setattr("dainet.compare.queue.hardware", lambda: {"accelerator": "NVIDIA H200"})
     assert run_queue([unet["c"]], where, folder, seconds=9) == 1
+
+
+def test_what_processes_of_one_thread_took_is_known_to_the_queue_that_starts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "records").mkdir()
+    for seconds, threads in ((10.0, 1), (5.0, 16)):
+        hardware = {"accelerator": "NVIDIA H200", "threads": threads}
+        monkeypatch.setattr("dainet.device.hardware", lambda here=hardware: here)  # as the processes write it
+        write_record(tmp_path / "records" / f"{threads}.json", {"model": "unet", "seconds": seconds})
+    monkeypatch.setattr("dainet.compare.queue.hardware", lambda: hardware)
+    assert _known_seconds(tmp_path, processes=2) == {"unet": 10.0}
+    assert _known_seconds(tmp_path, processes=1) == {"unet": 5.0}
