@@ -52,6 +52,8 @@ def test_what_the_report_says_in_words_holds_for_the_committed_scores(words: str
     ratio = (spreads[0] / spreads[1]) ** 2
     assert f"{spreads[0]:.2f} points (standard deviation), those of dual-1111 by {spreads[1]:.2f}" in words
     assert f"F = {ratio:.1f}, p = {2 * stats.f.sf(ratio, 9, 9):.3f}" in words
+    levene = stats.levene(*(network.mean(axis=1) for network in (others[0], dual))).pvalue
+    assert f"Levene's test p = {levene:.2f})" in words
     gain, of_random = ((each - others[0]).to_numpy().mean() for each in (dual, others[1]))
     assert f"{of_random:.2f} of {gain:.2f} points" in words
     assert (gaps[0] > 0).sum() == 18
