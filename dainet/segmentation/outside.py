@@ -13,7 +13,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from dainet.errors import InputError, unknown
-from dainet.segmentation.source_files import Source, find_source, followed, hash_sources, load_source
+from dainet.segmentation.source_files import Source, find_source, hash_sources, is_part, load_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +51,8 @@ def source_hash(name: str) -> str:
     """Return the SHA-256 of the code behind a name.
 
     It covers the file and the modules beside it that it imports, they too, and so on; for a module of an installed
-    package, those of the same package. Where they lie does not count, nor do other libraries, nor data that they read.
+    package, its name and version, or where those do not fix it the modules of the same package. Where they lie does
+    not count, nor do other libraries, nor data that they read.
 
     Raises:
         InputError: there is no such file or module.
@@ -166,8 +167,8 @@ def _place(name: str, error: BaseException) -> str:
     """Return the last line of the code's own files that an exception went through."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" in {os.path.basename(error.filename)}, line {error.lineno}"
-    own = set(followed(_found(name)[0]))
-    lines = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename) in own]
+    source = _found(name)[0]
+    lines = [frame for frame in extract_tb(error.__traceback__) if is_part(source, Path(frame.filename))]
     return f" in {os.path.basename(lines[-1].filename)}, line {lines[-1].lineno}" if lines else ""
 
 

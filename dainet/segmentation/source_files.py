@@ -1,7 +1,17 @@
 """Python files of a user: found, hashed with the modules beside them that they import, and run under own names.
 
 Python keeps modules by name, so a changed file would stay as it was, and of two folders with a `blocks.py` each the
-second would get that of the first. Here, the content of the files is part of the name under which they are kept.
+second would get that of the first. Here, the content of the files is part of the name under which they are kept:
+
+1. `find_source` finds a file, say `net.py`; `_followed` parses it and lists it with what it imports from its folder, say
+   `blocks.py`; `hash_sources` hashes them.
+2. `load_source` makes an empty package whose name has this hash and whose folder is that of the file, and imports the
+   file as a module of it: `dainet_outside_1a2b.net`. Other content is another package, so the file is run again.
+3. There, `import blocks` has to mean `dainet_outside_1a2b.blocks`. So `_Finder` finds modules of such packages, and
+   `_Loader` gives each of them an `__import__` of its own (`_importer`), also for imports inside functions.
+
+Modules of installed packages are imported under their own names, once in a process. A release from a package index
+never changes, so its name and version take the place of its files, which for torch take a minute to hash.
 """
 
 from __future__ import annotations
@@ -16,6 +26,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import distributions
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +36,7 @@ from dainet.cache.records import hash_files
 from dainet.errors import InputError
 from dainet.places import input_path
 
-__all__ = ["Source", "find_source", "followed", "hash_sources", "load_source"]
+__all__ = ["Source", "find_source", "hash_sources", "is_part", "load_source"]
 
 _PREFIX = "dainet_outside_"
 _LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
@@ -33,11 +44,15 @@ _installed: dict[str, str] = {}  # hashes of installed modules when they were fi
 
 
 class Source(NamedTuple):
-    """A module: the folder from which its imports are looked for, its dotted name, and whether it is installed."""
+    """A module: the folder from which its imports are looked for, its dotted name, and whether it is installed.
+
+    `release` is the name and version of the distribution that brought it, empty where they do not tell its content.
+    """
 
     root: Path
     module: str
     installed: bool
+    release: str = ""
 
 
 def find_source(where: str, label: str) -> Source:
@@ -69,18 +84,31 @@ def find_source(where: str, label: str) -> Source:
         )
     origin = Path(found.origin).resolve()
     root = origin.parents[1] if origin.name == "__init__.py" else origin.parent
-    if _file_of(root, where) is None:
+    file = _file_of(root, where)
+    if file is None:
         raise InputError(f"{label}: no module {where} in {origin.parent.name}; expected a file of that name there")
-    installed = top == "dainet" or bool({"site-packages", "dist-packages"} & set(root.parts)) or root == _LIBRARY
-    return Source(root, where, installed)
+    packaged = top != "dainet" and bool({"site-packages", "dist-packages"} & set(root.parts))
+    installed = packaged or top == "dainet" or root == _LIBRARY
+    return Source(root, where, installed, _release(root, file) if packaged else "")
 
 
 def hash_sources(source: Source) -> str:
     """Return the SHA-256 of a module and those in the same folder that it imports, by name and content.
 
-    Of an installed module, only those of the same top-level package are followed.
+    Of an installed module, only those of the same top-level package are followed; of a release it is the SHA-256 of
+    name and version, such as "torch 2.9.0".
     """
-    return hash_files({path.relative_to(source.root).as_posix(): path for path in followed(source)})
+    if source.release:
+        return hashlib.sha256(source.release.encode()).hexdigest()
+    return hash_files({path.relative_to(source.root).as_posix(): path for path in _followed(source)})
+
+
+def is_part(source: Source, file: Path) -> bool:
+    """Say whether a file belongs to a module: of an installed one any of its package, else what `hash_sources` reads."""
+    if source.installed:
+        top = source.root / source.module.partition(".")[0]
+        return file.is_relative_to(top) or file == top.with_suffix(".py")
+    return file in _followed(source)
 
 
 def load_source(source: Source) -> ModuleType:
@@ -163,7 +191,7 @@ def _importer(package: str, root: Path) -> Callable[..., Any]:
     return importing
 
 
-def followed(source: Source) -> Iterator[Path]:
+def _followed(source: Source) -> Iterator[Path]:
     """Yield the file of a module, those that it imports from the same folder, those that they import, and so on."""
     own, waiting, seen = source.module.partition(".")[0], [source.module], set[str]()
     while waiting:
@@ -228,3 +256,23 @@ def _spec(top: str) -> ModuleSpec | None:
         return find_spec(top)
     except (ImportError, ValueError):
         return None
+
+
+def _release(root: Path, file: Path) -> str:
+    """Return name and version of the distribution that brought a file into a folder of installed packages.
+
+    It is empty where they do not fix the content: no distribution lists the file, or one was installed from a folder,
+    an archive or a repository (PEP 610), as editable ones are.
+    """
+    owner = _owner(root, f"{file.relative_to(root).as_posix()},")
+    found = next(iter(distributions(name=owner, path=[str(root)])), None) if owner else None
+    return "" if found is None or found.read_text("direct_url.json") else f"{found.name} {found.version}"
+
+
+@lru_cache(maxsize=64)
+def _owner(root: Path, beginning: str) -> str:
+    """Return the name of the distribution with a line of this beginning in its list of files, or nothing."""
+    for each in distributions(path=[str(root)]):  # a second for some hundred of them
+        if f"\n{beginning}" in f"\n{each.read_text('RECORD') or ''}":
+            return each.name
+    return ""

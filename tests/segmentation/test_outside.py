@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -160,14 +163,75 @@ def test_a_module_that_is_imported_by_name_is_read_again_as_a_file_is(
     assert "ours" not in sys.modules
 
 
-def test_an_installed_module_that_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "site-packages"
+def install(place: Path, version: str, listed: bool = True, **others: str) -> None:
+    """Put the network into a folder of installed packages as the package `theirs` of the distribution `Their-Nets`."""
     write(place / "theirs", __init__="", net=NETWORK.replace("blocks", ".blocks"))
-    monkeypatch.syspath_prepend(place)
+    for old in place.glob("*.dist-info"):
+        shutil.rmtree(old)
+    about = place / f"their_nets-{version}.dist-info"
+    about.mkdir()
+    files = {"METADATA": f"Metadata-Version: 2.1\nName: Their-Nets\nVersion: {version}\n"}
+    files["RECORD"] = "theirs/__init__.py,,0\ntheirs/net.py,sha256=1,5\n" if listed else ""
+    for name, text in (files | others).items():
+        (about / name).write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed packages, of which none is imported yet."""
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    monkeypatch.setattr("dainet.segmentation.source_files._installed", {})
+    yield tmp_path / "site-packages"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "theirs"]:
+        del sys.modules[name]
+
+
+def test_an_installed_module_that_changed_is_refused(packages: Path) -> None:
+    install(packages, "1.2", listed=False)
     load_outside("theirs.net:Net")
-    (place / "theirs" / "blocks.py").write_text(BLOCKS.format(kernel=5))
+    (packages / "theirs" / "blocks.py").write_text(BLOCKS.format(kernel=5))
     with pytest.raises(InputError, match=r"theirs\.net.*changed"):
         load_outside("theirs.net:Net")
+
+
+def test_a_release_is_identified_by_its_name_and_version(packages: Path) -> None:
+    install(packages, "1.2+cpu")
+    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.2+cpu").hexdigest()
+    (packages / "theirs" / "blocks.py").write_text(BLOCKS.format(kernel=5))
+    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.2+cpu").hexdigest()
+    install(packages, "1.3")
+    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.3").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"direct_url.json": '{"url": "file:///here", "dir_info": {"editable": true}}'}, {"listed": False}],
+    ids=["from a folder", "of no distribution"],
+)
+def test_installed_code_that_no_version_fixes_is_identified_by_its_files(
+    packages: Path, facts: dict[str, Any]
+) -> None:
+    install(packages, "1.2", **facts)
+    before = source_hash("theirs.net:Net")
+    install(packages, "1.3", **facts)
+    assert source_hash("theirs.net:Net") == before
+    (packages / "theirs" / "blocks.py").write_text(BLOCKS.format(kernel=5))
+    assert source_hash("theirs.net:Net") != before
+
+
+def test_another_release_in_a_running_process_is_refused(packages: Path) -> None:
+    install(packages, "1.2")
+    assert weights("theirs.net:Net") == 4 * 10 + 3 * 5
+    install(packages, "1.3")
+    with pytest.raises(InputError, match=r"theirs\.net.*changed"):
+        load_outside("theirs.net:Net")
+
+
+def test_a_fault_in_a_release_is_told_with_its_line(packages: Path) -> None:
+    install(packages, "1.2")
+    (packages / "theirs" / "blocks.py").write_text("def block(width):\n    raise ValueError(width)\n")
+    with pytest.raises(InputError, match=r"theirs\.net:Net.*blocks\.py, line 2"):
+        build("theirs.net:Net")
 
 
 def test_the_kit_is_the_same_seen_from_a_file(tmp_path: Path) -> None:
