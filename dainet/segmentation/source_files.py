@@ -3,7 +3,7 @@
 Python keeps modules by name, so a changed file would stay as it was, and of two folders with a `blocks.py` each the
 second would get that of the first. Here, the content of the files is part of the name under which they are kept:
 
-1. `find_source` finds a file, say `net.py`; `_followed` parses it and lists it with what it imports from its folder, say
+1. `find_source` finds a file, say `net.py`; `_followed` parses it and lists it with what it imports beside it, say
    `blocks.py`; `hash_sources` hashes them.
 2. `load_source` makes an empty package whose name has this hash and whose folder is that of the file, and imports the
    file as a module of it: `dainet_outside_1a2b.net`. Other content is another package, so the file is run again.
@@ -104,7 +104,7 @@ def hash_sources(source: Source) -> str:
 
 
 def is_part(source: Source, file: Path) -> bool:
-    """Say whether a file belongs to a module: of an installed one any of its package, else what `hash_sources` reads."""
+    """Say whether a file is one of a module: of an installed one any of its package, else what `hash_sources` reads."""
     if source.installed:
         top = source.root / source.module.partition(".")[0]
         return file.is_relative_to(top) or file == top.with_suffix(".py")

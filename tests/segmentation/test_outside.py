@@ -208,9 +208,7 @@ def test_a_release_is_identified_by_its_name_and_version(packages: Path) -> None
     [{"direct_url.json": '{"url": "file:///here", "dir_info": {"editable": true}}'}, {"listed": False}],
     ids=["from a folder", "of no distribution"],
 )
-def test_installed_code_that_no_version_fixes_is_identified_by_its_files(
-    packages: Path, facts: dict[str, Any]
-) -> None:
+def test_installed_code_that_no_version_fixes_is_identified_by_its_files(packages: Path, facts: dict[str, Any]) -> None:
     install(packages, "1.2", **facts)
     before = source_hash("theirs.net:Net")
     install(packages, "1.3", **facts)
