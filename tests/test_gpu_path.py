@@ -113,7 +113,7 @@ def network(name: str, data: SliceData) -> Any:
 
 def dino_state(device: Device) -> TrainingState:
     """Made on the CPU, because networks draw their weights from numbers, then moved."""
-    with unset_fake_temporarily(), patch("dainet.dino.formulas._HIDDEN", 16):
+    with unset_fake_temporarily(), patch("dainet.dino.network._HIDDEN", 16):
         state = starting_state(DINO, "tour", CPU)
     for network in (state.student, state.teacher):
         set_fused_attention(network.to(device.torch_device), device.fused_attention)

@@ -13,18 +13,16 @@ from dainet.cache.resume import epoch_seed
 from dainet.cuda_graphs import compiled, recorded
 from dainet.device import Device
 from dainet.dino.formulas import (
-    DinoHead,
-    DinoNetwork,
     clip_gradients,
     dino_loss,
     entropies,
     freeze_last_layer,
-    head_from_authors,
     parameter_groups,
     teacher_temperature,
     update_center,
     update_teacher,
 )
+from dainet.dino.network import DinoHead, DinoNetwork, head_from_authors
 from dainet.parallel import collectives
 from dainet.settings import DinoSettings
 from dainet.vit.checkpoints import load_dino_center, load_dino_head

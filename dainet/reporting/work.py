@@ -18,7 +18,7 @@ from dainet.attention.features import token_features
 from dainet.attention.maps import token_maps
 from dainet.cache.folders import runs_folder
 from dainet.csv_files import read_csv
-from dainet.dino.formulas import DinoHead, DinoNetwork
+from dainet.dino.network import DinoHead, DinoNetwork
 from dainet.segmentation.catalog import build
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.slices import run_network

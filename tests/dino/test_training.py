@@ -21,7 +21,7 @@ from dainet.cache.resume import save_state
 from dainet.cache.store import UNFINISHED, StageResult
 from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import Device, choose_device
-from dainet.dino import formulas, stage, step, training
+from dainet.dino import formulas, network, stage, step, training
 from dainet.dino.stage import run_dino, training_rows
 from dainet.dino.step import starting_state
 from dainet.dino.training import HISTORY_COLUMNS, finetune, teacher_file
@@ -63,7 +63,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Use a narrow head, which otherwise takes nearly all the time, and one thread, because the tensors are tiny."""
-    monkeypatch.setattr(formulas, "_HIDDEN", 32)
+    monkeypatch.setattr(network, "_HIDDEN", 32)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -17,7 +17,7 @@ from dainet.cache.folders import StageError
 from dainet.cache.store import RECORD, UNFINISHED, StageResult, finished_only
 from dainet.cache.verify import verify_folder
 from dainet.data.sources import source_folder
-from dainet.dino import formulas
+from dainet.dino import network
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import DinoViT, save_vit
 from tests.helpers.damage import DAMAGES, SEEN_ON_OPENING
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def narrow() -> Iterator[None]:
     """Most of a state would be the head of DINO, written again and again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formulas, "_HIDDEN", 32)
+        patch.setattr(network, "_HIDDEN", 32)
         yield
 
 

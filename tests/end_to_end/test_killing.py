@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dainet.dino import formulas
+from dainet.dino import network
 from dainet.settings import Settings
 from tests.helpers.killing import fingerprint, reproduce, survive
 
@@ -19,7 +19,7 @@ def files(folder: Path) -> dict[str, str]:
 def test_twenty_kills_leave_the_tables_and_weights_of_an_undisturbed_run(
     tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formulas, "_HIDDEN", 32)  # most of a state would be the head of DINO, written 20 times
+    monkeypatch.setattr(network, "_HIDDEN", 32)  # most of a state would be the head of DINO, written 20 times
     settings = tiny.model_copy(update={"dino": tiny.dino.model_copy(update={"epochs": 2})})
     duration = 0.0
     for name, kills in (("straight", 0), ("killed", 20)):

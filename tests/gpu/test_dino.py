@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from dainet.attention.stage import extract
 from dainet.device import Device
-from dainet.dino import formulas
+from dainet.dino import network
 from dainet.dino.training import finetune
 from dainet.settings import DinoSettings, Settings
 from dainet.vit.model import load_vit
@@ -36,7 +36,7 @@ IMAGES = np.random.default_rng(0).random((13, 48, 48)).astype(np.float16)
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formulas, "_HIDDEN", 32)
+    monkeypatch.setattr(network, "_HIDDEN", 32)
 
 
 def history(device: Device, folder: Path, settings: DinoSettings = DINO) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dainet.attention import stage as attention
 from dainet.data.prepared import Prepared
 from dainet.device import choose_device
-from dainet.dino import formulas as dino
+from dainet.dino import network as dino_network
 from dainet.dino import training as dino_training
 from dainet.dino.step import TrainingState, starting_state, train_step
 from dainet.dino.training import finetune
@@ -47,7 +47,7 @@ def without_batch_norm(name: str) -> nn.Module:
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(dino, "_HIDDEN", 32)
+    monkeypatch.setattr(dino_network, "_HIDDEN", 32)
     torch.manual_seed(0)
     save_vit(DinoViT(img_size=16, patch_size=8, embed_dim=32, depth=1, num_heads=2), tmp_path / "vit.safetensors")
     return str(tmp_path / "vit.safetensors")
