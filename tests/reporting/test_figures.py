@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from dainet.data.colors import class_colors
 from dainet.protocol import CLASSES
-from dainet.reporting import charts, figures
+from dainet.reporting import charts, figures, head_charts
 
 NAMES, PALETTE = CLASSES["acdc"].names, CLASSES["acdc"].colors
 random = np.random.default_rng(0)
@@ -135,7 +135,10 @@ def test_a_legend_has_as_many_rows_as_its_names_need(names: tuple[str, ...], cou
 def test_names_below_columns_do_not_run_into_each_other(names: tuple[str, ...]) -> None:
     scores = pd.DataFrame([(h, name, 0.5) for name in names for h in range(2)], columns=["head", "class", "auroc"])
     dsc = pd.DataFrame({"model": "unet", "class": names, "dsc": 0.5})
-    for figure in (draw(charts.head_score_figure({"a": scores, "b": scores})), draw(charts.score_distribution(dsc))):
+    for figure in (
+        draw(head_charts.head_score_figure({"a": scores, "b": scores})),
+        draw(charts.score_distribution(dsc)),
+    ):
         labels = figure.axes[0].get_xticklabels()
         assert [label.get_text().replace("\n", " ") for label in labels] == list(names)
         slanted = {label.get_rotation() for label in labels} == {45}
@@ -186,7 +189,7 @@ def head_scores(missing: Sequence[str] = ()) -> DataFrame:
 
 @pytest.mark.parametrize(("metric", "limits", "first"), [("auroc", (0, 1), "0.20"), ("iou", (0, 0.25), "0.10")])
 def test_head_scores_share_one_color_scale(metric: str, limits: tuple[Any, ...], first: str) -> None:
-    figure = draw(charts.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
+    figure = draw(head_charts.head_score_figure({"random": head_scores(), "tuned": head_scores(["LV"])}, metric))
     assert titles(figure) == ["random", "tuned"]
     left, right, _ = figure.axes
     assert left.collections[0].get_clim() == right.collections[0].get_clim() == pytest.approx(limits)
@@ -198,7 +201,7 @@ def test_head_scores_share_one_color_scale(metric: str, limits: tuple[Any, ...],
 
 def test_a_single_map_is_one_row_without_the_name_of_a_head() -> None:
     center = head_scores()[lambda table: table["head"] == 0]
-    figure = draw(charts.head_score_figure({"tuned": head_scores(), "center": center}))
+    figure = draw(head_charts.head_score_figure({"tuned": head_scores(), "center": center}))
     left, right, _ = figure.axes
     assert left.collections[0].get_array().shape == (4, 3)
     assert right.collections[0].get_array().shape == (1, 3)
@@ -229,7 +232,7 @@ def test_head_importance_names_every_head_and_shows_the_rank_correlation() -> No
     heads = ["Head 1", "Head 2", "Head 3"]
     importance = pd.DataFrame({"head": [*heads, "all heads"], "class": "mean", "lost": [3.0, 1.0, 2.0, 9.0]})
     scores = pd.DataFrame({"head": [0, 1, 2], "class": "any", "auroc": [0.9, 0.5, 0.6], "iou": 0.1, "slices": 4})
-    figure = charts.head_importance_figure(importance, scores)
+    figure = head_charts.head_importance_figure(importance, scores)
     figure.canvas.draw()
     bars, points = figure.axes
     assert [text.get_text() for text in bars.get_yticklabels()] == [*heads, "all heads"]
@@ -267,7 +270,7 @@ ONE = {"unet": LABEL}
         (lambda: figures.slice_montage(IMAGES, LABELS, NAMES[:2], PALETTE[:2], "ab"), "label 3.*color"),
         (lambda: figures.label_overlay(IMAGES[0], LABELS[0, 1:], PALETTE), "resize"),
         (lambda: figures.label_overlay(IMAGES[0], LABELS[0], PALETTE[:2]), "label 3.*2 colors"),
-        (lambda: charts.head_score_figure({"a": head_scores()}, "dice"), "auroc.*iou"),
+        (lambda: head_charts.head_score_figure({"a": head_scores()}, "dice"), "auroc.*iou"),
         (lambda: charts.score_distribution(cases(("peer", "strict"))), "count twice"),
     ],
 )
