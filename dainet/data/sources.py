@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from dainet.cache.store import run_stage
-from dainet.data.formats import copies
-from dainet.data.formats.acdc import find_acdc_cases, read_acdc_volume
-from dainet.data.formats.btcv import find_btcv_cases, read_btcv_volume
 from dainet.data.formats.dataset_json import DatasetDescription, read_description
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
 from dainet.data.formats.nifti import unusual_turn
-from dainet.data.formats.nnunet import check_annotated, described_folders, find_nnunet_cases, read_nnunet_volume
+from dainet.data.formats.nnunet import check_annotated, described_folders
+from dainet.data.formats.supported import BTCV, FORMATS, SSL4MIS_SLICES, SSL4MIS_VOLUMES, Format
 from dainet.data.listing import list_files, repeated_cases, strange_name
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms
 from dainet.data.phantoms.cardiac import write_cardiac_phantoms
@@ -28,52 +26,13 @@ from dainet.progress import progress
 from dainet.protocol import CLASSES, Classes
 from dainet.settings import DataSettings
 
-__all__ = ["FORMATS", "PHANTOM_SEED", "Format", "Source", "evenly_spaced", "open_source", "source_folder"]
+__all__ = ["Source", "evenly_spaced", "open_source", "source_folder"]
 
-PHANTOM_SEED = 0
+_PHANTOM_SEED = 0
 _PHANTOM_VERSION = 1
 Item = TypeVar("Item")
 
 _MEASURED_CASES = 4  # enough to outvote an unusual patient when label orders are distinguished
-
-
-@dataclass(frozen=True)
-class Format:
-    """A supported format: how its cases are found among files, and how one is read."""
-
-    name: str
-    dataset: str
-    find: Callable[[Sequence[Path]], Iterator[Case | DataError]]
-    read: Callable[..., Volume]  # takes a case, and data.slice_axis if `turned`
-    turned: bool = False  # by its affine
-    resized: bool = False  # by the authors of a copy: pixels are not those of the scan
-
-
-_ACDC = Format("raw ACDC (patientXXX folders with Info.cfg)", "acdc", find_acdc_cases, read_acdc_volume)
-_SSL4MIS_VOLUMES = Format(
-    "SSL4MIS volumes (patientXXX_frameYY.h5)", "acdc", copies.find_ssl4mis_volumes, copies.read_ssl4mis_volume
-)
-_SSL4MIS_SLICES = Format(
-    "SSL4MIS slices (patientXXX_frameYY_slice_Z.h5)", "acdc", copies.find_ssl4mis_slices, copies.read_ssl4mis_volume
-)
-_MTUNET = Format(
-    "MT-UNet's ACDC (case_XXX_sliceED_Z.npz)",
-    "acdc",
-    copies.find_mtunet_cases,
-    copies.read_mtunet_volume,
-    resized=True,
-)
-_BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume, turned=True)
-_TRANSUNET = Format(
-    "TransUNet's Synapse (caseXXXX_sliceYYY.npz, caseXXXX.npy.h5)",
-    "synapse",
-    copies.find_transunet_cases,
-    copies.read_transunet_volume,
-)
-_NNUNET = Format(
-    "nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_nnunet_volume, turned=True
-)
-FORMATS = (_ACDC, _SSL4MIS_VOLUMES, _SSL4MIS_SLICES, _MTUNET, _BTCV, _TRANSUNET, _NNUNET)
 
 
 @dataclass(frozen=True)
@@ -105,7 +64,7 @@ class Source:
         if not self.label_orders:
             return "", []
         measured = [measure(volume.label, volume.spacing_mm) for volume in self._examples()]
-        named = "btcv" if self.settings.label_order == "auto" and self.format is _BTCV else self.settings.label_order
+        named = "btcv" if self.settings.label_order == "auto" and self.format is BTCV else self.settings.label_order
         if not measured:  # every case will report why it cannot be read, whatever the order
             return ORDERS[0] if named == "auto" else named, []
         return detect_order(measured) if named == "auto" else (named, check_order(named, measured))
@@ -198,8 +157,8 @@ def open_source(settings: DataSettings) -> Source:
     files, problems = list_files(folder)
     fitting = {form: found for form in FORMATS if (found := list(form.find(files)))}
     candidates = {form: found for form, found in fitting.items() if form.dataset == settings.dataset}
-    if _SSL4MIS_VOLUMES in candidates:
-        candidates.pop(_SSL4MIS_SLICES, None)  # SSL4MIS ships every volume a second time, as slices
+    if SSL4MIS_VOLUMES in candidates:
+        candidates.pop(SSL4MIS_SLICES, None)  # SSL4MIS ships every volume a second time, as slices
     if len(candidates) != 1:
         unlisted = [f"; {problem}" for problem in problems]
         raise DataError(_not_recognized(folder, settings.dataset, candidates, fitting) + "".join(unlisted))
@@ -238,9 +197,9 @@ def _phantoms(dataset: str, patients: int) -> Path:
     if dataset == "custom":
         raise DataError("a custom data set has no phantoms; set data.source to a folder in nnU-Net's raw layout")
     write = {"acdc": write_cardiac_phantoms, "synapse": write_abdomen_phantoms}[dataset]
-    settings = {"dataset": dataset, "patients": patients, "seed": PHANTOM_SEED}
+    settings = {"dataset": dataset, "patients": patients, "seed": _PHANTOM_SEED}
     return run_stage(
-        "phantoms", _PHANTOM_VERSION, settings, {}, lambda folder: write(folder, patients, PHANTOM_SEED)
+        "phantoms", _PHANTOM_VERSION, settings, {}, lambda folder: write(folder, patients, _PHANTOM_SEED)
     ).path
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from nibabel import orientations
 
 from dainet.data.formats.orientation import display_turn, slice_axis
+from dainet.data.formats.supported import FORMATS
 from dainet.data.scans import Scan
-from dainet.data.sources import FORMATS
 from dainet.inference.card import Card
 
 __all__ = ["file_axis", "looks_like_ct", "misfits", "training_turn", "turned", "turned_back"]

@@ -54,7 +54,7 @@ class DataSettings(_Frozen):
     """Which scans are read, and how they become arrays (paper section 4.1; docs/protocol.md#2)."""
 
     dataset: Literal["acdc", "synapse", "custom"] = "acdc"
-    source: str = "phantom"  # "phantom", or a folder in one of the formats of data/sources.py
+    source: str = "phantom"  # "phantom", or a folder in one of the formats of data/formats/supported.py
     phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
     split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
     # A number, spread evenly, or ids; None = all.

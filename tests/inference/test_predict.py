@@ -20,8 +20,9 @@ from PIL import Image
 
 from dainet import pipeline
 from dainet.data.formats.orientation import display_turn
+from dainet.data.formats.supported import FORMATS
 from dainet.data.scans import Scan, read_scan
-from dainet.data.sources import FORMATS, open_source
+from dainet.data.sources import open_source
 from dainet.device import choose_device
 from dainet.errors import InputError
 from dainet.inference.as_trained import misfits, training_turn, turned, turned_back
