@@ -61,7 +61,7 @@ def stage(
     set_: Set = None,
 ) -> None:
     """Run one stage and the stages before it; prints the keys of what it left in the cache (for workflow/Snakefile)."""
-    from dainet.pipeline import run_named_stage
+    from dainet.jobs.one_stage import run_named_stage
     from dainet.settings import load_settings
 
     settings = load_settings(profile, overrides(dataset, source, weights, device, set_))

@@ -1,4 +1,4 @@
-"""The stages in their order, as notebooks and cluster jobs call them; a finished stage returns at once."""
+"""The stages in their order, as notebooks and jobs call them; a finished stage returns at once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from dainet.device import choose_device
 from dainet.dino.stage import run_dino
 from dainet.errors import InputError, unknown
 from dainet.parallel.collectives import process_count
-from dainet.parallel.free_device import free_device
-from dainet.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.outside import is_outside, outside_label
@@ -35,7 +33,6 @@ from dainet.vit.checkpoints import weights_hash
 from dainet.vit.model import DinoViT, load_vit, randomized
 
 __all__ = [
-    "STAGES",
     "Trained",
     "attention",
     "backbone",
@@ -43,16 +40,12 @@ __all__ = [
     "network_data",
     "prepare",
     "prepare_for_vit",
-    "run_named_stage",
     "score_heads",
     "scores",
     "segment",
     "slice_data",
     "train",
 ]
-
-STAGES = ("data", "dino", "attention", "train", "scores")
-_OF_ONE_NETWORK = ("train", "scores")
 
 
 @dataclass(frozen=True)
@@ -223,49 +216,3 @@ def network_data(settings: Settings, name: str) -> SliceData:
     prepared, device = prepare(settings), choose_device(settings.device)
     features = attention(settings, what="features")
     return SliceData(prepared, features, settings.attention, device, reduced_features=map_channels(settings))
-
-
-def run_named_stage(settings: Settings, name: str, network: str | None, seed: int | None) -> list[StageResult]:
-    """Run a stage, or open it where it is finished; missing stages before it are run too.
-
-    Args:
-        settings: the run's settings.
-        name: one of `STAGES`.
-        network: as in `dainet.segmentation.catalog.build`; for "train" and "scores" only.
-        seed: of the training; for "train" and "scores" only.
-
-    Returns:
-        What is now in the cache: one result, but two for "data", at the networks' and at the ViT's size.
-
-    Raises:
-        InputError: the name is unknown, or network and seed are missing, unknown or not needed; or as
-            `dainet.preflight.check_early`.
-    """
-    if name not in STAGES:
-        raise unknown("stage", name, STAGES)
-    if (network is not None, seed is not None) != (name in _OF_ONE_NETWORK,) * 2:
-        raise InputError(
-            f"stage {name} with network {network} and seed {seed}; give --network and --seed for the stages "
-            f"{' and '.join(_OF_ONE_NETWORK)}, and for no other stage"
-        )
-    if name == "data":  # needs no device, so it must not wait for one
-        return [prepare(settings).result, prepare_for_vit(settings).result]
-    if network is not None:
-        check_network(network)
-    check_early(settings, maps=network is None or takes(network) != "image")
-    if network is not None and is_outside(network):
-        check_outside(settings, network)  # before it waits for a device
-    if settings.n_processes > 1:  # each of them takes a GPU by its own number
-        return _run(settings, name, network or "", seed or 0)
-    with free_device(settings.device) as device:
-        return _run(settings.model_copy(update={"device": device}), name, network or "", seed or 0)
-
-
-def _run(settings: Settings, name: str, network: str, seed: int) -> list[StageResult]:
-    if name == "dino":
-        return [finetune(settings)]
-    if name == "attention":
-        return [attention(settings)]
-    if name == "train":
-        return [segment(settings, network, seed)]
-    return [train(settings, network, seed).scored]

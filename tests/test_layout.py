@@ -28,9 +28,9 @@ FLOORS = [
     ["parallel", "transfer", "data", "vit"],
     ["attention", "dino"],
     ["segmentation"],
-    ["preflight", "pipeline", "reporting"],
+    ["pipeline", "jobs", "reporting"],
     ["compare", "inference"],
-    ["worker", "lessons"],
+    ["lessons"],
     ["explorer"],
     ["__main__"],
 ]

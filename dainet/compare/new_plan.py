@@ -15,7 +15,7 @@ from dainet.compare.files import found_from, named_from
 from dainet.compare.folds import write_folds
 from dainet.compare.plan import Network, Plan, plan_hash, read_plan
 from dainet.errors import InputError
-from dainet.preflight import check_early
+from dainet.jobs.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.outside_check import check_outside
@@ -104,7 +104,7 @@ def check_networks(rows: Mapping[str, Network], profile: str, given: Mapping[str
     """Refuse networks, settings, paths and devices that would stop a training later.
 
     Raises:
-        InputError: see `check_outside`, `dainet.preflight.check_early` and `dainet.settings.load_settings`.
+        InputError: see `check_outside`, `dainet.jobs.preflight.check_early` and `dainet.settings.load_settings`.
     """
     if len(rows) < 2:
         raise InputError(f"found {' '.join(rows) or 'no network'}; expected two networks or more to compare")

@@ -12,7 +12,7 @@ from dainet.compare.looks import edited
 from dainet.compare.plan import Plan, Training, plan_hash
 from dainet.compare.queue import run_queue
 from dainet.errors import InputError, unknown
-from dainet.preflight import check_early
+from dainet.jobs.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.outside_check import check_outside

@@ -18,10 +18,10 @@ from papermill.exceptions import PapermillExecutionError
 from dainet.cache.in_use import listed_use
 from dainet.cache.runs import finished_keys
 from dainet.errors import DainetError, InputError, unknown
+from dainet.jobs.preflight import check_early
 from dainet.lessons.index import write_index
 from dainet.lessons.links import relocated
 from dainet.places import repository_root
-from dainet.preflight import check_early
 from dainet.reporting.artifacts import output_folder, record_files
 from dainet.reporting.run_times import save_times, stage_time
 from dainet.segmentation.catalog import check_network
@@ -79,9 +79,9 @@ def reproduce(
         networks: networks of your own that stand beside the others in the notebooks that compare networks.
 
     Raises:
-        InputError, FileNotFoundError: an unknown setting, see `dainet.preflight.check_early`; a notebook without the
-            parameters PROFILE and OVERRIDES; networks that are refused (see `check_outside`), have one label, or stand
-            in none of the notebooks; or maps of your own in a notebook about those of a ViT.
+        InputError, FileNotFoundError: an unknown setting, see `dainet.jobs.preflight.check_early`; a notebook without
+            the parameters PROFILE and OVERRIDES; networks that are refused (see `check_outside`), have one label, or
+            stand in none of the notebooks; or maps of your own in a notebook about those of a ViT.
         NotebookError: a cell raised, or the kernel died.
     """
     settings = load_settings(profile, overrides)

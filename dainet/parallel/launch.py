@@ -38,7 +38,7 @@ def run_task(task: str, settings: Settings, folder: Path, alone: Callable[[], No
     """Do the work of a stage here, or in `settings.n_processes` processes that share one folder.
 
     Args:
-        task: name in `dainet.worker.TASKS`.
+        task: name in `dainet.jobs.worker.TASKS`.
         settings: the run's settings.
         folder: folder of the unfinished stage.
         alone: does the work where `n_processes` is 1.
@@ -127,7 +127,7 @@ def _agent(job: Path) -> None:
         shutdown_timeout=5,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "dainet.worker", str(job))
+        elastic_launch(config, sys.executable)("-m", "dainet.jobs.worker", str(job))
     except ChildFailedError as error:
         number, failure = _cause(error)
         reason, traceback = _said(failure)

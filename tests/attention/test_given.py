@@ -16,7 +16,7 @@ from dainet.attention.stage import open_attention
 from dainet.data.prepared import Prepared
 from dainet.errors import DainetError
 from dainet.inference.export import export
-from dainet.preflight import check_early
+from dainet.jobs.preflight import check_early
 from dainet.settings import Settings
 from tests.helpers.samples import changed, write_maps
 

@@ -36,6 +36,6 @@ def running(word: str) -> list[int]:
             command = (folder / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue  # it has just ended
-        if "dainet.worker" in command and word in command:
+        if "dainet.jobs.worker" in command and word in command:
             found.append(int(folder.name))
     return sorted(found)

@@ -15,6 +15,7 @@ from torch import nn
 from dainet import pipeline
 from dainet.cache.runs import lineage
 from dainet.errors import InputError
+from dainet.jobs.one_stage import run_named_stage
 from dainet.reporting.tables import protocol_notes
 from dainet.reporting.work import work_of
 from dainet.segmentation.outside import build_outside
@@ -245,7 +246,7 @@ def test_nothing_is_read_for_a_network_that_is_refused(tiny: Settings, tmp_path:
         with pytest.raises(InputError, match="classes"):
             start(tiny, name, 0)
     with pytest.raises(InputError, match="classes"):
-        pipeline.run_named_stage(tiny, "train", name, 0)
+        run_named_stage(tiny, "train", name, 0)
     assert not runs.exists()
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 from dainet import pipeline
 from dainet.cache.runs import lineage
 from dainet.errors import InputError
+from dainet.jobs.preflight import check_early
 from dainet.options import overrides
-from dainet.preflight import check_early
 from dainet.segmentation.outside_loss import check_loss, chosen_loss
 from dainet.settings import SegmentationSettings, Settings, load_settings
 from tests.helpers import REPOSITORY
