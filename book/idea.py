@@ -1,4 +1,7 @@
-"""The idea of the paper in one picture: a slice of a phantom, its six maps, the network, and what it predicts."""
+"""The idea of the paper in one picture, drawn by `python -m book.idea`.
+
+It shows a slice of a phantom, its six maps, the network, and what it predicts.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ from book.sources import REPOSITORY
 from book.stories.our_patient import our_patient
 from dainet.cache.records import hash_file, write_record
 from dainet.explorer.pictures import map_picture
+from dainet.options import new_app, run_app
 from dainet.reporting.figures import gray, label_overlay
 
 __all__ = ["ALT", "draw_idea", "save_idea"]
 
+app = new_app(__doc__)
 ALT = (
     "A slice of a heart goes into a U-Net and also into a vision transformer. The transformer's six attention maps go "
     "into a second encoder, whose features join the decoder through four skip connections, each with a switch. The "
@@ -40,6 +45,12 @@ rect { stroke: #555; stroke-width: 1.5 } #head { fill: #555; stroke: none }
 text { fill: #eee } path, rect { stroke: #aaa } .switched { stroke: #e69f00 } #head { fill: #aaa }
 }
 """
+
+
+@app.command()
+def main() -> None:
+    """Draw figures/idea.svg and its record, which takes seconds."""
+    save_idea(REPOSITORY / "figures")
 
 
 def draw_idea(image: np.ndarray, maps: np.ndarray, overlay: np.ndarray) -> str:
@@ -155,4 +166,4 @@ def _block(x: float, y: float, width: float, kind: str, text: str = "", radius: 
 
 
 if __name__ == "__main__":
-    save_idea(REPOSITORY / "figures")
+    run_app(app)

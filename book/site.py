@@ -39,8 +39,8 @@ def _build(source: Path, html: Path, handed_out: Path, doctrees: Path) -> None:
     build(handed_out, lessons="../../notebooks")
     if gather(source, made_pages(handed_out)):
         shutil.rmtree(html, ignore_errors=True)  # Sphinx would leave the pages of sources that are gone
-    for made_anew in ("source", "teaching/pages"):
-        shutil.rmtree(html / made_anew, ignore_errors=True)
+    for regenerated in ("source", "teaching/pages"):
+        shutil.rmtree(html / regenerated, ignore_errors=True)
     shutil.copytree(handed_out, html / "teaching/pages")
     copy_mathjax(html / "_static/mathjax")
     build_live(html / "live")

@@ -34,7 +34,7 @@ _ALL_ON = everything_on(6, "finetuned")
 
 
 def build_live(output: Path) -> None:
-    """Write the live page into a folder, which is made anew.
+    """Write the live page into a folder, whose earlier content is removed.
 
     Raises:
         InputError: onnxruntime-web has never been fetched, and there is no network; see `book.npm.fetch`.

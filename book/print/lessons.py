@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from filelock import FileLock
+
 from book.site import copy_mathjax, run_sphinx
 from book.solutions import solutions_page
 from book.sources import gather
@@ -36,15 +38,22 @@ def build_pdf(output: Path) -> Path:
     Raises:
         DainetError: Sphinx has warned of something, or Chromium is missing or cannot print.
     """
-    source, html = output / "print/source", output / "print/html"
+    output.mkdir(parents=True, exist_ok=True)
+    with FileLock(output / ".lock"):
+        page = _build(output / "print/source", output / "print/html", output / "print/doctrees")
+        if not print_pdf(page):
+            raise DainetError("the lessons are not printed; install Chromium, or print the page from a browser")
+        return page.with_suffix(".pdf").replace(output / "lessons.pdf")
+
+
+def _build(source: Path, html: Path, doctrees: Path) -> Path:
+    """Build all lessons as one page, and return it."""
     gather(source, {"index.md": _title_page(), "teaching/solutions.md": solutions_page(NOTEBOOKS)})
     copy_mathjax(html / "_static/mathjax")
-    run_sphinx(Path(__file__).parent, source, html, output / "print/doctrees", builder="singlehtml")
+    run_sphinx(Path(__file__).parent, source, html, doctrees, builder="singlehtml")
     page = html / "lessons.html"
     page.write_text(_DOWNLOAD.sub(r"\1", (html / "index.html").read_text(encoding="utf-8")), encoding="utf-8")
-    if not print_pdf(page):
-        raise DainetError("the lessons are not printed; install Chromium, or print the page from a browser")
-    return page.with_suffix(".pdf").replace(output / "lessons.pdf")
+    return page
 
 
 def _title_page() -> str:

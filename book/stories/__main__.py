@@ -1,10 +1,20 @@
-"""`python -m book.stories` writes the pictures of the stories into figures/stories; it takes seconds."""
+"""The command that draws the pictures of the stories: `python -m book.stories`."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from book.sources import REPOSITORY
+from dainet.options import new_app, run_app
 
-from book.stories.build import write_pictures
+app = new_app(__doc__)
+
+
+@app.command()
+def main() -> None:
+    """Draw the pictures of the stories into figures/stories, which takes seconds."""
+    from book.stories.build import write_pictures
+
+    write_pictures(REPOSITORY / "figures" / "stories")
+
 
 if __name__ == "__main__":
-    write_pictures(Path(__file__).parents[2] / "figures" / "stories")
+    run_app(app)

@@ -96,7 +96,7 @@ def parallel(model: nn.Module, device: Device) -> nn.Module:
 def _mean_in_order(own: Tensor) -> torch.futures.Future[Tensor]:
     """Average the gradients of a bucket [n], process after process.
 
-    gloo's own sum starts at another process for each part of a bucket, and torch arranges the buckets anew after the
+    gloo's own sum starts at another process for each part of a bucket, and torch arranges the buckets again after the
     first batch: with three processes or more, the first batch after resuming was rounded differently.
     """
     parts = [torch.empty_like(own) for _ in range(process_count())]

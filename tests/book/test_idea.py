@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
+import sys
 from base64 import b64decode
 from io import BytesIO
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from book.idea import ALT, draw_idea
@@ -54,3 +57,14 @@ def test_drawn_again_it_is_the_same_drawing() -> None:
     random = np.random.default_rng(0)
     drawn = draw_idea(random.random((64, 64)), random.random((6, 64, 64)), random.random((64, 64, 3)))
     assert shape(drawn) == shape(PICTURE.read_text())
+
+
+@pytest.mark.parametrize("module", ["book.idea", "book.stories"])
+def test_help_draws_nothing(module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("pathlib.Path.write_text", lambda path, *_, **__: pytest.fail(f"{path} is written"))
+    monkeypatch.setattr("sys.argv", [module, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module(module, run_name="__main__")
+    assert stopped.value.code == 0
+    assert "Draw" in capsys.readouterr().out

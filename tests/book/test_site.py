@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from book import source_pages
-from book.site import run_sphinx
+from book.print.lessons import build_pdf
+from book.site import build_site, run_sphinx
 from dainet.errors import DainetError
 from tests.helpers import REPOSITORY
 from tests.helpers.documents import Page
@@ -42,6 +45,20 @@ def test_what_is_neither_text_nor_small_data_is_not_shown_of_a_folder(
     assert {path.as_posix() for path in shown} == {"folder", "folder/a.txt", "folder/small.csv"}
     [(_, page, _), _] = source_pages.pages_of(shown, [])
     assert all(name in page["body"] for name in files)
+
+
+@pytest.mark.parametrize(
+    ("build", "first"), [(build_site, "book.site.build"), (build_pdf, "book.print.lessons.gather")]
+)
+def test_two_builds_do_not_write_into_one_folder(
+    build: Callable[[Path], Path], first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def while_building(*_: object, **__: object) -> None:
+        FileLock(tmp_path / "built/.lock").acquire(timeout=0)
+
+    monkeypatch.setattr(first, while_building)
+    with pytest.raises(Timeout):
+        build(tmp_path / "built")
 
 
 def test_what_sphinx_has_warned_of_fails_again_until_it_is_mended(tmp_path: Path) -> None:

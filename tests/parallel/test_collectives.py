@@ -232,7 +232,7 @@ def test_gradients_are_summed_in_the_order_of_the_ranks_in_every_batch(tmp_path:
         model, generator = Parts(), torch.Generator().manual_seed(collectives.rank())
         values = [torch.randn(part.shape, generator=generator) for part in model.parts]
         parallel, found = collectives.parallel(model, FLOAT32), []
-        for _ in range(3):  # torch arranges its buckets anew after the first
+        for _ in range(3):  # torch arranges its buckets again after the first
             parallel.zero_grad()
             parallel(values).backward()
             found.append(torch.cat([part.grad for part in model.parts]))
