@@ -87,11 +87,11 @@ def test_the_oldest_versions_are_the_lower_bounds() -> None:
     assert {line for line in lines if line and not line.startswith("#")} == bounds
 
 
-def test_every_picture_and_weight_has_one_license() -> None:
+def test_every_picture_weight_and_result_has_one_license() -> None:
     notice = (REPOSITORY / "NOTICE.md").read_text(encoding="utf-8")
     patterns = re.findall(r"^\| `([^`]+)` \|", notice, flags=re.MULTILINE)
     for name in committed():
-        if Path(name).suffix in PICTURES_AND_WEIGHTS:
+        if Path(name).suffix in PICTURES_AND_WEIGHTS or fnmatch(name, "figures/*/*"):
             assert sum(fnmatch(name, pattern) for pattern in patterns) == 1, name
 
 
