@@ -113,3 +113,21 @@ def test_every_picture_has_alternative_text(notebook: NotebookNode) -> None:
     alts = [image.get("alt") for image in Page(page).all("img")]
     assert alts
     assert [alt for alt in alts if not alt or alt.startswith("No description")] == []  # nbconvert's own words
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_path_tells_how_long_reading_takes(path: Path) -> None:
+    """120 words a minute up to the exercises, and 15 seconds for every figure, in steps of five minutes."""
+    page = (path.parent / "README.md").read_text(encoding="utf-8")
+    [(reading, whole)] = re.findall(rf"\({path.name}\) .* \| (\d+) min \| (\d+) min \|$", page, flags=re.M)
+    cells = nbformat.read(path, as_version=4).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    lesson, _, exercises = prose.partition("xercises\n")
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    figures = prose.count("![") + sum("image/png" in output.get("data", {}) for output in outputs)
+    assert int(reading) == pytest.approx(len(lesson.split()) / 120 + figures / 4, abs=4)
+    kinds = re.findall(r"^\*\*[\d.]+ \(([^)]*)\)", exercises, flags=re.M)
+    assert len(kinds) in (4, 5)
+    minutes = sum(5 if "judg" in kind else {"easy": 3, "medium": 7, "harder": 15}[kind] for kind in kinds)
+    play = 20 if "xplorer" in path.stem else 0
+    assert int(whole) - int(reading) == pytest.approx(minutes + play, abs=3)
