@@ -16,6 +16,7 @@ from dainet.reporting.costs import count_operations, example_inputs
 from dainet.segmentation.baselines.transcascade import transcascade_published_small, transcascade_small
 from dainet.segmentation.catalog import build
 from dainet.segmentation.networks import parameter_count
+from tests.helpers import REPOSITORY
 from tests.helpers.notebooks import lesson, shown
 
 NOTEBOOK = lesson("08")
@@ -114,6 +115,14 @@ def test_the_mean_of_r50_attnunet_in_table_1() -> None:
     assert "printed 75.57, mean of its organs 72.10\nwith 83.70 instead of 55.92 for the aorta: 75.57" in shown(
         NOTEBOOK, "repaired = "
     )
+
+
+def test_the_mean_of_r50_attnunet_in_table_2() -> None:
+    row = published_table("acdc", "table2").set_index("method").loc["R50 AttnUNet"]
+    mean = row[["rv", "myo", "lv"]].astype(float).mean()
+    assert f"its classes average {mean:.2f}, and {row['dsc']:.2f} is printed" in PROSE
+    protocol = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"Table 2: {mean:.2f} and {row['dsc']:.2f} is printed" in protocol
 
 
 def test_distances_between_printed_rows() -> None:
