@@ -150,6 +150,15 @@ def test_the_stored_output_says_which_variant_changes() -> None:
     ]
 
 
+def test_which_rows_are_below_a_swin_unet_with_a_third_of_the_rate() -> None:
+    text = shown(NOTEBOOK, 'save_table(table, "table_competitors"')
+    rows = re.findall(r"^\d+ +(\S+) +(\d+\.\d\d) ", text, flags=re.MULTILINE)
+    assert len(rows) == 18
+    below = sorted(name for name, dsc in rows if 0 < float(dsc) < 50)
+    assert below == ["r50-vit-cup-small", "vit-cup-small", "vit-small"]
+    assert "DSC of 50, still below all others but `vit-small`, `vit-cup-small` and `r50-vit-cup-small`" in PROSE
+
+
 def test_the_live_networks_are_of_four_families_and_stored_with_their_scores() -> None:
     text = shown(NOTEBOOK, "predicted(guess, means[")
     means = {name: float(value) for name, value in re.findall(r"^(\S+) +(\d+\.\d)$", text, flags=re.MULTILINE)}
