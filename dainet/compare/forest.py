@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dainet.compare.rule import VERDICTS
+from dainet.errors import InputError, unknown
 from dainet.reporting.charts import label_axes, new_figure
 from dainet.reporting.style import in_style
 
@@ -38,7 +40,11 @@ def forest_plot(
             not about DSC are left out.
         badly_trained: networks whose comparisons get a dagger.
         guesses: a reader's prediction in points by claim, drawn as a cross; None is not drawn.
+
+    Raises:
+        InputError: a guess is not a number, or there is no such claim.
     """
+    _check_guesses(guesses or {}, [claim for table in families.values() for claim in table["claim"]])
     tables = {title: _drawable(table) for title, table in families.items()}
     tables = {title: table for title, table in tables.items() if len(table)}
     heights = [len(table) + 0.6 for table in tables.values()]
@@ -61,6 +67,14 @@ def forest_plot(
     handles += [Line2D([], [], label="your guess", **_GUESS)] if guesses is not None else []
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False)
     return figure
+
+
+def _check_guesses(guesses: Mapping[str, float | None], claims: list[str]) -> None:
+    for claim, guess in guesses.items():
+        if claim not in claims:
+            raise unknown("claim", claim, claims)
+        if not isinstance(guess, Real | None):
+            raise InputError(f"the guess for {claim!r} is {guess!r}; expected points such as 0.5 or -2, or None")
 
 
 def _draw_row(panel: Axes, height: int, line: Mapping[Hashable, Any], guess: float | None) -> None:

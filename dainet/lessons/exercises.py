@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from IPython import get_ipython
@@ -92,10 +93,13 @@ def check(number: str, answer: Any) -> None:
     print(f"not yet: {fault or (exercise.nudge if _wrong[number] == 1 else exercise.hint)}")
 
 
-def predicted(guess: float | None, found: float, unit: str = "") -> None:
-    """Print what the reader has predicted beside what was found; a prediction is never wrong, only interesting."""
-    said = "You have not predicted" if guess is None else f"You predicted {guess:g}{unit}"
-    print(f"{said}; found: {found:.3g}{unit}")
+def predicted(guess: object, found: float, unit: str = "") -> None:
+    """Print what the reader has predicted beside what was found; a prediction is never wrong, only interesting.
+
+    A guess that is not a number, such as "30 %" or 0,3 for 0.3, is printed as it is.
+    """
+    said = f"You predicted {f'{guess:g}{unit}' if isinstance(guess, Real) else guess}"
+    print(f"{'You have not predicted' if guess is None else said}; found: {found:.3g}{unit}")
 
 
 def _made_by_the_lesson() -> Mapping[str, Any]:

@@ -37,7 +37,8 @@ def picture_slider(name: str, values: Mapping[str, Value], draw: Callable[[Value
     """
     middle = list(values)[len(values) // 2]
     png, described = described_png(draw(values[middle]))
-    slider = ipywidgets.SelectionSlider(description=name, options=list(values), value=middle)
+    wide = ipywidgets.Layout(width="400px")  # the usual 300 px cut a text such as "-125 to 275"
+    slider = ipywidgets.SelectionSlider(description=name, options=list(values), value=middle, layout=wide)
     picture = ipywidgets.HTML(_image(png, described))
 
     def redraw(change: Any) -> None:

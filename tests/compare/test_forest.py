@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.axes import Axes
 
 from dainet.compare.forest import forest_plot
+from dainet.errors import InputError
 
 CLAIM = {"claim": "b above a", "better": "b", "worse": "a", "class": "mean", "measure": "dsc", "paper": 1.5}
 FOUND = {"difference": 2.0, "low": 1.0, "high": 3.0, "low_seeds": 0.5, "high_seeds": 4.0, "verdict": "supported"}
@@ -22,6 +24,19 @@ def test_an_empty_plot_has_the_papers_differences_and_the_readers_guesses() -> N
     assert points(panel, "x") == [-1.0]
     assert points(panel, "o") == []
     assert [label.get_text().splitlines()[-1] for label in panel.get_yticklabels()] == ["(c - a)", "(b - a)"]
+
+
+@pytest.mark.parametrize(
+    ("guesses", "words"),
+    [
+        ({"b above b": 1}, "did you mean b above a"),
+        ({"b above a": "1.5"}, "b above a.*'1.5'.*0.5"),
+        ({"b above a": (1, 5)}, r"b above a.*\(1, 5\).*0.5"),
+    ],
+)
+def test_a_guess_that_cannot_be_drawn_is_refused(guesses: dict[str, float | None], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        forest_plot({"claims": pd.DataFrame([CLAIM])}, guesses=guesses)
 
 
 def test_a_filled_plot_has_difference_and_both_intervals_and_marks_bad_trainings() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dainet.errors import InputError
 from dainet.lessons.evidence.charts import gap_figure, patient_training_figure, student_figure, training_figure
 from dainet.lessons.evidence.controls import control_table
 from dainet.lessons.evidence.trainings import components, fewer_trainings, one_seed_students, said
@@ -94,6 +95,14 @@ def test_patients_are_ordered_by_the_second_network_and_one_is_bold() -> None:
     assert [label.get_text() for label in labels] == ["002", "003", "001"]
     assert [label.get_fontweight() for label in labels] == ["normal", "bold", "normal"]
     assert np.asarray(panels[2].collections[0].get_array()) == pytest.approx(np.ones((2, 3)))
+
+
+def test_a_patient_who_does_not_exist_is_named_with_those_who_do() -> None:
+    scores = pd.DataFrame([[90.0, 70.0]], columns=["patient001", "patient002"])
+    with pytest.raises(InputError, match=r"patient2.*patient001, patient002"):
+        patient_training_figure(scores, scores, ("a", "b"), "patient2")
+    with pytest.raises(InputError, match=r"patient2.*patient001, patient002"):
+        gap_figure(scores.T, "patient2")
 
 
 def test_gaps_show_mean_and_median_and_the_patient() -> None:

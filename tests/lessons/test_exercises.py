@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 
 from dainet.errors import InputError
@@ -83,9 +84,15 @@ def test_every_exercise_helps_twice(exercise: Exercise) -> None:
     assert exercise.nudge != exercise.hint
 
 
-@pytest.mark.parametrize(("guess", "words"), [(None, "not predicted"), (5, "5 points"), (-1.5, "-1.5 points")])
+@pytest.mark.parametrize(
+    ("guess", "words"),
+    [
+        *[(None, "not predicted"), (5, "5 points"), (-1.5, "-1.5 points"), (np.float32(2), "2 points")],
+        *[("30 %", "predicted 30 %;"), ((0, 3), "(0, 3)")],
+    ],
+)
 def test_a_prediction_stands_beside_what_was_found(
-    capsys: pytest.CaptureFixture[str], guess: float | None, words: str
+    capsys: pytest.CaptureFixture[str], guess: object, words: str
 ) -> None:
     predicted(guess, 3.0, " points")
     said = capsys.readouterr().out

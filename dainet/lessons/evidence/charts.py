@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from dainet.errors import unknown
 from dainet.reporting.charts import WIDTH, label_axes, new_figure
 from dainet.reporting.style import in_style
 
@@ -51,8 +52,13 @@ def patient_training_figure(first: pd.DataFrame, second: pd.DataFrame, names: tu
         first, second: DSC in points, rows seeds and columns patients, see `dainet.reporting.statistics.patient_means`.
         names: names of the networks.
         patient: whose tick is bold.
+
+    Raises:
+        InputError: there is no such patient.
     """
     order = second.mean().sort_values().index
+    if patient not in order:
+        raise unknown("patient", patient, sorted(order))
     tables = {names[1]: second[order], names[0]: first[order], f"{names[0]} - {names[1]}": (first - second)[order]}
     low, high = min(first.min().min(), second.min().min()), max(first.max().max(), second.max().max())
     reach = float(np.abs(first - second).to_numpy().max())
@@ -79,7 +85,12 @@ def gap_figure(gaps: pd.DataFrame, patient: str) -> Figure:
     Args:
         gaps: points, rows patients, columns comparisons.
         patient: whose point stands out.
+
+    Raises:
+        InputError: there is no such patient.
     """
+    if patient not in gaps.index:
+        raise unknown("patient", patient, gaps.index)
     told = "; ".join(f"{name}: mean {gaps[name].mean():+.2f}, median {gaps[name].median():+.2f}" for name in gaps)
     figure = new_figure(9, 0.75 * len(gaps.columns) + 1.2, f"Differences of every patient in points of DSC. {told}")
     panel = figure.subplots()
