@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipywidgets
 import numpy as np
+from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -50,8 +51,8 @@ def patch_attention_figure(image: np.ndarray, rows: Tensor, row: int, column: in
 def choose_patch(image: np.ndarray, rows: Tensor) -> ipywidgets.Widget:
     """Return two sliders, row and column of a patch, above its `patch_attention_figure`."""
 
-    def draw(row: int, column: int) -> Figure:
-        return patch_attention_figure(image, rows, row, column)
+    def draw(row: int, column: int) -> None:
+        display(patch_attention_figure(image, rows, row, column))  # `interactive` shows nothing that is returned
 
     sliders = {
         name: ipywidgets.IntSlider(value=count // 2, min=0, max=count - 1, description=name)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from dainet.errors import InputError
+from dainet.lessons import patch_attention
 from dainet.lessons.patch_attention import choose_patch, patch_attention_figure
 
 IMAGE = np.arange(64.0).reshape(8, 8)
@@ -30,3 +32,11 @@ def test_the_sliders_reach_every_patch_and_no_other() -> None:
     row, column, _ = choose_patch(IMAGE, ROWS).children
     assert (row.min, row.max) == (0, 3)
     assert (column.min, column.max) == (0, 5)
+
+
+def test_the_figure_is_displayed_at_first_and_after_a_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Figure] = []
+    monkeypatch.setattr(patch_attention, "display", shown.append)
+    row, _, _ = choose_patch(IMAGE, ROWS).children
+    row.value = 1
+    assert [figure.axes[0].get_title() for figure in shown] == ["patch (2, 3)", "patch (1, 3)"]
