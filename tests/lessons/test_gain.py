@@ -14,6 +14,7 @@ from scipy import stats
 from dainet.cache.records import hash_file, read_record
 from dainet.compare.plan import plan_hash, read_plan
 from dainet.compare.scores import read_scored
+from dainet.errors import InputError
 from dainet.lessons import gain
 from dainet.lessons.gain import COLUMNS, PLAN, read_gain, shipping
 from dainet.lessons.gain.changes import Gate, Order, Position
@@ -121,6 +122,22 @@ def test_what_a_readers_file_holds(old: str, new: str, network: str | None, tmp_
         text = text[: text.index("\n    def forward")] + POSITION
     (tmp_path / "my_change.py").write_text(text, encoding="utf-8")
     assert recognized(f"{tmp_path}/my_change.py:MyUNet") == network
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("dim=1)", "dim=0)", r"my_change.py, line \d+.*channels"),
+        ("skip * torch", "skp * torch", r"my_change.py, line \d+.*skp"),
+        ("return self.head(x)", "self.head(x)", "my_change.py:MyUNet.*NoneType.*logits"),
+        ("self.head(x)", "self.head(x)[:, 1:]", r"my_change.py:MyUNet.*\[1, 3, 32, 32\].*\[1, 4, 32, 32\]"),
+    ],
+)
+def test_a_mistake_in_a_readers_file_is_one_line(old: str, new: str, words: str, tmp_path: Path) -> None:
+    assert old in FILE
+    (tmp_path / "my_change.py").write_text(FILE.replace(old, new), encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        recognized(f"{tmp_path}/my_change.py:MyUNet")
 
 
 def test_the_lines_for_the_position_are_those_of_the_lesson() -> None:

@@ -11,6 +11,8 @@ from dainet.compare.scores import fold_scores
 from dainet.lessons.evidence.trainings import said
 from dainet.lessons.gain import PLAN
 from dainet.segmentation.catalog import build, takes
+from dainet.segmentation.outside import explained, outside_label
+from dainet.segmentation.outside_output import check_logits
 from dainet.segmentation.slices import final_logits
 
 __all__ = ["finding", "recognized", "students"]
@@ -52,7 +54,7 @@ def recognized(name: str) -> str | None:
     Both are built from one seed, so the same layers in the same order have the same weights.
 
     Raises:
-        InputError: the network from outside cannot be built.
+        InputError: the network from outside cannot be built, fails, or returns no logits.
     """
     if takes(name) != "image":
         return None
@@ -65,4 +67,7 @@ def _answer(name: str) -> torch.Tensor:
     with torch.random.fork_rng(devices=[]), torch.inference_mode():
         torch.manual_seed(0)
         network = build(name, width=2).eval()
-        return final_logits(network(torch.rand(1, 1, 32, 32)))
+        with explained(name, "a slice of 32 x 32 px"):
+            output = network(torch.rand(1, 1, 32, 32))
+        check_logits(f"{outside_label(name)}: for one slice", output, [1, 4, 32, 32])
+        return final_logits(output)
