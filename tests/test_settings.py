@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from dainet.errors import InputError
 from dainet.protocol import CLASSES, published_table
 from dainet.settings import load_settings, profile_names
 
@@ -112,6 +113,12 @@ def test_of_two_ways_to_name_a_setting_the_later_counts() -> None:
 def test_a_profile_is_no_single_setting(given: object) -> None:
     with pytest.raises(ValueError, match=f"{given}.*tour.*--profile.*PROFILE"):
         load_settings("tour", {"profile": given})
+
+
+@pytest.mark.parametrize("given", ["dino.epochs=2", ["dino.epochs", 2], {"dino.epochs", "2"}, 3])
+def test_overrides_without_values_are_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="overrides.*dino.epochs.*2"):
+        load_settings("tour", given)
 
 
 def test_settings_are_frozen() -> None:

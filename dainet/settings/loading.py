@@ -34,11 +34,15 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
     """Load a profile, with single values overridden: {"segmentation.epochs": 5} or {"segmentation": {"epochs": 5}}.
 
     Raises:
-        InputError: the profile or a name is unknown, a value has the wrong type or range, or an override names a
-            profile; the message names it.
+        InputError: the profile or a name is unknown, a value has the wrong type or range, an override names a
+            profile, or the overrides are no mapping; the message names it.
     """
     if profile not in profile_names():
         raise unknown("profile", profile, profile_names())
+    if not isinstance(overrides, Mapping | None):
+        raise InputError(
+            f'overrides: found {_shown(overrides)}; expected names with values, as in {{"dino.epochs": 2}}'
+        )
     overrides = _dotted(overrides or {})
     if "profile" in overrides:
         raise InputError(
