@@ -117,7 +117,7 @@ def test_a_profile_is_no_single_setting(given: object) -> None:
 
 @pytest.mark.parametrize("given", ["dino.epochs=2", ["dino.epochs", 2], {"dino.epochs", "2"}, 3])
 def test_overrides_without_values_are_refused(given: Any) -> None:
-    with pytest.raises(InputError, match="overrides.*dino.epochs.*2"):
+    with pytest.raises(InputError, match=r"overrides.*dino\.epochs.*2"):
         load_settings("tour", given)
 
 
