@@ -22,7 +22,9 @@ __all__ = ["ERROR_COLORS", "figure_html", "map_picture", "slice_pictures"]
 ERROR_COLORS = {"missed": "#56b4e9", "added": "#e69f00", "other": "#cc79a7"}
 _LEGENDS = {
     "Outlines": "Outlines (white: truth)",
-    "Errors": " ".join(f'<span class="chip" style="background:{c}"></span>{name}' for name, c in ERROR_COLORS.items()),
+    "Errors": " ".join(
+        f'<span><span class="chip" style="background:{c}"></span>{name}</span>' for name, c in ERROR_COLORS.items()
+    ),
 }
 _SIDE = 288  # px at least, so that outlines are finer than pixels of the slice
 _LINE = 2  # px

@@ -124,11 +124,11 @@ class View:
         return VBox(
             [
                 self._style,
-                HBox([controls.dataset, controls.patient, controls.phase, controls.slice]),
+                HBox([controls.dataset, controls.patient, controls.phase, controls.slice]).add_class("dainet-chosen"),
                 HBox([controls.opacity, controls.palette, controls.color_map]).add_class("dainet-filled"),
                 HBox(self.pictures).add_class("dainet-pictures").add_class("dainet-filled"),
                 HBox([left, network]).add_class("dainet-filled"),
-                HBox([compared, card]).add_class("dainet-filled"),
+                HBox([compared, card]).add_class("dainet-filled").add_class("dainet-results"),
                 HBox([self.message, self.train]),
                 self._work,
             ]

@@ -21,7 +21,7 @@ from dainet.explorer import Explorer
 from dainet.lessons.reproduce import find_notebooks
 from tests.helpers import REPOSITORY
 from tests.helpers.browser import CONTRAST, NEEDS_CHROMIUM, lab_server, save_screenshot, wait_for
-from tests.helpers.explorer import assert_fits, drive
+from tests.helpers.explorer import assert_fits, assert_nothing_is_cut_sideways, drive
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -48,6 +48,7 @@ def test_every_control_in_jupyterlab(page: Page, lab: str, explorer: Explorer) -
         == 0
     )
     assert_fits(page)
+    assert_nothing_is_cut_sideways(page, 1000)
     drive(page, explorer)
     page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     wait_for(lambda: not page.evaluate("window.jupyterapp.shell.currentWidget.context.model.dirty"))

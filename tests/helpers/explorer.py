@@ -176,3 +176,17 @@ def assert_fits(page: Page) -> None:
         assert box["top"] <= part["top"], part
         assert part["right"] <= box["right"] + 1, part
         assert part["bottom"] <= box["bottom"] + 1, part
+
+
+def assert_nothing_is_cut_sideways(page: Page, width: int) -> None:
+    """Assert that in a window of this width no part of the explorer hides, or scrolls to, its right end."""
+    before = page.viewport_size
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.locator(".dainet").evaluate(_CUT_SIDEWAYS) == []
+    if before:
+        page.set_viewport_size(before)
+
+
+_CUT_SIDEWAYS = """explorer => [explorer, ...explorer.querySelectorAll('*')]
+    .filter(inner => inner.clientWidth && inner.scrollWidth > inner.clientWidth + 1
+        && getComputedStyle(inner).overflowX !== 'visible').map(inner => inner.outerHTML.slice(0, 80))"""
