@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dainet.compare.plan import Plan
 from dainet.compare.report import heart_figure, plan_notes, plan_tables, read_whole
+from dainet.compare.results import Results, analyze
 from dainet.compare.scores import Scored
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
@@ -25,9 +26,9 @@ _LICENSES = {
 }
 
 
-def study_tables(scored: Scored) -> dict[str, pd.DataFrame]:
+def study_tables(results: Results) -> dict[str, pd.DataFrame]:
     """Return the tables of a plan by name; beside ACDC split as in the paper stands the paper's Table 2."""
-    tables = plan_tables(scored)
+    tables, scored = plan_tables(results), results.scored
     if scored.plan.dataset == "acdc" and len(scored.plan.folds) == 1:
         names = CLASSES["acdc"].names
         tables["table_published"] = compare(published_table("acdc", "table2"), scored.scores, names, "strict")
@@ -73,12 +74,13 @@ def write_plan_report(
         note: goes into every table and above the figure, such as that scores are simulated.
     """
     scored = read_whole(plan, folder)
+    results = analyze(scored)
     settings = scored.trainings[0].settings({"output": output.as_posix()})
-    notes = [*([note] if note else []), *plan_notes(scored), _LICENSES[plan.dataset]]
-    for name, table in study_tables(scored).items():
+    notes = [*([note] if note else []), *plan_notes(results), _LICENSES[plan.dataset]]
+    for name, table in study_tables(results).items():
         save_table(table, name, settings, {}, notes)
     rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
     save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
-    if (hearts := heart_figure(scored)) is not None:
+    if (hearts := heart_figure(results)) is not None:
         save_figure(hearts, "ejection_fraction", settings, {})
     return scored

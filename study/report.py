@@ -15,7 +15,7 @@ from dainet.compare.curves import learning_curves
 from dainet.compare.forest import forest_plot
 from dainet.compare.plan import Plan, read_plan
 from dainet.compare.power import observed_truth
-from dainet.compare.questions import questions_table
+from dainet.compare.questions import answers, questions_table
 from dainet.compare.scores import Scored, is_whole, read_scored
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
@@ -107,7 +107,7 @@ def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.
 def next_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """Return the questions of the next studies as text, by name, with answers where every wave is whole."""
     return {
-        f"table_{name}": open_questions(study) if isinstance(study, Plan) else questions_table(study)
+        f"table_{name}": open_questions(study) if isinstance(study, Plan) else questions_table(study, answers(study))
         for name, study in _next_studies(folder).items()
     }
 

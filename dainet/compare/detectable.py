@@ -9,20 +9,13 @@ from dainet.compare.sentences import points
 from dainet.compare.simulation import Design
 from dainet.errors import InputError
 
-__all__ = ["design_of", "detectable"]
-
-
-def design_of(scored: Scored) -> Design:
-    """Return patients per fold, and trainings per fold of the first comparison's networks."""
-    line = comparisons_of(scored)[0]
-    first, second = (fold_scores(scored.scores, name) for name in (line.first, line.second))
-    return Design(tuple(fold.shape[-1] for fold in first), (min(map(len, first)), min(map(len, second))))
+__all__ = ["detectable"]
 
 
 def detectable(scored: Scored) -> str:
     """Say which gain this design finds with 80 % probability, and how often it finds two equal networks equivalent."""
     try:
-        truth, design = spread_of_plan(scored), design_of(scored)
+        truth, design = spread_of_plan(scored), _design(scored)
     except InputError:
         return "Which gain this design finds is not known from its own scores: a network was trained once per fold."
     if truth.trainings == truth.luck == 0:
@@ -34,3 +27,10 @@ def detectable(scored: Scored) -> str:
         f"finds a gain of {gain:.2f} points with a probability of 80 %, and calls two equal networks equivalent within "
         f"{points(margin)} with a probability of {100 * equivalence_power(design, truth, margin):.0f} %."
     )
+
+
+def _design(scored: Scored) -> Design:
+    """Return the patients that have scores and the trainings that ran, which may be fewer than those of the plan."""
+    line = comparisons_of(scored)[0]
+    first, second = (fold_scores(scored.scores, name) for name in (line.first, line.second))
+    return Design(tuple(fold.shape[-1] for fold in first), (min(map(len, first)), min(map(len, second))))

@@ -15,7 +15,7 @@ from dainet.compare.plan import Training
 from dainet.compare.scores import Scored
 from dainet.segmentation.outside import outside_label
 
-__all__ = ["counts", "fold_table", "machine_table", "plan_networks", "read_records"]
+__all__ = ["counts", "fold_table", "machine_table", "plan_networks", "read_records", "seeds_per_fold"]
 
 
 def read_records(folder: Path, trainings: Iterable[Training]) -> dict[str, dict[str, Any]]:
@@ -75,14 +75,19 @@ def machine_table(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 def counts(scored: Scored) -> dict[str, Any]:
     """Count patients, folds, trainings and seeds of the first comparison's networks, for sentences."""
-    first = scored.plan.comparisons[0]
-    seeds = scored.scores.groupby(["model", "fold"])["seed"].nunique().groupby("model").min()
+    first, seeds = scored.plan.comparisons[0], seeds_per_fold(scored)
     return {
         "patients": scored.scores["patient"].nunique(),
         "folds": scored.scores["fold"].nunique(),
         "trainings": len(scored.trainings),
-        "seeds": (int(seeds.get(first.first, 0)), int(seeds.get(first.second, 0))),
+        "seeds": (seeds.get(first.first, 0), seeds.get(first.second, 0)),
     }
+
+
+def seeds_per_fold(scored: Scored) -> dict[str, int]:
+    """Count the trainings of each network that has scores in a fold; if folds differ, the fewest."""
+    seeds = scored.scores.groupby(["model", "fold"])["seed"].nunique().groupby("model").min()
+    return {str(name): int(count) for name, count in seeds.items()}
 
 
 def _public(value: Any) -> str:

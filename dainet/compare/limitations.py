@@ -9,7 +9,7 @@ import numpy as np
 
 from dainet.compare.checks import validation_difference
 from dainet.compare.comparisons import compare_networks, main_comparisons, patient_differences
-from dainet.compare.facts import counts
+from dainet.compare.facts import counts, seeds_per_fold
 from dainet.compare.questions import Answer
 from dainet.compare.scores import Scored, fold_scores
 
@@ -54,8 +54,8 @@ def _design(scored: Scored) -> Iterator[str]:
 
 def _trainings(scored: Scored) -> Iterator[str]:
     number = counts(scored)
-    lines = main_comparisons(scored)
-    seeds = {name: _seeds(scored, name) for line in lines for name in (line.first, line.second)}
+    known, lines = seeds_per_fold(scored), main_comparisons(scored)
+    seeds = {name: known[name] for line in lines for name in (line.first, line.second)}
     if len(set(zip(scored.scores["fold"], scored.scores["seed"], strict=True))) == 1:
         yield "Each network was trained once: another seed may reverse the sign, and the interval does not know that."
     elif max(seeds.values(), default=1) == 1:
@@ -99,8 +99,3 @@ def _general(records: dict[str, dict[str, Any]]) -> Iterator[str]:
     if len(machines) > 1:
         yield f"Trainings ran on {len(machines)} kinds of hardware, which do not compute to the last digit alike."
     yield "Settings are shared and none was tuned for one network: with other settings the order may be another."
-
-
-def _seeds(scored: Scored, name: str) -> int:
-    own = scored.scores[scored.scores["model"] == name]
-    return int(own.groupby("fold")["seed"].nunique().min())

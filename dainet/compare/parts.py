@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,8 +39,8 @@ def parts(scored: Scored) -> Iterator[Part]:
                     yield Part(line, title, str(name), part["patient"].nunique(), result)
 
 
-def parts_table(scored: Scored) -> pd.DataFrame:
-    """Write the parts of the main comparisons as text, with 95 % intervals and without tests."""
+def parts_table(found: Sequence[Part]) -> pd.DataFrame:
+    """Write parts of the main comparisons as text, with 95 % intervals and without tests."""
     lines = [
         {
             "Comparison": part.comparison.title,
@@ -49,6 +49,6 @@ def parts_table(scored: Scored) -> pd.DataFrame:
             "Patients": str(part.patients),
             "Difference": difference_text(part.result),
         }
-        for part in parts(scored)
+        for part in found
     ]
     return pd.DataFrame(lines)

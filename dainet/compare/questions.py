@@ -58,10 +58,10 @@ def answers(scored: Scored) -> list[Answer]:
     return found
 
 
-def questions_table(scored: Scored) -> pd.DataFrame:
-    """Write the answers as text: differences with 95 and 90 % intervals, errors and verdicts."""
+def questions_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
+    """Write the answers to a plan's questions as text: differences with 95 and 90 % intervals, errors and verdicts."""
     lines = []
-    for answer in answers(scored):
+    for answer in found:
         line, result = answer.comparison, answer.result
         low, high = result.interval(0.95)
         row = {"Question": line.question, "Role": line.role, "Comparison": answer.title}
@@ -74,13 +74,13 @@ def questions_table(scored: Scored) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def comparisons_table(scored: Scored) -> pd.DataFrame:
+def comparisons_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
     """Write the comparisons as a paper prints them: both networks' DSC, the difference with its interval, the verdict.
 
     A network's DSC is the mean over patients, as in the difference; one fold may have fewer patients than another.
     """
     lines = []
-    for answer in answers(scored):
+    for answer in found:
         pair = (answer.comparison.first, answer.comparison.second)
         first, second = (_mean(scored, name) for name in pair)
         row = {"Comparison": answer.title, "First (%)": f"{first:.2f}", "Second (%)": f"{second:.2f}"}

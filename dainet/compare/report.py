@@ -15,11 +15,12 @@ from dainet.compare.checks import checks_table
 from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences
 from dainet.compare.curves import learning_curves
 from dainet.compare.failures import failed_cases
-from dainet.compare.hearts import agreement_figure, agreement_table, heart_numbers
+from dainet.compare.hearts import agreement_figure, agreement_table
 from dainet.compare.page import Findings, write_page
-from dainet.compare.parts import parts, parts_table
+from dainet.compare.parts import parts_table
 from dainet.compare.plan import Plan
-from dainet.compare.questions import answers, comparisons_table, joint_word, questions_table
+from dainet.compare.questions import comparisons_table, joint_word, questions_table
+from dainet.compare.results import Results, analyze
 from dainet.compare.scores import Scored, finished_waves, read_scored
 from dainet.compare.tables import networks_table, spread_table
 from dainet.errors import InputError
@@ -45,19 +46,20 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
     """
     scored = read_whole(plan, folder, so_far)
     early = _early_reads(scored, folder)
+    results = analyze(scored)
     settings = scored.trainings[0].settings({"output": str(output)})
-    notes = [*([note] if note else []), *plan_notes(scored)]
-    tables = {"table_comparisons": comparisons_table(scored), **plan_tables(scored)}
+    notes = [*([note] if note else []), *plan_notes(results)]
+    tables = {"table_comparisons": comparisons_table(scored, results.answers), **plan_tables(results)}
     if len(failures := failed_cases(scored)):
         tables["table_failures"] = failures
     for name, table in tables.items():
         save_table(table, name, settings, {}, notes)
     save_csv(_patients(scored), "patients", settings, {})
     alts = dict[str, str]()
-    for name, figure in _figures(scored, note):
+    for name, figure in _figures(results, note):
         save_figure(figure, name, settings, {})
         alts[name] = str(figure.get_label())
-    return write_page(Findings(scored, tuple(answers(scored)), folder, early, note), tables, alts, settings)
+    return write_page(Findings(scored, results.answers, folder, early, note), tables, alts, settings)
 
 
 def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
@@ -84,23 +86,24 @@ def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
     return read_scored(plan, folder)
 
 
-def plan_tables(scored: Scored) -> dict[str, pd.DataFrame]:
+def plan_tables(results: Results) -> dict[str, pd.DataFrame]:
     """Return the tables of a plan as text, by name: questions, checks, networks, parts, spread, and hearts."""
+    scored = results.scored
     tables = {
-        "table_questions": questions_table(scored),
+        "table_questions": questions_table(scored, results.answers),
         "table_checks": checks_table(scored),
         "table_networks": networks_table(scored),
-        "table_parts": parts_table(scored),
+        "table_parts": parts_table(results.parts),
         "table_spread": spread_table(scored),
     }
-    hearts = _hearts(scored)
-    if len(hearts):
-        tables["table_hearts"] = agreement_table(hearts)
+    if len(results.hearts):
+        tables["table_hearts"] = agreement_table(results.hearts)
     return {name: table for name, table in tables.items() if len(table)}
 
 
-def plan_notes(scored: Scored) -> list[str]:
+def plan_notes(results: Results) -> list[str]:
     """Return what stands below every table of a plan: what was counted, and what the intervals count."""
+    scored = results.scored
     plan, folds = scored.plan, len(scored.plan.folds)
     counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
     tested = f"every patient is tested in one of {folds} folds" if folds > 1 else "one split"
@@ -110,35 +113,26 @@ def plan_notes(scored: Scored) -> list[str]:
         f"{plan.title}: {counted}; {tested}; strict policy for empty masks.",
         f"Intervals count {sample} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
     ]
-    if word := joint_word([each.verdict for each in answers(scored) if each.comparison.role == "primary"]):
+    if word := joint_word([each.verdict for each in results.answers if each.comparison.role == "primary"]):
         notes.append(f"All primary questions together, each of which the claim needs: {word}.")
     return notes
 
 
-def heart_figure(scored: Scored) -> Figure | None:
+def heart_figure(results: Results) -> Figure | None:
     """Draw the ejection fractions of the first comparison; None where the scores are not of hearts at ED and ES."""
-    hearts, first = _hearts(scored), comparisons_of(scored)[0]
+    hearts, first = results.hearts, comparisons_of(results.scored)[0]
     return agreement_figure(hearts, (first.second, first.first)) if len(hearts) else None
 
 
-def _hearts(scored: Scored) -> pd.DataFrame:
-    """Return the hearts of the scores; without rows where voxels have no size."""
-    if not {"predicted_voxels", "spacing_z_mm"} <= set(scored.scores):
-        return pd.DataFrame()
-    hearts = heart_numbers(scored.scores)
-    return hearts if hearts["lv_ef"].notna().any() else hearts.iloc[:0]
-
-
-def _figures(scored: Scored, note: str) -> Iterator[tuple[str, Figure]]:
-    margin = scored.plan.margin
-    yield "comparisons", comparisons_figure(answers(scored), margin, note)
+def _figures(results: Results, note: str) -> Iterator[tuple[str, Figure]]:
+    scored, margin = results.scored, results.scored.plan.margin
+    yield "comparisons", comparisons_figure(results.answers, margin, note)
     yield "patients", patients_figure(scored)
-    found = list(parts(scored))
-    if any(part.result is not None for part in found):
-        yield "parts", parts_figure(found, margin)
+    if any(part.result is not None for part in results.parts):
+        yield "parts", parts_figure(results.parts, margin)
     yield "trainings", trainings_figure(scored)
     yield "learning_curves", learning_curves(_histories(scored))
-    if (hearts := heart_figure(scored)) is not None:
+    if (hearts := heart_figure(results)) is not None:
         yield "ejection_fraction", hearts
 
 

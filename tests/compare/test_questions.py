@@ -13,13 +13,17 @@ from dainet.compare.analysis import difference, fold_difference, patient_differe
 from dainet.compare.comparisons import compare_networks
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Plan
-from dainet.compare.questions import joint_verdict, questions_table
-from dainet.compare.scores import fold_scores, read_scored
+from dainet.compare.questions import answers, joint_verdict, questions_table
+from dainet.compare.scores import Scored, fold_scores, read_scored
 from tests.helpers.plans import arrays, ends, measured, printed, scored, write_scores
 
 
+def table_of(found: Scored) -> pd.DataFrame:
+    return questions_table(found, answers(found))
+
+
 def test_the_questions_are_judged_in_their_order(plan: Plan, tmp_path: Path) -> None:
-    table = questions_table(scored(plan, tmp_path / "a", {"unet": 90, "random": 95, "image": 90}))
+    table = table_of(scored(plan, tmp_path / "a", {"unet": 90, "random": 95, "image": 90}))
     assert table["Verdict"].str.split(";").str[0].tolist()[0] == "supported"
     assert table["Verdict"].tolist()[3] == "not judged", "exploratory"
     assert table["Interval contains the paper's"].tolist()[0] == "no"
@@ -33,7 +37,7 @@ def test_after_an_inconclusive_answer_nothing_more_is_judged(plan: Plan, tmp_pat
         path = tmp_path / "a" / "scores" / f"{name}.csv"
         table = pd.read_csv(path, dtype={"patient": str, "class": str})
         table.assign(dsc=table["dsc"] - 0.05).to_csv(path, index=False)
-    verdicts = questions_table(read_scored(plan, tmp_path / "a"))["Verdict"].tolist()
+    verdicts = table_of(read_scored(plan, tmp_path / "a"))["Verdict"].tolist()
     assert verdicts[0] == "inconclusive"
     assert verdicts[1:] == ["not judged"] * 3
 
@@ -52,7 +56,7 @@ def test_two_waves_have_the_registered_analysis(plan: Plan, tmp_path: Path) -> N
 
 def test_the_numbers_of_a_question_are_those_of_its_analysis(plan: Plan) -> None:
     own = measured(plan, effect=0.33)
-    rows = questions_table(own).to_dict("records")
+    rows = table_of(own).to_dict("records")
     unet, random, image = (arrays(own.scores, name) for name in ("unet", "random", "image"))
     lent = spread_of(random, unet)
     results = [
@@ -77,13 +81,13 @@ def test_the_numbers_of_a_question_are_those_of_its_analysis(plan: Plan) -> None
 
 
 def test_a_difference_that_three_patients_carry_says_so(plan: Plan) -> None:
-    found = questions_table(measured(plan, effect=0.0, movers=2.0))["Verdict"][0]
+    found = table_of(measured(plan, effect=0.0, movers=2.0))["Verdict"][0]
     assert found.startswith("inconclusive")
     assert "without 3 of them: equivalent" in found
 
 
 def test_what_few_patients_carry_is_no_answer_to_go_on_from(plan: Plan) -> None:
-    verdicts = questions_table(measured(plan, effect=0.0, movers=2.0))["Verdict"].tolist()
+    verdicts = table_of(measured(plan, effect=0.0, movers=2.0))["Verdict"].tolist()
     assert verdicts[0].startswith("inconclusive; carried by few patients")
     assert verdicts[1:] == ["not judged"] * 3
 
@@ -98,14 +102,14 @@ def test_one_training_each_in_one_fold_has_the_interval_of_a_paired_t_test_and_n
     result = patient_difference(first, second)
     np.testing.assert_allclose(result.interval(0.95), test.confidence_interval(0.95))
     assert compare_networks(found, alone.comparisons[0]) == result
-    assert set(questions_table(found)["Verdict"]) == {"not judged"}
+    assert set(table_of(found)["Verdict"]) == {"not judged"}
 
 
 def test_every_primary_question_is_judged(plan: Plan, tmp_path: Path) -> None:
     lines = [line.model_copy(update={"role": "primary"}) for line in plan.comparisons[:3]]
     many = plan.model_copy(update={"comparisons": tuple(lines)})
     found = scored(many, tmp_path / "many", {"unet": 90, "random": 90, "image": 90})
-    assert "not judged" not in set(questions_table(found)["Verdict"])
+    assert "not judged" not in set(table_of(found)["Verdict"])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from dainet.compare.checks import checks_table
-from dainet.compare.parts import parts_table
+from dainet.compare.parts import parts, parts_table
 from dainet.compare.plan import Plan
 from dainet.compare.scores import Scored, fold_scores
 from dainet.compare.tables import networks_table, spread_table
@@ -79,12 +79,12 @@ def test_signs_are_counted_of_patients_and_of_pairs_of_trainings(plan: Plan) -> 
 
 def test_parts_are_the_judged_comparisons_of_each_pathology_phase_and_class(plan: Plan) -> None:
     own = measured(plan)
-    table = parts_table(own)
-    parts = [("group", "Pathology", "DCM"), ("group", "Pathology", "NOR"), ("phase", "Phase", "ED")]
-    parts += [("phase", "Phase", "ES"), ("class", "Class", "LV"), ("class", "Class", "RV")]
+    table = parts_table(list(parts(own)))
+    expected = [("group", "Pathology", "DCM"), ("group", "Pathology", "NOR"), ("phase", "Phase", "ED")]
+    expected += [("phase", "Phase", "ES"), ("class", "Class", "LV"), ("class", "Class", "RV")]
     assert list(table["Comparison"]) == ["random - unet"] * 6 + ["random - image"] * 6 + ["image - unet"] * 6
-    assert list(zip(table["By"], table["Part"], strict=True))[:6] == [part[1:] for part in parts]
-    for row, (column, _, name) in zip(table.to_dict("records"), parts, strict=False):
+    assert list(zip(table["By"], table["Part"], strict=True))[:6] == [part[1:] for part in expected]
+    for row, (column, _, name) in zip(table.to_dict("records"), expected, strict=False):
         part = own.scores[own.scores[column] == name]
         assert row["Patients"] == str(part["patient"].nunique())
         assert ends(row["Difference"]) == printed(better(part))
@@ -93,7 +93,7 @@ def test_parts_are_the_judged_comparisons_of_each_pathology_phase_and_class(plan
 def test_a_part_with_too_few_patients_has_no_number(plan: Plan) -> None:
     own = measured(plan)
     few = own.scores.assign(group=own.scores["patient"].map({"10": "MINF"}).fillna("NOR"))
-    table = parts_table(Scored(plan, 2, (), few, own.histories)).set_index("Part")
+    table = parts_table(list(parts(Scored(plan, 2, (), few, own.histories)))).set_index("Part")
     assert table.loc["MINF", "Difference"].tolist() == ["too few"] * 3
     assert table.loc["MINF", "Patients"].tolist() == ["1"] * 3
 

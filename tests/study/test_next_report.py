@@ -8,6 +8,7 @@ import pytest
 
 from dainet.compare.analysis import Difference
 from dainet.compare.plan import read_plan
+from dainet.compare.results import analyze
 from dainet.compare.scores import read_scored
 from study.folds import PLANS
 from study.next_report import common_figure, open_questions, study_tables
@@ -21,7 +22,7 @@ def test_every_table_and_the_figure_can_be_drawn_before_the_first_training(name:
     simulate_scores(plan, tmp_path)
     scored = read_scored(plan, tmp_path)
     assert (scored.waves, len(scored.trainings)) == (len(plan.waves), 50)
-    tables = study_tables(scored)
+    tables = study_tables(analyze(scored))
     assert set(tables) >= {"table_questions", "table_checks", "table_networks", "table_spread"}
     assert ("table_hearts" in tables) == (name == "near-paper")
     assert len(tables["table_questions"]) == len(plan.comparisons)
@@ -36,7 +37,7 @@ def test_the_competitors_stand_beside_the_papers_rows(name: str, tmp_path: Path)
     plan = read_plan(PLANS / f"{name}.yaml")
     simulate_scores(plan, tmp_path)
     scored = read_scored(plan, tmp_path)
-    tables = study_tables(scored)
+    tables = study_tables(analyze(scored))
     ours = tables["table_published"].query("By == 'here'")["Method"]
     assert set(ours.str.split(" ").str[0]) == set(plan.networks)
     judged = tables["table_questions"]["Verdict"] != "not judged"
