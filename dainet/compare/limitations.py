@@ -36,8 +36,9 @@ def _design(scored: Scored) -> Iterator[str]:
     number = counts(scored)
     if scored.waves < len(scored.plan.waves):
         yield (
-            f"Only {scored.waves} of {len(scored.plan.waves)} planned waves have run. Stopping is harmless where the "
-            "clock decided it, and not where somebody had seen the test scores."
+            f"Only {scored.waves} of {len(scored.plan.waves)} planned waves are whole. That is harmless where the "
+            "clock decided it, and not where somebody had seen the test scores, or where trainings failed: then seeds "
+            "with which a network does not train are left out."
         )
     if number["folds"] == 1:
         yield (

@@ -112,7 +112,8 @@ def _verdict(scored: Scored, line: Comparison, result: Difference) -> str:
     word = verdict(result, scored.plan.margin)
     rest = or_none(partial(without_movers, scored, line))
     without = word if rest is None else verdict(rest, scored.plan.margin)
-    return word if without == word else f"{word}; carried by few patients (without {MOVERS} of them: {without})"
+    rider = f"carried by few patients (without the {MOVERS} that move the difference most: {without})"
+    return word if without == word else f"{word}; {rider}"
 
 
 def _mean(scored: Scored, name: str) -> float:

@@ -27,6 +27,10 @@ __all__ = ["QueuedTraining", "run_queue"]
 
 log = logging.getLogger(__name__)
 
+_AFTER_FAILURE = (
+    "the same command tries them again; until they have scores, a report reads neither their waves nor later ones"
+)
+
 
 def run_queue(
     trainings: Sequence[QueuedTraining],
@@ -67,7 +71,7 @@ def run_queue(
         log.info("%s; %s", training.name, _left(trainings, folder, processes))
     if failures:
         ran = f"{count} trainings ran, {len(failures)} failed and have no scores"
-        raise DainetError("; ".join([ran, *failures]))
+        raise DainetError("; ".join([ran, *failures, _AFTER_FAILURE]))
     return count
 
 

@@ -21,7 +21,7 @@ from dainet.compare.parts import parts_table
 from dainet.compare.plan import Plan
 from dainet.compare.questions import comparisons_table, joint_word, questions_table
 from dainet.compare.results import Results, analyze
-from dainet.compare.scores import Scored, finished_waves, read_scored
+from dainet.compare.scores import Scored, finished_waves, first_missing, read_scored
 from dainet.compare.tables import networks_table, spread_table
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
@@ -80,8 +80,9 @@ def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
     waves, planned = finished_waves(plan, folder), len(plan.waves)
     if 0 < waves < planned and not so_far:
         raise InputError(
-            f"plan {plan.name}: {waves} of {planned} waves are whole; test scores are read after the last wave, so "
-            "that no result decides when to stop; run the others, or, if none will be run, add --waves-so-far"
+            f"plan {plan.name}: {waves} of {planned} waves are whole; {first_missing(plan, folder)} is the first "
+            "training without scores; test scores are read after the last wave, so that no result decides when to "
+            "stop; run the others, or, if none will be run, or one fails again and again, add --waves-so-far"
         )
     return read_scored(plan, folder)
 

@@ -16,7 +16,7 @@ from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import SCORES
 
-__all__ = ["Scored", "finished_waves", "fold_scores", "is_whole", "read_scored"]
+__all__ = ["Scored", "finished_waves", "first_missing", "fold_scores", "is_whole", "read_scored"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ def finished_waves(plan: Plan, folder: Path) -> int:
     return len(plan.waves)
 
 
+def first_missing(plan: Plan, folder: Path) -> str:
+    """Return the name of the first training without scores; empty where all have some."""
+    missing = _missing(plan.trainings(), folder)
+    return missing[0].name if missing else ""
+
+
 def is_whole(plan: Plan, folder: Path) -> bool:
     """Say whether every training of a plan has left its scores."""
     return finished_waves(plan, folder) == len(plan.waves)
@@ -57,10 +63,10 @@ def read_scored(plan: Plan, folder: Path) -> Scored:
     waves = finished_waves(plan, folder)
     if not waves:
         wave = _wave(plan, 0)
-        missing = _missing(wave, folder)
+        done = len(wave) - len(_missing(wave, folder))
         raise InputError(
-            f"plan {plan.name}: {len(wave) - len(missing)} of the {len(wave)} trainings of the first wave have scores "
-            f"in {folder.name}; {missing[0].name} is the first that is missing; only whole waves are read"
+            f"plan {plan.name}: {done} of the {len(wave)} trainings of the first wave have scores in {folder.name}; "
+            f"{first_missing(plan, folder)} is the first that is missing; only whole waves are read"
         )
     trainings = [training for number in range(waves) for training in _wave(plan, number)]
     scores = _read(folder / "scores", trainings, [*SCORES, "dsc_last_epoch"])

@@ -101,6 +101,14 @@ def test_the_spread_of_folds_is_the_one_that_was_simulated() -> None:
     assert (seen.patients, seen.luck, seen.trainings) == pytest.approx((1.6, 2.0, 0.5), abs=0.1)
 
 
+def test_luck_that_few_patients_leave_in_the_means_of_trainings_is_taken_off() -> None:
+    """Of four patients, the mean of a training varies by as much from luck as from training."""
+    truth = Truth(patients=5.0, luck=6.0, trainings=3.0)
+    first, second = simulate(Design((4,) * 400, (3, 2)), truth, rounds=1)
+    seen = observed_truth([fold[0] for fold in first], [fold[0] for fold in second])
+    assert (seen.patients, seen.luck, seen.trainings) == pytest.approx((5.0, 6.0, 3.0), abs=0.4)
+
+
 def test_single_trainings_have_no_spread() -> None:
     scores = np.random.default_rng(0).normal(90, 1, (2, 1, 20))
     with pytest.raises(InputError, match="two trainings"):

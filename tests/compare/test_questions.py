@@ -83,7 +83,7 @@ def test_the_numbers_of_a_question_are_those_of_its_analysis(plan: Plan) -> None
 def test_a_difference_that_three_patients_carry_says_so(plan: Plan) -> None:
     found = table_of(measured(plan, effect=0.0, movers=2.0))["Verdict"][0]
     assert found.startswith("inconclusive")
-    assert "without 3 of them: equivalent" in found
+    assert "without the 3 that move the difference most: equivalent" in found
 
 
 def test_what_few_patients_carry_is_no_answer_to_go_on_from(plan: Plan) -> None:

@@ -141,7 +141,7 @@ def test_unfinished_waves_are_read_only_on_request_and_the_next_page_tells(
     monkeypatch.setenv("DAINET_FIGURES", str(tmp_path / "figures"))
     plan, folder = read_plan(write_plan(tmp_path)), tmp_path / "figures" / "small"
     write_scores(plan, folder, LEVELS, waves=1)
-    with pytest.raises(InputError, match=r"1 of 2 waves.*--waves-so-far"):
+    with pytest.raises(InputError, match=r"1 of 2 waves.*unet_fold1_seed2.*--waves-so-far"):
         write_report(plan, folder, folder / "report")
     assert not (folder / "report").exists()
     early = write_report(plan, folder, folder / "report", so_far=True).read_text(encoding="utf-8")
@@ -204,6 +204,17 @@ def test_the_same_scores_twice_are_called_that(figures: Path, tmp_path: Path) ->
     assert answers(constant)[0].verdict == "not judged"
     untrained = type(scored)(plan, 2, scored.trainings, scored.scores.assign(dsc=0.02), scored.histories)
     assert sum("mean DSC of 2 %" in line for line in limitations(untrained, answers(untrained), {})) == 3
+
+
+def test_a_wave_that_misses_a_training_is_refused_with_its_name(tmp_path: Path) -> None:
+    plan = read_plan(write_plan(tmp_path))
+    write_scores(plan, tmp_path / "study", LEVELS)
+    (tmp_path / "study" / "scores" / "random_fold2_seed2.csv").unlink()  # as one that failed twice
+    with pytest.raises(InputError, match=r"1 of 2 waves.*random_fold2_seed2.*--waves-so-far"):
+        read_whole(plan, tmp_path / "study")
+    scored = read_whole(plan, tmp_path / "study", so_far=True)
+    assert scored.waves == 1
+    assert any("1 of 2 planned waves" in line for line in limitations(scored, answers(scored), {}))
 
 
 def test_whole_waves_are_read_as_before(figures: Path, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def test_every_word_has_its_lead_and_a_sentence_with_the_numbers(found: Answer, 
 
 
 def test_what_few_patients_carry_is_said_in_the_verdict() -> None:
-    carried = answer(0.5, word="supported; carried by few patients (without 3 of them: inconclusive)")
-    assert "arried by few patients (without 3 of them: inconclusive)" in headline([carried], MARGIN)[1]
+    carried = answer(0.5, word="supported; carried by few patients (without the 3 that move it: inconclusive)")
+    assert "arried by few patients (without the 3 that move it: inconclusive)" in headline([carried], MARGIN)[1]
 
 
 def test_several_primary_comparisons_are_one_claim() -> None:
