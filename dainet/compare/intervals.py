@@ -51,7 +51,7 @@ def draw_interval(panel: Axes, height: int, result: Difference, color: str) -> N
 def fold_label(text: str, width: int = 34) -> str:
     """Break a long label into lines of about `width` characters, after a space, colon, dot, hyphen or underscore."""
     lines = [""]
-    for piece in re.findall(r"[^\s:._-]*[\s:._-]*", text):
+    for piece in re.findall(r"[^\s:._-]+[\s:._-]*|[\s:._-]+", text):
         if lines[-1] and len(lines[-1]) + len(piece) > width:
             lines.append("")
         lines[-1] += piece
