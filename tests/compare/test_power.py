@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dainet.compare.analysis import spread_of
 from dainet.compare.power import (
+    _mean_squares,
     equivalence_power,
     observed_truth,
     patients_needed,
@@ -107,6 +109,13 @@ def test_luck_that_few_patients_leave_in_the_means_of_trainings_is_taken_off() -
     first, second = simulate(Design((4,) * 400, (3, 2)), truth, rounds=1)
     seen = observed_truth([fold[0] for fold in first], [fold[0] for fold in second])
     assert (seen.patients, seen.luck, seen.trainings) == pytest.approx((5.0, 6.0, 3.0), abs=0.4)
+
+
+def test_a_single_training_counts_with_the_freedom_of_the_pair_that_lends_its_spread() -> None:
+    first, second = ([fold[0] for fold in network] for network in simulate(Design(FIVE, (3, 3)), Truth(), rounds=1))
+    own, lent = spread_of(first), spread_of(first, second)
+    trainings, residuals = zip(*((s.training_freedom, s.residual_freedom) for s in (own, lent)), strict=True)
+    assert _mean_squares(Design(FIVE, (3, 1)), Truth())[1] == [sum(FIVE) - len(FIVE), *trainings, *residuals]
 
 
 def test_single_trainings_have_no_spread() -> None:
