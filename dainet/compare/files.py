@@ -10,14 +10,14 @@ from dainet.options import names_a_path
 from dainet.places import input_path
 from dainet.segmentation.outside import is_outside, outside_label, source_hash
 
-__all__ = ["found_from", "identity", "named_from", "names_a_file"]
+__all__ = ["CODE_NAMES", "found_from", "identity", "named_from", "names_a_file"]
 
-_CODE = ("network", "segmentation.loss")  # may be FILE.py:NAME or PACKAGE.MODULE:NAME
+CODE_NAMES = ("network", "segmentation.loss")  # may be FILE.py:NAME or PACKAGE.MODULE:NAME
 
 
 def names_a_file(name: str, value: Any) -> bool:
     """Say whether a value names a file, or code from outside; `name` is "network" or the dotted name of a setting."""
-    return isinstance(value, str) and (is_outside(value) if name in _CODE else names_a_path(name, value))
+    return isinstance(value, str) and (is_outside(value) if name in CODE_NAMES else names_a_path(name, value))
 
 
 def found_from(folder: Path, name: str, value: Any) -> Any:
@@ -27,7 +27,7 @@ def found_from(folder: Path, name: str, value: Any) -> Any:
     path = (folder / _file(name, value)).resolve()  # the folder of a new plan may not be there yet
     if not path.exists():
         return value
-    return f"{path}:{value.rpartition(':')[2]}" if name in _CODE else str(path)
+    return f"{path}:{value.rpartition(':')[2]}" if name in CODE_NAMES else str(path)
 
 
 def named_from(folder: Path, name: str, value: Any) -> Any:
@@ -35,7 +35,7 @@ def named_from(folder: Path, name: str, value: Any) -> Any:
     if not names_a_file(name, value) or not (path := input_path(_file(name, value))).exists():
         return value
     relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    return f"{relative}:{value.rpartition(':')[2]}" if name in _CODE else relative
+    return f"{relative}:{value.rpartition(':')[2]}" if name in CODE_NAMES else relative
 
 
 def identity(folder: Path, name: str, value: Any) -> Any:
@@ -46,11 +46,11 @@ def identity(folder: Path, name: str, value: Any) -> Any:
     """
     if not names_a_file(name, value):
         return value
-    if name not in _CODE:
+    if name not in CODE_NAMES:
         return Path(value).name
     code = found_from(folder, name, value)
     return [outside_label(code), source_hash(code)]
 
 
 def _file(name: str, value: str) -> str:
-    return value.rpartition(":")[0] if name in _CODE else value
+    return value.rpartition(":")[0] if name in CODE_NAMES else value

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from dainet.errors import InputError
+from dainet.options import Set, Source, Weights, overrides
 
 __all__ = ["pack", "unpack"]
 
 
 def pack(
     folder: Annotated[Path, typer.Argument(help="new folder for the parts and their manifest")],
-    source: Annotated[Path | None, typer.Option(help="folder with the scans")] = None,
-    weights: Annotated[Path | None, typer.Option(help="file with the weights of the ViT")] = None,
+    source: Source = None,
+    weights: Weights = None,
+    set_: Set = None,
+    plan: Annotated[Path | None, typer.Option(help="a plan, with its folds and all files that it names")] = None,
     results: Annotated[list[Path] | None, typer.Option(help="folder below figures/, such as that of a study")] = None,
     stages: Annotated[list[str] | None, typer.Option(help="finished stages of the cache by name, such as dino")] = None,
     states: Annotated[bool, typer.Option("--states", help="the last states of interrupted trainings")] = False,
@@ -27,10 +30,10 @@ def pack(
 ) -> None:
     """Pack what a machine without network needs for a slice of a run, or what it made, into a few small files."""
     from dainet.transfer import packing
+    from dainet.transfer.inputs import find_inputs
     from dainet.transfer.parts import write_pack
 
-    files = packing.find_scans(source) if source else {}
-    files |= packing.find_weights(weights) if weights else {}
+    files = find_inputs(overrides(None, source, weights, None, set_), plan)
     files |= {name: path for each in results or [] for name, path in packing.find_results(each).items()}
     files |= packing.find_stages(stages or []) | (packing.find_states() if states else {})
     plain = {packing.CODE: packing.code_archive()} if code else {}

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dainet.cache.folders import walk
+from dainet.cache.folders import figures_folder, walk
 from dainet.cache.resume import saved_states
 from dainet.cache.runs import Run, find_runs
 from dainet.errors import InputError, unknown
@@ -15,6 +15,7 @@ from dainet.places import repository_root
 __all__ = [
     "CODE",
     "code_archive",
+    "find_below",
     "find_results",
     "find_scans",
     "find_stages",
@@ -26,7 +27,7 @@ __all__ = [
 CODE = "code.tar.gz"
 _NEVER_READ = "_4d.nii.gz"  # ACDC's films, ten times as large as the frames that are read
 _BY_HAND = ".md"  # texts among results, which change at both ends
-_NOT_CODE = (":!figures", ":!tests", ":!docs", ":!teaching", ":!benchmarks")
+_NOT_CODE = (":!figures", ":!docs", ":!teaching", ":!benchmarks", ":!book")
 
 
 def find_scans(source: Path) -> dict[str, Path]:
@@ -37,7 +38,7 @@ def find_scans(source: Path) -> dict[str, Path]:
     """
     if not source.is_dir():
         raise InputError(f"source {source} is not a folder; expected that of the scans")
-    found = _below(source, f"data/{source.resolve().name}")
+    found = find_below(source, f"data/{source.resolve().name}")
     return {name: path for name, path in found.items() if not name.endswith(_NEVER_READ)}
 
 
@@ -53,16 +54,16 @@ def find_weights(weights: Path) -> dict[str, Path]:
 
 
 def find_results(folder: Path) -> dict[str, Path]:
-    """Return figures, tables and records below a folder of `figures` by their names in a pack.
+    """Return figures, tables and records in or below the folder of figures by their names in a pack.
 
     Raises:
         InputError: the folder is not there, or lies elsewhere.
     """
-    home = repository_root().resolve() / "figures"
+    home = figures_folder().resolve()
     place = folder.resolve()
     if not folder.is_dir() or not place.is_relative_to(home):
         raise InputError(f"results {folder}; expected a folder in {home}")
-    found = _below(place, "/".join(("figures", *place.relative_to(home).parts)))
+    found = find_below(place, "/".join(("figures", *place.relative_to(home).parts)))
     return {name: path for name, path in found.items() if not name.endswith(_BY_HAND)}
 
 
@@ -77,7 +78,7 @@ def find_stages(names: Sequence[str]) -> dict[str, Path]:
         if name not in {run.stage for run in finished}:
             raise unknown("stage", name, sorted({run.stage for run in finished}))
     chosen = [run for run in finished if run.stage in names]
-    return {name: path for run in chosen for name, path in _below(run.path, f"runs/{run.stage}/{run.key}").items()}
+    return {name: path for run in chosen for name, path in find_below(run.path, f"runs/{run.stage}/{run.key}").items()}
 
 
 def find_states() -> dict[str, Path]:
@@ -99,7 +100,7 @@ def find_wheels(folder: Path) -> dict[str, bytes]:
 
 
 def code_archive() -> bytes:
-    """Return package, studies and notebooks of the last commit as .tar.gz, without figures, tests and pages.
+    """Return package, studies, notebooks and tests of the last commit as .tar.gz, without figures and pages.
 
     Raises:
         InputError: this is not a git checkout, or it has changes that are in no commit.
@@ -117,7 +118,8 @@ def _git(*words: str) -> bytes:
         raise InputError(f"--code needs git and a checkout of the kit; {root} is none") from error
 
 
-def _below(folder: Path, name: str) -> dict[str, Path]:
+def find_below(folder: Path, name: str) -> dict[str, Path]:
+    """Return the files below a folder, without hidden ones, by their names in a pack, where its own is `name`."""
     return dict(_named(folder, name))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from dainet.cache.folders import explained_disk, runs_folder
+from dainet.cache.folders import explained_disk, figures_folder, runs_folder
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import hash_file, provenance
 from dainet.errors import InputError
@@ -20,7 +20,7 @@ from dainet.transfer.parts import read_files, read_manifest
 __all__ = ["Unpacked", "unpack"]
 
 log = logging.getLogger(__name__)
-_PLACES = ("data", "figures", "runs", "weights")
+_PLACES = ("data", "figures", "inputs", "runs", "weights")
 _PARTIAL = ".partial"
 
 
@@ -33,7 +33,7 @@ class Unpacked(NamedTuple):
 
 
 def unpack(folder: Path) -> Unpacked:
-    """Lay out a pack: stages in the cache, everything else in the repository or the working directory.
+    """Lay out a pack: stages in the cache, results with the figures, all else in the repository or working directory.
 
     Where a result differs from the one here, all files of its name stay out, so that scores never stand beside the
     record of another training.
@@ -80,6 +80,8 @@ def _target(name: str) -> Path:
     place, *rest = name.split("/")
     if place not in _PLACES or len(rest) < (3 if place == "runs" else 1) or {"", ".", ".."} & set(rest):
         raise InputError(f"the pack has a file {name!r}; expected relative names below {', '.join(_PLACES)}")
+    if place == "figures":
+        return figures_folder().joinpath(*rest)
     if place != "runs":
         return repository_root().joinpath(place, *rest)
     stage, key, *inside = rest

@@ -38,7 +38,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "scans" / "random.bin").write_bytes(os.urandom(1 << 20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAINET_COMMIT", COMMIT)
-        pack(folder / "pack", folder / "scans", part_mib=1)
+        pack(folder / "pack", str(folder / "scans"), part_mib=1)
     return folder
 
 
@@ -86,7 +86,7 @@ def test_a_zlib_that_compresses_in_another_way_is_told(there: Path, monkeypatch:
     with pytest.raises(InputError, match=r"a\.nii\.gz.*--verbatim"):
         unpack(there.parent / "pack")
     assert not list(there.rglob("a.nii.gz"))
-    pack(there.parent / "verbatim", there.parent / "scans", verbatim=True)
+    pack(there.parent / "verbatim", str(there.parent / "scans"), verbatim=True)
     unpack(there.parent / "verbatim")
     assert contents(there / "data" / "scans") == contents(there.parent / "scans")
 
@@ -104,7 +104,7 @@ def test_code_of_another_commit_is_refused_and_results_of_one_are_taken_with_a_w
     there: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(packing, "code_archive", lambda: b"")
-    pack(there.parent / "with code", there.parent / "scans", code=True)
+    pack(there.parent / "with code", str(there.parent / "scans"), code=True)
     monkeypatch.setenv("DAINET_COMMIT", "ba9876543210")
     with pytest.raises(InputError, match=r"0123456789ab.*ba9876543210"):
         unpack(there.parent / "with code")
@@ -180,8 +180,10 @@ def test_a_stage_that_is_being_computed_here_is_left_out(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"source": Path("none")}, "none"),
-        ({"weights": Path("hub")}, "hub"),
+        ({"source": "none"}, "none"),
+        ({"weights": "hub"}, "hub"),
+        ({"set_": ["data.spacing=none.csv"]}, r"data\.spacing.*none"),
+        ({"plan": Path("none.yaml")}, "none"),
         ({"stages": ["dinos"]}, "dinos"),
         ({"wheels": Path()}, "whl"),
         ({"code": True}, "checkout"),
@@ -195,7 +197,7 @@ def test_what_is_not_there_is_named(there: Path, options: dict, words: str) -> N
 def test_a_folder_with_files_is_left_alone(there: Path) -> None:
     before = contents(there.parent)
     with pytest.raises(InputError, match="scans has files"):
-        pack(there.parent / "scans", there.parent / "scans")
+        pack(there.parent / "scans", str(there.parent / "scans"))
     assert contents(there.parent) == before
 
 
@@ -206,7 +208,13 @@ def git(folder: Path, *words: str) -> str:
 
 def test_code_travels_as_committed_and_knows_its_commit(there: Path) -> None:
     record = Path("dainet", "cache", "records.py")
-    for path in (record, Path(".gitattributes"), Path("pyproject.toml"), Path("tests", "__init__.py")):
+    for path in (
+        record,
+        Path(".gitattributes"),
+        Path("pyproject.toml"),
+        Path("tests", "__init__.py"),
+        Path("book", "site.py"),
+    ):
         (there / path).parent.mkdir(parents=True, exist_ok=True)
         (there / path).write_bytes((REPOSITORY / path).read_bytes())
     for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "first")):
@@ -220,7 +228,8 @@ def test_code_travels_as_committed_and_knows_its_commit(there: Path) -> None:
         code = outer.extractfile("code.tar.gz").read()
     with tarfile.open(fileobj=io.BytesIO(code)) as inner:
         assert "pyproject.toml" in inner.getnames()
-        assert not [name for name in inner.getnames() if name.startswith("tests")]
+        assert "tests/__init__.py" in inner.getnames(), "those of a GPU run there"
+        assert not [name for name in inner.getnames() if name.startswith("book")]
         assert f'_ARCHIVED = "{git(there, "rev-parse", "HEAD")}"' in inner.extractfile(str(record)).read().decode()
     (there / record).write_text("changed")
     with pytest.raises(InputError, match="commit"):

@@ -51,7 +51,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def packed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack of scans and weights."""
     folder = tmp_path_factory.mktemp("packed") / "inputs"
-    pack(folder, inputs / "data" / "ACDC", inputs / "weights" / "vit.safetensors", part_mib=1)
+    pack(folder, str(inputs / "data" / "ACDC"), str(inputs / "weights" / "vit.safetensors"), part_mib=1)
     return folder
 
 
