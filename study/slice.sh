@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# A slice of a run on a machine that is lent for minutes and has no network (docs/gpu.md#runs-in-slices).
+#
+#   bash study/slice.sh here SLICE OPTIONS                    wheels, code and inputs become SLICE/inputs; OPTIONS are
+#                                                             those of `dainet pack`, such as --source and --weights
+#   bash study/slice.sh there SLICE SECONDS WORK [OPTIONS]    all packs in SLICE are laid out, and WORK runs: a plan such
+#                                                             as study/plans/near-paper.yaml, dino-course, or tests;
+#                                                             its results become back/
+set -euo pipefail
+
+# What a machine lacks that has torch, torchvision, timm, typer, pandas and pytest; the last row comes as source.
+wheels=(annotated-types monai nibabel pydantic pydantic-core segmentation-models-pytorch typing-inspection)
+sources=(dynamic-network-architectures medpy)
+
+here() {
+    local slice=$1
+    python -m pip download -q --no-deps --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" \
+        --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 -d "$slice/wheels" -c constraints.txt "${wheels[@]}"
+    python -m pip wheel -q --no-deps -w "$slice/wheels" -c constraints.txt "${sources[@]}"
+    python -m dainet pack "$slice/inputs" --code --wheels "$slice/wheels" "${@:2}"
+}
+
+there() {
+    local slice=$1 seconds=$2 work=$3 options=(--device cuda) status=0
+    [ -d wheels ] || cat "$slice"/inputs/pack.tar.* | tar -x wheels
+    [ -d site ] || python -m pip install -q --no-index --no-deps --target site wheels/*.whl
+    export PYTHONPATH=$PWD/site
+    for pack in "$slice"/*/pack.json; do python -m dainet unpack "${pack%/*}"; done
+    [ ! -d data ] || options+=(--source data/*)
+    [ ! -d weights ] || options+=(--weights weights/*)
+    options+=("${@:4}")
+    case $work in
+        tests) exec timeout "$seconds" python -m pytest -m gpu tests/gpu ;;
+        dino-course) command=(python -m study dino-course "${options[@]}") ;;
+        *) command=(python -m dainet compare run "$work" "${options[@]}" --seconds $((seconds * 5 / 6))) ;;
+    esac
+    timeout --signal=INT "$seconds" "${command[@]}" || status=$?
+    rm -rf back  # what an earlier call has packed is packed again
+    python -m dainet pack back --results "figures/$(basename "$work" .yaml)" --part-mib 15
+    return $status
+}
+
+"$@"
