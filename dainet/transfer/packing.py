@@ -95,7 +95,7 @@ def find_wheels(folder: Path) -> dict[str, bytes]:
     """
     found = {f"wheels/{path.name}": path.read_bytes() for path in sorted(folder.glob("*.whl"))}
     if not found:
-        raise InputError(f"wheels {folder} has no .whl files; fetch them with pip download, see docs/gpu.md")
+        raise InputError(f"wheels {folder} has no .whl files; fetch them with pip download, as study/slice.sh does")
     return found
 
 

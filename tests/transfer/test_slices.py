@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import yaml
 
 from dainet import pipeline
 from dainet.cache.store import StageResult
@@ -19,7 +23,8 @@ from dainet.compare.plan import Plan, Training, read_plan
 from dainet.compare.queue import run_queue
 from dainet.segmentation.training import mean_volume_dsc
 from dainet.transfer.commands import pack, unpack
-from tests.compare.test_plan import PATIENTS, write_plan
+from tests.compare.test_plan import PATIENTS, PLAN, write_plan
+from tests.helpers import REPOSITORY
 from tests.helpers.formats import acdc_patient, load_nifti, save_nifti
 from tests.helpers.samples import tiny_overrides
 
@@ -166,3 +171,30 @@ def test_slices_make_what_an_undisturbed_run_makes(
     assert scores(here / STUDY) == undisturbed
     assert run_queue(trainings, where(inputs), here / STUDY) == 0
     assert verify_folder(here / "figures").different == []
+
+
+@pytest.mark.slow
+def test_the_script_runs_a_plan_there_and_packs_its_results(inputs: Path, machine: Any, tmp_path: Path) -> None:
+    """The folder `site` exists, so nothing is installed; it holds what the wheels would bring."""
+    tiny = {name: value for name, value in tiny_overrides(inputs).items() if name not in ("data.source", "device")}
+    (tmp_path / "plan").mkdir()
+    planned = yaml.safe_load(PLAN) | {"folds": ["one.csv"], "waves": [{"seed": 1, "networks": ["unet"]}]}
+    path = write_plan(tmp_path / "plan", yaml.safe_dump(planned | {"settings": planned["settings"] | tiny}))
+    machine("here")
+    pack(tmp_path / "slice" / "inputs", str(inputs / "data" / "ACDC"), plan=path)
+    there = machine("there")
+    (there / "site").mkdir()
+    (there / "wheels").mkdir()
+    (there / "site" / "dainet").symlink_to(REPOSITORY / "dainet")
+    words = ["there", str(tmp_path / "slice"), "300", "inputs/plan.yaml", "--device", "cpu"]
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(REPOSITORY / "study" / "slice.sh"), *words],
+        env=os.environ | {"PATH": programs},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    here = machine("here")
+    unpack(there / "back")
+    assert [each.name for each in (here / STUDY / "scores").iterdir()] == ["unet_fold1_seed1.csv"]
