@@ -49,10 +49,10 @@ def find_inputs(given: Mapping[str, Any], plan: Path | None = None) -> dict[str,
 
 def _plan_files(plan: Plan) -> Iterator[Path]:
     """Yield what a plan names: folds, and the files of its settings and networks."""
-    named = [("data.split", fold) for fold in plan.folds]
-    for row in (plan, *plan.networks.values()):
-        named += row.settings.items()
-    named += [("network", row.network) for row in plan.networks.values()]
+    named: list[tuple[str, Any]] = [("data.split", fold) for fold in plan.folds]
+    named += plan.settings.items()
+    for row in plan.networks.values():
+        named += [("network", row.network), *row.settings.items()]
     for name, value in named:
         yield from _files(plan.folder, name, value)
 

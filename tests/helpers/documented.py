@@ -64,7 +64,6 @@ NOT_RUN_HERE = {
     r"dainet attention .*": "needs scans of your own; tests/inference/test_attention.py",
     r"(\.venv/bin/)?dainet predict .*": "needs scans of your own; tests/inference/test_predict.py",
     r"python -m dainet (un)?pack( .*)?": "needs real scans; tests/transfer",
-    r"python -m pip (download|install|wheel) .*": "needs the network",
     r"(OMP_NUM_THREADS=1 )?python -m benchmarks\..*": "minutes; tests/benchmarks",
     r"python -m tests\.helpers\.killing .*": "hours; tests/end_to_end/test_killing.py kills fewer times",
     r"python -m tests\.helpers\.fuzzing .*": "minutes; tests/data/test_fuzz.py damages fewer files",
