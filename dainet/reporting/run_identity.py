@@ -18,6 +18,7 @@ _PATHS = (
     *(("vit", "weights"), ("segmentation", "pretrained"), ("attention", "maps"), ("segmentation", "loss")),
 )
 # Settings that came later, left out at their defaults: so the records of before stay those of the same run.
+# Leaving out every default would change the hashes of before, which hold those of all other settings.
 _LATER = (
     *(("segmentation", "pretrained"), ("dino", "keep_every")),
     *(("data", "slice_axis"), ("data", "spacing")),
