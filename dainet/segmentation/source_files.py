@@ -3,7 +3,7 @@
 Python keeps modules by name, so a changed file would stay as it was, and of two folders with a `blocks.py` each the
 second would get that of the first. Here, the content of the files is part of the name under which they are kept:
 
-1. `find_source` finds a file, say `net.py`; `_followed` parses it and lists it with what it imports beside it, say
+1. `find_source` finds a file, say `net.py`; `followed` parses it and lists it with what it imports beside it, say
    `blocks.py`; `hash_sources` hashes them.
 2. `load_source` makes an empty package whose name has this hash and whose folder is that of the file, and imports the
    file as a module of it: `dainet_outside_1a2b.net`. Other content is another package, so the file is run again.
@@ -36,7 +36,7 @@ from dainet.cache.records import hash_files
 from dainet.errors import InputError
 from dainet.places import input_path
 
-__all__ = ["Source", "find_source", "hash_sources", "is_part", "load_source"]
+__all__ = ["Source", "find_source", "followed", "hash_sources", "is_part", "load_source"]
 
 _PREFIX = "dainet_outside_"
 _LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
@@ -100,7 +100,7 @@ def hash_sources(source: Source) -> str:
     """
     if source.release:
         return hashlib.sha256(source.release.encode()).hexdigest()
-    return hash_files({path.relative_to(source.root).as_posix(): path for path in _followed(source)})
+    return hash_files({path.relative_to(source.root).as_posix(): path for path in followed(source)})
 
 
 def is_part(source: Source, file: Path) -> bool:
@@ -108,7 +108,7 @@ def is_part(source: Source, file: Path) -> bool:
     if source.installed:
         top = source.root / source.module.partition(".")[0]
         return file.is_relative_to(top) or file == top.with_suffix(".py")
-    return file in _followed(source)
+    return file in followed(source)
 
 
 def load_source(source: Source) -> ModuleType:
@@ -191,7 +191,7 @@ def _importer(package: str, root: Path) -> Callable[..., Any]:
     return importing
 
 
-def _followed(source: Source) -> Iterator[Path]:
+def followed(source: Source) -> Iterator[Path]:
     """Yield the file of a module, those that it imports from the same folder, those that they import, and so on."""
     own, waiting, seen = source.module.partition(".")[0], [source.module], set[str]()
     while waiting:
