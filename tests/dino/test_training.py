@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dainet.cache.resume import save_state
-from dainet.cache.store import UNFINISHED, StageResult
-from dainet.data.prepared import Prepared, run_prepared
+from dainet.cache.store import UNFINISHED
 from dainet.device import Device, choose_device
-from dainet.dino import formulas, network, stage, step, training
-from dainet.dino.stage import run_dino, training_rows
+from dainet.dino import formulas, step, training
 from dainet.dino.step import starting_state
 from dainet.dino.training import HISTORY_COLUMNS, finetune, teacher_file
-from dainet.protocol import Classes
-from dainet.settings import DinoSettings, Settings
-from dainet.vit.model import DinoViT, load_vit, save_vit
+from dainet.settings import DinoSettings
+from dainet.vit.model import DinoViT, load_vit
 
+pytestmark = pytest.mark.usefixtures("quick")
 CPU = choose_device("cpu")
 FLOAT32 = Device(torch.device("cpu"), None, torch.contiguous_format, True, True, 16)
 TINY: dict[str, Any] = {
@@ -50,24 +47,6 @@ def settings(**changes: Any) -> DinoSettings:
 
 def slices(number: int = 9) -> np.ndarray:
     return np.random.default_rng(0).random((number, 16, 16)).astype(np.float16)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "vit.safetensors"
-    save_vit(DinoViT(img_size=16, patch_size=8, embed_dim=32, depth=1, num_heads=2), path)
-    return str(path)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use a narrow head, which otherwise takes nearly all the time, and one thread, because the tensors are tiny."""
-    monkeypatch.setattr(network, "_HIDDEN", 32)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def trained(weights: str, folder: Path, heads: int | None = None, **changes: Any) -> dict[str, dict[str, Tensor]]:
@@ -320,62 +299,3 @@ def test_a_flat_teacher_is_reported(weights: str, tmp_path: Path, caplog: pytest
     trained(weights, tmp_path, epochs=1, teacher_temperature=100.0)
     assert "collapse: uniform" in caplog.text
     assert json.loads((tmp_path / "training.json").read_text())["collapse"] == "uniform"
-
-
-def test_stage_trains_once_on_training_slices_only(
-    tiny: Settings, weights: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny = tiny.model_copy(update={"vit": tiny.vit.model_copy(update={"weights": weights})})
-    prepared = run_prepared(tiny.data, tiny.vit.image_size)
-    seen: list[np.ndarray] = []
-
-    def watched(*args: Any) -> None:
-        seen.append(args[2][args[3]])
-        finetune(*args)
-
-    monkeypatch.setattr(stage, "finetune", watched)
-    result = run_dino(tiny, prepared, CPU)
-    assert run_dino(tiny, prepared, CPU) == result
-    assert len(seen) == 1
-    np.testing.assert_array_equal(seen[0], prepared.images[prepared.cases["split"] == "train"])
-    assert {path.name for path in result.path.iterdir()} >= {*FILES, "history.csv", "training.json", "provenance.json"}
-
-
-def test_the_stage_resumes_after_the_last_finished_epoch(
-    tiny: Settings, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = tiny.model_copy(update={"dino": tiny.dino.model_copy(update={"epochs": 2})})
-    begun, train_epoch = [], training._train_epoch
-
-    def stopped_once_in_the_second(*args: Any) -> dict[str, float]:
-        begun.append(args[-1])
-        if begun == [0, 1]:
-            raise KeyboardInterrupt
-        return train_epoch(*args)
-
-    monkeypatch.setattr(training, "_train_epoch", stopped_once_in_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        run_dino(settings, prepared, CPU)
-    run_dino(settings, prepared, CPU)
-    assert begun == [0, 1, 1]
-
-
-def test_precision_and_processes_are_in_the_key_where_they_count(
-    tiny: Settings, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys: list[dict[str, Any]] = []
-    monkeypatch.setattr(stage, "run_stage", lambda name, version, values, *rest, **more: keys.append(values))
-    for epochs, processes in ((0, 2), (1, 1), (1, 2), (1, 3)):
-        dino = tiny.dino.model_copy(update={"epochs": epochs})
-        run_dino(tiny.model_copy(update={"dino": dino, "n_processes": processes}), prepared, CPU)
-    found = [(values.get("precision"), values.get("n_processes")) for values in keys]
-    assert found == [(None, None), (CPU.precision, None), (CPU.precision, 2), (CPU.precision, 3)]
-
-
-def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
-    cases = pd.DataFrame({"patient": ["patient001", "patient001", "patient002"], "split": ["train", "test", "test"]})
-    prepared = Prepared(
-        StageResult("prepared", "key", tmp_path), slices(3), np.zeros((3, 16, 16)), cases, Classes((), ()), {}
-    )
-    with pytest.raises(ValueError, match=r"patient001.*train"):
-        training_rows(prepared)
