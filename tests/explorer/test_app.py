@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,24 +21,7 @@ from dainet.segmentation.cuts import CutNetwork, Way
 from dainet.segmentation.slices import SliceData
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import DinoViT, save_vit
-
-
-@pytest.fixture(autouse=True)
-def runs(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests look at the same finished networks; those that train write elsewhere."""
-    monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
-
-
-@pytest.fixture
-def settings(trained_runs: tuple[Path, dict[str, Any]]) -> Settings:
-    return load_settings("tour", trained_runs[1])
-
-
-@pytest.fixture
-def explorer(settings: Settings) -> Explorer:
-    explorer = Explorer({"discs": settings})
-    explorer.controls.slice.value = 1  # the phantom's slices are all equally full
-    return explorer
+from tests.helpers.explorer import table
 
 
 def expected(
@@ -66,11 +48,6 @@ def dsc(data: SliceData, network: torch.nn.Module, rows: list[int] | np.ndarray)
     predicted = np.concatenate([data.predict(network, np.array([row])).numpy() for row in rows])
     label = data.labels[torch.tensor(rows)].numpy()
     return [dc(predicted == number, label == number) for number in (1, 2, 3)]
-
-
-def shown(explorer: Explorer) -> list[str]:
-    """Numbers and changes of the table, as one reads them."""
-    return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", explorer.view.scores.value)]
 
 
 def test_it_opens_at_a_test_patient_with_everything_on(explorer: Explorer, settings: Settings) -> None:
@@ -186,64 +163,6 @@ def test_the_stand_in_has_no_effect_while_all_heads_are_on(explorer: Explorer) -
     assert explorer.controls.instead.disabled
 
 
-def changes(explorer: Explorer) -> list[str]:
-    return [cell.partition(" ")[2] for cell in shown(explorer)]
-
-
-def arrow(difference: float) -> str:
-    points = round(100 * difference, 1)
-    return f"{'▲' if points > 0 else '▼'}{abs(points):.1f}" if points else "="
-
-
-def test_changes_are_against_everything_on_until_another_setting_is_pinned(explorer: Explorer) -> None:
-    assert changes(explorer) == [""] * 8  # what is shown is what is pinned
-    everything = explorer.scores["this volume"]
-    explorer.controls.heads[0].value = False
-    one_off = explorer.scores["this volume"]
-    explorer.controls.heads[1].value = False
-    assert changes(explorer)[4:7] == [
-        arrow(new - old) for new, old in zip(explorer.scores["this volume"], everything, strict=True)
-    ]
-    explorer.controls.heads[1].value = True
-    explorer.view.pin.click()
-    assert changes(explorer) == [""] * 8
-    assert "head 1 (zeros)" in explorer.view.against.value
-    explorer.controls.heads[0].value = True
-    assert changes(explorer)[4:7] == [arrow(new - old) for new, old in zip(everything, one_off, strict=True)]
-    explorer.controls.heads[3].value = False
-    explorer.view.reset.click()
-    assert all(explorer.controls.choice.heads_on)
-    assert changes(explorer) == [""] * 8
-    assert "everything on" in explorer.view.against.value
-
-
-def test_the_pinned_setting_is_predicted_on_other_slices_and_for_other_networks(explorer: Explorer) -> None:
-    everything = explorer.scores["this volume"]
-    explorer.controls.model.label = "U-Net"
-    explorer.controls.slice.value += 1
-    assert all(changes(explorer))
-    assert changes(explorer)[4:7] == [
-        arrow(new - old) for new, old in zip(explorer.scores["this volume"], everything, strict=True)
-    ]
-
-
-def test_the_last_change_is_told_besides(explorer: Explorer) -> None:
-    explorer.controls.heads[0].value = False
-    before = explorer.scores["this volume"]
-    explorer.controls.heads[1].value = False
-    told = re.sub(r"<[^>]*>", "", explorer.view.against.value)
-    assert told.endswith(arrow(float(np.mean(explorer.scores["this volume"]) - np.mean(before))))
-
-
-def test_another_data_set_begins_with_everything_on(explorer: Explorer, settings: Settings) -> None:
-    explorer = Explorer({"first": settings, "second": settings})
-    explorer.controls.skips[0].value = False
-    explorer.view.pin.click()
-    explorer.controls.dataset.value = "second"
-    assert all(explorer.controls.choice.skips_on)
-    assert changes(explorer) == [""] * 8
-
-
 def test_what_is_not_computed_is_hidden_or_says_so(
     explorer: Explorer, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -270,10 +189,10 @@ def test_a_network_that_was_not_trained_is_offered_in_place(explorer: Explorer) 
     assert explorer.view.train.layout.display == ""
     assert "<img" in explorer.view.pictures[1].value
     assert 'class="empty"' in explorer.view.pictures[2].value
-    assert set(shown(explorer)) == {"…"}
+    assert set(table(explorer)) == {"…"}
     explorer.controls.skips[0].value = True  # back to one that is there
     assert explorer.view.message.value == ""
-    assert "…" not in shown(explorer)
+    assert "…" not in table(explorer)
 
 
 def test_data_that_cannot_be_read_are_reported_in_place(settings: Settings, tmp_path: Path) -> None:

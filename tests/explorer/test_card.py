@@ -1,23 +1,13 @@
 """The card: a prediction before every result, and what each try shows."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 from dainet.explorer import Explorer
 from dainet.explorer.card import TRIES, Card, Try
 from dainet.explorer.predictor import Choice, everything_on
-from dainet.settings import load_settings
 
 ON = everything_on(6, "finetuned")
-
-
-@pytest.fixture
-def explorer(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Explorer:
-    monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
-    return Explorer({"discs": load_settings("tour", trained_runs[1])})
 
 
 def test_nothing_is_shown_before_a_prediction() -> None:

@@ -1,7 +1,6 @@
 """The explorer in a notebook: what stays in stored copies, and what goes when its cell runs again."""
 
 import gc
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -11,15 +10,9 @@ import pytest
 from dainet.explorer import Explorer, display
 from dainet.lessons.regenerate import normalized
 from dainet.segmentation.cuts import CutNetwork
-from dainet.settings import Settings, load_settings
+from dainet.settings import Settings
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-@pytest.fixture
-def settings(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("DAINET_RUNS", str(trained_runs[0]))
-    return load_settings("tour", trained_runs[1])
 
 
 @pytest.fixture

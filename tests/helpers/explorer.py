@@ -143,6 +143,7 @@ def read(page: Page) -> list[str]:
 
 
 def table(explorer: Explorer) -> list[str]:
+    """Numbers and changes of the table, as one reads them."""
     return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall("<td>(.*?)</td>", explorer.view.scores.value)]
 
 
