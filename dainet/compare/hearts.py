@@ -80,7 +80,7 @@ def agreement_table(numbers: pd.DataFrame) -> pd.DataFrame:
             row[title] = _limits(errors[name])
         row |= {"RV EF (points)": _limits(errors["rv_ef"]), "Mass (g)": _limits(errors["mass"])}
         ef = errors["lv_ef"].dropna()
-        row["Mean absolute error of LV EF"] = f"{ef.abs().mean():.2f}"
+        row["Mean absolute error of LV EF"] = f"{ef.abs().mean():.2f}" if len(ef) else "-"
         row[f"EF wrong by more than {_WRONG_EF:.0f}"] = f"{(ef.abs() > _WRONG_EF).sum()} of {len(ef)}"
         truth = labeled.loc[ef.index, "lv_ef"]
         crossed = (truth < _LOW_EF) != (truth + ef < _LOW_EF)

@@ -130,6 +130,12 @@ def test_a_single_patient_has_no_limits() -> None:
     assert agreement_table(heart_numbers(scores({}))).iloc[0]["LV EF (points)"] == "-"
 
 
+def test_without_a_predicted_ventricle_there_is_no_error_of_ef() -> None:
+    row = agreement_table(heart_numbers(scores({("LV", "ED"): 0}))).iloc[0]
+    assert row["Mean absolute error of LV EF"] == row["LV EF (points)"] == "-"
+    assert row["EF wrong by more than 5"] == "0 of 0"
+
+
 def test_a_surplus_of_a_volume_costs_half_as_many_points() -> None:
     """LV at ED: 5000 voxels of 0.02 ml. With 1 % more, DSC = 2 * 5000 / (5000 + 5050), half a point below 1."""
     lost = 100 * (1 - 2 * 5000 / (5000 + 5050))
