@@ -198,7 +198,8 @@ def _read_file(path: Path) -> Scan:
 
 
 def _from_itk(path: Path, kind: Kind, image: ItkImage) -> Scan:
-    return Scan(scan_name(path), image.voxels, image.affine, image.edges_mm, image.modality, kind, image.header)
+    grid = image.grid
+    return Scan(scan_name(path), image.voxels, grid.affine, grid.edges_mm, image.modality, kind, grid.header)
 
 
 def _picture(path: Path) -> np.ndarray:

@@ -13,8 +13,8 @@ from typing import TypeVar
 from dainet.cache.store import run_stage
 from dainet.data.formats.dataset_json import DatasetDescription, read_description
 from dainet.data.formats.label_order import ORDERS, check_order, detect_order, label_map, measure
-from dainet.data.formats.nifti import unusual_turn
 from dainet.data.formats.nnunet import check_annotated, described_folders
+from dainet.data.formats.pairs import unusual_turn
 from dainet.data.formats.supported import BTCV, FORMATS, SSL4MIS_SLICES, SSL4MIS_VOLUMES, Format
 from dainet.data.listing import list_files, repeated_cases, strange_name
 from dainet.data.phantoms.abdomen import write_abdomen_phantoms

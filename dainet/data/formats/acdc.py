@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dainet.data.formats.nifti import read_nifti_pair
 from dainet.data.formats.orientation import clear_largest
+from dainet.data.formats.pairs import read_pair
 from dainet.data.volume import Case, DataError, Volume
 from dainet.errors import why_unreadable
 
@@ -67,9 +67,9 @@ def read_acdc_volume(case: Case) -> Volume:
     """Read one volume; NIfTI's (x, y, z) becomes [D, H, W] with rows = y, without any flip (docs/protocol.md#1.2).
 
     Raises:
-        DataError: see `read_nifti_pair`; or voxels are clearly longest along x or y, so slices do not lie along z.
+        DataError: see `read_pair`; or voxels are clearly longest along x or y, so slices do not lie along z.
     """
-    volume = read_nifti_pair(case)
+    volume = read_pair(case)
     edges = volume.spacing_mm or ()
     if clear_largest(edges) in (1, 2):
         z, y, x = (f"{edge:.4g}" for edge in edges)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dainet.data.formats.nifti import nifti_stem, read_nifti_pair
+from dainet.data.formats.nifti import nifti_stem
+from dainet.data.formats.pairs import read_pair
 from dainet.data.volume import Case, DataError, Volume
 
 __all__ = ["find_btcv_cases", "read_btcv_volume"]
@@ -47,6 +48,6 @@ def read_btcv_volume(case: Case, slice_axis: str = "auto") -> Volume:
     is a ViT that was trained on upright pictures.
 
     Raises:
-        DataError: see `read_nifti_pair`.
+        DataError: see `read_pair`.
     """
-    return read_nifti_pair(case, slice_axis)
+    return read_pair(case, slice_axis)

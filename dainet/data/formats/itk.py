@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from dainet.data.volume import DataError, check_claim
 from dainet.errors import why_unreadable
 
-__all__ = ["ItkImage", "read_dicom_series", "read_itk"]
+__all__ = ["ItkGrid", "ItkImage", "itk_grid", "read_dicom_series", "read_itk"]
 
 _DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in a file of their own
 _MODALITY, _DESCRIPTION = "0008|0060", "0008|103e"
@@ -24,16 +24,24 @@ sitk.ProcessObject.GlobalWarningDisplayOff()  # what spoils a stack of slices is
 
 
 @dataclass(frozen=True)
-class ItkImage:
-    """Voxels [X, Y, Z], the affine of their indices in mm (RAS), and the edges (x, y, z) of a voxel in mm.
+class ItkGrid:
+    """Numbers of voxels and their edges in mm along x, y and z, and the affine of their indices in mm (RAS).
 
     `header` is what ITK stores of the grid: spacing, origin and direction, in LPS.
     """
 
-    voxels: np.ndarray
+    shape: tuple[int, ...]
     affine: np.ndarray
     edges_mm: tuple[float, float, float]
     header: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class ItkImage:
+    """Voxels [X, Y, Z] on their grid; the modality is that of DICOM, empty where the file does not say."""
+
+    voxels: np.ndarray
+    grid: ItkGrid
     modality: str = ""
 
 
@@ -43,17 +51,34 @@ def read_itk(path: Path) -> ItkImage:
     Raises:
         DataError: the file cannot be read, or is not a 3-D volume of one channel.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        path.open("rb").close()
-        reader.ReadImageInformation()
-        if path.suffix.lower() not in _DETACHED:
-            check_claim(path, int(np.prod(reader.GetSize(), dtype=float)))
-        _check_shape(path, reader)
-        return _converted(reader.Execute())
+        image = _opened(path).Execute()
     except (RuntimeError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    return ItkImage(sitk.GetArrayFromImage(image).T, _grid(image))
+
+
+def itk_grid(path: Path) -> ItkGrid:
+    """Read the grid of such a file from its header alone.
+
+    Raises:
+        DataError: see `read_itk`.
+    """
+    try:
+        return _grid(_opened(path))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _opened(path: Path) -> sitk.ImageFileReader:
+    path.open("rb").close()
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    if path.suffix.lower() not in _DETACHED:
+        check_claim(path, int(np.prod(reader.GetSize(), dtype=float)))
+    _check_shape(path, reader)
+    return reader
 
 
 def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
@@ -73,10 +98,10 @@ def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(path) for path in files])
     try:
-        image = _converted(reader.Execute(), _tag(headers[0], _MODALITY))
+        image = reader.Execute()
     except (RuntimeError, OSError, ValueError) as error:
         raise _unreadable(folder, error) from error
-    return image
+    return ItkImage(sitk.GetArrayFromImage(image).T, _grid(image), _tag(headers[0], _MODALITY))
 
 
 def _choose(folder: Path, number: int | None) -> list[Path]:
@@ -160,13 +185,13 @@ def _check_stack(folder: Path, headers: list[sitk.ImageFileReader]) -> None:
         )
 
 
-def _converted(image: sitk.Image, modality: str = "") -> ItkImage:
+def _grid(image: sitk.Image | sitk.ImageFileReader) -> ItkGrid:
     spacing, origin, direction = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = np.reshape(direction, (3, 3)) * spacing, origin
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's x and y axes point to the left and to the back
     edges = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    return ItkImage(sitk.GetArrayFromImage(image).T, affine, edges, (spacing, origin, direction), modality)
+    return ItkGrid(tuple(image.GetSize()), affine, edges, (spacing, origin, direction))
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

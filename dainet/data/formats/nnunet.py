@@ -1,25 +1,25 @@
 """Custom data in nnU-Net's raw layout, and in those that are close to it.
 
-nnU-Net writes imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz next to dataset.json; the Decathlon and AMOS leave
-_0000 out, and MONAI's BTCV has imagesTr/img0001.nii.gz and labelsTr/label0001.nii.gz.
+nnU-Net writes imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz next to dataset.json, or .nrrd or .mha in both places;
+the Decathlon and AMOS leave _0000 out, and MONAI's BTCV has imagesTr/img0001.nii.gz and labelsTr/label0001.nii.gz.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dainet.data.formats.dataset_json import listed_files
-from dainet.data.formats.nifti import nifti_stem, read_nifti_pair
+from dainet.data.formats.pairs import read_pair, volume_stem
 from dainet.data.volume import Case, DataError, Volume
 
 __all__ = ["check_annotated", "described_folders", "find_nnunet_cases", "read_nnunet_volume"]
 
 _IMAGE_FOLDERS = {"labelsTr": "imagesTr", "labels": "images"}  # of each folder of labels
 _FIRST_CHANNEL = "_0000"
-_OTHER_KINDS = {".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".dcm", ".png", ".bmp", ".tif", ".tiff", ".npz", ".npy"}
+_OTHER_KINDS = {".nhdr", ".mhd", ".gipl", ".dcm", ".png", ".bmp", ".tif", ".tiff", ".npz", ".npy"}
 
 
 def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
@@ -33,12 +33,15 @@ def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     """
     roots = described_folders(files)
     if len(roots) > 1:
-        found = ", ".join(root.name for root in roots)
-        yield DataError(f"found {len(roots)} data sets ({found}); expected one; set data.source to one of them")
+        listing = ", ".join(root.name for root in roots)
+        yield DataError(f"found {len(roots)} data sets ({listing}); expected one; set data.source to one of them")
     if len(roots) != 1:
         return
     listed = {_stem(label): _stem(image) for label, image in listed_files(roots[0] / "dataset.json").items()}
-    volumes = {_stem(path): path for path in files if nifti_stem(path)}
+    found = defaultdict[Path, list[Path]](list)
+    for path in filter(volume_stem, files):
+        found[_stem(path)].append(path)
+    volumes = {stem: paths[-1] for stem, paths in found.items()}
     labels = {stem for stem in volumes if stem in listed or _inside(stem, roots[0], _IMAGE_FOLDERS)}
     expected = {name for image in listed.values() for name in _spellings(image)}
     images = {stem for stem in volumes if stem in expected or _inside(stem, roots[0], _IMAGE_FOLDERS.values())} - labels
@@ -48,13 +51,21 @@ def find_nnunet_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
     for label, image in sorted(pairs.items()):
         prefix = f"{image.parent.name}_" if names[label] in shared else ""
         yield Case(prefix + names[label], "", (volumes[image], volumes[label]))
+        yield from _twice(prefix + names[label], found[image] + found[label])
     yield from _alone(labels - set(pairs), images - set(pairs.values()), pairs, volumes)
     yield from _other_kinds(path for path in files if path.parent.parent == roots[0])
 
 
+def _twice(name: str, files: Sequence[Path]) -> Iterator[DataError]:
+    """Yield an error where image and label of a case are more than two files, such as a.nii.gz and a.nrrd."""
+    if len(files) > 2:
+        found = ", ".join(f"{path.parent.name}/{path.name}" for path in files)
+        yield DataError(f"{name}: found {found}; expected one image and one label; move the others away", name)
+
+
 def described_folders(files: Sequence[Path]) -> list[Path]:
     """Return the folders whose dataset.json describes volumes that are there, sorted."""
-    known, folders = {_stem(path) for path in files if nifti_stem(path)}, {path.parent for path in files}
+    known, folders = {_stem(path) for path in files if volume_stem(path)}, {path.parent for path in files}
     usual = {name for pair in _IMAGE_FOLDERS.items() for name in pair}
     return [
         path.parent
@@ -68,9 +79,9 @@ def read_nnunet_volume(case: Case, slice_axis: str = "auto") -> Volume:
     """Read one volume, cut along this axis, and turn it upright by its affine.
 
     Raises:
-        DataError: see `read_nifti_pair`.
+        DataError: see `read_pair`.
     """
-    return read_nifti_pair(case, slice_axis)
+    return read_pair(case, slice_axis)
 
 
 def check_annotated(case: Case, volume: Volume, ignored: int | None) -> None:
@@ -93,19 +104,23 @@ def check_annotated(case: Case, volume: Volume, ignored: int | None) -> None:
 
 
 def _other_kinds(files: Iterable[Path]) -> Iterator[DataError]:
-    """Yield an error for each kind of volume, in the folders of images and labels, that is not NIfTI."""
+    """Yield an error for each kind of volume, in the folders of images and labels, that is not read."""
     places = {*_IMAGE_FOLDERS, *_IMAGE_FOLDERS.values()}
-    kinds = Counter(path.suffix.lower() for path in files if path.parent.name in places and not nifti_stem(path))
+    kinds = Counter(path.suffix.lower() for path in files if path.parent.name in places and not volume_stem(path))
     for kind in sorted(_OTHER_KINDS & set(kinds)):
         yield DataError(
-            f"found {kinds[kind]} files *{kind} among the images and labels; the kit trains on .nii.gz and .nii; "
-            "convert them, for instance by SimpleITK.WriteImage(SimpleITK.ReadImage(old), new)"
+            f"found {kinds[kind]} files *{kind} among the images and labels; the kit trains on .nii.gz, .nii, "
+            ".nrrd and .mha; convert them, for instance by SimpleITK.WriteImage(SimpleITK.ReadImage(old), new)"
         )
 
 
 def _stem(path: Path) -> Path:
     """Path without the ending of a volume."""
-    return path.with_name(nifti_stem(path) or path.name)
+    return path.with_name(volume_stem(path) or path.name)
+
+
+def _ending(path: Path) -> str:
+    return path.name.removeprefix(volume_stem(path))
 
 
 def _inside(stem: Path, root: Path, folders: Collection[str]) -> bool:
@@ -155,10 +170,12 @@ def _alone(
     names |= {label.name for label in pairs}
     for stem in sorted(images):
         name = re.sub(r"_\d{4}$", "", stem.name) if suffix else stem.name
-        missing = f"{label_folders.get(stem.parent.name, stem.parent.name)}/{name}.nii.gz"
+        missing = f"{label_folders.get(stem.parent.name, stem.parent.name)}/{name}{_ending(volumes[stem])}"
         reason = f"{missing} is missing next to {volumes[stem].name}; {advice}"
         second = f"{volumes[stem].name} is a second channel; the kit takes one channel, {_FIRST_CHANNEL}"
         yield DataError(f"{name}: {second if name in names else reason}", name)
     for stem in sorted(labels):
-        missing = f"{_IMAGE_FOLDERS.get(stem.parent.name, stem.parent.name)}/{stem.name}{suffix}.nii.gz"
+        missing = (
+            f"{_IMAGE_FOLDERS.get(stem.parent.name, stem.parent.name)}/{stem.name}{suffix}{_ending(volumes[stem])}"
+        )
         yield DataError(f"{stem.name}: {missing} is missing next to {volumes[stem].name}; {advice}", stem.name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from dainet.data.check import check_source
 from dainet.data.formats.dataset_json import read_description
@@ -146,7 +147,7 @@ def test_numbers_pair_nothing_where_names_differ_in_more(label: str, tmp_path: P
     assert len(data.problems) == 2 * (3 - len(paired))
 
 
-@pytest.mark.parametrize(("ending", "kept"), [(".mha", 0), (".NRRD", 0), (".png", 2)])
+@pytest.mark.parametrize(("ending", "kept"), [(".mhd", 0), (".GIPL", 0), (".png", 2)])
 def test_volumes_of_another_kind_are_named_with_the_way_out(ending: str, kept: int, tmp_path: Path) -> None:
     """Whether all of them are, as `file_ending` allows, or some."""
     nnunet(tmp_path)
@@ -159,6 +160,73 @@ def test_volumes_of_another_kind_are_named_with_the_way_out(ending: str, kept: i
     assert [word in problems[0] for word in (f"{2 * (3 - kept)} files *{ending.lower()}", ".nii.gz")] == [True, True]
     with pytest.raises(DataError, match="SimpleITK"):
         run_prepared(settings, 32)
+
+
+def converted(folder: Path, ending: str) -> None:
+    """Store the same volumes in another kind of file, by ITK."""
+    for path in sorted(folder.glob("*Tr/*.nii.gz")):
+        sitk.WriteImage(sitk.ReadImage(str(path)), str(path).replace(".nii.gz", ending), useCompression=True)
+        path.unlink()
+
+
+@pytest.mark.parametrize("axes", ["LAS", "PIR"])
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".NRRD"])
+def test_nrrd_and_metaimage_are_prepared_as_nifti_is(ending: str, axes: str, tmp_path: Path) -> None:
+    """nnU-Net's `file_ending` may be any of these; the header alone tells NIfTI's turn of the axes again."""
+    nifti, other = tmp_path / "nifti", tmp_path / "other"
+    for folder in (nifti, other):
+        nnunet(folder, tuple("abcde"), axes)
+    converted(other, ending)
+    before, after = (run_prepared(DataSettings(dataset="custom", source=str(path)), 32) for path in (nifti, other))
+    assert not check_source(DataSettings(dataset="custom", source=str(other))).problems
+    np.testing.assert_array_equal(after.images, before.images)
+    np.testing.assert_array_equal(after.labels, before.labels)
+    spacing = [f"spacing_{axis}_mm" for axis in "zyx"]
+    np.testing.assert_allclose(after.cases[spacing], before.cases[spacing], rtol=1e-6)  # NIfTI has float32
+    assert list(after.cases["sha256"]) == list(before.cases["sha256"])
+    assert after.about.get("turns") == before.about.get("turns")
+    assert set(after.cases["file"]) == {f"{name}_0000{ending}" for name in "abcde"}
+    assert after.result.key != before.result.key
+
+
+def other_grid(folder: Path) -> None:
+    image = sitk.ReadImage(str(folder / "labelsTr" / "b.nrrd"))
+    image.SetOrigin((0.0, 0.0, 30.0))
+    sitk.WriteImage(image, str(folder / "labelsTr" / "b.nrrd"))
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "imagesTr" / "b_0000.nrrd"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def no_label(folder: Path) -> None:
+    (folder / "labelsTr" / "b.nrrd").unlink()
+
+
+def twice(folder: Path) -> None:
+    save_nifti(folder / "labelsTr" / "b.nii.gz", discs(1)[1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (other_grid, ("b_0000.nrrd", "b.nrrd", "30.0 mm")),
+        (cut_short, ("b_0000.nrrd", "fetch it again")),
+        (no_label, ("labelsTr/b.nrrd is missing", "b_0000.nrrd")),
+        (twice, ("labelsTr/b.nrrd", "labelsTr/b.nii.gz", "one label")),
+    ],
+)
+def test_a_bad_case_among_nrrd_files_is_named(
+    spoil: Callable[[Path], None], words: tuple[str, ...], tmp_path: Path
+) -> None:
+    nnunet(tmp_path)
+    converted(tmp_path, ".nrrd")
+    spoil(tmp_path)
+    (problem,) = check_source(DataSettings(dataset="custom", source=str(tmp_path))).problems
+    assert problem.startswith("b: ")
+    assert all(word in problem for word in words), problem
+    assert "\n" not in problem
 
 
 # dataset.json
