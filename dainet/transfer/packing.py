@@ -34,7 +34,7 @@ def find_scans(source: Path) -> dict[str, Path]:
     """Return the files of a data set by their names in a pack.
 
     Raises:
-        InputError: the source is not a folder.
+        InputError: the source is not a folder, or one below it cannot be listed.
     """
     if not source.is_dir():
         raise InputError(f"source {source} is not a folder; expected that of the scans")
@@ -124,9 +124,13 @@ def find_below(folder: Path, name: str) -> dict[str, Path]:
 
 
 def _named(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    for place, _, files in walk(folder):
+    for place, _, files in walk(folder, _refuse):
         parts = place.relative_to(folder).parts
         yield from (("/".join((name, *parts, file)), place / file) for file in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"folder {error.filename} cannot be listed ({error.strerror}); allow reading it") from error
 
 
 def _state_name(run: Run, path: Path) -> str:

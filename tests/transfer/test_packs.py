@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -192,6 +192,20 @@ def test_a_stage_that_is_being_computed_here_is_left_out(
 def test_what_is_not_there_is_named(there: Path, options: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         pack(there.parent / "new", **options)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patients would be missing from the pack; the superuser, who may read everything, has to be denied it."""
+    scandir = os.scandir
+
+    def denied(place: str | Path) -> Iterator[os.DirEntry[str]]:
+        if Path(place).name == "patient":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(InputError, match="scans/patient"):
+        pack(there.parent / "new", there.parent / "scans")
 
 
 def test_a_folder_with_files_is_left_alone(there: Path) -> None:
