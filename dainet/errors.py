@@ -55,7 +55,8 @@ def needs_extra(extra: str) -> Iterator[None]:
 
 def reason(error: Exception, path: Path) -> str:
     """Return what a library says about a file, in one short line and without the path of the file."""
-    text = getattr(error, "strerror", None) or str(error).strip("'\"") or type(error).__name__
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error  # which shows its key in quotes
+    text = getattr(error, "strerror", None) or str(said) or type(error).__name__
     return " ".join(text.replace(str(path), path.name).split())[:300]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from dainet.errors import DainetError, InputError, unknown
+from dainet.errors import DainetError, InputError, reason, unknown
 from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
 
@@ -43,6 +43,21 @@ def test_an_unknown_name_is_shown_with_the_closest_and_all_known_ones() -> None:
 
 def test_an_unknown_name_stays_short() -> None:
     assert len(str(unknown("patient", "x" * 10_000, [f"patient{n:03d}" for n in range(500)]))) < 600
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KeyError("labels"), "labels"),
+        (ValueError("Empty file: '/data/a.nii'"), "Empty file: 'a.nii'"),
+        (OSError(2, "No such file or directory", "/data/a.nii"), "No such file or directory"),
+        (ValueError("two\n  lines"), "two lines"),
+        (EOFError(), "EOFError"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_what_a_library_says_about_a_file_is_one_line_without_its_folder(error: Exception, told: str) -> None:
+    assert reason(error, Path("/data/a.nii")) == told
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def read_scan(path: Path) -> Scan:
     folder, series = _folder(path)
     if folder is not None:
         scan = _from_itk(path, "dicom", read_dicom_series(folder, series))
-    elif not path.is_file():
+    elif not os.path.isfile(path):
         raise DataError(f"{path} is not a file or folder; check the path")
     else:
         scan = _read_file(path)
@@ -169,10 +170,10 @@ def write_labels(scan: Scan, labels: np.ndarray, path: Path, colors: Sequence[st
 
 def _folder(path: Path) -> tuple[Path | None, int | None]:
     """Return the folder of a DICOM series and the number of the series, if one is given; (None, None) for a file."""
-    if path.is_dir():
+    if os.path.isdir(path):  # which takes any name
         return path, None
     found = re.fullmatch(r"(.+)#(\d+)", path.name)
-    if found and path.with_name(found[1]).is_dir():
+    if found and os.path.isdir(path.with_name(found[1])):
         return path.with_name(found[1]), int(found[2])
     return None, None
 

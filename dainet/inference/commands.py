@@ -28,7 +28,7 @@ def attention(
         str, typer.Option(help='who looks: "cls", or ROW,COLUMN of a pixel as the panel shows it')
     ] = "cls",
     rollout: Annotated[bool, typer.Option("--rollout", help="attention rollout from the first block to this")] = False,
-    size: Annotated[int | None, typer.Option(help="shorter side in px of what the ViT sees")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="shorter side in px of what the ViT sees")] = None,
     slice_: Annotated[int | None, typer.Option("--slice", help="only this slice of a scan, from 0")] = None,
     slice_axis: Annotated[str, typer.Option(help="of the cut: auto, superior, or x, y, z of the file")] = "auto",
     output: Annotated[Path, typer.Option(file_okay=False, help="folder for the files")] = Path("attention"),

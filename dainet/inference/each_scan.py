@@ -62,7 +62,8 @@ def output_names(paths: Sequence[Path]) -> list[str]:
 
     What is still equal is numbered. Upper and lower case count as equal, as they do on some disks.
     """
-    names, places = [scan_name(path) for path in paths], [path.resolve().parent.name for path in paths]
+    names = [scan_name(path) for path in paths]
+    places = [Path(os.path.realpath(path)).parent.name for path in paths]  # of a loop of links too
     of_name: dict[str, set[str]] = defaultdict(set)
     for name, place in zip(names, places, strict=True):
         of_name[name.lower()].add(place)

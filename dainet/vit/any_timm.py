@@ -59,7 +59,7 @@ class AnyViT:
         Raises:
             InputError: the size is smaller than a patch, gives too many patches, or is not the one that the ViT takes.
         """
-        size = size or self.size_px
+        size = self.size_px if size is None else size
         if not self.any_size and size != self.size_px:
             raise InputError(
                 f"{self.name} takes images of {self.size_px} px only, asked for {size}; leave the size out"

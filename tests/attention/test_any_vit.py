@@ -229,6 +229,7 @@ def test_wrong_requests_name_what_is_there(tiny: Callable[..., AnyViT]) -> None:
         ({"token": (20, 0)}, r"\(20, 0\).*20 rows and 30 columns"),
         ({"token": (0, -1)}, r"\(0, -1\).*30 columns"),
         ({"size": 15}, r"15 px.*16 px"),
+        ({"size": 0}, r"size 0 px"),
         ({"size": 3200}, r"200 x 300 patches.*10000"),
     ]
     for arguments, words in wrong:

@@ -120,6 +120,18 @@ def test_ct_is_seen_through_the_window_of_the_abdomen(low: int, modality: str, t
     np.testing.assert_allclose(np.sort(images.ravel()), np.sort(expected.ravel()), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "ends", "low", "high"), [("u1", (40, 200), 0, 255), ("u2", (999, 50_000), 999, 50_000)]
+)
+def test_a_picture_of_8_bits_keeps_its_gray_values_and_others_are_scaled(
+    kind: str, ends: tuple[int, int], low: int, high: int, tmp_path: Path
+) -> None:
+    pixels = np.linspace(*ends, 35).astype(kind).reshape(5, 7)
+    Image.fromarray(pixels).save(tmp_path / "slice.png")
+    images = open_slices(tmp_path / "slice.png").images
+    np.testing.assert_allclose(images[0], (pixels - float(low)) / (high - low), atol=1e-6)
+
+
 def test_nothing_is_overwritten_and_nothing_half_is_left(scan: Path, vit: AnyViT) -> None:
     slices, before = open_slices(scan), {scan.name}
     with pytest.raises(ValueError, match=r"pixel \(16, 0\).*16 rows and 24 columns"):
@@ -177,3 +189,7 @@ def test_wrong_options_are_one_line_before_any_input_is_read(
     status, _ = command("attention", str(tmp_path / "missing.png"), "--output", str(tmp_path / "maps"), *arguments)
     assert all(word in str(status) for word in words), status
     assert not (tmp_path / "maps").exists()
+
+
+def test_a_size_of_0_is_not_taken_for_none(tmp_path: Path) -> None:
+    assert command("attention", str(tmp_path / "missing.png"), "--size", "0")[0] == 2
