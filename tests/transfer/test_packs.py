@@ -14,6 +14,7 @@ import pytest
 
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import read_record, write_record
+from dainet.cache.resume import load_state, save_state, saved_states
 from dainet.cache.runs import find_runs
 from dainet.cache.verify import verify_folder
 from dainet.errors import InputError
@@ -23,7 +24,7 @@ from dainet.transfer.parts import MANIFEST
 from dainet.transfer.unpacking import unpack as unpack_files
 from tests.helpers import REPOSITORY
 from tests.helpers.damage import cut, empty, flip
-from tests.helpers.stages import stage
+from tests.helpers.stages import stage, unfinished
 from tests.transfer.test_scans import WHOLE
 
 COMMIT = "0123456789ab"
@@ -125,7 +126,7 @@ def test_results_are_merged_and_those_here_are_kept(there: Path, monkeypatch: py
     for training in ("a", "b", "c"):
         write_result(study, training, f"{training} there")
     (study / "README.md").write_text("there")
-    pack(there.parent / "results", results=[study])
+    pack(there.parent / "new" / "results", results=[study])
     here = there.parent / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -134,7 +135,7 @@ def test_results_are_merged_and_those_here_are_kept(there: Path, monkeypatch: py
     (study / "records" / "b.csv").write_text("b here")
     before = contents(here)
     with pytest.raises(InputError, match=r"records/b\.csv"):
-        unpack(there.parent / "results")
+        unpack(there.parent / "new" / "results")
     added = {f"figures/study/{kind}/c.csv": b"c there" for kind in ("histories", "records", "scores")}
     assert contents(here) == before | added, "nothing of b: scores must not stand next to another training's record"
 
@@ -161,6 +162,22 @@ def test_finished_stages_appear_whole_and_those_here_stay(there: Path, monkeypat
     assert {run.key for run in find_runs()} == {first.key, second.key}
     assert stage(seed=2).path == done, "it is opened, not computed"
     assert verify_folder(there.parent / "other").different == []
+
+
+def test_of_an_interrupted_training_the_newest_state_travels(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage()
+    partial = unfinished({"seed": 0})
+    for epoch in (1, 2):
+        save_state({"epoch": epoch}, partial, epoch)
+    assert len(saved_states(partial)) == 2
+    pack(there.parent / "states", states=True)
+    monkeypatch.setenv("DAINET_RUNS", str(there.parent / "other"))
+    unpack(there.parent / "states")
+    there_now = there.parent / "other" / "dino" / partial.name
+    assert load_state(there_now) == {"epoch": 2}
+    assert set(contents(there.parent / "other")) == {
+        f"dino/{partial.name}/{saved_states(partial)[0].relative_to(partial)}"
+    }
 
 
 def test_a_stage_that_is_being_computed_here_is_left_out(
