@@ -55,13 +55,14 @@ def write_bundle(path: Path, card: Card, network: Mapping[str, Tensor], vit: Map
     """Write a bundle; equal content gives equal bytes.
 
     Args:
-        path: the file.
+        path: the file; its folder is created if it is not there.
         card: its card.
         network: tensors of the network, in the type in which they are stored.
         vit: those of the ViT; empty where it is not contained.
     """
     tensors = {_NETWORK + name: tensor for name, tensor in network.items()}
     tensors |= {_VIT + name: tensor for name, tensor in vit.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     # One entry only: the library writes several in an order that changes from call to call.
     write_tensors(tensors, path, {_CARD: write_card(card)})
 

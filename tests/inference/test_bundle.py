@@ -136,9 +136,10 @@ def test_the_commands_export_and_show_a_card(
 
 
 def test_equal_trainings_give_equal_bytes_without_paths(trained: Settings, exported: Path, tmp_path: Path) -> None:
-    export(trained, "dual-1111", 0, tmp_path / "b.safetensors", LICENSE)
+    again = tmp_path / "new" / "folder" / "b.safetensors"
+    export(trained, "dual-1111", 0, again, LICENSE)
     content = exported.read_bytes()
-    assert (tmp_path / "b.safetensors").read_bytes() == content
+    assert again.read_bytes() == content
     assert trained.data.source.encode() not in content
     assert read_card(str(exported)).settings.data.source == Path(trained.data.source).name
 

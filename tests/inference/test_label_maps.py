@@ -67,11 +67,12 @@ def test_a_slice_of_the_sheet_has_its_number_in_the_file(
 def test_a_picture_is_named_and_has_pixels_in_place_of_milliliters(
     bundle: Bundle, shown: dict[str, Any], tmp_path: Path
 ) -> None:
-    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "slice 1.png")
-    assert predict_files([tmp_path / "slice 1.png"], bundle, "tour", CPU, tmp_path) == []
+    picture, folder = tmp_path / "slice 1.png", tmp_path / "new" / "folder"
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(picture)
+    assert predict_files([picture], bundle, "tour", CPU, folder) == []
     assert shown["titles"] == ["slice 1"]
-    labels = json.loads((tmp_path / "slice 1_labels.json").read_text())["labels"]
-    drawn = np.asarray(Image.open(tmp_path / "slice 1_labels.png"))
+    labels = json.loads((folder / "slice 1_labels.json").read_text())["labels"]
+    drawn = np.asarray(Image.open(folder / "slice 1_labels.png"))
     assert {number: label["voxels"] for number, label in labels.items() if number != "0"} == {
         str(number): int((drawn == number).sum()) for number in (1, 2, 3)
     }
