@@ -24,7 +24,6 @@ from dainet.errors import InputError
 from dainet.inference.bundle import read_bundle, read_card
 from dainet.inference.card import tensors_hash
 from dainet.inference.export import export
-from dainet.segmentation.evaluation import native_dsc
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import load_vit, save_vit
 from tests.helpers.bundles import LICENSE, export_tiny
@@ -71,7 +70,7 @@ def test_a_network_read_in_float32_predicts_what_the_trained_one_predicts(
         )
 
 
-def test_a_network_in_float16_is_half_as_large_and_scores_as_well(
+def test_a_network_in_float16_is_half_as_large_and_changes_few_pixels(
     trained: Settings, exported: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "half.safetensors"
@@ -80,10 +79,10 @@ def test_a_network_in_float16_is_half_as_large_and_scores_as_well(
     bundle, data = read_bundle(str(path), CPU), pipeline.network_data(trained, "dual-1111")
     assert bundle.card.stored == "float16"
     assert {tensor.dtype for tensor in bundle.model.parameters()} == {torch.float32}
-    of_half, of_whole = (
-        native_dsc(model, data.prepared, data)["dsc_last_epoch"] for model in (bundle.model, opened(trained).model)
-    )
-    assert np.abs(of_half - of_whole).max() < 0.01
+    whole, rows = opened(trained).model, np.arange(len(data.images))
+    torch.testing.assert_close(dict(bundle.model.state_dict()), dict(whole.state_dict()), rtol=2**-11, atol=2**-25)
+    changed = data.predict(bundle.model, rows) != data.predict(whole, rows)
+    assert changed.float().mean() < 0.002  # DSC says less: in a mask of 40 voxels one is more than a point
 
 
 def test_the_card_states_the_facts_of_the_training(trained: Settings, exported: Path) -> None:
