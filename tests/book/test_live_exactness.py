@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def dice(found: np.ndarray, true: np.ndarray) -> list[float]:
     return [200 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else np.nan for a, b in both]
 
 
-def compared(before: np.ndarray, after: np.ndarray, data: SliceData) -> dict[str, float]:
+def compared(before: np.ndarray, after: np.ndarray, data: SliceData) -> dict[str, Any]:
     """What `book.live.exactness` says about labels of all test slices."""
     volumes, change, start = data.prepared.volumes("test"), [], 0
     for rows in volumes.values():
@@ -127,8 +128,8 @@ def test_dsc_of_the_shown_slices_is_that_of_each_slice_and_class(finished: Finis
 def test_a_class_that_neither_has_has_no_dsc(finished: Finished) -> None:
     made, data = network(6, 0), finished.data
     data.labels = torch.zeros_like(data.labels)
-    with torch.no_grad():
-        list(made.modules())[-1].weight[1:] = 0  # logits of 0 for classes 1 to 3,
-        list(made.modules())[-1].bias[0] = 1e3  # and the background above them
+    values = made.state_dict()
+    values["head.weight"][1:] = 0  # logits of 0 for classes 1 to 3,
+    values["head.bias"][0] = 1e3  # and the background above them
     found = shown_dsc(finished, finished.vit, made)
     assert found == {name: [[None] * 3] * len(found[name]) for name in ("cached maps", "live maps")}
