@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_listed_is_named(there: Path, monkeypatch: pytes
 
     monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(InputError, match="scans/patient"):
-        pack(there.parent / "new", there.parent / "scans")
+        pack(there.parent / "new", str(there.parent / "scans"))
 
 
 def test_a_folder_with_files_is_left_alone(there: Path) -> None:
