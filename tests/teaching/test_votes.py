@@ -8,8 +8,12 @@ import pandas as pd
 import pytest
 from markupsafe import escape
 
+from dainet.compare.power import spread_of_plan
+from dainet.compare.questions import answers
 from dainet.errors import InputError
 from dainet.lessons.answers import EXERCISES
+from dainet.lessons.gain import read_gain
+from dainet.lessons.gain.students import students
 from dainet.protocol import load_split, published_table
 from dainet.segmentation.catalog import build
 from dainet.segmentation.networks import parameter_count
@@ -37,9 +41,9 @@ def row_of(table: str, comparison: str) -> pd.Series:
     return rows[rows["Comparison"] == f"{comparison} (DSC)"].iloc[0]
 
 
-def test_there_are_eight_votes_of_four_choices_with_one_right_and_a_reason_each() -> None:
+def test_there_are_nine_votes_of_four_choices_with_one_right_and_a_reason_each() -> None:
     votes = read_votes()
-    assert len(votes) == 8
+    assert len(votes) == 9
     for vote in votes:
         assert [choice.right for choice in vote.choices].count(True) == 1
         assert all(len(choice.reason) > 30 for choice in vote.choices)
@@ -127,6 +131,18 @@ def test_the_numbers_of_the_votes_are_those_of_the_paper_the_protocol_and_the_co
     assert f"{skips['Difference']} points of DSC, with a 95 % interval from {interval}" in zero
     assert f"the paper's {skips['Paper']}" in zero
     assert f"{skips['Difference'][1:]} ({interval.replace('+', '')}, {skips['Verdict']})" in vote_titled("Switched off")
+
+
+def test_the_numbers_of_the_placebo_are_those_of_lesson_9() -> None:
+    scored, vote = read_gain(), vote_titled("A placebo that works")
+    told = students(scored.scores, "order")["says"]
+    numbers = {15: "Fifteen", 3: "Three"}
+    assert f"{numbers[len(told)]} students" in vote
+    assert f"{numbers[(told != 'inconclusive').sum()]} of the fifteen report a difference" in vote
+    [placebo] = [answer for answer in answers(scored) if answer.comparison.first == "order"]
+    low, high = placebo.result.interval()
+    assert f"{low:+.2f} to {high:+.2f}, {placebo.verdict.partition(';')[0]}" in vote
+    assert round(spread_of_plan(scored).trainings) == 3  # points, "about three"
 
 
 def test_the_file_of_votes_is_the_only_place_of_their_text() -> None:
