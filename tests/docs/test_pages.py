@@ -63,3 +63,12 @@ def test_the_floors_of_the_architecture_are_those_that_a_test_holds() -> None:
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     written = [set(line.split()) for line in re.findall(r"^    (.*)$", text, re.MULTILINE)]
     assert written == [set(floor) for floor in FLOORS]
+
+
+def test_every_word_of_the_glossary_has_an_anchor_of_its_own() -> None:
+    text = (REPOSITORY / "docs/glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| (?!word |-)(.+?) \|", text, re.MULTILINE)
+    ids = re.findall(r'<a id="([^"]+)"></a>', text)
+    assert len(words) > 20
+    assert [word for word in words if not word.startswith("<a id=")] == []
+    assert len(ids) == len(set(ids)) >= len(words)
