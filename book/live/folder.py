@@ -70,10 +70,10 @@ def _page() -> str:
 
 
 def _tries() -> Iterator[str]:
-    """Write those questions of the explorer's card which this page can answer: cuts to zeros, fine-tuned maps."""
+    """Write those questions of the explorer's card which this page can answer: those with fine-tuned maps."""
     for item in TRIES:
         choice = item.change(_ALL_ON)
-        if (choice.source, choice.instead) == (_ALL_ON.source, _ALL_ON.instead):
+        if choice.source == _ALL_ON.source:
             yield (
                 f"<li {_attributes(choice)}>{escape(item.question)}<br>"
                 '<label>Your guess in points <input inputmode="decimal"></label> <a href="#">Show it</a>'
@@ -84,7 +84,8 @@ def _tries() -> Iterator[str]:
 def _attributes(choice: Choice) -> str:
     """Write a setting as the page's script keeps it."""
     heads, skips = ("".join(str(int(on)) for on in switches) for switches in (choice.heads_on, choice.skips_on))
-    return f'data-heads="{heads}" data-skips="{skips}" data-mode="{"cut" if choice.cut else "trained"}"'
+    mode = "cut" if choice.cut else "trained"
+    return f'data-heads="{heads}" data-skips="{skips}" data-mode="{mode}" data-instead="{choice.instead.split()[0]}"'
 
 
 def _facts() -> dict[str, object]:

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 from base64 import b64decode
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,12 @@ def test_the_page_names_its_own_files_only_and_may_ask_for_no_others(live: Path)
 
 def test_questions_are_those_of_the_explorer_that_the_page_can_answer(live: Path) -> None:
     page = (live / "index.html").read_text(encoding="utf-8")
-    settings = re.findall(r'<li data-heads="(\d{6})" data-skips="(\d{4})" data-mode="(\w+)">', page)
-    assert len(settings) == len(set(settings)) == 5
-    assert ("111111", "0111", "cut") in settings
-    assert ("111111", "0000", "trained") in settings
-    assert sum(item.question.split(".")[0] in page for item in TRIES) == 5
+    settings = re.findall(r'<li data-heads="(\d+)" data-skips="(\d+)" data-mode="(\w+)" data-instead="(\w+)">', page)
+    assert len(settings) == len(set(settings)) == 6
+    assert ("111111", "0111", "cut", "zero") in settings
+    assert ("111111", "0000", "trained", "zero") in settings
+    assert ("011111", "1111", "cut", "mean") in settings
+    assert sum(escape(item.question) in page for item in TRIES) == 6
 
 
 def test_switches_lie_on_the_lines_of_the_drawing_and_the_first_is_the_deepest(live: Path) -> None:

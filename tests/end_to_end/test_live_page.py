@@ -31,6 +31,12 @@ CUTS = [
     ("000000", "1111"),
     ("111111", "0000"),
 ]
+STAND_INS = [
+    ("011111", "1111", "mean"),
+    ("000000", "1111", "mean"),
+    ("111110", "1111", "other"),
+    ("000000", "0111", "other"),
+]
 TEXTS = [
     *("h1", "p:not(.missing)", "th", "td", "td span", "label", "figcaption", "small", "svg > text"),
     "button:not(.switch)",  # whose ground is drawn by a pseudo-element
@@ -80,12 +86,14 @@ def open_page(browser: Browser, folder: Path, before: str = "") -> tuple[Page, l
 @pytest.mark.parametrize("organ", live_slices())
 def test_labels_and_dsc_equal_those_of_pytorch(live: Page, organ: str) -> None:
     facts = live_slices()[organ]
-    for number, item in enumerate(facts["slices"]):
-        _, maps = live_maps(organ, item["vit_image"])
+    every_maps = [live_maps(organ, item["vit_image"])[1] for item in facts["slices"]]
+    for number, (item, maps) in enumerate(zip(facts["slices"], every_maps, strict=True)):
+        others = every_maps[(number + 1) % len(every_maps)]
+        instead = {"zero": torch.zeros(()), "mean": maps.mean(dim=(2, 3), keepdim=True), "other": others}
         states = [state for name in facts["networks"] for state in states_of(name)]
         labels = live.evaluate(LABELS, [organ, number, states])
         for state, label in zip(states, labels, strict=True):
-            logits = live_logits(organ, state[0], item["image"], maps, *switches(state))[0]
+            logits = live_logits(organ, state[0], item["image"], maps, *switches(state), instead[state[3]])[0]
             found = np.array([int(digit) for digit in label]).reshape(item["label"].shape)
             assert_same_labels(found, logits, f"{organ} {number} {state}")
         assert_shown_scores(live, organ, number, maps)
@@ -135,18 +143,49 @@ def test_what_is_typed_as_a_guess_switches_nothing_and_is_compared_with_what_was
         patch = item.evaluate("item => ({...item.dataset})")
         shown(live, f"heads={patch['heads']}&skips={patch['skips']}&mode={patch['mode']}")
         expect(item.locator("output")).to_contain_text(mean_change(live))
-    assert live.locator("#tries li").count() == 5
+    assert live.locator("#tries li").count() == 6
     live.get_by_role("heading", level=1).click()  # the keys are the page's again
     live.go_back()
-    patch = live.locator("#tries li").nth(3).evaluate("item => ({...item.dataset})")
+    patch = live.locator("#tries li").nth(4).evaluate("item => ({...item.dataset})")
     shown(live, f"heads={patch['heads']}&skips={patch['skips']}&mode={patch['mode']}")
 
 
 def test_an_address_is_followed_and_what_makes_no_sense_in_it_is_ignored(live: Page) -> None:
-    go(live, "organ=abdomen&case=3&heads=000111&skips=0110&mode=cut&colors=safe")
+    go(live, "organ=abdomen&case=3&heads=000111&skips=0110&mode=cut&colors=safe&instead=mean")
     expect(live.get_by_label("color-blind safe")).to_be_checked()
-    live.evaluate("location.hash = 'organ=liver&case=99&heads=12&skips=11111&mode=__proto__&colors=&x=1&case=own'")
+    expect(live.get_by_label("Cut to")).to_have_value("mean")
+    live.evaluate(
+        "location.hash = 'organ=liver&case=99&heads=12&skips=11111&mode=__proto__&colors=&x=1&case=own&instead=0'"
+    )
     shown(live, "#organ=heart&case=1&heads=111111&skips=1111&mode=cut")
+
+
+def test_what_stands_in_for_a_head_is_chosen_by_its_control_which_keeps_its_arrows(live: Page) -> None:
+    go(live, "heads=011111")
+    said, control = live.locator("#said"), live.get_by_label("Cut to")
+    found = [said.inner_text()]
+    for words, value in (("its own mean", "mean"), ("another patient's", "other")):
+        control.select_option(words)
+        shown(live, f"heads=011111&skips=1111&mode=cut&instead={value}")
+        found.append(said.inner_text())
+    assert len(set(found)) == 3
+    control.press("z")  # zeros, by its first letter, as in every list
+    shown(live, "heads=011111&skips=1111&mode=cut")
+    expect(said).to_have_text(found[0])
+    control.press("ArrowRight")
+    control.press("2")
+    shown(live, "case=1&heads=001111&skips=1111&mode=cut")
+    live.get_by_role("heading", level=1).click()  # the keys are the page's again
+
+
+def test_heads_that_were_cut_wait_while_a_trained_network_with_all_heads_is_shown(live: Page) -> None:
+    go(live, "heads=011110&skips=0000&mode=cut&instead=mean")
+    live.get_by_label("Trained with").check()
+    shown(live, "heads=111111&skips=0000&mode=trained")
+    assert "instead" not in live.url
+    expect(live.locator("#tries li").nth(2).locator("output")).to_be_visible()  # its setting is shown
+    live.get_by_label("Cut in").check()
+    shown(live, "heads=011110&skips=0000&mode=cut&instead=mean")
 
 
 def test_where_a_network_was_not_trained_the_page_offers_those_that_were(live: Page) -> None:
@@ -178,6 +217,26 @@ def test_a_dropped_picture_is_prepared_as_the_kit_prepares_slices(live: Page) ->
     assert np.abs(found - resize_slices(expected, (64, 64), 3)[0]).max() < 1e-5
     expect(live.locator("#dsc")).to_be_hidden()
     expect(live.locator("#said")).to_contain_text("0 of 4096")
+    live.reload()
+    shown(live, "case=own")
+    assert live.evaluate("Array.from(Live.ownImage.slice.image)") == found.flatten().tolist()
+    live.get_by_role("button", name="Remove").click()
+    shown(live, "case=1")
+    assert live.locator("#thumbs button").count() == 6
+    live.evaluate("location.hash = 'case=own'")
+    live.reload()
+    shown(live, "case=1")
+
+
+def test_a_picture_that_is_too_large_to_be_kept_says_so_and_leaves_no_older_one(live: Page) -> None:
+    picture = np.random.default_rng(0).integers(20, 200, (64, 64), np.uint8)
+    live.evaluate(DROP, png(picture))
+    shown(live, "case=own")
+    expect(live.locator("#kept")).to_contain_text("until")
+    live.evaluate(DROP, png(np.kron(picture, np.ones((40, 40), np.uint8))))
+    expect(live.locator("#kept")).to_contain_text("lost on reloading", timeout=PATIENCE)
+    live.reload()
+    shown(live, "case=1")
 
 
 def test_a_picture_can_be_pasted_or_chosen_and_is_left_by_the_arrows(live: Page) -> None:
@@ -293,7 +352,7 @@ def test_a_data_file_that_is_missing_or_damaged_is_named(
     if spoiled:
         file.write_text(spoiled, encoding="ascii")
     page, _ = open_page(browser, tmp_path / "live")
-    expect(page.get_by_role("alert")).to_contain_text(file.name)
+    expect(page.get_by_role("alert")).to_contain_text(file.name, timeout=PATIENCE)
     expect(page.locator("#said")).to_be_empty()
     page.close()
 
@@ -304,16 +363,17 @@ def test_a_runtime_that_does_not_start_is_said(browser: Browser, folder: Path) -
     page.close()
 
 
-def states_of(name: str) -> list[tuple[str, str, str]]:
-    """Return network, heads and skips for every cut of a network: of all in the one that is cut, else of heads."""
+def states_of(name: str) -> list[tuple[str, str, str, str]]:
+    """Return network, heads, skips and stand-in for every cut of a network: of skips in the dual one alone."""
     if name == "vit":
         return []
     cuts = CUTS if name == "dual-1111" else CUTS[:7] if name == "single" else CUTS[:1]
-    return [(name, *cut) for cut in cuts]
+    stand_ins = STAND_INS if name in ("dual-1111", "single") else []
+    return [*((name, *cut, "zero") for cut in cuts), *((name, *cut) for cut in stand_ins)]
 
 
-def switches(state: tuple[str, str, str]) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
-    heads, skips = (tuple(digit == "1" for digit in digits) for digits in state[1:])
+def switches(state: tuple[str, str, str, str]) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    heads, skips = (tuple(digit == "1" for digit in digits) for digits in state[1:3])
     return heads, skips
 
 
@@ -379,8 +439,8 @@ KEYS = [
 LABELS = """
 async ([organ, number, states]) => {
   const [slice, labels] = [Live.organs[organ].slices[number], []];
-  for (const [name, heads, skips] of states) {
-    const logits = await Live.networks.logits(organ, slice, name, heads, skips);
+  for (const [name, heads, skips, instead] of states) {
+    const logits = await Live.networks.logits(organ, slice, name, heads, skips, instead);
     labels.push(Live.scores.labels(logits, Live.organs[organ].classes.length + 1).join(''));
   }
   return labels;

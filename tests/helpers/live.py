@@ -105,10 +105,15 @@ def live_logits(
     maps: Tensor,
     heads: tuple[bool, ...] = (True,) * 6,
     skips: tuple[bool, ...] = (True,) * 4,
+    instead: Tensor | None = None,
 ) -> Tensor:
-    """Logits [1, C, S, S] of an image [S, S] and maps [1, h, S, S]; `skips` are deepest first."""
+    """Logits [1, C, S, S] of an image [S, S] and maps [1, h, S, S]; `skips` are deepest first.
+
+    `instead` stands in for the maps of heads that are off; without it, zeros do.
+    """
     network = live_network(organ, name)
     if network.heads:
         network.heads_on = heads
+        network.instead = torch.zeros(()) if instead is None else instead
     network.skips_on = skips
     return network(torch.from_numpy(image.astype(np.float32))[None, None], maps)

@@ -3,8 +3,11 @@
 // What a visitor can press, and what it changes in the state. No control knows what is drawn.
 Live.controls = (() => {
   const HEADS = 6;
+  const CUT = "One network, trained with everything on. This shows what it relies on:";
   const NOTES = {
-    cut: "One network, trained with everything on: what is off enters as zeros, which it never saw. This shows what it relies on.",
+    zero: `${CUT} what is off enters as zeros, which it never saw.`,
+    mean: `${CUT} the map of a head that is off enters as its own mean, a skip as zeros.`,
+    other: `${CUT} a head that is off enters as its map of the next slice, another patient's; a skip as zeros.`,
     trained: "Another network, trained with exactly these skips, so its weights could adapt. Heads are all on.",
   };
   const element = (id) => document.getElementById(id);
@@ -13,6 +16,7 @@ Live.controls = (() => {
   function start() {
     chosenByRadio("organ", (organ) => Live.state.change({ organ, case: Live.state.now.case === "own" ? "own" : "1" }));
     chosenByRadio("mode", (mode) => Live.state.change({ mode }));
+    element("instead").addEventListener("change", ({ target }) => Live.state.change({ instead: target.value }));
     element("safe").addEventListener("change", ({ target }) => Live.state.change({ colors: target.checked ? "safe" : "usual" }));
     element("back").addEventListener("click", () => step(-1));
     element("forward").addEventListener("click", () => step(1));
@@ -61,8 +65,8 @@ Live.controls = (() => {
 
   /** Keys: 1 to 6 heads, q w e r or Shift and 1 to 4 skips, arrows slices, 0 everything on. */
   function onKey(event) {
-    const field = event.target.closest("input")?.type;
-    const isFields = field === "text" || (field === "radio" && event.key.startsWith("Arrow")); // it has a use there
+    const field = event.target.closest("input, select")?.type;
+    const isFields = field === "text" || (["radio", "select-one"].includes(field) && event.key.startsWith("Arrow")); // it has a use there
     if (event.ctrlKey || event.metaKey || event.altKey || isFields) return;
     const digit = /^(?:Digit|Numpad)([0-6])$/.exec(event.code)?.[1];
     const skip = event.shiftKey && digit ? Number(digit) - 1 : "qwer".indexOf(event.key.toLowerCase());
@@ -88,6 +92,10 @@ Live.controls = (() => {
         Live.state.change({ case: "own" });
       });
     }
+    element("forget").addEventListener("click", () => {
+      Live.ownImage.forget();
+      Live.state.change({ case: "1" });
+    });
   }
 
   async function openPicture(files) {
@@ -109,27 +117,29 @@ Live.controls = (() => {
       for (const radio of document.getElementsByName(name)) radio.checked = radio.value === state[name];
     }
     element("safe").checked = state.colors === "safe";
+    element("instead").value = state.instead;
+    element("instead").disabled = trained;
     document.querySelectorAll(".map").forEach((button, head) => {
-      const on = trained || state.heads[head] === "1";
       button.disabled = trained;
-      button.setAttribute("aria-pressed", on);
+      button.setAttribute("aria-pressed", state.heads[head] === "1");
       button.setAttribute("aria-label", `attention map of head ${head + 1}`);
       button.querySelector("span").textContent = `Head ${head + 1}`;
     });
     document.querySelectorAll(".switch").forEach((button, number) => {
       button.setAttribute("aria-checked", state.skips[number] === "1");
     });
-    showDrawing(state, trained);
-    element("note").textContent = NOTES[state.mode];
+    showDrawing(state);
+    element("note").textContent = NOTES[trained ? "trained" : state.instead];
     element("ownTools").hidden = state.case !== "own";
+    element("kept").textContent = Live.ownImage.kept ? "until you close this tab" : "and is lost on reloading: it is too large to be kept";
     element("crop").setAttribute("aria-pressed", Live.ownImage.cropped);
   }
 
   /** Dash the lines of the drawing on which nothing flows. */
-  function showDrawing(state, trained) {
+  function showDrawing(state) {
     const lines = [...document.querySelectorAll("#drawing line.switched")]; // full resolution first
     Live.facts.switches.forEach(([, , row], number) => light(lines[row], state.skips[number] === "1"));
-    const count = trained ? HEADS : [...state.heads].filter((digit) => digit === "1").length;
+    const count = [...state.heads].filter((digit) => digit === "1").length;
     const words = [...document.querySelectorAll("#drawing text")].find((text) => text.textContent.endsWith(" maps"));
     words.textContent = `${count} of ${HEADS} maps`;
     light(document.querySelector(`#drawing line[x1="${words.getAttribute("x")}"]`), count > 0); // the first leads from them

@@ -51,14 +51,36 @@ Live.networks = (() => {
   /**
    * Compute logits [classes, size, size] of a slice.
    *
-   * heads and skips are strings such as "111011": 0 cuts the map of a head, or a skip of the attention encoder, to zeros.
+   * heads and skips are strings such as "111011": 0 cuts a skip of the attention encoder to zeros, and the map of a head
+   * to what `instead` names: "zero", its own "mean", or the map of "other", the next slice, which is another patient's.
    */
-  async function logits(organ, slice, name, heads, skips) {
+  async function logits(organ, slice, name, heads, skips, instead = "zero") {
     const { size, networks } = Live.organs[organ];
     if (!Object.hasOwn(networks, name)) return null;
-    const inputs = { image: [slice.image, [1, 1, size, size]], heads: digits(heads), skips: digits(skips) };
-    if (name !== "unet") inputs.maps = [await maps(organ, slice), [1, 6, size, size]];
+    const inputs = { image: [slice.image, [1, 1, size, size]], heads: digits("111111"), skips: digits(skips) };
+    if (name !== "unet") inputs.maps = [await cutMaps(organ, slice, heads, instead), [1, 6, size, size]];
     return (await run(`${organ}-${name}`, inputs)).logits;
+  }
+
+  /** Return the maps of a slice with a stand-in for each that is cut. */
+  async function cutMaps(organ, slice, heads, instead) {
+    const whole = await maps(organ, slice);
+    const side = whole.length / heads.length;
+    const result = whole.slice();
+    for (let head = 0; head < heads.length; head++) {
+      const [start, end] = [head * side, (head + 1) * side];
+      if (heads[head] === "1") continue;
+      if (instead === "zero") result.fill(0, start, end);
+      if (instead === "mean") result.fill(whole.subarray(start, end).reduce((a, b) => a + b) / side, start, end);
+      if (instead === "other") result.set((await maps(organ, nextSlice(organ, slice))).subarray(start, end), start);
+    }
+    return result;
+  }
+
+  /** Return the slice after this one; after the last, or a picture of the visitor, comes the first. */
+  function nextSlice(organ, slice) {
+    const { slices } = Live.organs[organ];
+    return slices[(slices.indexOf(slice) + 1) % slices.length];
   }
 
   function digits(text) {

@@ -1,13 +1,13 @@
 "use strict";
 
-// A gray picture of the visitor, prepared as the kit prepares slices: min-max, then cubic splines. It stays in this page.
+// A gray picture of the visitor, prepared as the kit prepares slices: min-max, then cubic splines. It stays in this browser.
 Live.ownImage = (() => {
   const LARGEST = 4096; // px of a side; a larger picture would take long, and more memory than a phone has
   let gray = null; // { values, width, height } as the file holds it
-  let turns = 0;
-  let flipped = false;
-  let cropped = false;
+  const AS_GIVEN = { turns: 0, flipped: false, cropped: false };
+  let lying = AS_GIVEN;
   let slice = null;
+  let kept = false; // will it be here after the page is loaded again?
 
   /** Read a picture file; throws an error with a sentence for the visitor. */
   async function read(file) {
@@ -23,15 +23,30 @@ Live.ownImage = (() => {
     const values = grayValues(bitmap);
     if (values.every((value) => value === values[0])) throw new Error("This picture has one gray value everywhere; choose another");
     gray = { values, width: bitmap.width, height: bitmap.height };
-    [turns, flipped, cropped] = [0, false, false];
+    lying = AS_GIVEN;
     prepare();
+  }
+
+  /** Take the picture that this tab has kept, if there is one. */
+  function restore() {
+    const found = Live.keptImage.restore();
+    if (!found) return;
+    ({ gray, lying } = found);
+    prepare();
+  }
+
+  /** Remove the picture. */
+  function forget() {
+    gray = slice = null;
+    Live.keptImage.forget();
   }
 
   /** Change how the picture lies: "turn" by 90 degrees to the right, "flip" left and right, or "crop" to a square. */
   function move(how) {
-    if (how === "turn") turns = (turns + 1) % 4;
-    if (how === "flip") flipped = !flipped;
-    if (how === "crop") cropped = !cropped;
+    const { turns, flipped, cropped } = lying;
+    if (how === "turn") lying = { ...lying, turns: (turns + 1) % 4 };
+    if (how === "flip") lying = { ...lying, flipped: !flipped };
+    if (how === "crop") lying = { ...lying, cropped: !cropped };
     prepare();
   }
 
@@ -48,12 +63,13 @@ Live.ownImage = (() => {
 
   function prepare() {
     let picture = gray;
-    if (cropped) picture = middle(picture);
-    for (let i = 0; i < turns; i++) picture = turned(picture);
-    if (flipped) picture = mirrored(picture);
+    if (lying.cropped) picture = middle(picture);
+    for (let i = 0; i < lying.turns; i++) picture = turned(picture);
+    if (lying.flipped) picture = mirrored(picture);
     const { size, vit_size } = Object.values(Live.organs)[0];
     const scaled = minMax(picture);
     slice = { name: "your own picture", image: resize(scaled, size), vitImage: resize(scaled, vit_size), label: null };
+    kept = Live.keptImage.keep(gray, lying);
   }
 
   function made(width, height, value) {
@@ -111,5 +127,10 @@ Live.ownImage = (() => {
     return c;
   }
 
-  return { move, read, get cropped() { return cropped; }, get slice() { return slice; } };
+  return {
+    forget, move, read, restore,
+    get cropped() { return lying.cropped; },
+    get kept() { return kept; },
+    get slice() { return slice; },
+  };
 })();

@@ -5,7 +5,7 @@ Live.page = (() => {
   const PANES = ["dual", "single", "unet"]; // in the order of computing: switches act on the first
   const CHANGE_COLORS = ["#009e73", "#d55e00", "#f0e442"]; // now right, now wrong, another class
   const element = (id) => document.getElementById(id);
-  const known = new Map(); // labels of the slice that is shown; its key holds network, heads and skips
+  const known = new Map(); // labels of the slice that is shown; its key holds network, heads, stand-in and skips
   let [shownSlice, busy, again, asked] = [null, false, false, 0];
 
   /** Compute and show the state; what is asked for meanwhile is shown right after, and only its last state. */
@@ -58,9 +58,9 @@ Live.page = (() => {
   /** Compute the labels of a pane now and with everything on; null where no such network is here. */
   async function predicted(state, slice, pane) {
     const { everythingOn } = Live.state;
-    const { heads, skips } = state.mode === "cut" ? state : everythingOn;
+    const skips = state.mode === "cut" ? state.skips : everythingOn.skips;
     const name = networkOf(state, pane);
-    const now = await labels(state.organ, slice, name, heads, skips);
+    const now = await labels(state.organ, slice, name, state.heads, skips, state.instead);
     const usual = await labels(state.organ, slice, pane === "dual" ? "dual-1111" : pane, everythingOn.heads, everythingOn.skips);
     return now && usual && { name, now, usual };
   }
@@ -71,10 +71,11 @@ Live.page = (() => {
     return state.mode === "trained" ? `dual-${state.skips}` : "dual-1111";
   }
 
-  async function labels(organ, slice, name, heads, skips) {
-    const key = [organ, name, name === "unet" || heads, name.startsWith("dual") && skips].join();
+  async function labels(organ, slice, name, heads, skips, instead = "") {
+    const cut = heads !== Live.state.everythingOn.heads && heads + instead;
+    const key = [organ, name, name !== "unet" && cut, name.startsWith("dual") && skips].join();
     if (!known.has(key)) {
-      const logits = await Live.networks.logits(organ, slice, name, heads, skips);
+      const logits = await Live.networks.logits(organ, slice, name, heads, skips, instead);
       known.set(key, logits && Live.scores.labels(logits, Live.organs[organ].classes.length + 1));
     }
     return known.get(key);
@@ -106,6 +107,7 @@ Live.page = (() => {
     const old = [...element("thumbs").children];
     const buttons = slices.map((slice, i) => thumb(slice, keys[i], state.case, old[i]));
     element("thumbs").append(...buttons.slice(old.length));
+    old.slice(buttons.length).forEach((button) => button.remove());
   }
 
   /** Make the button of a slice, or use the one that is there, which keeps the focus. */

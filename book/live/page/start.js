@@ -37,6 +37,7 @@
       return;
     }
     Live.organs = await Live.data.organs();
+    Live.ownImage.restore();
     Live.state.allow(Live.organs, () => Live.ownImage.slice !== null);
     Live.page.legends();
     Live.controls.start();

@@ -1,9 +1,10 @@
 "use strict";
 
-// What is chosen, as the address holds it: #organ=heart&case=3&heads=111011&skips=0111&mode=cut
+// What is chosen, as the address holds it: #organ=heart&case=3&heads=111011&skips=0111&mode=cut&instead=mean
 Live.state = (() => {
   const everythingOn = { heads: "111111", skips: "1111" };
-  let now = null;
+  const leftOut = { colors: "usual", instead: "zero" }; // of the address, since they are seldom changed
+  let chosen = null;
   let allowed = {}; // key -> does a value make sense in this state?
 
   /** Say which organs and slices there are; `ownImage` says whether a picture of the visitor is there. */
@@ -15,13 +16,14 @@ Live.state = (() => {
       heads: (value) => /^[01]{6}$/.test(value),
       skips: (value) => /^[01]{4}$/.test(value),
       mode: (value) => ["cut", "trained"].includes(value),
+      instead: (value) => ["zero", "mean", "other"].includes(value),
       colors: (value) => ["usual", "safe"].includes(value),
     };
   }
 
   /** Read an address; what it leaves out, or what makes no sense, is as at the start. */
   function parse(hash) {
-    const state = { organ: Object.keys(Live.organs)[0], case: "1", ...everythingOn, mode: "cut", colors: "usual" };
+    const state = { organ: Object.keys(Live.organs)[0], case: "1", ...everythingOn, mode: "cut", ...leftOut };
     const given = new URLSearchParams(hash.replace(/^#/, ""));
     for (const [key, makesSense] of Object.entries(allowed)) {
       if (given.has(key) && makesSense(given.get(key), state)) state[key] = given.get(key);
@@ -31,14 +33,18 @@ Live.state = (() => {
 
   /** Write a state as the end of an address. */
   function address(state) {
-    const { colors, ...rest } = state;
-    return "#" + new URLSearchParams(colors === "usual" ? rest : state);
+    return "#" + new URLSearchParams(Object.entries(state).filter(([key, value]) => value !== leftOut[key]));
+  }
+
+  /** Return what is shown: a trained network has all heads on, and those that were cut wait for the way back. */
+  function now() {
+    return chosen.mode === "trained" ? { ...chosen, heads: everythingOn.heads, instead: leftOut.instead } : chosen;
   }
 
   /** Change some entries, and the address with them. */
   function change(patch) {
-    now = { ...now, ...patch };
-    history.replaceState(null, "", address(now));
+    chosen = { ...chosen, ...patch };
+    history.replaceState(null, "", address(now()));
     Live.page.refresh();
   }
 
@@ -49,10 +55,10 @@ Live.state = (() => {
 
   /** Turn one of the digits of `heads` or `skips`. */
   function toggle(key, place) {
-    const digits = [...now[key]];
+    const digits = [...chosen[key]];
     digits[place] = digits[place] === "1" ? "0" : "1";
     change({ [key]: digits.join("") });
   }
 
-  return { address, allow, change, everythingOn, follow, toggle, get now() { return now; } };
+  return { address, allow, change, everythingOn, follow, toggle, get now() { return now(); } };
 })();

@@ -5,7 +5,7 @@ Live.tries = (() => {
   /** Let the links lead to the slice that is shown, and answer the one whose setting is shown. */
   function show(state, mean) {
     for (const item of document.querySelectorAll("#tries li")) {
-      const patch = { heads: item.dataset.heads, skips: item.dataset.skips, mode: item.dataset.mode };
+      const patch = { heads: item.dataset.heads, skips: item.dataset.skips, mode: item.dataset.mode, instead: item.dataset.instead };
       item.querySelector("a").href = Live.state.address({ ...state, ...patch });
       const isShown = Object.entries(patch).every(([key, value]) => state[key] === value);
       const answer = item.querySelector(".answer");
