@@ -19,6 +19,7 @@ def test_all_lessons_are_printed_with_an_outline_and_no_link_leads_out_of_the_do
     printed = (tmp_path / "lessons.pdf").read_bytes()
     assert 80 < len(re.findall(rb"/Type\s*/Page\b", printed)) < 200
     assert b"/Outlines" in printed
+    assert b"/StructTreeRoot" in printed  # tags, for those who listen to it
     links = re.findall(rb"/URI\s*\(([^)]*)\)", printed)
     assert links
     assert [link for link in links if not link.startswith(b"http")] == []
