@@ -160,8 +160,8 @@ def cuts_of(organ: str, item: dict[str, Any]) -> dict[str, Any]:
     truth, classes = torch.from_numpy(item["label"].copy())[None], len(live_slices()[organ]["classes"])
 
     def labels(name: str, heads: str = "111111", skips: str = "1111") -> torch.Tensor:
-        on = (tuple(digit == "1" for digit in digits) for digits in (heads, skips))
-        return live_logits(organ, name, item["image"], maps, *on).argmax(1)
+        heads_on, skips_on = (tuple(digit == "1" for digit in digits) for digits in (heads, skips))
+        return live_logits(organ, name, item["image"], maps, heads_on, skips_on).argmax(1)
 
     def changed(name: str, *cut: str) -> int:
         return int((labels(name, *cut) != labels(name)).sum())
