@@ -26,7 +26,6 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import distributions
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +34,7 @@ from typing import Any, NamedTuple
 from dainet.cache.records import hash_files
 from dainet.errors import InputError
 from dainet.places import input_path
+from dainet.segmentation.releases import release
 
 __all__ = ["Source", "find_source", "followed", "hash_sources", "is_part", "load_source"]
 
@@ -89,7 +89,7 @@ def find_source(where: str, label: str) -> Source:
         raise InputError(f"{label}: no module {where} in {origin.parent.name}; expected a file of that name there")
     packaged = top != "dainet" and bool({"site-packages", "dist-packages"} & set(root.parts))
     installed = packaged or top == "dainet" or root == _LIBRARY
-    return Source(root, where, installed, _release(root, file) if packaged else "")
+    return Source(root, where, installed, release(root, file) if packaged else "")
 
 
 def hash_sources(source: Source) -> str:
@@ -256,23 +256,3 @@ def _spec(top: str) -> ModuleSpec | None:
         return find_spec(top)
     except (ImportError, ValueError):
         return None
-
-
-def _release(root: Path, file: Path) -> str:
-    """Return name and version of the distribution that brought a file into a folder of installed packages.
-
-    It is empty where they do not fix the content: no distribution lists the file, or one was installed from a folder,
-    an archive or a repository (PEP 610), as editable ones are.
-    """
-    owner = _owner(root, f"{file.relative_to(root).as_posix()},")
-    found = next(iter(distributions(name=owner, path=[str(root)])), None) if owner else None
-    return "" if found is None or found.read_text("direct_url.json") else f"{found.name} {found.version}"
-
-
-@lru_cache(maxsize=64)
-def _owner(root: Path, beginning: str) -> str:
-    """Return the name of the distribution with a line of this beginning in its list of files, or nothing."""
-    for each in distributions(path=[str(root)]):  # a second for some hundred of them
-        if f"\n{beginning}" in f"\n{each.read_text('RECORD') or ''}":
-            return each.name
-    return ""

@@ -196,9 +196,9 @@ def test_an_installed_module_that_changed_is_refused(packages: Path) -> None:
 
 def test_a_release_is_identified_by_its_name_and_version(packages: Path) -> None:
     install(packages, "1.2+cpu")
-    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.2+cpu").hexdigest()
+    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.2").hexdigest()
     (packages / "theirs" / "blocks.py").write_text(BLOCKS.format(kernel=5))
-    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.2+cpu").hexdigest()
+    assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.2").hexdigest()
     install(packages, "1.3")
     assert source_hash("theirs.net:Net") == hashlib.sha256(b"Their-Nets 1.3").hexdigest()
 
