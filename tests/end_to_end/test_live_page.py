@@ -309,6 +309,20 @@ def test_a_phone_shows_one_column_with_large_buttons(live: Page, organ: str) -> 
         assert min(box["width"], box["height"]) > 43.5, button.inner_text()
 
 
+def test_on_a_phone_the_arrows_stand_beside_the_slices_and_a_picture_of_ones_own(live: Page) -> None:
+    live.set_viewport_size(PHONE)
+    live.evaluate(DROP, png(np.random.default_rng(0).integers(20, 200, (64, 64), np.uint8)))
+    shown(live, "case=own")
+    assert live.locator("#thumbs button").count() == 7
+    back, slices, forward = live.evaluate(
+        "['back', 'thumbs', 'forward'].map(name => document.getElementById(name).getBoundingClientRect().toJSON())"
+    )
+    assert back["y"] == forward["y"]
+    assert back["right"] < slices["left"] < slices["right"] < forward["left"] < forward["right"] <= PHONE["width"]
+    live.get_by_role("button", name="Remove").click()
+    shown(live, "case=1")
+
+
 def test_every_control_has_a_name_and_every_picture_a_description(live: Page) -> None:
     names = live.locator("button").evaluate_all("all => all.map(b => b.getAttribute('aria-label') || b.innerText)")
     assert all(names)
