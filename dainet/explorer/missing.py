@@ -116,15 +116,25 @@ class Missing:
             self.view.say(f"Not computed yet: {what}.")
         elif not found.computed:
             self.view.say(*offer(what, wanted.stage(done), found))
+            self._wait(_until_there(done))
         else:
             self.view.say(elsewhere(what, wanted.stage(done), found))
-            if has_kernel():
-                self.waiting.run(self._wait(done, what, wanted.stage(done)), self._look_again)
+            self._wait(self._until_free(done, what, wanted.stage(done)))
 
-    def _wait(self, done: Path, what: str, stage: str) -> Iterator[float]:
+    def _wait(self, steps: Iterator[float]) -> None:
+        if has_kernel():
+            self.waiting.run(steps, self._look_again)
+
+    def _until_free(self, done: Path, what: str, stage: str) -> Iterator[float]:
         while (found := unfinished(done)).computed:
             self.view.say(elsewhere(what, stage, found))
             yield _WAIT
+
+
+def _until_there(done: Path) -> Iterator[float]:
+    """Wait until a stage is there: another cell of the notebook or a command may compute it."""
+    while not done.is_dir():
+        yield _WAIT
 
 
 def elsewhere(what: str, stage: str, found: Unfinished) -> str:

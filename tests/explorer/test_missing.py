@@ -145,6 +145,22 @@ def test_what_another_process_has_finished_appears(settings: Settings, monkeypat
         in_kernel(script, settings)
 
 
+def test_what_another_cell_has_trained_appears(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dainet.explorer.missing._WAIT", 0.01)
+    one_epoch = settings.segmentation.model_copy(update={"epochs": 1})
+    settings = settings.model_copy(update={"segmentation": one_epoch})
+
+    async def script(explorer: Explorer) -> None:
+        assert offered(explorer) == "Train it now"
+        await asyncio.sleep(0.05)
+        assert offered(explorer) == "Train it now"
+        pipeline.train(settings, "dual-0111", seed=0)
+        await until(lambda: said(explorer) == offered(explorer) == "")
+        assert "<img" in explorer.view.pictures[2].value
+
+    in_kernel(script, settings)
+
+
 def test_a_script_does_not_wait_for_another_process(settings: Settings) -> None:
     done = missing_stage(settings, "dual-1110")
     with FileLock(locks_folder() / stage_lock(done)):
