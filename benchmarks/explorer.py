@@ -23,15 +23,13 @@ from dainet.settings import Settings, load_settings
 __all__ = ["answer_table"]
 
 _SLICES = 5
-_SIZES = {
-    "width 8, 96 px": load_settings("tour", {"data.phantom_patients": 7, "segmentation.selection": "last"}),
-    "width 64, 224 px": PAPER_SIZE,
-}
+_SIZES = (load_settings("tour", {"data.phantom_patients": 7, "segmentation.selection": "last"}), PAPER_SIZE)
 
 
 def answer_table() -> Iterator[pd.DataFrame]:
     """Measure milliseconds per size and kind of control."""
-    for size, settings in _SIZES.items():
+    for settings in _SIZES:
+        size = f"width {settings.segmentation.width}, {settings.segmentation.image_size} px"
         times = 1000 * pd.DataFrame(asyncio.run(_answers(_explorer(settings)))).set_index("touched")
         for touched, group in times.groupby("touched"):
             numbers = {
