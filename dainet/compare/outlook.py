@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 from tabulate import tabulate
@@ -121,7 +122,10 @@ def power_text(plan: Plan, spreads: Mapping[str, Truth], gain: float | None) -> 
     """Describe what the primary comparison of a plan can show under each assumed spread."""
     line, design = plan.comparisons[0], design_of(plan)
     table = table_text(power_table(design, spreads, plan.margin, gain))
-    sources = "\n".join(f"  {described(name, truth)}" for name, truth in spreads.items())
+    sources = "\n".join(
+        fill(described(name, truth), 100, initial_indent="  ", subsequent_indent="    ")
+        for name, truth in spreads.items()
+    )
     lines = [
         f"What {line.title} can show, with a margin of {plan.margin:g} points (--margin). How scores "
         "scatter is an assumption:",

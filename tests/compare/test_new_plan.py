@@ -96,6 +96,9 @@ def test_a_plan_is_written_that_can_be_read_and_run(planned: Planned, h5_source:
     ]
     assert all(float(hours) > 0 for *_, hours in costs)
     assert all(name in printed for name in published_spreads())
+    sources = printed[printed.index("  small (ACDC") : printed.index("mine.yaml and the folds")]
+    assert max(map(len, sources.splitlines())) <= 100  # a notebook breaks longer lines within words
+    assert "1.63 of the difference between patients" in " ".join(sources.split())
     with pytest.raises(InputError, match=r"mine\.yaml is there already"):
         planned("unet", "single", "--output=plans/mine.yaml")
 
