@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -14,7 +14,7 @@ from IPython import get_ipython
 from matplotlib.figure import Figure
 
 from dainet.cache.store import times_log
-from dainet.errors import unknown
+from dainet.errors import InputError, unknown
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import needed_names
 from dainet.lessons.pictures import described_png
@@ -26,12 +26,22 @@ __all__ = ["check", "predicted", "start"]
 _wrong: Counter[str] = Counter()  # wrong answers so far in this session, by exercise
 
 
-def start(profile: str, overrides: Mapping[str, Any]) -> Settings:
+def start(profile: str, overrides: Mapping[str, Any], own_networks: Sequence[str] = ()) -> Settings:
     """Load the settings of a lesson; log lines appear in the cell, and figures are displayed with alternative text.
 
     Keys and times of stages are left out, and a training shows its present epoch in place of the one before. Where the
     data are not those of the tour, a line says how to read the text of the lessons, which was written for it.
+
+    Args:
+        profile: `PROFILE` of the lesson.
+        overrides: `OVERRIDES` of the lesson.
+        own_networks: `OWN_NETWORKS` of a lesson that compares networks.
+
+    Raises:
+        InputError: as `load_settings`; or the networks are not a list: of a text, the letters would be taken as names.
     """
+    if not isinstance(own_networks, list | tuple):
+        raise InputError(f'OWN_NETWORKS: found {own_networks!r}; expected a list, as in ["my_network.py:gated"]')
     use_style()
     logger = logging.getLogger("dainet")
     logger.handlers[:] = [_CellLog(sys.stdout)]
@@ -59,8 +69,11 @@ class _CellLog(logging.StreamHandler):
     """Log lines as a reader wants them below a cell: without keys, and one line for all epochs of a training."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message without the key of its stage; a carriage return takes the place of an epoch's line end."""
-        text = re.sub(r" [0-9a-f]{16}$", "", super().format(record))
+        """Return the message without the key of its stage, and for a cell in place of a command.
+
+        A carriage return takes the place of an epoch's line end.
+        """
+        text = re.sub(r" [0-9a-f]{16}$", "", super().format(record)).replace("run the same command", "run the cell")
         epoch = re.match(r"epoch (\d+)/(\d+)", text)
         stopped_early = self.terminator == "\r" and not epoch
         self.terminator = "\r" if epoch and epoch[1] != epoch[2] else "\n"

@@ -1,12 +1,15 @@
 """What `check` says about right answers, typical mistakes and other wrong answers."""
 
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
 
+from dainet.cache.store import run_stage
 from dainet.errors import InputError
 from dainet.lessons import exercises
 from dainet.lessons.answers import EXERCISES
@@ -31,6 +34,15 @@ def lesson(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(exercises, "EXERCISES", {"1": SHARE, "2": NAME, "3": MADE})
     exercises._wrong.clear()
     return made
+
+
+@pytest.fixture
+def log_handlers() -> Iterator[None]:
+    """Put the handlers back that `start` replaces."""
+    logger = logging.getLogger("dainet")
+    before = logger.handlers[:]
+    yield
+    logger.handlers[:] = before
 
 
 @pytest.mark.parametrize(
@@ -100,20 +112,43 @@ def test_a_prediction_stands_beside_what_was_found(
     assert "3 points" in said
 
 
+@pytest.mark.usefixtures("log_handlers")
 def test_a_cell_shows_the_last_epoch_and_no_key(capsys: pytest.CaptureFixture[str]) -> None:
     logger = logging.getLogger("dainet.test")
-    before = logging.getLogger("dainet").handlers[:]
-    try:
-        start("tour", {})
-        for line in ("dino: computing 0123456789abcdef", "epoch 1/3 a", "epoch 2/3 b", "scores", "epoch 3/3 c", "end"):
-            logger.info(line)
-    finally:
-        logging.getLogger("dainet").handlers[:] = before
+    start("tour", {})
+    for line in ("dino: computing 0123456789abcdef", "epoch 1/3 a", "epoch 2/3 b", "scores", "epoch 3/3 c", "end"):
+        logger.info(line)
     cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", text=capsys.readouterr().out)])
     shown = normalized(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs[0].text
     assert shown.splitlines() == ["dino: computing", "epoch 2/3 b", "scores", "epoch 3/3 c", "end"]
 
 
+@pytest.mark.usefixtures("log_handlers")
+def test_after_an_interrupt_the_cell_is_run_again_and_not_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    start("tour", {})
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("dino", 1, {}, {}, interrupt, resumes=True)
+    said = capsys.readouterr().out
+    assert "dino: interrupted; run the cell again" in said
+    assert "command" not in said
+
+
+@pytest.mark.parametrize("given", ["unet", "my_network.py:gated", None, {"my_network.py:gated": 1}, 3])
+def test_own_networks_are_a_list_and_not_a_text_of_letters(given: Any) -> None:
+    with pytest.raises(InputError, match=r"OWN_NETWORKS.*list.*\[") as error:
+        start("tour", {}, given)
+    assert repr(given) in str(error.value)
+
+
+@pytest.mark.usefixtures("log_handlers")
+def test_own_networks_leave_the_settings_alone() -> None:
+    assert start("tour", {}, ["my_network.py:gated"]) == start("tour", {})
+
+
+@pytest.mark.usefixtures("log_handlers")
 @pytest.mark.parametrize(
     ("dataset", "source", "words"),
     [
@@ -128,11 +163,7 @@ def test_a_cell_shows_the_last_epoch_and_no_key(capsys: pytest.CaptureFixture[st
 def test_a_lesson_on_other_data_than_the_tour_says_so(
     capsys: pytest.CaptureFixture[str], dataset: str, source: str, words: str
 ) -> None:
-    before = logging.getLogger("dainet").handlers[:]
-    try:
-        start("tour", {"data.dataset": dataset, "data.source": source})
-    finally:
-        logging.getLogger("dainet").handlers[:] = before
+    start("tour", {"data.dataset": dataset, "data.source": source})
     said = capsys.readouterr().out
     assert bool(said) == bool(words)
     assert words in said
