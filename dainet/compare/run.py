@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from dainet.cache.folders import figures_folder
 from dainet.compare.looks import edited
+from dainet.compare.one_training import has_scores
 from dainet.compare.plan import Plan, Training, plan_hash
 from dainet.compare.queue import run_queue
 from dainet.errors import InputError, unknown
 from dainet.jobs.preflight import check_early
+from dainet.parallel.free_device import free_device
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.outside_check import check_outside
@@ -37,7 +40,8 @@ def run_plan(
         where: data, weights and device, by dotted name; they take the place of what the plan says in `where`.
         seconds: begin no training that would not end within this time.
         processes: how many trainings run at once.
-        only: name of the one training to run; empty for all.
+        only: name of the one training to run, as a job of a cluster does; empty for all. Such jobs on one machine take
+            a GPU each (see `dainet.parallel.free_device`).
 
     Raises:
         InputError: the plan was edited after its first training, a training cannot run, or there is none of that name.
@@ -51,7 +55,19 @@ def run_plan(
     if plan.sha256 and plan.sha256 != digest:
         log.info("plan %s was edited since it was written, before its first training", plan.name)
     _check(trainings, where)
-    return run_queue(trainings, where, folder, seconds, processes, {"name": plan.name, "sha256": digest})
+    with _own_gpu(trainings[0], where, folder) if only else nullcontext(where) as here:
+        return run_queue(trainings, here, folder, seconds, processes, {"name": plan.name, "sha256": digest})
+
+
+@contextmanager
+def _own_gpu(training: Training, where: Mapping[str, Any], folder: Path) -> Iterator[Mapping[str, Any]]:
+    """Give `where` with the GPU that this job holds; one that has nothing to train must not wait for it."""
+    settings = training.settings(where)
+    if settings.n_processes > 1 or has_scores(training, folder):  # several processes take GPUs by their own numbers
+        yield where
+        return
+    with free_device(settings.device) as device:
+        yield {**where, "device": device}
 
 
 def _refuse_edited(plan: Plan, folder: Path, digest: str) -> None:

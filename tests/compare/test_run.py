@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from dainet.cache.records import write_record
+from dainet.compare import run
 from dainet.compare.plan import plan_hash, read_plan
 from dainet.compare.run import results_folder, run_plan
 from dainet.errors import InputError
+from dainet.parallel.free_device import free_device
 from tests.compare.test_plan import PLAN, write_plan
 from tests.helpers.commands import command
 from tests.helpers.samples import tiny_overrides
@@ -71,3 +76,25 @@ def test_every_network_is_checked_before_the_first_training(path: Path, old: str
 def test_a_training_that_the_plan_does_not_have_is_refused(path: Path) -> None:
     with pytest.raises(InputError, match="unet_fold1_seed9"):
         run_plan(read_plan(path), {}, only="unet_fold1_seed9")
+
+
+def test_jobs_of_one_training_take_a_gpu_each_and_those_with_nothing_to_do_wait_for_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, devices = read_plan(path), list[Any]()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits for a GPU"))
+    monkeypatch.setattr(run, "_check", lambda *_: None)
+    monkeypatch.setattr(run, "run_queue", lambda _, where, *__: devices.append(where["device"]))
+    where = {"device": "auto"}
+    with free_device("auto") as first:
+        run_plan(plan, where, only="unet_fold1_seed1")
+        run_plan(plan, where | {"device": "cpu"}, only="unet_fold1_seed1")
+        run_plan(plan, where | {"n_processes": 2}, only="unet_fold1_seed1")
+        run_plan(plan, where)
+        assert (first, devices) == ("cuda:0", ["cuda:1", "cpu", "auto", "auto"])
+        with free_device("auto"):  # none is left
+            (results_folder(plan) / "scores").mkdir(parents=True)
+            (results_folder(plan) / "scores" / "unet_fold1_seed1.csv").touch()
+            run_plan(plan, where, only="unet_fold1_seed1")
+    assert devices[-1] == "auto"
