@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from dainet.cache.folders import figures_folder
 from dainet.compare.plan import read_plan
 from dainet.compare.scores import is_whole
 from dainet.errors import needs_extra
@@ -34,15 +35,10 @@ app = new_app(__doc__)
 _FIRST = "acdc-study"  # the first study, whose comparisons stand in claims.yaml
 
 
-def _folder(name: str) -> Path:
-    """Return the folder of a study's scores, tables and figures."""
-    return repository_root() / "figures" / name
-
-
 @app.command()
 def pictures(source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Draw the pictures of the first study again and score its heads, from stages that are finished here."""
-    folder = _folder(_FIRST)
+    folder = figures_folder() / _FIRST
     scores = read_scores(folder, load_plan()).query("policy == 'strict'")
     draw_pictures(overrides(None, source, weights, device), scores, folder)
     typer.echo(f"pictures and scores of heads: {folder}")
@@ -51,14 +47,14 @@ def pictures(source: Source = None, weights: Weights = None, device: Device = No
 @app.command()
 def report() -> None:
     """Write every table and chart again from the committed scores, also the tables in the report."""
-    folder = _folder(_FIRST)
+    folder = figures_folder() / _FIRST
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
     for name in sorted(path.stem for path in PLANS.glob("*.yaml") if path.stem != _FIRST):
-        plan, folder = read_plan(PLANS / f"{name}.yaml"), _folder(name)
+        plan, folder = read_plan(PLANS / f"{name}.yaml"), figures_folder() / name
         if not is_whole(plan, folder):
             typer.echo(f"{name}: not every wave is whole, so nothing is read yet")
         else:
-            write_plan_report(plan, folder, folder.relative_to(repository_root()), _first_study())
+            write_plan_report(plan, folder, folder, _first_study())
             typer.echo(f"tables and charts: {folder}")
 
 
@@ -83,7 +79,7 @@ def dino_course(source: Source = None, weights: Weights = None, device: Device =
 @app.command()
 def evidence() -> None:
     """Write the scores and claims that lesson 7 ships with the package from the committed scores of the first study."""
-    write_evidence(_folder(_FIRST))
+    write_evidence(figures_folder() / _FIRST)
     typer.echo(f"scores and claims of lesson 7: {EVIDENCE}")
 
 
@@ -91,11 +87,11 @@ def evidence() -> None:
 def rehearse() -> None:
     """Write every table and figure of the next studies from simulated scores, into figures/rehearsal."""
     for name in ("near-paper", "chaos"):
-        plan, output = read_plan(PLANS / f"{name}.yaml"), Path("figures", "rehearsal", name)
+        plan, output = read_plan(PLANS / f"{name}.yaml"), figures_folder() / "rehearsal" / name
         with TemporaryDirectory() as simulated:
             simulate_scores(plan, Path(simulated))
             write_plan_report(plan, Path(simulated), output, _first_study(), NOTE)
-        typer.echo(f"simulated tables and figures: {repository_root() / output}")
+        typer.echo(f"simulated tables and figures: {output}")
 
 
 @app.command()
@@ -104,13 +100,13 @@ def placebo(
     files: Annotated[int, typer.Option(help="of each design that goes through files", min=1)] = 250,
 ) -> None:
     """Write the test of tests, one function under two names compared many times, into figures/placebo."""
-    output = Path("figures", "placebo")
+    output = figures_folder() / "placebo"
     write_placebo(output, rounds, files)
-    typer.echo(f"figure and tables of the placebo: {repository_root() / output}")
+    typer.echo(f"figure and tables of the placebo: {output}")
 
 
 def _first_study() -> tuple[list[Row], list[Gain]]:
-    strict = read_scores(_folder(_FIRST), load_plan() + load_more_seeds()).query("policy == 'strict'")
+    strict = read_scores(figures_folder() / _FIRST, load_plan() + load_more_seeds()).query("policy == 'strict'")
     return first_study_rows(strict), first_study_gains(strict)
 
 

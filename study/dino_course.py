@@ -14,6 +14,7 @@ from dainet import pipeline
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import network_maps, resize_maps
 from dainet.attention.stage import open_attention
+from dainet.cache.folders import figures_folder
 from dainet.compare.analysis import Difference, patient_difference, verdict
 from dainet.compare.plan import read_plan
 from dainet.data.prepared import Prepared
@@ -46,7 +47,7 @@ def course_settings(where: Mapping[str, Any]) -> Settings:
         where: data, weights and device by dotted name, and any other setting that differs, as in a trial.
     """
     training = next(each for each in read_plan(PLANS / "near-paper.yaml").trainings() if each.model == "dual-1111")
-    course = {"output": f"figures/{NAME}", "dino.epochs": _EPOCHS, "dino.keep_every": _EVERY}
+    course = {"output": str(figures_folder() / NAME), "dino.epochs": _EPOCHS, "dino.keep_every": _EVERY}
     return training.settings({**course, **where})
 
 

@@ -69,13 +69,13 @@ def write_plan_report(
     Args:
         plan: see `dainet.compare.plan`.
         folder: holds scores/ and histories/.
-        output: folder of the tables and figures, relative to the repository.
+        output: folder of the tables and figures.
         others: rows and gains of other studies, for the common figure.
         note: goes into every table and above the figure, such as that scores are simulated.
     """
     scored = read_whole(plan, folder)
     results = analyze(scored)
-    settings = scored.trainings[0].settings({"output": output.as_posix()})
+    settings = scored.trainings[0].settings({"output": str(output)})
     notes = [*([note] if note else []), *plan_notes(results), _LICENSES[plan.dataset]]
     for name, table in study_tables(results).items():
         save_table(table, name, settings, {}, notes)

@@ -21,7 +21,6 @@ from dainet.cache.store import StageMissingError, finished_only
 from dainet.csv_files import read_csv
 from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
-from dainet.places import repository_root
 from dainet.reporting.artifacts import save_csv, save_figure
 from dainet.reporting.figures import attention_figure, qualitative_figure
 from dainet.settings import Settings
@@ -45,7 +44,7 @@ def draw_pictures(where: Mapping[str, Any], scores: pd.DataFrame, folder: Path) 
         scores: scores per case, strict policy, by which the cases of Figure 3 are chosen.
         folder: the study's scores, tables and figures.
     """
-    output = {"output": folder.relative_to(repository_root()).as_posix()}
+    output = {"output": str(folder)}
     plan = first_trainings()
     settings = plan["dual-1111"].settings({**where, **output})
     prepared, heads, stages = pipeline.prepare(settings), _stored_heads(folder), {}

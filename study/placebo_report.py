@@ -29,11 +29,11 @@ def write_placebo(output: Path, rounds: int, from_files: int) -> None:
     """Simulate every case and write a figure and three tables with their records.
 
     Args:
-        output: folder, relative to the repository.
+        output: folder of the figure and the tables.
         rounds: simulated studies of each case.
         from_files: of each case that goes through files.
     """
-    settings = load_settings("tour", {"output": output.as_posix()})
+    settings = load_settings("tour", {"output": str(output)})
     found = {case.title: rates(case, rounds) for case in CASES}
     by_files = {case.title: file_rates(case, from_files, names) for case, names in _BY_FILES}
     note = f"Simulated scores, {rounds} rounds of each design; in brackets 95 % binomial intervals."

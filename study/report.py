@@ -68,7 +68,7 @@ def write_report(folder: Path) -> Path:
     tables = _tables(families, folder)
     if min(map(len, _scattered(folder))) > 1:
         tables["table_calibration"] = calibration(folder)
-    settings = load_plan()[0].settings({"output": folder.relative_to(repository_root()).as_posix()})
+    settings = load_plan()[0].settings({"output": str(folder)})
     finished = _finished(folder, load_plan() + load_more_seeds())
     stages = {training.name: _record(folder, training)["stage"]["segmentation"] for training in finished}
     for name, table in tables.items():

@@ -36,7 +36,7 @@ there() {
     esac
     timeout --signal=INT "$seconds" "${command[@]}" || status=$?
     rm -rf back  # what an earlier call has packed is packed again
-    python -m dainet pack back --results figures --part-mib 15
+    python -m dainet pack back --results "${DAINET_FIGURES:-figures}" --part-mib 15
     return $status
 }
 
