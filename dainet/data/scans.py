@@ -87,7 +87,7 @@ def read_picture(path: Path) -> np.ndarray:
     """Read a picture as [H, W] if it is gray, also where three equal channels store it, or else as [H, W, 3].
 
     Raises:
-        DataError: it cannot be read, or is a film.
+        DataError: it cannot be read, is a film, or has the same value everywhere.
     """
     try:
         with Image.open(path) as picture:
@@ -98,10 +98,11 @@ def read_picture(path: Path) -> np.ndarray:
         raise DataError(f"{path.name} cannot be read as a picture {why_unreadable(error, path)}") from error
     if frames > 1:
         raise DataError(f"{path.name} is a film of {frames} pictures; give one frame")
-    if pixels.ndim == 2:
-        return pixels
-    colors = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]  # without opacity
-    return colors if (colors != colors[..., :1]).any() else colors[..., 0]
+    if pixels.ndim == 3:
+        pixels = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]  # without opacity
+    if (pixels == pixels[0, 0]).all():
+        raise DataError(f"{path.name}: every pixel is {pixels[0, 0]}, so the picture is empty; export it again")
+    return pixels[..., 0] if pixels.ndim == 3 and (pixels == pixels[..., :1]).all() else pixels
 
 
 def scan_name(path: Path) -> str:

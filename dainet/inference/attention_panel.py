@@ -45,7 +45,7 @@ def attention_panel(
     high = max(side * height / width, 0.3) + 0.25
     alt = f"{title}; {len(images)} images, each followed by the maps of {heads} heads"
     figure = new_figure(max(side * columns + 0.4, 5), high * shape[0] + 0.5, alt)
-    figure.suptitle(title, fontsize=10, wrap=True)
+    figure.suptitle(title.replace("$", r"\$"), fontsize=10, wrap=True)  # wrapping ignores parse_math=False
     panels = figure.subplots(*shape, squeeze=False).reshape(len(images), lines * columns)
     for row, image, heads_of_image, name in zip(panels, images, maps, names, strict=True):
         row[0].imshow(image if image.ndim == 3 else gray(image), cmap="gray")

@@ -109,7 +109,8 @@ def _read(source: str) -> tuple[Card, dict[str, Tensor], str]:
     if path.suffix != ".safetensors":
         raise unknown("model", source, (*shipped_bundles(), "a .safetensors file of dainet export"))
     if not path.is_file():
-        raise InputError(f"model {source!r}: the file does not exist; expected one that dainet export wrote")
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"model {source!r} {found}; expected a file that dainet export wrote")
     tensors, metadata = read_safetensors(path)
     if _CARD not in metadata:
         raise InputError(f"{path.name}: a safetensors file without a card; expected a file of dainet export")

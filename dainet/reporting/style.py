@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
@@ -19,11 +20,15 @@ _Result = TypeVar("_Result")
 
 
 def in_style(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Wrap a function that draws or saves, so that the parameters of the user neither change its result nor change."""
+    """Wrap a function that draws or saves, so that the parameters of the user neither change its result nor change.
+
+    Characters that the style's font lacks, such as Chinese ones in the name of a scan, are boxes, without a warning.
+    """
 
     @wraps(function)
     def styled(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        with style.context(_NAME):
+        with style.context(_NAME), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
             return function(*args, **kwargs)
 
     return styled

@@ -14,6 +14,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from PIL import Image
 
 from dainet.attention.any_vit import attention_maps
+from dainet.data.volume import DataError
 from dainet.inference import attention
 from dainet.inference.attention import Request, open_slices, write_attention
 from dainet.inference.attention_panel import attention_panel
@@ -131,6 +132,26 @@ def test_a_picture_of_8_bits_keeps_its_gray_values_and_others_are_scaled(
     Image.fromarray(pixels).save(tmp_path / "slice.png")
     images = open_slices(tmp_path / "slice.png").images
     np.testing.assert_allclose(images[0], (pixels - float(low)) / (high - low), atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [7, (0, 90, 200), (9, 9, 9, 50)])
+def test_a_picture_of_one_value_is_refused_as_a_scan_is(value: int | tuple[int, ...], tmp_path: Path) -> None:
+    pixels = np.zeros((6, 5, *np.shape(value)), np.uint8) + np.asarray(value, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "blank.png")
+    with pytest.raises(DataError, match=r"blank\.png.*empty"):
+        open_slices(tmp_path / "blank.png")
+
+
+def test_any_name_of_a_picture_is_drawn_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """As a formula, the middle of the name would be an error; the font has no Chinese characters."""
+    name = r"心脏 $\no$ formula"
+    Image.fromarray(np.arange(80, dtype=np.uint8).reshape(8, 10)).save(tmp_path / f"{name}.png")
+    status, _ = command("attention", str(tmp_path / f"{name}.png"), "--output", str(tmp_path / "maps"))
+    assert status == 0
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {
+        f"{name}_attention.{end}" for end in ("png", "npy")
+    }
+    assert [str(each.message) for each in recwarn if "Glyph" in str(each.message)] == []
 
 
 def test_nothing_is_overwritten_and_nothing_half_is_left(scan: Path, vit: AnyViT) -> None:

@@ -274,6 +274,12 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path: Path, content: bytes) 
     assert "b.safetensors" in refusal(str(tmp_path / "b.safetensors"))
 
 
+def test_a_folder_with_the_ending_of_a_bundle_is_called_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "b.safetensors").mkdir()
+    with pytest.raises(InputError, match=r"b\.safetensors' is a folder"):
+        read_bundle(str(tmp_path / "b.safetensors"), CPU)
+
+
 @pytest.mark.parametrize("name", ["tuor", "model.pth", "missing.safetensors", ""])
 def test_what_is_neither_a_name_nor_a_file_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=re.escape(repr(name))):

@@ -77,3 +77,13 @@ def test_a_picture_is_named_and_has_pixels_in_place_of_milliliters(
         str(number): int((drawn == number).sum()) for number in (1, 2, 3)
     }
     assert not any("ml" in label for label in labels.values())
+
+
+def test_a_chinese_name_is_in_the_files_and_gives_no_warning(
+    bundle: Bundle, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "心脏.png")
+    assert predict_files([tmp_path / "心脏.png"], bundle, "tour", CPU, tmp_path / "out") == []
+    assert json.loads((tmp_path / "out" / "心脏_labels.json").read_text(encoding="utf-8"))["scan"] == "心脏.png"
+    assert (tmp_path / "out" / "心脏_sheet.png").is_file()
+    assert [str(each.message) for each in recwarn if "Glyph" in str(each.message)] == []
