@@ -35,10 +35,15 @@ app = new_app(__doc__)
 _FIRST = "acdc-study"  # the first study, whose comparisons stand in claims.yaml
 
 
+def _first_folder() -> Path:
+    """Return the folder of the first study, which is finished and committed: DAINET_FIGURES does not move it."""
+    return repository_root() / "figures" / _FIRST
+
+
 @app.command()
 def pictures(source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Draw the pictures of the first study again and score its heads, from stages that are finished here."""
-    folder = figures_folder() / _FIRST
+    folder = _first_folder()
     scores = read_scores(folder, load_plan()).query("policy == 'strict'")
     draw_pictures(overrides(None, source, weights, device), scores, folder)
     typer.echo(f"pictures and scores of heads: {folder}")
@@ -47,7 +52,7 @@ def pictures(source: Source = None, weights: Weights = None, device: Device = No
 @app.command()
 def report() -> None:
     """Write every table and chart again from the committed scores, also the tables in the report."""
-    folder = figures_folder() / _FIRST
+    folder = _first_folder()
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
     for name in sorted(path.stem for path in PLANS.glob("*.yaml") if path.stem != _FIRST):
         plan, folder = read_plan(PLANS / f"{name}.yaml"), figures_folder() / name
@@ -79,7 +84,7 @@ def dino_course(source: Source = None, weights: Weights = None, device: Device =
 @app.command()
 def evidence() -> None:
     """Write the scores and claims that lesson 7 ships with the package from the committed scores of the first study."""
-    write_evidence(figures_folder() / _FIRST)
+    write_evidence(_first_folder())
     typer.echo(f"scores and claims of lesson 7: {EVIDENCE}")
 
 
@@ -106,7 +111,7 @@ def placebo(
 
 
 def _first_study() -> tuple[list[Row], list[Gain]]:
-    strict = read_scores(figures_folder() / _FIRST, load_plan() + load_more_seeds()).query("policy == 'strict'")
+    strict = read_scores(_first_folder(), load_plan() + load_more_seeds()).query("policy == 'strict'")
     return first_study_rows(strict), first_study_gains(strict)
 
 

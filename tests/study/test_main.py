@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dainet.errors import InputError
-from study.__main__ import app
+from dainet.compare.plan import Plan
+from study.__main__ import _first_study, app
 from study.dino_course import course_settings
+from tests.helpers import REPOSITORY
 
 
 @pytest.fixture
@@ -27,6 +28,23 @@ def test_results_are_written_into_the_folder_of_figures(figures: Path) -> None:
     assert course_settings({}).output == str(figures / "dino-course")
 
 
-def test_scores_are_read_from_the_folder_of_figures(figures: Path) -> None:
-    with pytest.raises(InputError, match=str(figures / "acdc-study" / "scores")):
-        CliRunner().invoke(app, ["pictures", "--source", "not/there"], catch_exceptions=False)
+def test_scores_are_read_from_the_folder_of_figures(figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def not_whole(_: Plan, folder: Path) -> bool:
+        asked.append(folder)
+        return False
+
+    monkeypatch.setattr("study.__main__.is_whole", not_whole)
+    monkeypatch.setattr("study.__main__.write_report", lambda folder: asked.append(folder))
+    CliRunner().invoke(app, ["report"], catch_exceptions=False)
+    first, *others = asked
+    assert first == REPOSITORY / "figures" / "acdc-study"  # committed, and shown by docs/reproduction.md
+    assert figures / "near-paper" in others
+    assert {folder.parent for folder in others} == {figures}
+
+
+def test_the_first_study_stands_beside_others_wherever_they_are_written(figures: Path) -> None:
+    rows, gains = _first_study()
+    assert rows
+    assert gains
