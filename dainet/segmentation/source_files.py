@@ -21,11 +21,11 @@ import builtins
 import hashlib
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from importlib.abc import MetaPathFinder, SourceLoader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -151,23 +151,14 @@ class _Finder(MetaPathFinder):
             return PathFinder.find_spec(fullname, path, target)
         if file is None:
             return None
-        below = [str(folder)] if file.name == "__init__.py" else None
-        return spec_from_file_location(fullname, file, loader=_Loader(file), submodule_search_locations=below)
+        return spec_from_file_location(fullname, file, loader=_Loader(fullname, str(file)))
 
 
-class _Loader(SourceLoader):
+class _Loader(SourceFileLoader):
     """Compiles a file from its text: compiled code beside it is told from newer text by whole seconds only."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self.path)
-
-    def get_data(self, path: str | bytes) -> bytes:
-        if Path(str(path)) != self.path:
-            raise OSError(f"{path!r} is not read")
-        return self.path.read_bytes()
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError(f"the age of {path} does not tell its text")  # Python then neither reads nor writes compiled code
 
     def exec_module(self, module: ModuleType) -> None:
         package = module.__name__.partition(".")[0]

@@ -141,7 +141,10 @@ def test_of_two_folders_each_gets_its_own_sibling(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_changed_file_is_run_again_and_so_is_one_beside_it(tmp_path: Path, late: bool) -> None:
+def test_a_changed_file_is_run_again_and_so_is_one_beside_it(
+    tmp_path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     late_import = "def Net(classes, width):\n    from blocks import block\n    return block(width)\n"
     text = {"net": late_import} if late else {}
     path = write(tmp_path, kernel=1, **text)
