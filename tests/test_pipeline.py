@@ -138,8 +138,10 @@ def test_unknown_networks_and_seeds_wait_for_no_stage(tiny: Settings, runs: Path
     with pytest.raises(InputError, match=r"Single.*single"):
         pipeline.train(tiny, "Single", 0)
     assert not runs.exists()
-    with pytest.raises(InputError, match="4294967296"):
-        pipeline.train(tiny, "unet", 2**32)
+    seeds: list[Any] = [2**32, -1, "0", 0.5]  # a notebook takes what its reader writes
+    for seed in seeds:
+        with pytest.raises(InputError, match=f"seed {seed!r}; .*4294967295"):
+            pipeline.train(tiny, "unet", seed)
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def run_segmentation(
         data: slices and splits, with what the network takes (see `dainet.segmentation.catalog.takes`).
 
     Raises:
-        InputError: the seed is negative, or 2^32 or more.
+        InputError: the seed is not a whole number, negative, or 2^32 or more.
     """
-    if not 0 <= seed < SEEDS:
-        raise InputError(f"seed {seed}; expected a whole number from 0 to {SEEDS - 1}")
+    if not (isinstance(seed, int) and 0 <= seed < SEEDS):
+        raise InputError(f"seed {seed!r}; expected a whole number from 0 to {SEEDS - 1}")
     segmentation = _decided(settings, data)
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
     values |= {"model": outside_label(name), "seed": seed, "precision": data.device.precision}

@@ -1,5 +1,6 @@
 """Notebook 6: typical answers to its exercises, and what its prose says about numbers."""
 
+from dataclasses import replace
 from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +70,13 @@ def test_the_average_map_of_the_training_slices(prepared: Prepared, data: SliceD
     assert EXERCISES["6.4"].fault(whole - kept + 1, made) == ""
     assert EXERCISES["6.4"].fault(whole - kept + 5, made)
     assert EXERCISES["6.4"].fault(whole - kept - 7, made)
+
+
+@pytest.mark.parametrize("answer", [0.0, 0.023])
+def test_a_loss_of_nothing_says_what_was_forgotten(answer: float) -> None:
+    exercise = replace(EXERCISES["6.4"], truth=lambda: 2.3)
+    made = {"ways": pd.DataFrame({"mean": [37.2], "zero": [12.9]}, index=["all heads"])}
+    assert "heads_on" in (exercise.fault(answer, made) or "")
 
 
 def test_six_heads_reach_a_rank_correlation_by_chance() -> None:

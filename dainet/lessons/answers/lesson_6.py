@@ -64,6 +64,7 @@ EXERCISES: tuple[Exercise, ...] = (
             "that is the loss with each slice's own mean: average over slices, and keep the places": (
                 lambda ways: ways.loc["all heads", "mean"]
             ),
+            "almost no loss: heads_on must be False for every head, and points are 100 times volume_dsc": lambda: 0.0,
             "that is the loss with zeros": lambda ways: ways.loc["all heads", "zero"],
         },
     ),
