@@ -23,9 +23,10 @@ from dainet.data.formats.orientation import display_turn
 from dainet.data.formats.supported import FORMATS
 from dainet.data.scans import Scan, read_scan
 from dainet.data.sources import open_source
+from dainet.data.volume import DataError
 from dainet.device import choose_device
 from dainet.errors import InputError
-from dainet.inference.as_trained import misfits, training_turn, turned, turned_back
+from dainet.inference.as_trained import file_axis, misfits, training_turn, turned, turned_back
 from dainet.inference.bundle import Bundle, read_bundle
 from dainet.inference.each_scan import output_names
 from dainet.inference.export import export
@@ -161,8 +162,32 @@ def test_where_the_training_gives_no_orientation_slices_keep_the_order_of_the_fi
     np.testing.assert_array_equal(turned_back(VOXELS.T, turn), voxels)
 
 
+@pytest.mark.parametrize("orientation", ["", "LPS"])
+def test_a_training_cut_along_superior_cuts_even_voxels_there_unless_asked_otherwise(
+    orientation: str, bundle: Bundle
+) -> None:
+    voxels, affine = np.zeros((8, 8, 8)), np.eye(4)[:, [2, 0, 1, 3]]  # the file's x leads up
+    cut = bundle.settings.data.model_copy(update={"slice_axis": "superior"})
+    settings = bundle.card.settings.model_copy(update={"data": cut})
+    card = trained_on(bundle, settings=settings, orientation=orientation).card
+    scan = in_memory(voxels, affine)
+    assert file_axis(training_turn(scan, card))[0] == "x"
+    assert file_axis(training_turn(scan, card, "z"))[0] == "z"
+    with pytest.raises(DataError, match="axis"):
+        training_turn(scan, bundle.card)
+
+
 SPACING = ((7.0, 1.2, 1.2), (10.0, 1.8, 1.8))  # lowest and highest (z, y, x)
 AIR = np.where(VOXELS < 100, -1000, VOXELS)
+
+
+def with_air(voxels: int, value: int = -501) -> np.ndarray:
+    """The volume of 7200 voxels, so many of which have a value near the limit of air."""
+    changed = VOXELS.copy()
+    changed.flat[:voxels] = value
+    return changed
+
+
 FITS: dict[str, tuple[Scan, bool, int]] = {  # a scan, whether the training was CT, and the number of misfits
     "MR": (in_memory(), False, 0),
     "MR by its tag": (in_memory(AIR, modality="MR"), False, 0),
@@ -172,6 +197,11 @@ FITS: dict[str, tuple[Scan, bool, int]] = {  # a scan, whether the training was 
     "MR for CT": (in_memory(), True, 1),
     "MR by its tag for CT": (in_memory(AIR, modality="MR"), True, 1),
     "ultrasound": (in_memory(modality="US"), False, 1),
+    "a hundredth of air": (in_memory(with_air(72)), True, 0),
+    "less air": (in_memory(with_air(71)), True, 1),
+    "at the limit of air": (in_memory(with_air(72, -500)), True, 1),
+    "exactly twice": (replace(in_memory(), edges_mm=(3.6, 0.6, 20.0)), False, 0),
+    "exactly half": (replace(in_memory(), edges_mm=(0.6, 3.6, 3.5)), False, 0),
     "within twice": (in_memory(affine=oblique_affine((3.5, 0.65, 19.0))), False, 0),
     "thick slices": (in_memory(affine=oblique_affine((1.4, 1.5, 21.0))), False, 1),
     "small pixels": (in_memory(affine=oblique_affine((0.5, 0.5, 8.0))), False, 2),
