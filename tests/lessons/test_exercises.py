@@ -7,6 +7,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 
 from dainet.cache.store import run_stage
@@ -53,10 +54,13 @@ def log_handlers() -> Iterator[None]:
         ("1", 86.8, "percent"),
         ("1", "0.87", "quotes"),
         ("1", [0.87], "number"),
+        ("1", (0, 87), "0.5, found (0, 87)"),
         ("1", 0.434, "HALF"),
         ("1", 0.5, "NUDGE"),
         ("2", "Myo", "right"),
         ("2", " myo ", "right"),
+        ("2", "(myo)", "right"),
+        ("2", "Myo)", "right"),
         ("2", "LV", "WHY"),
         ("2", "RV", "NUDGE"),
         ("2", "liver", "RV, Myo, LV"),
@@ -68,6 +72,18 @@ def test_an_answer_is_judged(capsys: pytest.CaptureFixture[str], number: str, an
     said = capsys.readouterr().out
     assert words in said
     assert (said == "right\n") == (words == "right")
+
+
+@pytest.mark.parametrize("number", ["1", "2"])
+@pytest.mark.parametrize("answer", [np.zeros((50, 3)), pd.Series(["RV", "Myo"] * 9)])
+def test_an_answer_of_many_lines_is_shown_in_one(
+    capsys: pytest.CaptureFixture[str], number: str, answer: object
+) -> None:
+    check(number, answer)
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert len(said) < 200
+    assert repr(answer).split()[0] in said
 
 
 def test_the_hint_follows_the_nudge(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any
 
 __all__ = ["Choice", "Exercise", "Number", "judgment", "needed_names"]
@@ -43,7 +44,7 @@ class Number(Exercise):
         try:
             value = float(answer)
         except (TypeError, ValueError):
-            return f"expected a number, found {answer!r}"
+            return f"expected a number such as 0.5, found {_shown(answer)}"
         truth = _called(self.truth, made)
         if self._near(value, truth):
             return None
@@ -58,17 +59,17 @@ class Number(Exercise):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Exercise):
-    """A name or a letter out of several, in upper or lower case; each wrong one may have a reason of its own."""
+    """A name or a letter out of several, in any case and as in "b)"; each wrong one may have a reason of its own."""
 
     options: Callable[..., Any]
     reasons: Mapping[str, str] = field(default_factory=dict)  # wrong choice -> why it is wrong
 
     def fault(self, answer: Any, made: Made) -> str | None:
         """Return None for a right answer, what is known to be wrong with it, or "" where nothing is known."""
-        options = {str(option).casefold(): str(option) for option in _called(self.options, made)}
-        chosen = options.get(str(answer).strip().casefold())
+        options = {_plain(option): str(option) for option in _called(self.options, made)}
+        chosen = options.get(_plain(answer))
         if chosen is None:
-            return f"expected one of {', '.join(options.values())}, found {answer!r}"
+            return f"expected one of {', '.join(options.values())}, found {_shown(answer)}"
         return None if chosen == str(_called(self.truth, made)) else self.reasons.get(chosen, "")
 
 
@@ -82,6 +83,15 @@ def needed_names(exercise: Exercise) -> set[str]:
     """Return the names that cells of the lesson must have defined before this exercise can be checked."""
     functions = [exercise.truth, getattr(exercise, "options", None), *getattr(exercise, "mistakes", {}).values()]
     return {name for function in functions if function for name in inspect.signature(function).parameters}
+
+
+def _plain(name: object) -> str:
+    return str(name).strip(" ().").casefold()
+
+
+def _shown(answer: object) -> str:
+    """Show an answer in one line: a table or a tensor has many."""
+    return shorten(repr(answer), 100, placeholder=" ...")
 
 
 def _called(function: Callable[..., Any], made: Made) -> Any:
