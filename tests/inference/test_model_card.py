@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from dainet.inference.bundle import read_card
 from dainet.inference.card import Card, Score
@@ -75,6 +76,14 @@ def test_spacing_is_told_by_axis_from_lowest_to_highest() -> None:
     assert line(changed(spacing_mm=None), "- spacing: ") == "- spacing: unknown"
 
 
+def test_the_orientation_and_the_settings_are_those_of_the_card() -> None:
+    begin = "- columns, rows and slices point to: "
+    assert [line(changed(orientation=stored), begin) for stored in ("LPS", "")] == [f"{begin}LPS", f"{begin}unknown"]
+    card = changed()
+    settings = yaml.safe_load(model_card(card).partition("```yaml\n")[2].partition("```")[0])
+    assert settings == card.settings.model_dump(mode="json")
+
+
 def test_patients_are_counted_and_listed_by_part() -> None:
     card = changed(patients={"train": ("a", "b"), "valid": (), "test": ("c",)}, split="mine")
     assert line(card, "- split: ") == "- split: mine: 2 train, 0 valid, 1 test patients"
@@ -88,6 +97,7 @@ def test_a_score_that_nobody_has_is_a_dash() -> None:
     scores = (Score(name="RV", dsc=50.5, low=40.25, high=60), Score(name="LV", dsc=None, low=None, high=None))
     rows = [" ".join(each.split()) for each in model_card(changed(scores=scores)).splitlines() if each[:1] == "|"]
     assert rows[2:] == ["| RV | 50.50 | 40.25 to 60.00 |", "| LV | - | - |"]
+    assert "| 88.00 |" in line(changed(), "| mean"), "two digits, also where every row has a number"
 
 
 @pytest.mark.parametrize(("name", "phantoms"), [("tour", True), ("acdc", False)])
