@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipywidgets
 import numpy as np
-from IPython.display import display
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from dainet.errors import InputError
+from dainet.lessons.pictures import html_picture
 from dainet.reporting.charts import new_figure
 from dainet.reporting.figures import gray
 from dainet.reporting.style import in_style
@@ -50,12 +50,16 @@ def patch_attention_figure(image: np.ndarray, rows: Tensor, row: int, column: in
 
 def choose_patch(image: np.ndarray, rows: Tensor) -> ipywidgets.Widget:
     """Return two sliders, row and column of a patch, above its `patch_attention_figure`."""
-
-    def draw(row: int, column: int) -> None:
-        display(patch_attention_figure(image, rows, row, column))  # `interactive` shows nothing that is returned
-
-    sliders = {
-        name: ipywidgets.IntSlider(value=count // 2, min=0, max=count - 1, description=name)
+    row, column = (
+        ipywidgets.IntSlider(value=count // 2, min=0, max=count - 1, description=name)
         for name, count in zip(("row", "column"), rows.shape[1:3], strict=True)
-    }
-    return ipywidgets.interactive(draw, **sliders)
+    )
+    picture = ipywidgets.HTML()  # the Output widget of `interactive` can keep a run without a browser waiting for ever
+
+    def draw(_: object = None) -> None:
+        picture.value = html_picture(patch_attention_figure(image, rows, row.value, column.value))
+
+    for slider in (row, column):
+        slider.observe(draw, "value")
+    draw()
+    return ipywidgets.VBox([row, column, picture])

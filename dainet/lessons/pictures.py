@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from dainet.reporting.style import in_style
 
-__all__ = ["described_png", "picture_slider"]
+__all__ = ["described_png", "html_picture", "picture_slider"]
 
 Value = TypeVar("Value")
 
@@ -23,6 +23,11 @@ def described_png(figure: Figure) -> tuple[str, dict[str, str]]:
     """Return the PNG in base64 and its metadata: the figure's label is the alternative text."""
     alt = str(figure.get_label())
     return print_figure(figure, "png", base64=True), {"alt": alt} if alt else {}
+
+
+def html_picture(figure: Figure) -> str:
+    """Return a figure as an HTML image that holds its PNG, with its label as the alternative text."""
+    return _image(*described_png(figure))
 
 
 def picture_slider(name: str, values: Mapping[str, Value], draw: Callable[[Value], Figure]) -> None:
@@ -42,7 +47,7 @@ def picture_slider(name: str, values: Mapping[str, Value], draw: Callable[[Value
     picture = ipywidgets.HTML(_image(png, described))
 
     def redraw(change: Any) -> None:
-        picture.value = _image(*described_png(draw(values[change.new])))
+        picture.value = html_picture(draw(values[change.new]))
 
     slider.observe(redraw, "value")
     bundle = ipywidgets.VBox([slider, picture])._repr_mimebundle_()
