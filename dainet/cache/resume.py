@@ -1,10 +1,11 @@
-"""States that a training writes after every epoch, so that a killed training resumes after its last epoch."""
+"""States that a training writes between its epochs, so that a killed training resumes after the last of them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from dainet.cache.records import hash_file
 from dainet.cache.store import UNFINISHED
 from dainet.errors import reason
 
-__all__ = ["epoch_seed", "finished_epochs", "load_state", "save_state", "saved_states"]
+__all__ = ["epoch_seed", "finished_epochs", "load_state", "save_state", "saved_states", "state_writer"]
 
 log = logging.getLogger(__name__)
 _HASH_LENGTH = 16  # digits of the SHA-256 in the name of a state
+_QUICK_S = 0.5  # a state that is written in less than this is written after every epoch
+_PAUSE = 20  # after one that takes longer, in the time that it took: states then take 5 % of a training, not half of it
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -49,6 +52,25 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     for path in states.iterdir():
         if path not in (new, *before):  # older, damaged (of this epoch or a later one), or half written when killed
             path.unlink()
+
+
+def state_writer(folder: Path) -> Callable[[Mapping[str, Any], int], None]:
+    """Return a function that calls `save_state` after an epoch, unless a state that took long was written just before.
+
+    A state of 210 MiB (dual encoder, width 32) is written in 0.7 s, and a GPU trains such an epoch in 1.2 s.
+    """
+    due = 0.0
+
+    def write(state: Mapping[str, Any], epoch: int) -> None:
+        nonlocal due
+        begun = time.monotonic()
+        if begun < due:
+            return
+        save_state(state, folder, epoch)
+        ended = time.monotonic()
+        due = ended + _PAUSE * (ended - begun) if ended - begun > _QUICK_S else 0.0
+
+    return write
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

@@ -204,7 +204,7 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
             _remove(partial)
         elif isinstance(error, KeyboardInterrupt):
             log.warning(
-                "%s: interrupted; run the same command again to resume after the last finished epoch", done.parent.name
+                "%s: interrupted; run the same command again to resume after its last saved epoch", done.parent.name
             )
         raise
     share = 100 * seconds / (perf_counter() - _BEGIN)

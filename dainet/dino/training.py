@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dainet.cache.atomic import write_complete, write_tensors
-from dainet.cache.resume import epoch_seed, load_state, save_state
+from dainet.cache.resume import epoch_seed, load_state, state_writer
 from dainet.cuda_graphs import recorded
 from dainet.device import Device
 from dainet.dino.formulas import collapse, schedules, teacher_temperature
@@ -84,13 +85,14 @@ def finetune(
     settings = _fit_views(settings, state.student.backbone)
     _check(settings, images, rows)
     _resume(state, settings, folder)
-    views_of = view_maker(settings, device)
+    views_of, save = view_maker(settings, device), state_writer(folder)
     for epoch in progress(range(len(state.history), settings.epochs), "DINO epochs", before=len(state.history)):
         state.history.append(_train_epoch(state, settings, images, rows, views_of, device, epoch))
         _report(state.history[-1], settings)
         if collectives.rank() == 0:
             _keep_teacher(state, settings, folder)  # before the state, after which this epoch is not repeated
-            _save(state, settings, folder)
+            save(_content(state, settings), len(state.history))
+            _write_history(state.history, folder)
     if collectives.rank() == 0:
         _finish(state, settings, folder)
 
@@ -170,18 +172,16 @@ def _report(line: dict[str, float], settings: DinoSettings) -> None:
     if not math.isfinite(line["loss"]):
         raise NonFiniteError(
             f"epoch {line['epoch']}: non-finite loss ({line['loss']}); lower dino.lr or dino.clip_grad, or raise "
-            "dino.warmup_epochs; the state of the epoch before is kept"
+            "dino.warmup_epochs; the last state is kept"
         )
     values = (line["epoch"], settings.epochs, line["loss"], line["teacher_entropy"], line["batch_entropy"])
     text = "epoch %d/%d  loss %.4f  teacher entropy %.3f  batch entropy %.3f  (ln K %.3f)"
     log.info(text, *values, math.log(settings.out_dim))
 
 
-def _save(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
-    content = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimizer")}
-    content |= {"center": state.center, "history": state.history, "settings": _identity(settings)}
-    save_state(content, folder, len(state.history))
-    _write_history(state.history, folder)
+def _content(state: TrainingState, settings: DinoSettings) -> dict[str, Any]:
+    content: dict[str, Any] = {name: getattr(state, name).state_dict() for name in ("student", "teacher", "optimizer")}
+    return content | {"center": state.center, "history": state.history, "settings": _identity(settings)}
 
 
 def teacher_file(epoch: int) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dainet.cache.atomic import write_complete, write_tensors
-from dainet.cache.resume import epoch_seed, load_state, save_state
+from dainet.cache.resume import epoch_seed, load_state, state_writer
 from dainet.data.prepared import Prepared
 from dainet.device import Device
 from dainet.errors import InputError, NonFiniteError
@@ -54,6 +54,7 @@ def train(
     optimizer = adam(model, settings, data.device)
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer}
     history, chosen = _resume(folder, parts)
+    save = state_writer(folder)
     step = training_step(collectives.parallel(model, data.device), data, settings, optimizer)
     for epoch in progress(range(len(history), settings.epochs), "epochs", before=len(history)):
         if _stops_early(history, settings):
@@ -74,7 +75,7 @@ def train(
             chosen = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
         if collectives.rank() == 0:
             state = {name: part.state_dict() for name, part in parts.items()}
-            save_state(state | {"history": history, "chosen": chosen}, folder, len(history))
+            save(state | {"history": history, "chosen": chosen}, len(history))
     if collectives.rank() == 0:
         _finish(folder, model, chosen, settings, history)
 

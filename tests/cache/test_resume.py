@@ -1,12 +1,13 @@
 """States between epochs: the last two are kept, and a damaged one is not used."""
 
 import logging
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from dainet.cache.resume import load_state, save_state
+from dainet.cache.resume import load_state, save_state, state_writer
 from dainet.cache.store import UNFINISHED
 from dainet.data.prepared import Prepared
 from dainet.segmentation.slices import SliceData
@@ -35,6 +36,26 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     assert epochs(tmp_path) == [2, 3]
     assert load_state(tmp_path)["history"] == [3]
     assert load_state(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.1, [1, 2, 3, 4, 5, 6]), (2.0, [1, 3, 5])])
+def test_a_state_that_takes_long_is_followed_by_a_pause_of_20_times_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, written: list[int]
+) -> None:
+    now, seen = 0.0, []
+
+    def slow(state: dict[str, int], folder: Path, epoch: int) -> None:
+        nonlocal now
+        now += seconds
+        seen.append(epoch)
+
+    monkeypatch.setattr("dainet.cache.resume.save_state", slow)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    write = state_writer(tmp_path)
+    for epoch in range(1, 7):
+        write({}, epoch)
+        now += 20.0  # of training: the next epoch ends during the pause of 40 s, and the one after it at its end
+    assert seen == written
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
