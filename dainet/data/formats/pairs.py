@@ -10,7 +10,6 @@ import nibabel
 import numpy as np
 from nibabel import orientations
 
-from dainet.data.formats.itk import itk_grid, read_itk
 from dainet.data.formats.nifti import nifti_stem, nifti_voxels, open_nifti
 from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
 from dainet.data.volume import Case, DataError, Volume
@@ -101,6 +100,8 @@ def unusual_turn(case: Case, along: str) -> str:
 def _open(case: Case, path: Path) -> _File:
     try:
         if path.suffix.lower() in _ITK_ENDINGS:
+            from dainet.data.formats.itk import itk_grid, read_itk  # SimpleITK, 50 MB that a lent machine lacks
+
             grid = itk_grid(path)
             return _File(grid.shape, grid.edges_mm, grid.affine, lambda: read_itk(path).voxels)
         nifti = open_nifti(path)
