@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -125,14 +126,18 @@ def _with_weights(settings: Settings, weights: str) -> Settings:
 def _patient_scores(settings: Settings, prepared: Prepared) -> pd.DataFrame:
     """Score the heads on each validation and test patient, at the networks' size and not rescaled."""
     stored, grid = open_attention(pipeline.attention(settings))
-    size, parts = prepared.images.shape[-1], []
-    for (split, patient), lines in prepared.cases.groupby(["split", "patient"]):
-        if split in ("valid", "test"):
-            rows = lines.index.to_numpy()
-            maps = resize_maps(torch.tensor(stored[rows]), size, settings.attention.resize, grid.vit_size_px)
-            own = head_scores(maps.numpy(), prepared.labels[rows], prepared.classes.names)
-            parts.append(own.assign(split=split, patient=patient))
-    return pd.concat(parts, ignore_index=True)
+    size = prepared.images.shape[-1]
+
+    def scored(patient: tuple[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+        (split, name), lines = patient
+        rows = lines.index.to_numpy()
+        maps = resize_maps(torch.tensor(stored[rows]), size, settings.attention.resize, grid.vit_size_px)
+        own = head_scores(maps.numpy(), prepared.labels[rows], prepared.classes.names)
+        return own.assign(split=split, patient=name)
+
+    chosen = prepared.cases[prepared.cases["split"].isin(("valid", "test"))]
+    with ThreadPoolExecutor() as pool:  # sorting pixels takes nearly all of the time and lets other threads run
+        return pd.concat(pool.map(scored, chosen.groupby(["split", "patient"])), ignore_index=True)
 
 
 def _by_patient(scores: pd.DataFrame, measure: str) -> pd.DataFrame:
