@@ -203,9 +203,7 @@ def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None],
         if not resumes:
             _remove(partial)
         elif isinstance(error, KeyboardInterrupt):
-            log.warning(
-                "%s: interrupted; run the same command again to resume after its last saved epoch", done.parent.name
-            )
+            log.warning("%s: interrupted; start it again to resume after its last saved epoch", done.parent.name)
         raise
     share = 100 * seconds / (perf_counter() - _BEGIN)
     text = "%s: finished %s in %.1f s, %.0f %% of the time since this process began"

@@ -12,7 +12,7 @@ from dainet.reporting.statistics import paired_differences, patient_means, seede
 
 __all__ = ["LEVEL", "VERDICTS", "judge"]
 
-VERDICTS = ("supported", "contradicted", "inconclusive")  # in docs/claims.md: supports, contradicts, cannot tell
+VERDICTS = ("supported", "contradicted", "inconclusive")
 LEVEL = 0.05
 _SEEDS = 3
 _SIDE = {"dsc": 1, "hd95_vox": -1}  # which sign of better - worse is as claimed: distances are better where smaller

@@ -62,11 +62,11 @@ def run_plan(
 @contextmanager
 def _own_gpu(training: Training, where: Mapping[str, Any], folder: Path) -> Iterator[Mapping[str, Any]]:
     """Give `where` with the GPU that this job holds; one that has nothing to train must not wait for it."""
-    settings = training.settings(where)
-    if settings.n_processes > 1 or has_scores(training, folder):  # several processes take GPUs by their own numbers
+    if has_scores(training, folder):
         yield where
         return
-    with free_device(settings.device) as device:
+    settings = training.settings(where)
+    with free_device(settings.device, settings.n_processes) as device:
         yield {**where, "device": device}
 
 

@@ -48,9 +48,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
     check_early(settings, maps=network is None or takes(network) != "image")
     if network is not None and is_outside(network):
         check_outside(settings, network)  # before it waits for a device
-    if settings.n_processes > 1:  # each of them takes a GPU by its own number
-        return _run(settings, name, network or "", seed or 0)
-    with free_device(settings.device) as device:
+    with free_device(settings.device, settings.n_processes) as device:
         return _run(settings.model_copy(update={"device": device}), name, network or "", seed or 0)
 
 

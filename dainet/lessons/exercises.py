@@ -69,11 +69,8 @@ class _CellLog(logging.StreamHandler):
     """Log lines as a reader wants them below a cell: without keys, and one line for all epochs of a training."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message without the key of its stage, and for a cell in place of a command.
-
-        A carriage return takes the place of an epoch's line end.
-        """
-        text = re.sub(r" [0-9a-f]{16}$", "", super().format(record)).replace("run the same command", "run the cell")
+        """Return the message without the key of its stage; a carriage return takes the place of an epoch's line end."""
+        text = re.sub(r" [0-9a-f]{16}$", "", super().format(record))
         epoch = re.match(r"epoch (\d+)/(\d+)", text)
         stopped_early = self.terminator == "\r" and not epoch
         self.terminator = "\r" if epoch and epoch[1] != epoch[2] else "\n"

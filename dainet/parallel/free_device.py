@@ -16,12 +16,13 @@ __all__ = ["free_device"]
 
 
 @contextmanager
-def free_device(device: str) -> Iterator[str]:
+def free_device(device: str, processes: int = 1) -> Iterator[str]:
     """Hold a GPU that no other such job holds, within this context, where `device` is "auto"; wait while none is free.
 
-    Other names, and "auto" where torch sees one GPU or none (as in a job of SLURM or Kubernetes), stay as they are.
+    Other names, and "auto" where torch sees one GPU or none (as in a job of SLURM or Kubernetes), stay as they are, and
+    so does "auto" for a job of several processes, which take GPUs by their own numbers.
     """
-    names = gpu_names() if device == "auto" else []
+    names = gpu_names() if device == "auto" and processes == 1 else []
     if len(names) < 2:
         yield device
         return

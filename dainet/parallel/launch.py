@@ -105,7 +105,7 @@ def _explained(place: Path, task: str, status: int) -> ProcessesError:
     failure, errors = place / _FAILURE, (place / "stderr.txt").read_text(encoding="utf-8")
     last = (errors.splitlines() or [f"exit status {status}"])[-1]
     reason, traceback = json.loads(failure.read_text(encoding="utf-8")) if failure.is_file() else (last, errors)
-    again = "run the same command again; a training resumes after its last saved epoch"
+    again = "start it again to resume after its last saved epoch"
     error = ProcessesError(f"{task}: {reason}; the others were stopped; {again}")
     error.add_note(traceback)
     return error

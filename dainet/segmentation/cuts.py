@@ -22,7 +22,7 @@ WAYS: tuple[Way, ...] = get_args(Way)
 
 
 def _heads_of(model: nn.Module) -> int:
-    """Return how many attention maps a network takes, by its attribute `heads`; 0 where that is no number."""
+    """Return how many attention maps a network takes, by its attribute `heads`; 0 where that is not a number."""
     heads = getattr(model, "heads", 0)  # in a network from outside, it may be anything
     return heads if isinstance(heads, int) else 0
 

@@ -63,7 +63,7 @@ def pretrained_hash(weights: str) -> str:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise InputError(f"segmentation.pretrained: {path.name} is no file; expected a file of tensors, or hub")
+        raise InputError(f"segmentation.pretrained: {path.name} is not a file; expected a file of tensors, or hub")
     return path
 
 

@@ -63,7 +63,7 @@ def find_source(where: str, label: str) -> Source:
         label: begins the message of an error.
 
     Raises:
-        InputError: there is none, or the module is no file of Python code.
+        InputError: there is none, or the module is not a file of Python code.
     """
     if where.endswith(".py"):
         path = input_path(where)

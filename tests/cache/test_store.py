@@ -91,7 +91,7 @@ def test_an_interrupted_one_says_how_to_resume(caplog: pytest.LogCaptureFixture)
 
     with pytest.raises(KeyboardInterrupt):
         run_stage("dino", 1, {}, {}, interrupt, resumes=True)
-    assert re.search(r"dino: interrupted.*run the same", caplog.text)
+    assert re.search(r"dino: interrupted.*start it again", caplog.text)
 
 
 def test_files_of_a_killed_stage_that_does_not_resume_are_removed(runs: Path) -> None:

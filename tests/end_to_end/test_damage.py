@@ -162,14 +162,15 @@ def segmentation(settings: Settings) -> StageResult:
 def stopped_after_epoch_2(train: Callable[[Settings], StageResult], settings: Settings, runs: Path) -> Path:
     """Remove the finished training, start it again and stop it after the state of epoch 2; its unfinished folder."""
     shutil.rmtree(train(settings).path)
+    save_state = resume.save_state
 
     def save_and_stop(state: Any, folder: Path, epoch: int) -> None:
-        resume.save_state(state, folder, epoch)
+        save_state(state, folder, epoch)
         if epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"dainet.{train.__name__}.training.save_state", save_and_stop)
+        patch.setattr(resume, "save_state", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train(settings)
     (unfinished,) = (runs / train.__name__).glob("*.partial")

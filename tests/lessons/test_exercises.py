@@ -148,7 +148,7 @@ def test_after_an_interrupt_the_cell_is_run_again_and_not_a_command(capsys: pyte
     with pytest.raises(KeyboardInterrupt):
         run_stage("dino", 1, {}, {}, interrupt, resumes=True)
     said = capsys.readouterr().out
-    assert "dino: interrupted; run the cell again" in said
+    assert "dino: interrupted; start it again" in said
     assert "command" not in said
 
 

@@ -155,7 +155,7 @@ def test_one_process_saves_and_all_score_the_same_network(
 
         with monkeypatch.context() as patch:
             patch.setattr(training, "mean_volume_dsc", score)
-            patch.setattr(training, "save_state", lambda *args: saved.append("state"))
+            patch.setattr("dainet.cache.resume.save_state", lambda *args: saved.append("state"))
             patch.setattr(training, "_finish", lambda *args: saved.append("result"))
             training.train(model, settings, 0, prepared, data, tmp_path)
         return scored, saved

@@ -70,7 +70,7 @@ def test_a_killed_process_stops_all_and_the_next_run_resumes(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(ProcessesError, match=r"^segmentation: process \d of 2.*Signal 9.*run"):
+    with pytest.raises(ProcessesError, match=r"^segmentation: process \d of 2.*Signal 9.*start it again"):
         pipeline.train(settings, "unet", seed=0)
     killer.join()
     wait_for(lambda: not running(str(tmp_path)))
