@@ -21,6 +21,7 @@ from dainet.cache.records import read_record
 from dainet.compare.one_training import Outcome, QueuedTraining, has_scores, run_training
 from dainet.device import hardware, number_process
 from dainet.errors import DainetError
+from dainet.parallel.here import Here
 from dainet.progress import progress, silence
 
 __all__ = ["QueuedTraining", "run_queue"]
@@ -124,21 +125,11 @@ def _left(trainings: Sequence[QueuedTraining], folder: Path, processes: int) -> 
     return f"{done}, about {left} left"
 
 
-class _Here(Executor):
-    """An executor that computes in this process, at once."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call the function; an exception is raised here and now."""
-        future = Future[Any]()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
 @contextmanager
 def _executor(processes: int) -> Iterator[Executor]:
     """Give what runs trainings; processes end with this context, in the middle of a training if it is left early."""
     if processes == 1:
-        yield _Here()
+        yield Here()
         return
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # is read when a process starts

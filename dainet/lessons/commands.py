@@ -25,6 +25,7 @@ def reproduce(
     network: Annotated[
         list[str] | None, typer.Option(help="your own, FILE.py:NAME, beside those of 04 and 05; its code is run")
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="how many notebooks run at once")] = 1,
 ) -> None:
     """Run the notebooks headless; leaves figures, tables and index.html below figures/."""
     with needs_extra("lessons"):
@@ -34,7 +35,7 @@ def reproduce(
     numbers = [number.strip() for number in notebooks.split(",") if number.strip()]
     chosen = find_notebooks(numbers) if numbers else notebooks_of_a_run()
     own = [absolute_code(name) for name in network or ()]
-    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), chosen, own)
+    index = run_notebooks(profile, overrides(dataset, source, weights, device, set_), chosen, own, processes)
     typer.echo(f"figures and tables: {index}")
 
 

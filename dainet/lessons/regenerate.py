@@ -16,8 +16,8 @@ from PIL import Image
 
 from dainet.cache.runs import find_runs
 from dainet.device import choose_device, hardware
+from dainet.lessons.execution import NotebookError, explained_death
 from dainet.lessons.first_cell import public_address, with_first_cell
-from dainet.lessons.reproduce import NotebookError, explained_death
 from dainet.places import repository_root
 
 __all__ = ["normalized", "regenerate"]

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import nbformat
 import papermill
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
 
 from dainet.cache.in_use import listed_use
 from dainet.cache.runs import finished_keys
-from dainet.errors import DainetError, InputError, unknown
+from dainet.errors import InputError, unknown
 from dainet.jobs.preflight import check_early
+from dainet.lessons.execution import execute_all
 from dainet.lessons.index import write_index
-from dainet.lessons.links import relocated
 from dainet.places import repository_root
-from dainet.reporting.artifacts import output_folder, record_files
+from dainet.reporting.artifacts import output_folder
 from dainet.reporting.run_times import save_times, stage_time
 from dainet.segmentation.catalog import check_network
 from dainet.segmentation.outside import is_outside, outside_label
 from dainet.segmentation.outside_check import check_outside
 from dainet.settings import Settings, load_settings
 
-__all__ = ["NotebookError", "explained_death", "find_notebooks", "notebooks_of_a_run", "reproduce"]
+__all__ = ["find_notebooks", "notebooks_of_a_run", "reproduce"]
 
 _WITHOUT_MAPS = ("01", "07", "09")  # the lessons that need no ViT
 _OF_A_VIT = ("02", "03", "06", "08")  # the lessons about its maps or features, which nothing can stand for
@@ -37,10 +32,6 @@ _COMPARE = ("04", "05")  # the lessons in whose tables networks of your own stan
 _BY_NUMBER = ("08", "09")  # train more networks: minutes for those who ask for them
 
 log = logging.getLogger(__name__)
-
-
-class NotebookError(DainetError):
-    """A notebook stopped; the message names the notebook, the cell, the error and the executed copy."""
 
 
 def find_notebooks(numbers: Sequence[str] = ()) -> list[Path]:
@@ -64,7 +55,11 @@ def notebooks_of_a_run() -> list[Path]:
 
 
 def reproduce(
-    profile: str, overrides: Mapping[str, Any], notebooks: Sequence[Path], networks: Sequence[str] = ()
+    profile: str,
+    overrides: Mapping[str, Any],
+    notebooks: Sequence[Path],
+    networks: Sequence[str] = (),
+    processes: int = 1,
 ) -> Path:
     """Run notebooks headlessly with these settings; returns the index page.
 
@@ -77,6 +72,7 @@ def reproduce(
         profile, overrides: the settings, as for `load_settings`.
         notebooks: their paths.
         networks: networks of your own that stand beside the others in the notebooks that compare networks.
+        processes: how many notebooks run at once; one waits for a stage that another computes.
 
     Raises:
         InputError, FileNotFoundError: an unknown setting, see `dainet.jobs.preflight.check_early`; a notebook without
@@ -95,42 +91,18 @@ def reproduce(
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
     begin, earlier = perf_counter(), finished_keys()
+    jobs = {path: parameters | (own if _compares(path) else {}) for path in notebooks}
     with listed_use() as opened:
-        for notebook in notebooks:
-            log.info("%s ...", notebook.name)
-            before = finished_keys()
-            given = parameters | (own if _compares(notebook) else {})
-            _execute(notebook, folder / "notebooks" / notebook.name, settings, given)
-            new, seconds = finished_keys() - before, perf_counter() - begin
+        said = set(earlier)
+        for _ in execute_all(jobs, folder / "notebooks", settings, processes):
+            new, seconds = finished_keys() - said, perf_counter() - begin
             for key in opened():
                 if key in new:
                     log.info("  %s", stage_time(key, seconds))
+            said |= new
         if keys := opened():
             log.info("\n%s\n", save_times(keys, earlier, perf_counter() - begin, settings))
     return write_index(settings)
-
-
-@contextmanager
-def explained_death(notebook: Path, copy: Path) -> Iterator[None]:
-    """Turn the death of a notebook's kernel, within this context, into one line.
-
-    Args:
-        notebook: the notebook that runs.
-        copy: where it is saved while it runs; says which cell was running, if it exists.
-
-    Raises:
-        NotebookError: the kernel died.
-    """
-    try:
-        yield
-    except DeadKernelError as error:
-        cells = nbformat.read(copy, as_version=4).cells if copy.is_file() else []
-        started = [number for number, cell in enumerate(cells) if cell.metadata.get("papermill", {}).get("start_time")]
-        where = f" in cell {started[-1]}" if started else ""
-        raise NotebookError(
-            f"{notebook.name}: its kernel died{where}, mostly because memory ran out; close other programs, or lower "
-            "dino.batch_size or segmentation.batch_size; then run the same command again: finished work is kept"
-        ) from error
 
 
 def _compares(notebook: Path) -> bool:
@@ -164,29 +136,3 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     missing = sorted(set(parameters) - known)
     if missing:
         raise unknown(f"{notebook.name}: parameter", missing[0], sorted(known))
-
-
-def _execute(notebook: Path, copy: Path, settings: Settings, parameters: Mapping[str, Any]) -> None:
-    """Run a notebook; its copy, the failed or interrupted one too, appears together with its record when it ends."""
-    running = copy.with_name(f".{copy.name}")
-    nbformat.write(relocated(nbformat.read(notebook, as_version=4), notebook.parent, copy.parent), running)
-    try:
-        with explained_death(notebook, running):
-            papermill.execute_notebook(
-                str(running),
-                str(running),
-                dict(parameters),
-                cwd=str(notebook.parent),
-                progress_bar=False,
-                log_output=False,
-                extra_arguments=["--log-level=CRITICAL"],  # of the kernel: an interrupt would fill the screen
-            )
-    except PapermillExecutionError as error:
-        raise NotebookError(
-            f"{notebook.name} failed in cell {error.cell_index}: {error.ename}: {error.evalue} (executed copy: {copy})"
-        ) from error
-    finally:
-        with running.open("a", encoding="utf-8") as handle:
-            handle.write("\n")  # as JupyterLab ends a file: saved there, the copy still matches its record
-        os.replace(running, copy)
-        record_files(copy.with_suffix(".json"), [copy], settings, {})

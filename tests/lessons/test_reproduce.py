@@ -1,4 +1,5 @@
 import logging
+import os
 import re
 from base64 import b64decode, b64encode
 from io import BytesIO
@@ -15,8 +16,9 @@ from dainet.cache.verify import verify_folder
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.explorer import explorable
+from dainet.lessons.execution import NotebookError
 from dainet.lessons.regenerate import normalized, regenerate
-from dainet.lessons.reproduce import NotebookError, find_notebooks, reproduce
+from dainet.lessons.reproduce import find_notebooks, reproduce
 from tests.helpers import REPOSITORY
 from tests.helpers.documents import Page
 
@@ -80,6 +82,48 @@ def test_notebooks_run_in_order_and_the_index_shows_their_figures_and_times(
     assert printed == ["s: computing\n"], "no time, which differs from run to run"
     # a figure in two forms, two notebooks, a table in three, the page
     assert verify_folder(index.parent) == (8, [], [], [])
+
+
+MEETS = """
+import os, time
+from pathlib import Path
+from dainet.cache.store import run_stage
+Path("{mine}.here").touch()
+until = time.monotonic() + 60
+while not Path("{other}.here").exists() and time.monotonic() < until:
+    time.sleep(0.1)
+assert Path("{other}.here").exists(), "the other notebook has not begun"
+run_stage("s", 1, {{}}, {{}}, lambda folder: None)
+print(os.environ["OMP_NUM_THREADS"])
+"""
+
+
+def test_several_notebooks_run_at_once_and_share_cores_and_stages(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="dainet")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for mine, other in (("01", "02"), ("02", "01")):
+        write(repository, f"{mine}_lesson.ipynb", MEETS.format(mine=mine, other=other))
+    index = reproduce("tour", {}, find_notebooks(), processes=2)
+    for number in ("01", "02"):
+        copy = nbformat.read(index.parent / "notebooks" / f"{number}_lesson.ipynb", as_version=4)
+        printed = "".join(output.get("text", "") for cell in copy.cells[:-1] for output in cell.get("outputs", []))
+        assert printed.endswith(f"{max(1, (os.cpu_count() or 1) // 2)}\n")
+    assert list(read_csv(index.parent / "times.csv")["Stage"]) == ["s", "rest"]
+    (key,) = finished_keys()
+    assert caplog.text.count(key) == 1
+    assert verify_folder(index.parent)[1:] == ([], [], [])
+
+
+def test_after_an_error_no_other_notebook_begins(repository: Path) -> None:
+    write(repository, "01_first.ipynb", "raise OSError('no disk')")
+    write(repository, "02_second.ipynb", "import time; time.sleep(3)")
+    write(repository, "03_third.ipynb", "1")
+    with pytest.raises(NotebookError, match=r"01_first.ipynb.*OSError: no disk"):
+        reproduce("tour", {}, find_notebooks(), processes=2)
+    folder = repository / "figures" / "phantom-acdc-tour" / "notebooks"
+    assert sorted(path.name for path in folder.glob("*.ipynb")) == ["01_first.ipynb", "02_second.ipynb"]
 
 
 def test_a_failing_cell_is_named_and_its_copy_kept(repository: Path) -> None:
