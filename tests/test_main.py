@@ -55,10 +55,21 @@ def test_options_become_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / "scans").mkdir()
     monkeypatch.setattr(reproduce, "find_notebooks", lambda numbers: numbers)
     monkeypatch.setattr(reproduce, "reproduce", lambda *arguments: called.append(arguments))
-    options = ["--source", "scans", "--weights", "hub", "--set", "segmentation.seeds=[0, 1]", "--notebooks", "04, 05"]
+    options = [
+        "--source",
+        "scans",
+        "--weights",
+        "hub",
+        "--set",
+        "segmentation.seeds=[0, 1]",
+        "--notebooks",
+        "04, 05",
+        "--processes",
+        "2",
+    ]
     assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == "0"
     overrides = {"data.source": str(tmp_path / "scans"), "vit.weights": "hub", "segmentation.seeds": [0, 1]}
-    assert called == [("laptop", overrides, ["04", "05"], [])]
+    assert called == [("laptop", overrides, ["04", "05"], [], 2)]
 
 
 def test_without_numbers_the_lessons_of_a_run_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +77,7 @@ def test_without_numbers_the_lessons_of_a_run_are_chosen(monkeypatch: pytest.Mon
     monkeypatch.setattr(reproduce, "notebooks_of_a_run", lambda: ["01", "07"])
     monkeypatch.setattr(reproduce, "reproduce", lambda *arguments: called.append(arguments))
     assert run(monkeypatch, "reproduce") == "0"
-    assert called == [("tour", {}, ["01", "07"], [])]
+    assert called == [("tour", {}, ["01", "07"], [], 1)]
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,9 @@ _FORMATS = {
 }
 _NOTES = [
     "Seconds are wall time; a stage of which an earlier process had computed a part (resumed) has those of the last "
-    "process, and no speed. Run (%) is their share of this run, of several notebooks at once of all stages; a stage found finished took its time earlier and has "
-    "none. The last line is the rest of the run: notebooks and their kernels, figures.",
+    "process, and no speed. Run (%) is their share of this run, of several notebooks at once that of all stages; a "
+    "stage found finished took its time earlier and has none. The last line is the rest of the run: notebooks and "
+    "their kernels, figures.",
     "Images went through a network: every training slice in every epoch, without those on which a training is "
     "monitored; for DINO every view counts; for maps all slices, for scores those of test patients.",
     "Floor (%): the time of the same floating-point operations as large matrix products, measured on this device at "
