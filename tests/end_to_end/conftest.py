@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from book.live.folder import build_live
+from dainet.errors import InputError
 from dainet.explorer import Explorer, explorable
 from tests.helpers.browser import CHROMIUM, FLAGS, PATIENCE, SIZE, save_screenshot
+from tests.helpers.live_page import go, open_page
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,30 @@ def explorer(trained_runs: tuple[Path, dict[str, Any]], monkeypatch: pytest.Monk
 def runs_copy(trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
     """Copy the runs for the servers, so that a training in the browser does not change those of other tests."""
     return shutil.copytree(trained_runs[0], tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def live_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the page once; without its runtime and without network there is nothing to test."""
+    output = tmp_path_factory.mktemp("site") / "live"
+    try:
+        build_live(output)
+    except InputError as error:
+        pytest.skip(f"make book: {error}")
+    return output
+
+
+@pytest.fixture(scope="module")
+def live_window(browser: Browser, live_folder: Path) -> tuple[Page, list[str]]:
+    """Open the page once, since the runtime takes its time to start; and what goes to the console, or elsewhere."""
+    return open_page(browser, live_folder)
+
+
+@pytest.fixture
+def live(live_window: tuple[Page, list[str]]) -> Iterator[Page]:
+    """Give the page as it opens: first slice, everything on; its console must stay empty."""
+    page, said = live_window
+    page.set_viewport_size(SIZE)
+    go(page, "")
+    yield page
+    assert said == []
