@@ -51,11 +51,7 @@ def read_itk(path: Path) -> ItkImage:
     Raises:
         DataError: the file cannot be read, or is not a 3-D volume of one channel.
     """
-    try:
-        image = _opened(path).Execute()
-    except (RuntimeError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    return ItkImage(sitk.GetArrayFromImage(image).T, _grid(image))
+    return _image(_opened(path), path)
 
 
 def itk_grid(path: Path) -> ItkGrid:
@@ -64,21 +60,19 @@ def itk_grid(path: Path) -> ItkGrid:
     Raises:
         DataError: see `read_itk`.
     """
-    try:
-        return _grid(_opened(path))
-    except (RuntimeError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    return _grid(_opened(path))
 
 
 def _opened(path: Path) -> sitk.ImageFileReader:
-    path.open("rb").close()
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
+    """Read the header of a file, and check that its volume is one and can be as large as it claims."""
+    header = _header(path)
     if path.suffix.lower() not in _DETACHED:
-        check_claim(path, int(np.prod(reader.GetSize(), dtype=float)))
-    _check_shape(path, reader)
-    return reader
+        try:
+            check_claim(path, int(np.prod(header.GetSize(), dtype=float)))
+        except ValueError as error:
+            raise _unreadable(path, error) from error
+    _check_shape(path, header)
+    return header
 
 
 def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
@@ -97,11 +91,7 @@ def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
     _check_stack(folder, headers)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(path) for path in files])
-    try:
-        image = reader.Execute()
-    except (RuntimeError, OSError, ValueError) as error:
-        raise _unreadable(folder, error) from error
-    return ItkImage(sitk.GetArrayFromImage(image).T, _grid(image), _tag(headers[0], _MODALITY))
+    return _image(reader, folder, _tag(headers[0], _MODALITY))
 
 
 def _choose(folder: Path, number: int | None) -> list[Path]:
@@ -130,8 +120,9 @@ def _header(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
+        path.open("rb").close()  # whose error says more than ITK's
         reader.ReadImageInformation()
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise _unreadable(path, error) from error
     return reader
 
@@ -185,6 +176,14 @@ def _check_stack(folder: Path, headers: list[sitk.ImageFileReader]) -> None:
         )
 
 
+def _image(reader: sitk.ImageFileReader | sitk.ImageSeriesReader, path: Path, modality: str = "") -> ItkImage:
+    try:
+        image = reader.Execute()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return ItkImage(sitk.GetArrayFromImage(image).T, _grid(image), modality)
+
+
 def _grid(image: sitk.Image | sitk.ImageFileReader) -> ItkGrid:
     spacing, origin, direction = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
     affine = np.eye(4)
@@ -196,8 +195,6 @@ def _grid(image: sitk.Image | sitk.ImageFileReader) -> ItkGrid:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     """Return the error in one line: of what ITK says, the last sentence, without places in its own source."""
-    if isinstance(error, DataError):
-        return error
     said = re.split(r"ERROR:", str(error))[-1]
     plain = error if isinstance(error, OSError) else ValueError(re.sub(r"\(0x[0-9a-f]+\): ", "", said))
     return DataError(f"{path.name} cannot be read {why_unreadable(plain, path)}")
