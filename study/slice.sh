@@ -14,18 +14,22 @@ sources=(dynamic-network-architectures medpy)
 
 here() {
     local slice=$1
-    python -m pip download -q --no-deps --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" \
+    python3 -m pip download -q --no-deps --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 -d "$slice/wheels" -c constraints.txt "${wheels[@]}"
-    python -m pip wheel -q --no-deps -w "$slice/wheels" -c constraints.txt "${sources[@]}"
-    python -m dainet pack "$slice/inputs" --code --wheels "$slice/wheels" "${@:2}"
+    python3 -m pip wheel -q --no-deps -w "$slice/wheels" -c constraints.txt "${sources[@]}"
+    python3 -m dainet pack "$slice/inputs" --code --wheels "$slice/wheels" "${@:2}"
 }
 
 there() {
-    local slice=$1 seconds=$2 work=$3 options=(--device cuda) status=0
+    local slice=$1 seconds=$2 work=$3 options=(--device cuda) status=0 room plan_options
     [ -d wheels ] || cat "$slice"/inputs/pack.tar.* | tar -x wheels
-    [ -d site ] || python -m pip install -q --no-index --no-deps --target site wheels/*.whl
+    [ -d site ] || python3 -m pip install -q --no-index --no-deps --target site wheels/*.whl
     export PYTHONPATH=$PWD/site
-    for pack in "$slice"/*/pack.json; do python -m dainet unpack "${pack%/*}"; done
+    room=$(df --output=avail /dev/shm 2> /dev/null | tail -n 1 || true)  # KiB; docs/gpu.md says why
+    if [ "${room:-0}" -gt 16000000 ]; then
+        export DAINET_RUNS=${DAINET_RUNS:-/dev/shm/dainet-runs}
+    fi
+    for pack in "$slice"/*/pack.json; do python3 -m dainet unpack "${pack%/*}"; done
     [ ! -d data ] || options+=(--source data/*)
     [ ! -d weights ] || options+=(--weights weights/*)
     plan_options=(--seconds $((seconds * 5 / 6)))
@@ -37,13 +41,13 @@ there() {
     fi
     options+=("${@:4}")
     case $work in
-        tests) exec timeout "$seconds" python -m pytest -m gpu tests/gpu ;;
-        dino-course) command=(python -m study dino-course "${options[@]}") ;;
-        *) command=(python -m dainet compare run "$work" "${plan_options[@]}" "${options[@]}") ;;
+        tests) exec timeout "$seconds" python3 -m pytest -m gpu tests/gpu ;;
+        dino-course) command=(python3 -m study dino-course "${options[@]}") ;;
+        *) command=(python3 -m dainet compare run "$work" "${plan_options[@]}" "${options[@]}") ;;
     esac
     timeout --signal=INT "$seconds" "${command[@]}" || status=$?
     rm -rf back  # what an earlier call has packed is packed again
-    python -m dainet pack back --results "${DAINET_FIGURES:-figures}" --part-mib 15
+    python3 -m dainet pack back --results "${DAINET_FIGURES:-figures}" --part-mib 15
     return $status
 }
 
