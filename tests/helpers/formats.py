@@ -24,6 +24,11 @@ def source(folder: Path, dataset: str = "acdc", **values: object) -> Source:
     return open_source(DataSettings(dataset=dataset, source=str(folder), **values))
 
 
+def case_ids(data: Source) -> list[str]:
+    """Return the names of all cases of a data set."""
+    return [case.case_id for case in data.cases]
+
+
 def save_nifti(
     path: Path, array: np.ndarray, spacing: tuple[float, float, float] = (10.0, 1.4, 1.5), axes: str = "RAS"
 ) -> None:
