@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -116,7 +117,8 @@ def native_dsc(model: nn.Module, prepared: Prepared, data: SliceData) -> pd.Data
 
 def _write_scores(model: nn.Module, prepared: Prepared, data: SliceData, folder: Path) -> None:
     """Score volumes in threads while the next ones are predicted; few are in memory at a time."""
-    threads = torch.get_num_threads()
+    on_cpu = data.device.torch_device.type == "cpu"  # where predictions need the cores, too
+    threads = torch.get_num_threads() if on_cpu else os.cpu_count() or 1
     lines, waiting = list[dict[str, Any]](), deque[Future[list[dict[str, Any]]]]()
     with ThreadPoolExecutor(threads) as pool:
         for case_id, rows in prepared.volumes("test").items():
