@@ -55,18 +55,8 @@ def test_options_become_overrides(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tmp_path / "scans").mkdir()
     monkeypatch.setattr(reproduce, "find_notebooks", lambda numbers: numbers)
     monkeypatch.setattr(reproduce, "reproduce", lambda *arguments: called.append(arguments))
-    options = [
-        "--source",
-        "scans",
-        "--weights",
-        "hub",
-        "--set",
-        "segmentation.seeds=[0, 1]",
-        "--notebooks",
-        "04, 05",
-        "--processes",
-        "2",
-    ]
+    options = ["--source", "scans", "--weights", "hub", "--set", "segmentation.seeds=[0, 1]"]
+    options += ["--notebooks", "04, 05", "--processes", "2"]
     assert run(monkeypatch, "reproduce", "--profile", "laptop", *options) == "0"
     overrides = {"data.source": str(tmp_path / "scans"), "vit.weights": "hub", "segmentation.seeds": [0, 1]}
     assert called == [("laptop", overrides, ["04", "05"], [], 2)]

@@ -36,7 +36,7 @@ def maps_folder(name: str) -> Path:
     """
     folder = input_path(name)
     if not folder.is_dir():
-        raise InputError(f"setting attention.maps: {name} is no folder; expected one with CASE.npy for every case")
+        raise InputError(f"setting attention.maps: {name} is not a folder; expected one with CASE.npy for every case")
     return folder
 
 

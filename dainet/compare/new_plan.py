@@ -56,7 +56,7 @@ def named_networks(words: Sequence[str], shared: Mapping[str, Any], folder: Path
         folder: of the plan, from which files are named in it.
 
     Raises:
-        InputError: a label stands there twice or is no file name, or a setting may not differ between networks.
+        InputError: a label stands there twice or is not a file name, or a setting may not differ between networks.
     """
     rows: dict[str, Network] = {}
     for word in words:

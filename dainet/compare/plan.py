@@ -204,7 +204,7 @@ def _check(plan: Plan, name: str) -> None:
     for each in sorted(compared):
         if plan.networks[each].model or plan.networks[each].patients:
             raise InputError(
-                f"plan {name}: {each} has `model` or `patients`, by which comparisons cannot tell networks"
+                f"plan {name}: {each} has `model` or `patients`, by which comparisons do not tell networks apart"
             )
     names = [training.name for training in plan.trainings()]
     twice = sorted({each for each in names if names.count(each) > 1})
