@@ -15,15 +15,15 @@ import typer
 
 from dainet.cache.folders import figures_folder
 from dainet.compare.plan import read_plan
-from dainet.compare.scores import is_whole
 from dainet.errors import needs_extra
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
 from dainet.places import output_path, repository_root
 from dainet.reporting.artifacts import output_folder
 from study.dino_course import course_settings, run_course
 from study.evidence import EVIDENCE, write_evidence
+from study.extremes import draw_extremes
 from study.folds import PLANS
-from study.next_report import write_plan_report
+from study.next_report import is_ready, read_ready, write_plan_report
 from study.overview import Gain, Row, first_study_gains, first_study_rows
 from study.pictures import draw_pictures
 from study.placebo_report import write_placebo
@@ -50,14 +50,28 @@ def pictures(source: Source = None, weights: Weights = None, device: Device = No
 
 
 @app.command()
+def extremes(
+    name: Annotated[str, typer.Argument(help="a plan in study/plans, such as chaos")],
+    source: Source = None,
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Draw the best and the worst case of both networks of a plan's first comparison, from stages finished here."""
+    folder = figures_folder() / name
+    scored = read_ready(read_plan(PLANS / f"{name}.yaml"), folder)
+    draw_extremes(scored, overrides(None, source, weights, device), folder)
+    typer.echo(f"picture: {folder / 'extremes.png'}")
+
+
+@app.command()
 def report() -> None:
     """Write every table and chart again from the committed scores, also the tables in the report."""
     folder = _first_folder()
     typer.echo(f"tables and charts: {folder}; report: {write_report(folder)}")
     for name in sorted(path.stem for path in PLANS.glob("*.yaml") if path.stem != _FIRST):
         plan, folder = read_plan(PLANS / f"{name}.yaml"), figures_folder() / name
-        if not is_whole(plan, folder):
-            typer.echo(f"{name}: not every wave is whole, so nothing is read yet")
+        if not is_ready(plan, folder):
+            typer.echo(f"{name}: a wave that is to be read is not whole yet")
         else:
             write_plan_report(plan, folder, folder, _first_study())
             typer.echo(f"tables and charts: {folder}")

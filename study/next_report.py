@@ -9,21 +9,33 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dainet.compare.plan import Plan
-from dainet.compare.report import heart_figure, plan_notes, plan_tables, read_whole
+from dainet.compare.report import heart_figure, learning_figure, plan_notes, plan_tables, read_whole
 from dainet.compare.results import Results, analyze
-from dainet.compare.scores import Scored
+from dainet.compare.scores import Scored, finished_waves
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.style import in_style
 from dainet.reporting.tables import compare
 from study.overview import Gain, Row, gains_of, overview_figure, planned_rows, rows_of
 
-__all__ = ["common_figure", "open_questions", "study_tables", "write_plan_report"]
+__all__ = ["common_figure", "is_ready", "open_questions", "read_ready", "study_tables", "write_plan_report"]
 
+_BY_WAVE = ("chaos",)  # no verdict, and every wave runs whatever an earlier one says (docs/claims.md, "Deviations")
 _LICENSES = {
     "acdc": "Data: ACDC (Bernard et al., 2018), CC BY-NC-SA 4.0.",
     "custom": "Data: CHAOS (Kavur et al., 2021), CC BY-NC-SA 4.0, resampled by others.",
 }
+
+
+def is_ready(plan: Plan, folder: Path) -> bool:
+    """Say whether the scores in `folder` may be read: all waves are whole, or one is and the plan is read by wave."""
+    waves = finished_waves(plan, folder)
+    return waves == len(plan.waves) or (waves > 0 and plan.name in _BY_WAVE)
+
+
+def read_ready(plan: Plan, folder: Path) -> Scored:
+    """Read the scores of a plan, or raise InputError where they may not be read yet (see `is_ready`)."""
+    return read_whole(plan, folder, so_far=plan.name in _BY_WAVE)
 
 
 def study_tables(results: Results) -> dict[str, pd.DataFrame]:
@@ -36,7 +48,7 @@ def study_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def open_questions(plan: Plan) -> pd.DataFrame:
-    """Return the questions of a plan as text, before its last wave is whole."""
+    """Return the questions of a plan as text, before its scores may be read."""
     rows = [
         {"Question": line.question, "Role": line.role, "Comparison": row.label}
         | {"Patients": str(row.patients), "Trainings": str(row.trainings)}
@@ -52,7 +64,7 @@ def common_figure(first: tuple[Sequence[Row], Sequence[Gain]], studies: Sequence
 
     Args:
         first: rows and gains of the first study.
-        studies: the next ones: what their whole waves have left, or their plans before the last one is whole.
+        studies: the next ones: what their whole waves have left, or their plans before those may be read.
     """
     rows, gains = list(first[0]), list(first[1])
     for study in studies:
@@ -64,7 +76,7 @@ def common_figure(first: tuple[Sequence[Row], Sequence[Gain]], studies: Sequence
 def write_plan_report(
     plan: Plan, folder: Path, output: Path, others: tuple[Sequence[Row], Sequence[Gain]] = ((), ()), note: str = ""
 ) -> Scored:
-    """Write tables and figures of a plan of which all waves are whole.
+    """Write tables and figures of a plan whose scores may be read (see `is_ready`).
 
     Args:
         plan: see `dainet.compare.plan`.
@@ -73,7 +85,7 @@ def write_plan_report(
         others: rows and gains of other studies, for the common figure.
         note: goes into every table and above the figure, such as that scores are simulated.
     """
-    scored = read_whole(plan, folder)
+    scored = read_ready(plan, folder)
     results = analyze(scored)
     settings = scored.trainings[0].settings({"output": str(output)})
     notes = [*([note] if note else []), *plan_notes(results), _LICENSES[plan.dataset]]
@@ -81,6 +93,7 @@ def write_plan_report(
         save_table(table, name, settings, {}, notes)
     rows, gains = [*others[0], *rows_of(scored)], [*others[1], *gains_of(scored)]
     save_figure(overview_figure(rows, gains, plan.margin, note), "overview", settings, {})
+    save_figure(learning_figure(scored), "learning_curves", settings, {})
     if (hearts := heart_figure(results)) is not None:
         save_figure(hearts, "ejection_fraction", settings, {})
     return scored

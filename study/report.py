@@ -16,7 +16,7 @@ from dainet.compare.forest import forest_plot
 from dainet.compare.plan import Plan, read_plan
 from dainet.compare.power import observed_truth
 from dainet.compare.questions import answers, questions_table
-from dainet.compare.scores import Scored, is_whole, read_scored
+from dainet.compare.scores import Scored, read_scored
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.places import repository_root
@@ -27,7 +27,7 @@ from dainet.settings import Settings
 from study.calibration import calibrate
 from study.charts import regime_plot
 from study.folds import PLANS
-from study.next_report import common_figure, open_questions
+from study.next_report import common_figure, is_ready, open_questions
 from study.notes import notes
 from study.one_run import power_table
 from study.overview import first_study_gains, first_study_rows
@@ -105,7 +105,7 @@ def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.
 
 
 def next_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the questions of the next studies as text, by name, with answers where every wave is whole."""
+    """Return the questions of the next studies as text, by name, with answers where scores may be read."""
     return {
         f"table_{name}": open_questions(study) if isinstance(study, Plan) else questions_table(study, answers(study))
         for name, study in _next_studies(folder).items()
@@ -113,11 +113,11 @@ def next_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def _next_studies(folder: Path) -> dict[str, Scored | Plan]:
-    """Read the next studies, which lie beside the first one; those of which a wave is missing stay plans, unread."""
+    """Read the next studies, which lie beside the first one; those not to be read yet stay plans."""
     plans = {name: read_plan(PLANS / f"{name}.yaml") for name in _NEXT}
     places = {name: folder.parent / name for name in _NEXT}
     return {
-        name: read_scored(plan, places[name]) if is_whole(plan, places[name]) else plan for name, plan in plans.items()
+        name: read_scored(plan, places[name]) if is_ready(plan, places[name]) else plan for name, plan in plans.items()
     }
 
 

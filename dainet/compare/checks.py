@@ -1,4 +1,4 @@
-"""The checks that are printed beside every difference (docs/claims.md, "Checks")."""
+"""The checks that are printed beside every difference (docs/claims.md, "Checks"), and how early it was there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from dainet.compare.comparisons import (
 from dainet.compare.plan import Comparison
 from dainet.compare.scores import Scored
 
-__all__ = ["checks_table", "validation_difference"]
+__all__ = ["checks_table", "convergence_table", "validation_difference"]
+
+_SHARES = (0.10, 0.25, 0.50, 1.00)  # of a training
 
 
 def checks_table(scored: Scored) -> pd.DataFrame:
@@ -42,14 +44,36 @@ def checks_table(scored: Scored) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def validation_difference(scored: Scored, line: Comparison) -> float:
-    """Compute the difference of a comparison on validation patients, from the means of trainings, in points."""
-    return _validation(scored, line.first) - _validation(scored, line.second)
+def convergence_table(scored: Scored) -> pd.DataFrame:
+    """Compute how much of a difference is there after 10, 25, 50 and 100 % of the steps, on validation patients.
+
+    In points of DSC, at the best epoch so far; in brackets the share of the difference at the end, unless that is 0.00.
+    """
+    lines = []
+    for line in comparisons_of(scored):
+        gaps = [validation_difference(scored, line, share) for share in _SHARES]
+        texts = [f"{gap:+.2f}" + (f" ({100 * gap / gaps[-1]:.0f} %)" if abs(gaps[-1]) >= 0.005 else "") for gap in gaps]
+        titles = (f"After {100 * share:.0f} % of the steps" for share in _SHARES)
+        lines.append({"Comparison": line.title} | dict(zip(titles, texts, strict=True)))
+    return pd.DataFrame(lines)
 
 
-def _validation(scored: Scored, name: str) -> float:
-    """Return the mean validation DSC of a network's trainings at their chosen epochs, in points."""
+def validation_difference(scored: Scored, line: Comparison, share: float = 1.0) -> float:
+    """Compute the difference of a comparison on validation patients, from the means of trainings, in points.
+
+    Args:
+        scored: see `dainet.compare.scores`.
+        line: the comparison.
+        share: of every training, from its first epoch on, at whose best epoch the networks are compared.
+    """
+    return _validation(scored, line.first, share) - _validation(scored, line.second, share)
+
+
+def _validation(scored: Scored, name: str, share: float) -> float:
+    """Return the mean validation DSC of a network's trainings, each at its best epoch until then, in points."""
     own = scored.histories[scored.histories["model"] == name]
+    ends = own.groupby(["fold", "seed"])["epoch"].transform("max")
+    own = own[own["epoch"] <= (share * ends).clip(lower=1)]
     return 100 * own.groupby(["fold", "seed"])["dsc"].max().groupby("fold").mean().mean()
 
 

@@ -28,7 +28,11 @@ from dainet.settings import Settings
 __all__ = ["Findings", "write_page"]
 
 _SIDE_BY_SIDE = 6  # rows of a wide table that can stand next to each other
-_WIDE = ("table_questions", "table_checks", "table_networks", "table_hearts")  # on their side, unless they are long
+_WIDE = (
+    *("table_questions", "table_checks", "table_networks"),
+    "table_hearts",
+    "table_volumes",
+)  # on their side if short
 _ROWS = 40  # of a table on the page; its CSV file has all
 _TITLES = {
     "comparisons": ("Every comparison", "Thin: 95 % interval; thick: 90 %; gray band: the margin of equivalence."),
@@ -43,10 +47,19 @@ _TITLES = {
     "table_comparisons": ("Comparisons, for a paper", "Differences in points of DSC with 95 % intervals."),
     "table_questions": ("Comparisons in full", "Errors count patients and trainings; the mixed model is a check."),
     "table_checks": ("Checks", "What should not change the answer. If it does, the text has to say so."),
+    "table_convergence": (
+        "When the difference was there",
+        "Validation DSC after parts of the training; in brackets, the share of the difference at its end.",
+    ),
     "table_networks": ("Networks", "Means over trainings on the test patients."),
     "table_parts": ("Parts of the cases in numbers", "Intervals without tests."),
     "table_spread": ("Spread of trainings", "How much the means of trainings differ within folds."),
     "table_hearts": ("For a reader who treats hearts", "Bias with limits of agreement, of means over seeds."),
+    "table_ejection_fraction": ("Ejection fraction in numbers", "Absolute errors of the left ventricle, compared."),
+    "table_volumes": (
+        "Volumes",
+        "Errors in percent of the labeled volume, median (quartiles).",
+    ),
     "table_failures": ("Cases that networks missed", "The most frequent ones first."),
     "plan_networks": ("Networks of the plan", "Everything else is the same for all."),
     "plan_folds": ("Folds", "Numbers of patients."),
@@ -97,7 +110,7 @@ def write_page(
         below=[detectable(scored), _looks(scored)],
         warnings=_warnings(found),
         figures=[_figure(folder, name, alt, found) for name, alt in alts.items()],
-        tables=[_table(name, table) for name, table in tables.items() if _is_shown(name, table)],
+        tables=[_table(name, table) for name, table in tables.items() if name != "table_failures"],
         failures=_table("table_failures", tables["table_failures"]) if "table_failures" in tables else None,
         far=f"{FAR_MM:.0f}",
         repeated=repeated_trainings(records),
@@ -124,10 +137,6 @@ def _sentences(found: Findings, first: str) -> list[str]:
     if len(primary) == 1:
         return [first]
     return [first, *(verdict_sentence(each, margin) for each in primary or found.answers[:1])]
-
-
-def _is_shown(name: str, table: pd.DataFrame) -> bool:
-    return name != "table_failures" and len(table.columns) > 1  # one training each has no spread
 
 
 def _plan_line(plan: Plan) -> str:

@@ -11,22 +11,22 @@ from matplotlib.figure import Figure
 
 from dainet.cache.records import read_record, write_record
 from dainet.compare.charts import comparisons_figure, parts_figure, patients_figure, trainings_figure
-from dainet.compare.checks import checks_table
+from dainet.compare.checks import checks_table, convergence_table
 from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences
 from dainet.compare.curves import learning_curves
 from dainet.compare.failures import failed_cases
-from dainet.compare.hearts import agreement_figure, agreement_table
+from dainet.compare.hearts import agreement_figure, agreement_table, ef_table
 from dainet.compare.page import Findings, write_page
 from dainet.compare.parts import parts_table
 from dainet.compare.plan import Plan
 from dainet.compare.questions import comparisons_table, joint_word, questions_table
 from dainet.compare.results import Results, analyze
 from dainet.compare.scores import Scored, finished_waves, first_missing, read_scored
-from dainet.compare.tables import networks_table, spread_table
+from dainet.compare.tables import networks_table, spread_table, volumes_table
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
 
-__all__ = ["heart_figure", "plan_notes", "plan_tables", "read_whole", "write_report"]
+__all__ = ["heart_figure", "learning_figure", "plan_notes", "plan_tables", "read_whole", "write_report"]
 
 _EARLY = "early_reads.json"  # in the folder of results: after how many waves test scores were read
 
@@ -88,18 +88,22 @@ def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
 
 
 def plan_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """Return the tables of a plan as text, by name: questions, checks, networks, parts, spread, and hearts."""
+    """Return the tables of a plan as text, by name: questions, checks, networks, parts, spread; hearts, or volumes."""
     scored = results.scored
     tables = {
         "table_questions": questions_table(scored, results.answers),
         "table_checks": checks_table(scored),
+        "table_convergence": convergence_table(scored),
         "table_networks": networks_table(scored),
         "table_parts": parts_table(results.parts),
         "table_spread": spread_table(scored),
     }
     if len(results.hearts):
         tables["table_hearts"] = agreement_table(results.hearts)
-    return {name: table for name, table in tables.items() if len(table)}
+        tables["table_ejection_fraction"] = ef_table(scored, results.hearts)
+    else:
+        tables["table_volumes"] = volumes_table(scored)
+    return {name: table for name, table in tables.items() if len(table) and len(table.columns) > 1}  # names alone
 
 
 def plan_notes(results: Results) -> list[str]:
@@ -125,6 +129,14 @@ def heart_figure(results: Results) -> Figure | None:
     return agreement_figure(hearts, (first.second, first.first)) if len(hearts) else None
 
 
+def learning_figure(scored: Scored) -> Figure:
+    """Draw the learning curves of every network; the second of the first comparison comes first."""
+    baseline = comparisons_of(scored)[0].second
+    names = sorted(networks_of(scored), key=lambda name: name != baseline)
+    own = {name: scored.histories[scored.histories["model"] == name] for name in names}
+    return learning_curves({name: [part for _, part in table.groupby(["fold", "seed"])] for name, table in own.items()})
+
+
 def _figures(results: Results, note: str) -> Iterator[tuple[str, Figure]]:
     scored, margin = results.scored, results.scored.plan.margin
     yield "comparisons", comparisons_figure(results.answers, margin, note)
@@ -132,17 +144,9 @@ def _figures(results: Results, note: str) -> Iterator[tuple[str, Figure]]:
     if any(part.result is not None for part in results.parts):
         yield "parts", parts_figure(results.parts, margin)
     yield "trainings", trainings_figure(scored)
-    yield "learning_curves", learning_curves(_histories(scored))
+    yield "learning_curves", learning_figure(scored)
     if (hearts := heart_figure(results)) is not None:
         yield "ejection_fraction", hearts
-
-
-def _histories(scored: Scored) -> dict[str, list[pd.DataFrame]]:
-    """Return the histories of every network, one per training; the second of the first comparison comes first."""
-    baseline = comparisons_of(scored)[0].second
-    names = sorted(networks_of(scored), key=lambda name: name != baseline)
-    own = {name: scored.histories[scored.histories["model"] == name] for name in names}
-    return {name: [part for _, part in table.groupby(["fold", "seed"])] for name, table in own.items()}
 
 
 def _patients(scored: Scored) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import SCORES
 
-__all__ = ["Scored", "finished_waves", "first_missing", "fold_scores", "is_whole", "read_scored"]
+__all__ = ["Scored", "finished_waves", "first_missing", "fold_scores", "read_scored"]
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,6 @@ def first_missing(plan: Plan, folder: Path) -> str:
     """Return the name of the first training without scores; empty where all have some."""
     missing = _missing(plan.trainings(), folder)
     return missing[0].name if missing else ""
-
-
-def is_whole(plan: Plan, folder: Path) -> bool:
-    """Say whether every training of a plan has left its scores."""
-    return finished_waves(plan, folder) == len(plan.waves)
 
 
 def read_scored(plan: Plan, folder: Path) -> Scored:

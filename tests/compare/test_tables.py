@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from dainet.compare.checks import checks_table
+from dainet.compare.checks import checks_table, convergence_table
 from dainet.compare.parts import parts, parts_table
 from dainet.compare.plan import Plan
 from dainet.compare.scores import Scored, fold_scores
-from dainet.compare.tables import networks_table, spread_table
+from dainet.compare.tables import networks_table, spread_table, volumes_table
 from tests.helpers.plans import arrays, better, ends, measured, printed, scored
 
 
@@ -57,6 +58,29 @@ def test_the_checks_are_computed_from_the_scores_they_name(plan: Plan) -> None:
     best = own.histories.groupby(["model", "fold", "seed"])["dsc"].max()
     expected = 100 * (best["random"].mean() - best["unet"].mean())
     assert float(row["Validation patients"]) == pytest.approx(expected, abs=0.00501)
+
+
+def test_a_difference_is_followed_through_the_training(plan: Plan) -> None:
+    """Each of four trainings at its best epoch so far; the validation DSC of twenty epochs is drawn by chance."""
+    random, lines = np.random.default_rng(3), []
+    for model, fold, seed in ((m, f, s) for m in ("unet", "random", "image") for f in (1, 2) for s in (1, 2)):
+        dsc = random.uniform(0.2, 0.9, 20)
+        lines += [{"model": model, "fold": fold, "seed": seed, "epoch": 1 + i, "dsc": dsc[i]} for i in range(20)]
+    histories = pd.DataFrame(lines)
+    row = convergence_table(Scored(plan, 2, (), measured(plan).scores, histories)).iloc[0]
+    curves = {
+        name: np.stack([part["dsc"].to_numpy() for _, part in own.groupby(["fold", "seed"])])
+        for name, own in histories.groupby("model")
+    }
+    gaps = [
+        100 * (curves["random"][:, :until].max(1).mean() - curves["unet"][:, :until].max(1).mean())
+        for until in (2, 5, 10, 20)
+    ]
+    assert row["Comparison"] == "random - unet"
+    for share, gap in zip((10, 25, 50, 100), gaps, strict=True):
+        assert row[f"After {share} % of the steps"] == f"{gap:+.2f} ({100 * gap / gaps[-1]:.0f} %)"
+    equal = histories.assign(dsc=0.5)
+    assert convergence_table(Scored(plan, 2, (), measured(plan).scores, equal)).iloc[0, 1] == "+0.00"
 
 
 def test_signs_are_counted_of_patients_and_of_pairs_of_trainings(plan: Plan) -> None:
@@ -124,6 +148,21 @@ def test_a_network_is_described_by_its_cases(plan: Plan) -> None:
         assert row["Failures (HD95 > 20 mm, or empty)"] == f"{failed} of {len(cases)}"
     no_distances = networks_table(Scored(plan, 2, (), scores.assign(hd95_mm=np.nan), own.histories))
     assert set(no_distances["HD95 (mm), median (quartiles)"]) == {""}
+
+
+def test_volumes_are_compared_with_the_labeled_ones(plan: Plan) -> None:
+    own = measured(plan)
+    labeled = np.where(np.arange(len(own.scores)) % 5, 200, 0)  # some labels do not show the class
+    scores = own.scores.assign(labeled_voxels=labeled, predicted_voxels=(100 * own.scores["dsc"]).round() + 120)
+    scores.loc[scores.index[1:4], "predicted_voxels"] = 0
+    table = volumes_table(Scored(plan, 2, (), scores, own.histories)).set_index("Network")
+    assert list(table.index) == ["unet", "random", "image"]
+    for name in table.index:
+        for organ in ("LV", "RV"):
+            cases = scores[(scores["model"] == name) & (scores["class"] == organ) & (scores["labeled_voxels"] == 200)]
+            low, middle, high = np.percentile(cases["predicted_voxels"] / 2 - 100, [25, 50, 75])
+            assert table.loc[name, f"{organ}, volume (%)"] == f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+    assert volumes_table(own).empty
 
 
 def test_the_spread_of_trainings_has_its_interval_and_its_test(plan: Plan) -> None:

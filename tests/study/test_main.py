@@ -31,11 +31,11 @@ def test_results_are_written_into_the_folder_of_figures(figures: Path) -> None:
 def test_scores_are_read_from_the_folder_of_figures(figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def not_whole(_: Plan, folder: Path) -> bool:
+    def not_ready(_: Plan, folder: Path) -> bool:
         asked.append(folder)
         return False
 
-    monkeypatch.setattr("study.__main__.is_whole", not_whole)
+    monkeypatch.setattr("study.__main__.is_ready", not_ready)
     monkeypatch.setattr("study.__main__.write_report", lambda folder: asked.append(folder))
     CliRunner().invoke(app, ["report"], catch_exceptions=False)
     first, *others = asked

@@ -11,7 +11,7 @@ from dainet.compare.plan import read_plan
 from dainet.compare.results import analyze
 from dainet.compare.scores import read_scored
 from study.folds import PLANS
-from study.next_report import common_figure, open_questions, study_tables
+from study.next_report import common_figure, is_ready, open_questions, study_tables, write_plan_report
 from study.overview import Row, gains_of, overview_figure, planned_rows, rows_of
 from study.rehearsal import simulate_scores
 
@@ -25,11 +25,27 @@ def test_every_table_and_the_figure_can_be_drawn_before_the_first_training(name:
     tables = study_tables(analyze(scored))
     assert set(tables) >= {"table_questions", "table_checks", "table_networks", "table_spread"}
     assert ("table_hearts" in tables) == (name == "near-paper")
+    assert ("table_ejection_fraction" in tables) == (name == "near-paper")
+    assert ("table_volumes" in tables) == (name == "chaos")
     assert len(tables["table_questions"]) == len(plan.comparisons)
     assert set(scored.scores["patient"]) == {p for fold in range(1, 6) for p in plan.split(fold)}
     figure = overview_figure(rows_of(scored), gains_of(scored), plan.margin, "simulated")
     assert len(figure.axes) == 2
     assert len(figure.axes[0].get_yticks()) == len(plan.comparisons)
+
+
+def test_chaos_is_read_after_every_wave_and_the_near_paper_study_after_its_last(tmp_path: Path) -> None:
+    for name, read in (("near-paper", False), ("chaos", True)):
+        plan, folder = read_plan(PLANS / f"{name}.yaml"), tmp_path / name
+        assert not is_ready(plan, folder)
+        simulate_scores(plan.model_copy(update={"waves": plan.waves[:1]}), folder)
+        assert is_ready(plan, folder) == read
+    scored = write_plan_report(plan, folder, folder)
+    assert (scored.waves, len(scored.trainings)) == (1, 25)
+    assert "CHAOS, abdominal MR: 1 of 2 waves, 25 trainings" in (folder / "table_questions.md").read_text()
+    assert not (folder / "table_spread.md").exists()  # one training of each network in a fold
+    simulate_scores(plan, folder)
+    assert is_ready(plan, folder)
 
 
 @pytest.mark.parametrize("name", ["acdc-baselines", "acdc-baselines-smoke"])

@@ -1,0 +1,59 @@
+"""The picture of a plan's best and worst cases, from a plan that was trained small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from dainet.cache.store import StageMissingError
+from dainet.compare.plan import read_plan
+from dainet.compare.run import results_folder, run_plan
+from dainet.compare.scores import read_scored
+from study.extremes import draw_extremes, extremes
+from tests.compare.test_plan import PLAN, write_plan
+from tests.helpers.samples import tiny_overrides
+
+
+def scores(**dsc: list[float]) -> pd.DataFrame:
+    """Two seeds of each network in cases a, b and c."""
+    lines = [
+        {"model": model, "seed": seed, "case_id": case, "dsc": value + 0.01 * seed}
+        for model, values in dsc.items()
+        for case, value in zip("abc", values, strict=True)
+        for seed in (1, 2)
+    ]
+    return pd.DataFrame(lines)
+
+
+def test_a_case_that_is_extreme_for_two_networks_is_drawn_once() -> None:
+    found = extremes(scores(unet=[0.1, 0.5, 0.9], dual=[0.1, 0.6, 0.5]), ["unet", "dual"])
+    assert found == {"c": "best of unet", "b": "best of dual", "a": "worst of unet\nworst of dual"}
+
+
+def test_the_picture_shows_each_case_as_its_folds_trainings_predict_it(
+    tmp_path: Path, h5_source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    where = tiny_overrides(h5_source)
+    plan = read_plan(write_plan(tmp_path, f"{PLAN}where: {json.dumps(where)}\n"))
+    plan = plan.model_copy(update={"waves": (plan.waves[0].model_copy(update={"networks": ("unet", "random")}),)})
+    run_plan(plan, {})
+    folder, drawn = results_folder(plan), list[Figure]()
+    scored = read_scored(plan, folder)
+    monkeypatch.setattr("study.extremes.save_figure", lambda figure, *_: drawn.append(figure))
+    draw_extremes(scored, {}, folder)
+    strict = scored.scores.groupby(["model", "case_id"])["dsc"].mean()
+    axes = drawn[0].axes
+    panels = [axes[start : start + 4] for start in range(0, len(axes), 4)]  # image, ground truth, unet, random
+    cases = [row[0].get_ylabel().splitlines()[-1] for row in panels]
+    assert set(cases) == set(extremes(scored.scores, ["unet", "random"]))
+    for case, row in zip(cases, panels, strict=True):
+        for model, panel in zip(("unet", "random"), row[2:], strict=True):
+            assert panel.get_xlabel() == f"DSC {strict[model, case]:.3f}"
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "elsewhere"))
+    with pytest.raises(StageMissingError):
+        draw_extremes(scored, {}, folder)
