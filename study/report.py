@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 _NEXT = ("near-paper", "chaos")  # plans of study/plans whose questions stand in the report from their beginning
+_PRINTED = ("Question", "Role", "Comparison", "Difference", "95 %", "90 %", "Trainings", "Paper", "Verdict")
 _TITLES = {"paper": "The paper's claims", "controls": "Controls", "more_seeds": "Fresh seeds, judged by themselves"}
 
 
@@ -107,9 +108,15 @@ def _tables(families: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, pd.
 def next_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """Return the questions of the next studies as text, by name, with answers where scores may be read."""
     return {
-        f"table_{name}": open_questions(study) if isinstance(study, Plan) else questions_table(study, answers(study))
+        f"table_{name}": open_questions(study) if isinstance(study, Plan) else _printed(study)
         for name, study in _next_studies(folder).items()
     }
+
+
+def _printed(study: Scored) -> pd.DataFrame:
+    """Return the answers of a study as the report prints them; the study's own table has every column."""
+    table = questions_table(study, answers(study))[list(_PRINTED)]
+    return table.loc[:, (table != "").any()]
 
 
 def _next_studies(folder: Path) -> dict[str, Scored | Plan]:

@@ -26,6 +26,7 @@ from dainet.transfer.commands import pack, unpack
 from tests.compare.test_plan import PATIENTS, PLAN, write_plan
 from tests.helpers import REPOSITORY
 from tests.helpers.formats import acdc_patient, load_nifti, save_nifti
+from tests.helpers.lent_machine import lack
 from tests.helpers.samples import tiny_overrides
 
 STUDY = Path("figures", "small")
@@ -185,6 +186,7 @@ def test_the_script_runs_a_plan_there_and_packs_its_results(inputs: Path, machin
     there = machine("there")
     (there / "site").mkdir()
     (there / "wheels").mkdir()
+    lack(there / "site")
     (there / "site" / "dainet").symlink_to(REPOSITORY / "dainet")
     words = ["there", str(tmp_path / "slice"), "300", "inputs/plan.yaml", "--device", "cpu"]
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
