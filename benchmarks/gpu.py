@@ -63,7 +63,7 @@ def measure(device: Device) -> None:
     name = "gpu-" + "-".join(str(hardware()["accelerator"]).lower().split())
     best = limits(device)
     record = {"TFLOP/s": f"{best.product_rate / 1e12:.0f}", "TB/s": f"{best.copy_rate / 1e12:.2f}"}
-    write_table(name, printed(rows(device, best)).fillna(""), record, device)
+    write_table(name, printed(rows(device, best)).astype(object).fillna(""), record, device)
     write_table(f"{name}-networks", printed(cost_table(device, batch=16)).round(2), {}, device)
 
 

@@ -91,11 +91,12 @@ def _record(
 ) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
     """Warm up on another stream, as torch asks for, then record; recording runs nothing."""
     places = [tensor.clone() for tensor in inputs]
-    side, graph = _side_stream(places[0].device), torch.cuda.CUDAGraph()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side), torch.random.fork_rng(devices=[places[0].device]):
+    device, graph = places[0].device, torch.cuda.CUDAGraph()
+    side, here = _side_stream(device), torch.cuda.current_stream(device)  # earlier replays may still run here
+    side.wait_stream(here)
+    with torch.cuda.stream(side), torch.random.fork_rng(devices=[device]):
         warm_up(step, places, changed)
-    torch.cuda.current_stream().wait_stream(side)
+    here.wait_stream(side)
     with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):  # other threads may use the card
         output = step(*places)
     return graph, places, output

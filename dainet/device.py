@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dainet.errors import DainetError, InputError, unknown
+from dainet.errors import InputError, MemoryLackError, unknown
 
 __all__ = [
     "Device",
     "choose_device",
     "device_settings",
     "enough_memory",
+    "gpu_bytes",
     "gpu_names",
     "hardware",
     "number_process",
@@ -31,6 +32,7 @@ __all__ = [
 _KINDS = ("cpu", "cuda", "mps")
 _NAMES = ("auto", "cpu", "cuda", "cuda:1", "mps")
 _number: int | None = None  # of this process, see `number_process`
+_chosen: torch.device | None = None  # by this process, the last time
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def choose_device(name: str = "auto") -> Device:
         raise InputError(f"device {name!r}: torch finds no CUDA device; use --device cpu or auto")
     if device.type == "cuda":
         device = _own_gpu(device)
+    global _chosen
+    _chosen = device
     return device_settings(device, _has_native_bf16(device))
 
 
@@ -126,7 +130,7 @@ def enough_memory(work: str, advice: str) -> Iterator[None]:
     """Turn an exhausted GPU, within this context, into one line that names its memory, the work and what to do.
 
     Raises:
-        DainetError: the memory does not suffice.
+        MemoryLackError: the memory does not suffice.
     """
     try:
         yield
@@ -134,7 +138,7 @@ def enough_memory(work: str, advice: str) -> Iterator[None]:
         free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
         own = torch.cuda.memory_reserved() / 2**30
         found = f"{own:.1f} of its {total:.1f} GiB are held by this process, {total - free - own:.1f} by others"
-        raise DainetError(
+        raise MemoryLackError(
             f"{work}: the memory of {torch.cuda.get_device_name()} does not suffice ({found}); {advice}"
         ) from error
 
@@ -160,9 +164,17 @@ def gpu_names() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
+def gpu_bytes() -> list[int]:
+    """List the memory of each CUDA device of this machine."""
+    return [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
+
+
 def hardware() -> dict[str, str | int]:
-    """Return the names of accelerator ("none" without one) and processor, and the number of threads, for records."""
-    kind = _best_available()
+    """Return the names of accelerator and processor, and the number of threads, for records.
+
+    The accelerator is that of the device that this process has chosen last, or would choose: "none" for the CPU.
+    """
+    kind = _chosen.type if _chosen else _best_available()
     name = torch.cuda.get_device_name() if kind == "cuda" else {"cpu": "none"}.get(kind, kind)
     return {"accelerator": name, "processor": _processor(), "threads": torch.get_num_threads()}
 
@@ -188,8 +200,8 @@ def _own_gpu(device: torch.device) -> torch.device:
         own = torch.device("cuda", _number % count)
     if (own.index or 0) >= count:
         raise InputError(f"device {str(own)!r}: torch finds {count} CUDA devices; lower n_processes or choose another")
-    if own != device:
-        torch.cuda.set_device(own)  # collectives of Python objects use the current device, and records name it
+    if own.index is not None:  # recording, memory, records and collectives of Python objects use the current device
+        torch.cuda.set_device(own)
     return own
 
 

@@ -9,7 +9,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
 
-__all__ = ["DainetError", "InputError", "NonFiniteError", "needs_extra", "reason", "unknown", "why_unreadable"]
+__all__ = [
+    "DainetError",
+    "InputError",
+    "MemoryLackError",
+    "NonFiniteError",
+    "needs_extra",
+    "reason",
+    "unknown",
+    "why_unreadable",
+]
 
 
 class DainetError(Exception):
@@ -26,6 +35,10 @@ class InputError(DainetError, ValueError):
 
 class NonFiniteError(DainetError, FloatingPointError):
     """A computation gave NaN or infinity."""
+
+
+class MemoryLackError(DainetError, MemoryError):
+    """The memory of a device does not suffice."""
 
 
 def unknown(what: str, given: object, known: Iterable[object]) -> InputError:

@@ -205,7 +205,8 @@ def network_data(settings: Settings, name: str) -> SliceData:
         check_outside(settings, name)
         check_batches(settings, name, len(prepare(settings).rows("train")))
     if settings.segmentation.loss and process_count() == 1:
-        check_loss(settings.segmentation.loss, len(prepare(settings).classes.names) + 1)
+        classes, device = len(prepare(settings).classes.names) + 1, choose_device(settings.device)
+        check_loss(settings.segmentation.loss, classes, device.torch_device)
     if takes(name) != "features":
         return slice_data(settings, with_maps=takes(name) == "maps")
     if settings.attention.maps:

@@ -26,7 +26,7 @@ there() {
     [ -d site ] || python3 -m pip install -q --no-index --no-deps --target site wheels/*.whl
     export PYTHONPATH=$PWD/site
     room=$(df --output=avail /dev/shm 2> /dev/null | tail -n 1 || true)  # KiB; docs/gpu.md says why
-    if [ "${room:-0}" -gt 16000000 ]; then
+    if [ "${room:-0}" -gt 16000000 ] || [ -d /dev/shm/dainet-runs ]; then
         export DAINET_RUNS=${DAINET_RUNS:-/dev/shm/dainet-runs}
     fi
     for pack in "$slice"/*/pack.json; do python3 -m dainet unpack "${pack%/*}"; done
@@ -36,7 +36,7 @@ there() {
     if command -v nvidia-cuda-mps-control > /dev/null; then  # three trainings share a card in 0.75 times the time (docs/gpu.md)
         export CUDA_MPS_PIPE_DIRECTORY=$PWD/mps CUDA_MPS_LOG_DIRECTORY=$PWD/mps
         mkdir -p mps
-        nvidia-cuda-mps-control -d || true  # it runs already, after an earlier slice on this machine
+        nvidia-cuda-mps-control -d || true  # it runs already, after an earlier slice that was cut off
         plan_options+=(--processes 3)
     fi
     options+=("${@:4}")
@@ -46,6 +46,7 @@ there() {
         *) command=(python3 -m dainet compare run "$work" "${plan_options[@]}" "${options[@]}") ;;
     esac
     timeout --signal=INT "$seconds" "${command[@]}" || status=$?
+    [ ! -d mps ] || echo quit | nvidia-cuda-mps-control
     rm -rf back  # what an earlier call has packed is packed again
     python3 -m dainet pack back --results "${DAINET_FIGURES:-figures}" --part-mib 15
     return $status

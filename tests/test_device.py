@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import dainet
-from dainet.device import choose_device, device_settings, number_process, watch_memory
+from dainet.device import choose_device, device_settings, hardware, number_process, watch_memory
 from dainet.errors import InputError
 
 PACKAGE = Path(dainet.__file__).parent
@@ -20,6 +20,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    monkeypatch.setattr(dainet.device, "_chosen", None)  # and back again
     current: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
     return current
@@ -43,7 +44,7 @@ def test_each_process_takes_its_own_gpu(
     device = choose_device(name)
     assert str(device.torch_device) == expected
     assert device.collectives == ("gloo" if expected == "cpu" else "nccl")
-    assert two_gpus == ([device.torch_device] if local_rank and expected != "cpu" else [])
+    assert two_gpus == ([device.torch_device] if ":" in expected else [])  # the current one, from then on
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,18 @@ def test_numbered_processes_are_spread_over_the_gpus(
     if local_rank:
         monkeypatch.setenv("LOCAL_RANK", local_rank)
     assert str(choose_device(name).torch_device) == expected
-    assert [str(current) for current in two_gpus] == ([expected] if name in ("auto", "cuda") else [])
+    assert [str(current) for current in two_gpus] == ([expected] if ":" in expected else [])
+
+
+def test_records_name_the_device_that_was_chosen_and_not_the_best_one(
+    two_gpus: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Fast 1")
+    assert hardware()["accelerator"] == "Fast 1"
+    choose_device("cpu")
+    assert hardware()["accelerator"] == "none"
+    choose_device("cuda:1")
+    assert hardware()["accelerator"] == "Fast 1"
 
 
 def test_a_numbered_process_stays_on_the_only_gpu(

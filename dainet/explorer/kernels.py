@@ -11,9 +11,11 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from tornado.web import HTTPError
 from traitlets import Integer
 
+from dainet.device import gpu_bytes
+
 __all__ = ["PageKernels", "pages_in_memory"]
 
-_GB_PER_PAGE = 2  # a kernel takes about 1 GB, and the machine has other work
+_GB_PER_PAGE = 2  # a kernel takes about 1 GB, and the machine has other work; of a GPU a context, slices and networks
 _LOADING = timedelta(minutes=5)  # of a page, over a slow line
 _TRIES = 8  # one a second; the kernel of a page that is reloaded ends in about three
 _FULL = (
@@ -83,5 +85,5 @@ class PageKernels(AsyncMappingKernelManager):
 
 
 def pages_in_memory() -> int:
-    """Return how many pages this machine's memory allows."""
-    return max(1, psutil.virtual_memory().total // (_GB_PER_PAGE * 10**9))
+    """Return how many pages this machine's memory allows, and that of its smallest GPU."""
+    return max(1, min([psutil.virtual_memory().total, *gpu_bytes()]) // (_GB_PER_PAGE * 10**9))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,7 +97,8 @@ def _maps_of(bundle: Bundle, device: Device) -> Callable[[np.ndarray], np.ndarra
     settings = bundle.settings.model_copy(
         update={"attention": bundle.settings.attention.model_copy(update={"compile": False})}
     )
-    extract = slices_extractor(settings, bundle.vit, device, "features" if bundle.card.takes == "features" else "maps")
+    plain = replace(device, records_steps=False)  # scans differ in depth, and each depth would keep a graph
+    extract = slices_extractor(settings, bundle.vit, plain, "features" if bundle.card.takes == "features" else "maps")
     normalization = bundle.card.normalization
     if normalization == "zscore":  # see `dainet.pipeline.prepare_for_vit`
         normalization = "window" if bundle.card.is_ct else "minmax"

@@ -39,8 +39,9 @@ def check_early(settings: Settings, maps: bool = True) -> None:
     if settings.segmentation.pretrained:
         pretrained_hash(settings.segmentation.pretrained)
     known = CLASSES.get(settings.data.dataset)
-    check_loss(settings.segmentation.loss, len(known.names) + 1 if known else None)
-    check_sync_batch_norm(settings.segmentation, settings.n_processes, choose_device(settings.device))
+    device = choose_device(settings.device)
+    check_loss(settings.segmentation.loss, len(known.names) + 1 if known else None, device.torch_device)
+    check_sync_batch_norm(settings.segmentation, settings.n_processes, device)
     if not maps:
         return
     if settings.attention.maps:

@@ -94,14 +94,23 @@ def _row(key: str, records: Mapping[str, Record], earlier: bool, settings: Setti
     resumed, seconds = record.get("resumed", False), record.get("seconds")
     row = {"Stage": record["stage"], "What": _what(key, records)}
     row |= {"Computed": "earlier" if earlier else "resumed" if resumed else "now"}
-    row |= {"Seconds": seconds, "Peak (MiB)": record.get("peak_memory_mib")}
+    row |= {"Seconds": seconds}
+    if settings.n_processes == 1:  # of several, this one has only waited
+        row["Peak (MiB)"] = record.get("peak_memory_mib")
     if resumed or not seconds or not (work := work_of(key, records, settings)):
         return row
     row["Images/s"] = work.images / seconds
-    if settings.n_processes == 1 and hardware().items() <= record.items():
+    if settings.n_processes == 1 and _same_hardware(record):
         floor = work.operations / _rate(settings.device, record["settings"]["precision"])
         row["Floor (%)"] = 100 * floor / seconds
     return row
+
+
+def _same_hardware(record: Record) -> bool:
+    """Say whether a stage was computed on this hardware; beside a GPU, the number of threads does not matter."""
+    here = hardware()
+    ignored = {"threads"} if here["accelerator"] != "none" else set()
+    return all(record.get(name) == value for name, value in here.items() if name not in ignored)
 
 
 @cache

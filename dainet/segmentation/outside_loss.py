@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,34 +26,49 @@ def chosen_loss(settings: SegmentationSettings, device: torch.device) -> Loss:
     """Return the function of logits, one tensor or several, and label that a training lowers.
 
     A loss from outside gets logits [B, classes, H, W] in float32 and label [B, H, W], long. Of several logits the mean
-    of their losses is taken, and of several processes the mean over their shares of the batch.
+    of their losses is taken, and of several processes the mean over their shares of the batch. It has `records_steps`,
+    which is False for a loss from outside that does not say otherwise (see `dainet.cuda_graphs`).
 
     Args:
         settings: `loss` and, for the paper's, `dice`.
-        device: where a loss that is an `nn.Module` gets its buffers.
+        device: where the buffers of an `nn.Module` go, and the tensors that a `functools.partial` binds.
 
     Raises:
         InputError: as `dainet.segmentation.outside.load_outside`.
     """
     if not settings.loss:
         return partial(segmentation_loss, dice=settings.dice)
-    own = load_outside(settings.loss)
-    own = copy.deepcopy(own).to(device) if isinstance(own, nn.Module) else own
+    given = load_outside(settings.loss)
+    own = _moved(given, device)
 
     def loss(logits: Tensor | Sequence[Tensor], label: Tensor) -> Tensor:
         if not isinstance(logits, Tensor):
             return torch.stack([loss(each, label) for each in logits]).mean()
         return weighted_mean(own(logits.float(), label), label.numel())
 
+    loss.records_steps = getattr(given, "records_steps", False)  # type: ignore[attr-defined]
     return loss
 
 
-def check_loss(name: str, classes: int | None) -> None:
-    """Try a loss on the CPU; nothing is read or trained. A second call for the same code returns at once.
+def _moved(part: Any, device: torch.device) -> Any:
+    """Return a loss, or what a `functools.partial` binds, with its tensors on a device."""
+    if isinstance(part, partial):
+        words = {name: _moved(value, device) for name, value in part.keywords.items()}
+        return partial(_moved(part.func, device), *(_moved(value, device) for value in part.args), **words)
+    if isinstance(part, nn.Module):
+        return copy.deepcopy(part).to(device)
+    return part.to(device) if isinstance(part, Tensor) else part
+
+
+def check_loss(name: str, classes: int | None, device: torch.device | None = None) -> None:
+    """Try a loss on the CPU and where it will be used; nothing is read or trained.
+
+    A second call for the same code returns at once.
 
     Args:
         name: the setting `segmentation.loss`; "" is the paper's, which is not tried.
         classes: outputs with background; None where they are not known yet, and the loss is only loaded.
+        device: of the training; None if it is the CPU.
 
     Raises:
         InputError: it cannot be loaded or called; it returns no finite scalar, also where a batch is one slice without
@@ -66,11 +82,11 @@ def check_loss(name: str, classes: int | None) -> None:
         if classes is None:
             load_outside(name)
         else:
-            _try(name, source_hash(name), classes)
+            _try(name, source_hash(name), classes, device)
 
 
 @lru_cache(maxsize=64)
-def _try(name: str, digest: str, classes: int) -> None:  # other code is another entry
+def _try(name: str, digest: str, classes: int, device: torch.device | None) -> None:  # other code is another entry
     own, label = load_outside(name), outside_label(name)
     if isinstance(own, type):
         raise InputError(f"{label}: found the class {own.__name__}; expected a function, or an object of the class")
@@ -84,10 +100,12 @@ def _try(name: str, digest: str, classes: int) -> None:  # other code is another
         if not gradient.any():
             raise InputError(f"{label}: its gradient is 0 in all logits; expected one that a training can follow")
         _gradient(name, own, torch.zeros_like(some[:1]), classes, "one slice without any organ")
+        if device not in (None, some.device):
+            _gradient(name, _moved(own, device), some.to(device), classes, f"two slices on {device}")
 
 
 def _gradient(name: str, own: Callable[..., Tensor], label: Tensor, classes: int, what: str) -> Tensor:
-    logits = torch.randn(len(label), classes, _SIDE, _SIDE, requires_grad=True)
+    logits = torch.randn(len(label), classes, _SIDE, _SIDE, device=label.device, requires_grad=True)
     on = f"on {what}, logits {list(logits.shape)} and label {list(label.shape)}"
     with explained(name, f"computing it {on}"):
         value = own(logits.clone(), label.clone())  # which it may change in place

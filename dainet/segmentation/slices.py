@@ -15,10 +15,12 @@ from dainet.attention.maps import network_maps, normalize_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
-from dainet.device import Device
+from dainet.device import Device, enough_memory
 from dainet.settings import AttentionSettings
 
 __all__ = ["SliceData", "Slices", "final_logits", "run_network"]
+
+_ADVICE = "choose another device"
 
 
 class Slices:
@@ -91,7 +93,8 @@ class Slices:
         """
         model.eval()
         chunks = torch.as_tensor(rows, device=self.device.torch_device).split(batch_size)
-        with torch.inference_mode(), self.device.autocast(), torch.random.fork_rng(devices=[]):
+        enough = enough_memory(f"labels of {len(rows)} slices", _ADVICE)
+        with enough, torch.inference_mode(), self.device.autocast(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             parts = [
                 final_logits(run_network(model, *self.inputs(chunk))).argmax(dim=1).to(torch.uint8) for chunk in chunks
@@ -149,4 +152,5 @@ def final_logits(logits: Tensor | Sequence[Tensor]) -> Tensor:
 
 
 def _to_device(array: np.ndarray, device: Device) -> Tensor:
-    return torch.from_numpy(array).to(device.torch_device)
+    with enough_memory(f"an array of the shape {list(array.shape)}", _ADVICE):
+        return torch.from_numpy(array).to(device.torch_device)

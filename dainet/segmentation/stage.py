@@ -50,7 +50,7 @@ def run_segmentation(
     """
     if not (isinstance(seed, int) and 0 <= seed < SEEDS):
         raise InputError(f"seed {seed!r}; expected a whole number from 0 to {SEEDS - 1}")
-    segmentation = _decided(settings, data)
+    segmentation = _decided(settings, name, data)
     values = segmentation.model_dump(mode="json", exclude=_without_effect(segmentation, name))
     values |= {"model": outside_label(name), "seed": seed, "precision": data.device.precision}
     if is_outside(name):
@@ -96,10 +96,10 @@ def _without_effect(settings: SegmentationSettings, name: str) -> set[str]:
     return idle
 
 
-def _decided(settings: Settings, data: SliceData) -> SegmentationSettings:
-    """Return the settings with `compile` decided."""
+def _decided(settings: Settings, name: str, data: SliceData) -> SegmentationSettings:
+    """Return the settings with `compile` decided; code from outside is not compiled unasked."""
     asked, rows = settings.segmentation, data.prepared.rows("train")
-    steps = asked.epochs * -(-len(rows) // asked.batch_size)
+    steps = 0 if is_outside(name) or asked.loss else asked.epochs * -(-len(rows) // asked.batch_size)
     worth = worth_compiling(asked.compile, data.device, settings.n_processes, steps, _COMPILED_FROM)
     return asked.model_copy(update={"compile": worth})
 
@@ -108,7 +108,7 @@ def fit(settings: Settings, name: str, seed: int, data: SliceData, folder: Path)
     """Train one network from its seed (see `run_segmentation`); where several processes do, each of them calls this."""
     label = outside_label(name)
     log.info("%s, seed %d", label, seed)
-    segmentation = _decided(settings, data)
+    segmentation = _decided(settings, name, data)
     what = (
         f"{label} of width {segmentation.width}, batches of {segmentation.batch_size} at {segmentation.image_size} px"
     )

@@ -52,7 +52,7 @@ def training_step(
     """Return the function that updates the network with one batch and returns its loss [].
 
     On CUDA it is recorded and replayed (`dainet.cuda_graphs`), except where several processes share the batch, or where
-    the network says `records_steps = False`, as those from outside do unless they say otherwise.
+    network or loss say `records_steps = False`, as those from outside do unless they say otherwise.
 
     Args:
         model: a network, or several processes' wrapper of one.
@@ -79,7 +79,7 @@ def training_step(
         optimizer.step()
         return value.detach()
 
-    may_record = data.device.records_steps and getattr(model, "records_steps", True)
+    may_record = data.device.records_steps and all(getattr(part, "records_steps", True) for part in (model, loss))
     if may_record and collectives.process_count() == 1:
         return recorded(step, lambda: changed_by(model, optimizer))
     return step

@@ -23,6 +23,7 @@ from dainet.cache.verify import verify_folder
 from dainet.compare.plan import Plan, Training, read_plan
 from dainet.compare.queue import _executor, _known_seconds, run_queue
 from dainet.errors import DainetError, InputError, NonFiniteError
+from dainet.segmentation import stage
 from dainet.settings import Settings
 from tests.compare.test_plan import write_plan
 from tests.helpers.samples import tiny_overrides
@@ -174,6 +175,25 @@ def test_trainings_that_fail_are_named_when_all_others_have_run(
     with pytest.raises(DainetError, match=f"1 trainings ran, 3 failed.*{names}.*report"):
         run_queue(trainings, where, folder)
     assert [path.stem for path in (folder / "scores").iterdir()] == [trainings[3].name]
+
+
+def test_a_gpu_without_memory_for_one_training_has_the_others_run(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings, folder = [each for each in plan.trainings() if each.model == "unet"][:2], tmp_path / "study"
+    train, left = stage.train, [torch.OutOfMemoryError("tried to allocate")]
+
+    def failing(*arguments: Any) -> None:
+        if left:
+            raise left.pop()
+        train(*arguments)
+
+    monkeypatch.setattr(stage, "train", failing)
+    for name, found in (("mem_get_info", (2**30, 2**33)), ("memory_reserved", 0), ("get_device_name", "Small 1")):
+        monkeypatch.setattr(torch.cuda, name, lambda found=found: found)
+    with pytest.raises(DainetError, match=f"1 trainings ran, 1 failed.*{trainings[0].name}.*Small 1 does not suffice"):
+        run_queue(trainings, where, folder)
+    assert [path.stem for path in (folder / "scores").iterdir()] == [trainings[1].name]
 
 
 def test_any_other_error_ends_the_queue(

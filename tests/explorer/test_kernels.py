@@ -102,7 +102,13 @@ def test_a_page_that_never_comes_has_more_time(tmp_path: Path) -> None:
     run(work)
 
 
-@pytest.mark.parametrize(("memory", "pages"), [(1.5e9, 1), (7.9e9, 3), (16e9, 8)])
-def test_one_page_for_every_two_gb(memory: float, pages: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("memory", "gpus", "pages"),
+    [(1.5e9, [], 1), (7.9e9, [], 3), (16e9, [], 8), (128e9, [24e9, 80e9], 12), (4e9, [24e9], 2)],
+)
+def test_one_page_for_every_two_gb(
+    memory: float, gpus: list[float], pages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": int(memory)}))
+    monkeypatch.setattr(kernels, "gpu_bytes", lambda: list(map(int, gpus)))
     assert pages_in_memory() == pages

@@ -19,6 +19,7 @@ from nibabel import orientations
 from PIL import Image
 
 from dainet import pipeline
+from dainet.attention import stage as attention_stage
 from dainet.data.formats.supported import FORMATS
 from dainet.data.scans import Scan, read_scan
 from dainet.data.sources import open_source
@@ -133,6 +134,13 @@ def test_a_scan_stored_in_six_orientations_has_one_label_map(bundle: Bundle, for
         labels = predict_scan(in_memory(voxels, affine), bundle, predict).labels
         indices = np.rint(nibabel.affines.apply_affine(np.linalg.inv(affine), places)).astype(int)
         np.testing.assert_array_equal(labels[tuple(indices.T)], expected[tuple(everywhere.T)])
+
+
+def test_no_graph_is_kept_for_the_depth_of_a_scan(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, steps of equal shapes are recorded; scans differ in depth, and memory would grow with their number."""
+    monkeypatch.setattr(attention_stage, "recorded", None)
+    labels = predict_scan(in_memory(), bundle, predictor(bundle, replace(CPU, records_steps=True))).labels
+    np.testing.assert_array_equal(labels, predict_scan(in_memory(), bundle, predictor(bundle, CPU)).labels)
 
 
 def test_what_differs_far_from_the_training_is_predicted_only_if_asked(bundle: Bundle) -> None:

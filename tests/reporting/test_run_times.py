@@ -174,6 +174,24 @@ def test_hardware_of_another_machine_has_no_floor_here(settings: Settings) -> No
     assert np.isnan(row["Floor (%)"])
 
 
+def test_beside_a_gpu_the_number_of_threads_does_not_matter(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, here = key_of("segmentation", model="unet"), hardware()
+    monkeypatch.setattr("dainet.reporting.run_times.hardware", lambda: here | {"accelerator": "Fast 1", "threads": 99})
+    change_record(key, {"accelerator": "Fast 1"})
+    assert run_times([key], [], 100, settings)["Floor (%)"][0] > 0
+
+
+def test_of_several_processes_the_peak_memory_is_not_known(settings: Settings) -> None:
+    key = key_of("segmentation", model="unet")
+    change_record(key, {"peak_memory_mib": 700})
+    several = settings.model_copy(update={"n_processes": 2})
+    peaks = [run_times([key], [], 100, each)["Peak (MiB)"][0] for each in (settings, several)]
+    assert peaks[0] == 700
+    assert np.isnan(peaks[1])
+
+
 @pytest.mark.parametrize("keys", [[], ["0123456789abcdef"]])
 def test_a_run_without_finished_stages_is_all_rest(settings: Settings, keys: list[str]) -> None:
     (row,) = run_times(keys, [], 3, settings).to_dict("records")

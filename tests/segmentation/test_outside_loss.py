@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from dainet.cache.runs import lineage
 from dainet.errors import InputError
 from dainet.jobs.preflight import check_early
 from dainet.options import overrides
+from dainet.segmentation import stage, step
+from dainet.segmentation.catalog import build
 from dainet.segmentation.outside_loss import check_loss, chosen_loss
 from dainet.settings import SegmentationSettings, Settings, load_settings
 from tests.helpers import REPOSITORY
@@ -79,6 +82,61 @@ def test_of_several_logits_the_mean_is_taken_in_float32() -> None:
     one, two = (2 * functional.cross_entropy(part.float(), label) for part in (logits, -logits))
     torch.testing.assert_close(loss(logits, label), one)
     torch.testing.assert_close(loss([logits, -logits], label), (one + two) / 2)
+
+
+def test_tensors_of_modules_and_of_what_a_partial_binds_go_to_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device "meta" has shapes and no numbers, and takes no tensor of the CPU."""
+    text = """
+from functools import partial
+class Weighted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.ones(3))
+    def forward(self, logits, label):
+        return cross_entropy(logits, label, self.weight)
+module = Weighted()
+bound = partial(cross_entropy, weight=torch.ones(3))
+both = partial(partial(Weighted()))
+here = torch.ones(3)
+def stays(logits, label): return cross_entropy(logits, label, here)
+"""
+    (tmp_path / "loss.py").write_text(HEAD + text, encoding="utf-8")
+    meta = torch.device("meta")
+    for name in ("module", "bound", "both"):
+        own = f"{tmp_path}/loss.py:{name}"
+        for device in (CPU, meta):  # and the one that was loaded stays where it is
+            logits, label = torch.zeros(2, 3, 8, 8, device=device), torch.zeros(2, 8, 8, device=device).long()
+            assert chosen_loss(SegmentationSettings(loss=own), device)(logits, label).device == device
+        check_loss(own, 3)
+    with pytest.raises(InputError, match=r"loss\.py:stays: computing it on two slices on meta.*line \d+: RuntimeError"):
+        check_loss(f"{tmp_path}/loss.py:stays", 3, meta)
+
+
+@pytest.mark.parametrize(("says", "may"), [("", False), ("own.records_steps = True", True)])
+def test_steps_with_a_loss_from_outside_are_recorded_only_where_it_says_so(
+    tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, may: bool
+) -> None:
+    (tmp_path / "loss.py").write_text(f"{HEAD}def own(logits, label): return cross_entropy(logits, label)\n{says}")
+    settings = changed(tiny, "segmentation", loss=f"{tmp_path}/loss.py:own")
+    data, model = pipeline.slice_data(settings, with_maps=False), build("unet", width=2)
+    data.device = replace(data.device, records_steps=True)
+    monkeypatch.setattr(step, "recorded", lambda *_: "recorded")
+    made = step.training_step(model, data, settings.segmentation, torch.optim.Adam(model.parameters()))
+    assert (made == "recorded") is may
+    paper = step.training_step(model, data, tiny.segmentation, torch.optim.Adam(model.parameters()))
+    assert paper == "recorded"
+
+
+def test_code_from_outside_is_not_compiled_unasked(tiny: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = changed(tiny, "segmentation", loss=f"{LOSSES}:doubled")
+    data = pipeline.slice_data(tiny, with_maps=False)
+    data.device = replace(data.device, compiles=True)
+    monkeypatch.setattr(stage, "_COMPILED_FROM", 1)
+    decided = [stage._decided(*each, data).compile for each in ((tiny, "unet"), (tiny, "net.py:Own"), (own, "unet"))]
+    assert decided == [True, False, False]
+    assert stage._decided(changed(own, "segmentation", compile=True), "unet", data).compile
 
 
 def test_torch_can_compile_it_without_a_break() -> None:
