@@ -46,7 +46,7 @@ there() {
         *) command=(python3 -m dainet compare run "$work" "${plan_options[@]}" "${options[@]}") ;;
     esac
     timeout --signal=INT "$seconds" "${command[@]}" || status=$?
-    [ ! -d mps ] || echo quit | nvidia-cuda-mps-control
+    [ ! -d mps ] || echo quit | nvidia-cuda-mps-control || true
     rm -rf back  # what an earlier call has packed is packed again
     python3 -m dainet pack back --results "${DAINET_FIGURES:-figures}" --part-mib 15
     return $status
