@@ -42,7 +42,7 @@ _NOTES = [
     "Floor (%): the time of the same floating-point operations as large matrix products, measured on this device at "
     "the end of the run in the same precision, divided by the seconds of the whole stage. A training has three times "
     "the operations of its forward passes. Empty for stages of other hardware and of several processes.",
-    "Peak (MiB): tensors of the computing process on the GPU at their most; empty without a GPU and of several processes.",
+    "Peak (MiB): tensors of the computing process on the GPU at their most; empty without a GPU, or with several.",
 ]
 
 
