@@ -15,6 +15,7 @@ import typer
 
 from dainet.cache.folders import figures_folder
 from dainet.compare.plan import read_plan
+from dainet.compare.scores import read_scored
 from dainet.errors import needs_extra
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
 from dainet.places import output_path, repository_root
@@ -23,7 +24,7 @@ from study.dino_course import course_settings, run_course
 from study.evidence import EVIDENCE, write_evidence
 from study.extremes import draw_extremes
 from study.folds import PLANS
-from study.next_report import is_ready, read_ready, write_plan_report
+from study.next_report import is_ready, pooled_spread, read_ready, write_plan_report
 from study.overview import Gain, Row, first_study_gains, first_study_rows
 from study.pictures import draw_pictures
 from study.placebo_report import write_placebo
@@ -61,6 +62,12 @@ def extremes(
     scored = read_ready(read_plan(PLANS / f"{name}.yaml"), folder)
     draw_extremes(scored, overrides(None, source, weights, device), folder)
     typer.echo(f"picture: {folder / 'extremes.png'}")
+
+
+@app.command()
+def spread(name: Annotated[str, typer.Argument(help="a plan in study/plans, such as near-paper")]) -> None:
+    """Print how much trainings differ, pooled over the networks of a plan's first comparison, and no mean of any."""
+    typer.echo(pooled_spread(read_scored(read_plan(PLANS / f"{name}.yaml"), figures_folder() / name)))
 
 
 @app.command()

@@ -12,6 +12,7 @@ import pandas as pd
 from dainet import pipeline
 from dainet.cache.store import finished_only
 from dainet.compare.comparisons import lenders
+from dainet.compare.facts import read_records
 from dainet.compare.plan import Training
 from dainet.compare.scores import Scored
 from dainet.data.volume import fullest_slice
@@ -41,7 +42,7 @@ def draw_extremes(scored: Scored, where: Mapping[str, Any], folder: Path) -> Non
     Args:
         scored: what a plan has left.
         where: data, weights and device of those trainings, by dotted name; they are read from the cache of stages.
-        folder: of the figure.
+        folder: of the figure and of the plan's records.
 
     Raises:
         StageMissingError: a training is not in the cache, for example because it ran on another machine.
@@ -49,10 +50,10 @@ def draw_extremes(scored: Scored, where: Mapping[str, Any], folder: Path) -> Non
     names = lenders(scored)[::-1]  # the baseline first
     cases = extremes(scored.scores, names)
     folds = scored.scores.drop_duplicates("case_id").set_index("case_id")["fold"]
-    seed = scored.trainings[0].seed
-    trainings = {(each.model, each.fold): each for each in scored.trainings if each.seed == seed}
+    trainings = {(each.model, each.fold): each for each in reversed(scored.trainings)}  # the first seed remains
+    records = read_records(folder, scored.trainings)
     with finished_only():
-        shown = {name: [_show(trainings[name, folds[case]], where, case) for case in cases] for name in names}
+        shown = {name: [_show(trainings[name, folds[case]], records, where, case) for case in cases] for name in names}
     settings = scored.trainings[0].settings({**where, "output": str(folder)})
     classes, first = pipeline.prepare(settings).classes, shown[names[0]]
     figure = qualitative_figure(
@@ -77,9 +78,10 @@ def extremes(scores: pd.DataFrame, models: Sequence[str]) -> dict[str, str]:
     return {case: "\n".join(titles) for case, titles in chosen.items()}
 
 
-def _show(training: Training, where: Mapping[str, Any], case: str) -> _Shown:
-    settings = training.settings(where)
-    trained, prepared = pipeline.train(settings, training.network, training.seed), pipeline.prepare(settings)
+def _show(training: Training, records: Mapping[str, Any], where: Mapping[str, Any], case: str) -> _Shown:
+    settings, repeated = training.settings(where), records.get(training.name, {}).get("repeated", {})
+    seed = repeated.get("with_seed", training.seed)  # of a training whose loss was not finite at first
+    trained, prepared = pipeline.train(settings, training.network, seed), pipeline.prepare(settings)
     rows = prepared.volumes("test")[case]
     row = rows[fullest_slice(prepared.labels[rows])]
     predicted = pipeline.network_data(settings, training.network).predict(trained.model, np.array([row]))[0]

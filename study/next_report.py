@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dainet.compare.analysis import spread_of
+from dainet.compare.comparisons import lenders
 from dainet.compare.plan import Plan
-from dainet.compare.report import heart_figure, learning_figure, plan_notes, plan_tables, read_whole
+from dainet.compare.report import early_reads, heart_figure, learning_figure, plan_notes, plan_tables, read_whole
 from dainet.compare.results import Results, analyze
-from dainet.compare.scores import Scored, finished_waves
+from dainet.compare.scores import Scored, finished_waves, fold_scores
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_figure, save_table
 from dainet.reporting.style import in_style
 from dainet.reporting.tables import compare
 from study.overview import Gain, Row, gains_of, overview_figure, planned_rows, rows_of
 
-__all__ = ["common_figure", "is_ready", "open_questions", "read_ready", "study_tables", "write_plan_report"]
+__all__ = [
+    "common_figure",
+    "is_ready",
+    "open_questions",
+    "pooled_spread",
+    "read_ready",
+    "study_tables",
+    "write_plan_report",
+]
 
 _BY_WAVE = ("chaos",)  # no verdict, and every wave runs whatever an earlier one says (docs/claims.md, "Deviations")
 _LICENSES = {
@@ -36,6 +47,21 @@ def is_ready(plan: Plan, folder: Path) -> bool:
 def read_ready(plan: Plan, folder: Path) -> Scored:
     """Read the scores of a plan, or raise InputError where they may not be read yet (see `is_ready`)."""
     return read_whole(plan, folder, so_far=plan.name in _BY_WAVE)
+
+
+def pooled_spread(scored: Scored) -> str:
+    """Say how much trainings differ, pooled over the networks of the first comparison, and nothing else.
+
+    This alone may be known before the last wave (docs/claims.md, "Stopping").
+
+    Raises:
+        InputError: no network was trained twice in a fold.
+    """
+    found = spread_of(*(fold_scores(scored.scores, name) for name in lenders(scored)))
+    return (
+        f"{scored.plan.name}, {scored.waves} of {len(scored.plan.waves)} waves: trainings differ by "
+        f"{np.sqrt(found.training):.2f} points (standard deviation, {found.training_freedom} degrees of freedom)"
+    )
 
 
 def study_tables(results: Results) -> dict[str, pd.DataFrame]:
@@ -86,6 +112,7 @@ def write_plan_report(
         note: goes into every table and above the figure, such as that scores are simulated.
     """
     scored = read_ready(plan, folder)
+    early_reads(scored, folder)  # for a later page, which says so
     results = analyze(scored)
     settings = scored.trainings[0].settings({"output": str(output)})
     notes = [*([note] if note else []), *plan_notes(results), _LICENSES[plan.dataset]]

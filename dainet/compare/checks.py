@@ -16,6 +16,7 @@ from dainet.compare.comparisons import (
     difference_text,
     or_none,
     patient_differences,
+    signed,
     without_movers,
 )
 from dainet.compare.plan import Comparison
@@ -23,6 +24,7 @@ from dainet.compare.scores import Scored
 
 __all__ = ["checks_table", "convergence_table", "validation_difference"]
 
+_MONITORED = dict.fromkeys(("validation", "last"), "Validation patients") | {"peer-on-test": "Test patients, monitored"}
 _SHARES = (0.10, 0.25, 0.50, 1.00)  # of a training
 
 
@@ -34,10 +36,10 @@ def checks_table(scored: Scored) -> pd.DataFrame:
         fresh = scored.scores[scored.scores["fold"] != 1]
         row = {"Comparison": line.title, "Difference": f"{result.estimate:+.2f}"}
         row["Folds after the first"] = difference_text(or_none(partial(compare_networks, scored, line, fresh)))
-        row |= {"Median": f"{deltas.median():+.2f}", "Trimmed mean (20 %)": f"{stats.trim_mean(deltas, 0.2):+.2f}"}
+        row |= {"Median": signed(deltas.median()), "Trimmed mean (20 %)": signed(stats.trim_mean(deltas, 0.2))}
         row[f"Without {MOVERS} patients"] = difference_text(or_none(partial(without_movers, scored, line)))
-        row["Validation patients"] = f"{validation_difference(scored, line):+.2f}"
-        row["Last epoch"] = difference_text(compare_networks(scored, line, column="dsc_last_epoch"))
+        row[_MONITORED[_selection(scored)]] = signed(validation_difference(scored, line))
+        row["Last epoch"] = difference_text(or_none(partial(compare_networks, scored, line, column="dsc_last_epoch")))
         signs = np.sign(deltas) == np.sign(result.estimate)
         row["Patients of this sign"] = f"{signs.sum()} of {len(signs)}"
         lines.append(row | {"Trainings of this sign": _training_signs(scored, line, result)})
@@ -45,36 +47,48 @@ def checks_table(scored: Scored) -> pd.DataFrame:
 
 
 def convergence_table(scored: Scored) -> pd.DataFrame:
-    """Compute how much of a difference is there after 10, 25, 50 and 100 % of the steps, on validation patients.
+    """Compute how much of a difference is there after 10, 25, 50 and 100 % of the steps, on monitored patients.
 
-    In points of DSC, at the best epoch so far; in brackets the share of the difference at the end, unless that is 0.00.
+    In points of DSC, as the rule of selection would have kept an epoch so far; in brackets the share of the difference
+    at the end, unless that is 0.00. Without rows where no patients were monitored.
     """
     lines = []
+    if scored.histories["dsc"].isna().all():
+        return pd.DataFrame()
     for line in comparisons_of(scored):
         gaps = [validation_difference(scored, line, share) for share in _SHARES]
-        texts = [f"{gap:+.2f}" + (f" ({100 * gap / gaps[-1]:.0f} %)" if abs(gaps[-1]) >= 0.005 else "") for gap in gaps]
+        texts = [signed(gap) + (f" ({100 * gap / gaps[-1]:.0f} %)" if abs(gaps[-1]) >= 0.005 else "") for gap in gaps]
         titles = (f"After {100 * share:.0f} % of the steps" for share in _SHARES)
         lines.append({"Comparison": line.title} | dict(zip(titles, texts, strict=True)))
     return pd.DataFrame(lines)
 
 
 def validation_difference(scored: Scored, line: Comparison, share: float = 1.0) -> float:
-    """Compute the difference of a comparison on validation patients, from the means of trainings, in points.
+    """Compute the difference of a comparison on the monitored patients, from the means of trainings, in points.
+
+    They are the validation patients, except under `segmentation.selection=peer-on-test`; NaN without any.
 
     Args:
         scored: see `dainet.compare.scores`.
         line: the comparison.
-        share: of every training, from its first epoch on, at whose best epoch the networks are compared.
+        share: of every training, from its first epoch on; its best epoch counts, or the last one by that rule.
     """
     return _validation(scored, line.first, share) - _validation(scored, line.second, share)
 
 
 def _validation(scored: Scored, name: str, share: float) -> float:
-    """Return the mean validation DSC of a network's trainings, each at its best epoch until then, in points."""
+    """Return the mean monitored DSC of a network's trainings, each at the epoch kept until then, in points."""
     own = scored.histories[scored.histories["model"] == name]
     ends = own.groupby(["fold", "seed"])["epoch"].transform("max")
     own = own[own["epoch"] <= (share * ends).clip(lower=1)]
-    return 100 * own.groupby(["fold", "seed"])["dsc"].max().groupby("fold").mean().mean()
+    trainings = own.groupby(["fold", "seed"])["dsc"]
+    kept = trainings.last() if _selection(scored) == "last" else trainings.max()
+    return 100 * kept.groupby("fold").mean().mean()
+
+
+def _selection(scored: Scored) -> str:
+    """Return the rule by which the trainings kept an epoch; those made by hand, for tests, have the usual one."""
+    return scored.trainings[0].settings({}).segmentation.selection if scored.trainings else "validation"
 
 
 def _training_signs(scored: Scored, line: Comparison, result: Difference) -> str:

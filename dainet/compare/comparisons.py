@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from dainet.compare.analysis import Difference, difference, fold_difference, patient_difference, spread_of
 from dainet.compare.plan import Comparison
-from dainet.compare.scores import Scored, fold_scores
+from dainet.compare.scores import Scored, fold_scores, with_values
 from dainet.errors import InputError
 
 __all__ = [
@@ -20,9 +22,12 @@ __all__ = [
     "interval_text",
     "lenders",
     "main_comparisons",
+    "network_means",
     "networks_of",
     "or_none",
     "patient_differences",
+    "sample_of",
+    "signed",
     "without_movers",
 ]
 
@@ -35,18 +40,47 @@ def compare_networks(
 ) -> Difference:
     """Compute the difference of a comparison by `dainet.compare.analysis`, also from a part of the scores.
 
-    A network with a single seed borrows the spread of the networks of the first comparison; after a first wave of
-    one seed each, folds are the sample, or in a single fold its patients.
+    Patients without a value for a training of either network are left out. A network with a single seed borrows the
+    spread of the networks of the first comparison; after a first wave of one seed each, see `sample_of`.
+
+    Raises:
+        InputError: too little to compute from.
     """
     scores = scored.scores if scores is None else scores
-    first, second = (fold_scores(scores, name, column) for name in (line.first, line.second))
-    seeds = [min(len(fold) for fold in network) for network in (first, second)]
-    if min(seeds) > 1:
+    pair, sample = with_values(scores, (line.first, line.second), column), sample_of(scored, line)
+    first, second = (fold_scores(pair, name, column) for name in (line.first, line.second))
+    if sample == "patients":
+        return patient_difference(first[0], second[0])
+    if sample == "folds":
+        return fold_difference(first, second)
+    if min(len(fold) for network in (first, second) for fold in network) > 1:
         return difference(first, second)
-    lending = [fold_scores(scores, name, column) for name in lenders(scored)]
-    if all(len(fold) == 1 for network in lending for fold in network):
-        return fold_difference(first, second) if len(first) > 1 else patient_difference(first[0], second[0])
-    return difference(first, second, spread_of(*lending))
+    return difference(first, second, spread_of(*(fold_scores(scores, name, column) for name in lenders(scored))))
+
+
+def sample_of(scored: Scored, line: Comparison) -> Literal["patients and trainings", "folds", "patients"]:
+    """Say what the interval of a comparison counts.
+
+    Where neither its networks nor those of the first comparison were trained twice in a fold, folds are the sample,
+    and in a single fold its patients, which allows no verdict.
+    """
+    seeds = scored.scores.groupby(["model", "fold"])["seed"].nunique()
+    if min(seeds[line.first].min(), seeds[line.second].min()) > 1:
+        return "patients and trainings"
+    if max(seeds[name].max() for name in lenders(scored) if name in seeds) > 1:
+        return "patients and trainings"
+    return "folds" if scored.scores["fold"].nunique() > 1 else "patients"
+
+
+def network_means(scored: Scored, line: Comparison) -> tuple[float, float]:
+    """Return the mean DSC of both networks in points, whose difference is that of `compare_networks`.
+
+    They are means over the patients of both, or over folds where those are the sample.
+    """
+    pair, by_folds = with_values(scored.scores, (line.first, line.second)), sample_of(scored, line) == "folds"
+    folds = ([fold.mean(0) for fold in fold_scores(pair, name)] for name in (line.first, line.second))
+    first, second = ([fold.mean() for fold in own] if by_folds else np.concatenate(own) for own in folds)
+    return float(np.mean(first)), float(np.mean(second))
 
 
 def patient_differences(scored: Scored, line: Comparison) -> pd.Series:
@@ -103,6 +137,11 @@ def difference_text(result: Difference | None) -> str:
     if result is None:
         return "too few"
     return f"{result.estimate:+.2f} ({interval_text(*result.interval(0.95))})"
+
+
+def signed(points: float) -> str:
+    """Write a difference in points: "+0.10"; "-" where it is not known."""
+    return "-" if math.isnan(points) else f"{points:+.2f}"
 
 
 def interval_text(low: float, high: float) -> str:

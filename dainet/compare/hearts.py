@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -20,6 +22,20 @@ _WHOLE = {(name, phase) for name in ("RV", "Myo", "LV") for phase in ("ED", "ES"
 _SPACING = ["spacing_z_mm", "spacing_y_mm", "spacing_x_mm"]
 _DENSITY = 1.05  # g/ml of myocardium
 _WRONG_EF, _LOW_EF = 5.0, 40.0  # points of ejection fraction: a large error, and the border of a reduced one
+_TITLES = {
+    "lv_edv": "LV EDV (ml)",
+    "lv_esv": "LV ESV (ml)",
+    "lv_ef": "LV EF (points)",
+    "rv_ef": "RV EF (points)",
+    "mass": "Mass (g)",
+}
+_COUNTS: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {  # of errors and labels
+    f"EF wrong by more than {_WRONG_EF:.0f}": lambda errors, _: ~(errors.abs() <= _WRONG_EF),
+    f"Changes side of EF {_LOW_EF:.0f} %": lambda errors, truth: (
+        errors.notna() & ((truth < _LOW_EF) != (truth + errors < _LOW_EF))
+    ),
+    "No EF": lambda errors, _: errors.isna(),
+}
 _EF_MARGIN = 1.0  # points of ejection fraction (docs/claims.md, "For a reader who treats hearts")
 
 
@@ -72,29 +88,35 @@ def heart_numbers(scores: pd.DataFrame) -> pd.DataFrame:
 def agreement_table(numbers: pd.DataFrame) -> pd.DataFrame:
     """Compare predicted with labeled hearts, per network: bias and limits of agreement (Bland and Altman), EF errors.
 
-    A patient's prediction is the mean over a network's seeds.
+    All is computed for each seed and averaged, so that networks with other numbers of seeds can be compared. A heart
+    whose EF a training cannot give (no volume at ED) counts as wrong, and is left out of the errors.
     """
     lines = []
     for model, own in numbers.groupby("model", sort=False):
-        errors, labeled = _errors(own)
+        seeds = [_errors(part) for _, part in own.groupby("seed")]
         row: dict[str, Any] = {"Network": model}
-        for name, title in (("lv_edv", "LV EDV (ml)"), ("lv_esv", "LV ESV (ml)"), ("lv_ef", "LV EF (points)")):
-            row[title] = _limits(errors[name])
-        row |= {"RV EF (points)": _limits(errors["rv_ef"]), "Mass (g)": _limits(errors["mass"])}
-        ef = errors["lv_ef"].dropna()
-        row["Mean absolute error of LV EF"] = f"{ef.abs().mean():.2f}" if len(ef) else "-"
-        row[f"EF wrong by more than {_WRONG_EF:.0f}"] = f"{(ef.abs() > _WRONG_EF).sum()} of {len(ef)}"
-        truth = labeled.loc[ef.index, "lv_ef"]
-        crossed = (truth < _LOW_EF) != (truth + ef < _LOW_EF)
-        lines.append(row | {f"Changes side of EF {_LOW_EF:.0f} %": f"{crossed.sum()} of {len(ef)}"})
+        for name, title in _TITLES.items():
+            row[title] = _limits([errors[name] for errors, _ in seeds])
+        ef = [(errors["lv_ef"], labeled["lv_ef"]) for errors, labeled in seeds]
+        error = np.mean([errors.abs().mean() for errors, _ in ef])
+        row["Mean absolute error of LV EF"] = "-" if np.isnan(error) else f"{error:.2f}"
+        row |= {name: _of(count, ef) for name, count in _COUNTS.items()}
+        lines.append(row)
     return pd.DataFrame(lines)
+
+
+def _of(count: Callable[[pd.Series, pd.Series], pd.Series], ef: Sequence[tuple[pd.Series, pd.Series]]) -> str:
+    """Count hearts by errors and labels of their EF: "2 of 20", mean over seeds."""
+    known = [(errors[labeled.notna()], labeled.dropna()) for errors, labeled in ef]
+    return f"{round(np.mean([count(*each).sum() for each in known]), 1):g} of {len(known[0][1])}"
 
 
 def ef_table(scored: Scored, numbers: pd.DataFrame) -> pd.DataFrame:
     """Compare by how many points networks miss the LV's ejection fraction; a negative difference is a smaller error.
 
-    A patient's error is the mean of a network's trainings. Patients whose EF any network cannot give (no volume at ED)
-    are left out; `agreement_table` counts them. The 90 % interval is held against the margin of docs/claims.md.
+    A patient's error is the mean of a network's trainings. Patients whose EF any training cannot give (no volume at ED)
+    are left out; `agreement_table` counts them by network. The 90 % interval is held against the margin of
+    docs/claims.md.
     """
     lines, errors = [], _ef_errors(numbers)
     for line in comparisons_of(scored):
@@ -129,7 +151,7 @@ def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...]) -> Figure:
         bias, half = ef.mean(), 1.96 * ef.std()
         for height, style in ((bias, "-"), (bias - half, "--"), (bias + half, "--")):
             panel.axhline(height, color="black", linewidth=0.9, linestyle=style)
-        panel.set_title(f"{model}: {_limits(ef)}", fontsize=9)
+        panel.set_title(f"{model}: {_limits([ef])}", fontsize=9)
         label_axes(panel, "Mean of predicted and labeled EF (%)", "Predicted - labeled (points)")
         panel.label_outer()
     return figure
@@ -140,14 +162,15 @@ def _voxel_ml(scores: pd.DataFrame) -> pd.Series:
 
 
 def _errors(own: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return predicted - labeled and labeled numbers per patient, of means over seeds."""
+    """Return predicted - labeled and labeled numbers per patient, of means over the seeds given."""
     means = own.groupby(["source", "patient"])[list(_NUMBERS)].mean()
     return means.loc["predicted"] - means.loc["labeled"], means.loc["labeled"]
 
 
-def _limits(errors: pd.Series) -> str:
-    errors = errors.dropna()
-    half = 1.96 * errors.std()
-    return (
-        f"{errors.mean():+.1f} ({errors.mean() - half:+.1f} to {errors.mean() + half:+.1f})" if len(errors) > 1 else "-"
-    )
+def _limits(seeds: Sequence[pd.Series]) -> str:
+    """Return bias and limits of agreement from the errors of each seed."""
+    if min(errors.count() for errors in seeds) < 2:
+        return "-"
+    bias = np.mean([errors.mean() for errors in seeds])
+    half = 1.96 * np.sqrt(np.mean([errors.var() for errors in seeds]))
+    return f"{bias:+.1f} ({bias - half:+.1f} to {bias + half:+.1f})"

@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from dainet.compare.checks import validation_difference
-from dainet.compare.comparisons import compare_networks, main_comparisons, patient_differences
+from dainet.compare.comparisons import (
+    compare_networks,
+    comparisons_of,
+    main_comparisons,
+    patient_differences,
+    sample_of,
+)
 from dainet.compare.facts import counts, seeds_per_fold
-from dainet.compare.questions import Answer
+from dainet.compare.questions import HINT, Answer
 from dainet.compare.scores import Scored, fold_scores
 
 __all__ = ["limitations"]
@@ -57,7 +63,7 @@ def _trainings(scored: Scored) -> Iterator[str]:
     number = counts(scored)
     known, lines = seeds_per_fold(scored), main_comparisons(scored)
     seeds = {name: known[name] for line in lines for name in (line.first, line.second)}
-    if len(set(zip(scored.scores["fold"], scored.scores["seed"], strict=True))) == 1:
+    if sample_of(scored, comparisons_of(scored)[0]) == "patients":
         yield "Each network was trained once: another seed may reverse the sign, and the interval does not know that."
     elif max(seeds.values(), default=1) == 1:
         yield "Each network was trained once per fold: how much trainings vary is seen only from fold to fold."
@@ -80,13 +86,15 @@ def _disagreements(scored: Scored, found: Sequence[Answer]) -> Iterator[str]:
             yield f"{line.first} and {line.second} have the same scores everywhere: they may be the same network."
             continue
         if validation_difference(scored, line) * sign < 0:
-            yield f"{answer.title}: the validation patients have the other sign than the test patients."
+            yield f"{answer.title}: the monitored patients have the other sign than the test patients."
         if compare_networks(scored, line, column="dsc_last_epoch").estimate * sign < 0:
             yield f"{answer.title}: the weights of the last epoch have the other sign than the chosen ones."
         if patient_differences(scored, line).median() * sign < 0:
             yield f"{answer.title}: the median patient has the other sign than the mean."
         if "carried by few patients" in answer.verdict:
             yield f"{answer.title}: the verdict is carried by few patients."
+        if HINT in answer.verdict:
+            yield f"{answer.title}: {HINT}: several questions together err more often than one."
         if answer.verdict.startswith("inconclusive"):
             yield f"{answer.title}: inconclusive is not the same as equal; a gain within the interval may be there."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dainet.compare.analysis import Difference
-from dainet.compare.comparisons import compare_networks, comparisons_of
+from dainet.compare.comparisons import compare_networks, comparisons_of, sample_of
 from dainet.compare.facts import counts
 from dainet.compare.plan import plan_hash
 from dainet.compare.scores import Scored
@@ -65,10 +65,12 @@ def _outcome(scored: Scored) -> list[str]:
 
 
 def _analysis(scored: Scored, result: Difference) -> list[str]:
-    margin, alone = scored.plan.margin, len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
-    if alone:
+    margin, sample = scored.plan.margin, sample_of(scored, comparisons_of(scored)[0])
+    if sample == "patients":
         return ["The interval counts patients alone, as there is one training of each network, so nothing is judged."]
-    if max(counts(scored)["seeds"]) == 1 and counts(scored)["folds"] > 1:
+    mean = "mean over patients of the difference between their means over seeds"
+    if sample == "folds":
+        mean = "mean over folds of the difference between their means over patients"
         how = f"the differences of {counts(scored)['folds']} folds were the sample (Student's t"
     else:
         how = (
@@ -76,8 +78,8 @@ def _analysis(scored: Scored, result: Difference) -> list[str]:
             "variance of means of trainings within folds, of each network), with degrees of freedom by Satterthwaite (t"
         )
     return [
-        "The difference of two networks is the mean over patients of the difference between their means over seeds; "
-        f"{how} with {result.freedom:.0f} degrees of freedom for the first comparison).",
+        f"The difference of two networks is the {mean}; {how} with {result.freedom:.0f} degrees of freedom for the "
+        "first comparison).",
         f"A gain counts as supported or contradicted where the 95 % interval excludes zero, and as equivalent where "
         f"the 90 % interval lies within {points(margin)} of zero (two one-sided tests at 5 %).",
         *_order(scored),
@@ -88,9 +90,15 @@ def _order(scored: Scored) -> list[str]:
     roles = [line.role for line in scored.plan.comparisons]
     told = []
     if roles.count("primary") > 1:
-        told.append(f"The claim needs all {roles.count('primary')} primary comparisons, so none is corrected.")
+        told.append(
+            f"The claim needs all {roles.count('primary')} primary comparisons, so none is corrected; that one of "
+            "equal networks is called worse is more likely than in a single comparison."
+        )
     if "secondary" in roles:
-        told.append("A secondary question is judged only after an answer to the one before it, so none is corrected.")
+        told.append(
+            "A secondary question is judged only after an answer to the one before it. Each keeps the error of a "
+            "single comparison; several together err more often, and a difference after an equivalence is a hint."
+        )
     if "exploratory" in roles:
         told.append("Exploratory comparisons have intervals and no verdict.")
     return told

@@ -54,7 +54,10 @@ _TITLES = {
     "table_networks": ("Networks", "Means over trainings on the test patients."),
     "table_parts": ("Parts of the cases in numbers", "Intervals without tests."),
     "table_spread": ("Spread of trainings", "How much the means of trainings differ within folds."),
-    "table_hearts": ("For a reader who treats hearts", "Bias with limits of agreement, of means over seeds."),
+    "table_hearts": (
+        "For a reader who treats hearts",
+        "Bias with limits of agreement, computed for each seed and averaged.",
+    ),
     "table_ejection_fraction": ("Ejection fraction in numbers", "Absolute errors of the left ventricle, compared."),
     "table_volumes": (
         "Volumes",
@@ -113,6 +116,7 @@ def write_page(
         tables=[_table(name, table) for name, table in tables.items() if name != "table_failures"],
         failures=_table("table_failures", tables["table_failures"]) if "table_failures" in tables else None,
         far=f"{FAR_MM:.0f}",
+        in_mm=bool(scored.scores["hd95_mm"].notna().any()),
         repeated=repeated_trainings(records),
         missing=missing_trainings(scored),
         records=records,

@@ -11,7 +11,7 @@ import pandas as pd
 from dainet.compare.analysis import Difference
 from dainet.compare.comparisons import compare_networks, difference_text, main_comparisons, or_none
 from dainet.compare.plan import Comparison
-from dainet.compare.scores import Scored
+from dainet.compare.scores import Scored, with_values
 
 __all__ = ["Part", "parts", "parts_table"]
 
@@ -36,7 +36,8 @@ def parts(scored: Scored) -> Iterator[Part]:
             for name, part in scored.scores.groupby(column):
                 if name:
                     result = or_none(partial(compare_networks, scored, line, part))
-                    yield Part(line, title, str(name), part["patient"].nunique(), result)
+                    patients = with_values(part, (line.first, line.second))["patient"].nunique()
+                    yield Part(line, title, str(name), patients, result)
 
 
 def parts_table(found: Sequence[Part]) -> pd.DataFrame:

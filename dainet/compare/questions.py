@@ -16,15 +16,20 @@ from dainet.compare.comparisons import (
     comparisons_of,
     difference_text,
     interval_text,
+    network_means,
     or_none,
+    sample_of,
     without_movers,
 )
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Comparison
-from dainet.compare.scores import Scored, fold_scores
+from dainet.compare.scores import Scored, fold_scores, with_values
 from dainet.errors import DainetError, InputError
+from dainet.reporting.statistics import folds_interval
 
-__all__ = ["Answer", "answers", "comparisons_table", "joint_verdict", "joint_word", "questions_table"]
+__all__ = ["HINT", "Answer", "answers", "comparisons_table", "joint_verdict", "joint_word", "questions_table"]
+
+HINT = "a hint, because a question before it ended equivalent"
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,20 @@ class Answer:
 def answers(scored: Scored) -> list[Answer]:
     """Judge the comparisons of a plan in their order.
 
-    A secondary question is judged only where the one before it has a verdict other than "inconclusive". One training
-    of each network in one fold is not judged at all.
+    A secondary question is judged only where the one before it has a verdict other than "inconclusive"; after one that
+    ended "equivalent", a difference is a hint, because the sequence does not keep its error then (docs/claims.md). One
+    training of each network in one fold is not judged at all.
     """
-    found, asked, enough = [], True, len(scored.scores[["fold", "seed"]].drop_duplicates()) > 1
+    found, asked, weak = [], True, False
     for line in comparisons_of(scored):
         result = compare_networks(scored, line)
-        judged = enough and (line.role == "primary" or (line.role == "secondary" and asked))
+        judged = line.role == "primary" or (line.role == "secondary" and asked)
         word = _verdict(scored, line, result) if judged else "not judged"
-        if judged:
+        if word != "not judged":
             asked = not word.startswith("inconclusive")
+            if weak and line.role == "secondary" and word.startswith(("supported", "contradicted")):
+                word += f"; {HINT}"
+            weak = weak or word.split("; ")[0] == "equivalent"
         found.append(Answer(line, result, word))
     return found
 
@@ -66,7 +75,8 @@ def questions_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
         low, high = result.interval(0.95)
         row = {"Question": line.question, "Role": line.role, "Comparison": answer.title}
         row |= {"Difference": f"{result.estimate:+.2f}", "95 %": interval_text(low, high)}
-        row |= {"90 %": interval_text(*result.interval(0.90)), "Error": f"{result.error:.3f}"}
+        row |= {"90 %": interval_text(*result.interval(0.90)), "95 % (bootstrap)": _bootstrap(scored, line)}
+        row["Error"] = f"{result.error:.3f}"
         row |= {"Error (mixed model)": _mixed(scored, line), "Degrees of freedom": f"{result.freedom:.0f}"}
         row |= {"Trainings": _trainings(scored, line), "Paper": "" if line.paper is None else f"{line.paper:+.2f}"}
         row["Interval contains the paper's"] = "" if line.paper is None else _yes(low <= line.paper <= high)
@@ -77,12 +87,11 @@ def questions_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
 def comparisons_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
     """Write the comparisons as a paper prints them: both networks' DSC, the difference with its interval, the verdict.
 
-    A network's DSC is the mean over patients, as in the difference; one fold may have fewer patients than another.
+    A network's DSC is the mean over patients or folds, as in the difference (`network_means`).
     """
     lines = []
     for answer in found:
-        pair = (answer.comparison.first, answer.comparison.second)
-        first, second = (_mean(scored, name) for name in pair)
+        first, second = network_means(scored, answer.comparison)
         row = {"Comparison": answer.title, "First (%)": f"{first:.2f}", "Second (%)": f"{second:.2f}"}
         lines.append(row | {"Difference (95 %)": difference_text(answer.result), "Verdict": answer.verdict})
     return pd.DataFrame(lines)
@@ -107,7 +116,7 @@ def joint_word(words: Sequence[str]) -> str:
 
 def _verdict(scored: Scored, line: Comparison, result: Difference) -> str:
     """Judge, and say where few patients carry the verdict."""
-    if not result.error > 0:  # the same scores in every patient and training
+    if sample_of(scored, line) == "patients" or not result.error > 0:  # the same scores in every patient and training
         return "not judged"
     word = verdict(result, scored.plan.margin)
     rest = or_none(partial(without_movers, scored, line))
@@ -116,17 +125,21 @@ def _verdict(scored: Scored, line: Comparison, result: Difference) -> str:
     return word if without == word else f"{word}; {rider}"
 
 
-def _mean(scored: Scored, name: str) -> float:
-    return float(np.concatenate([fold.mean(0) for fold in fold_scores(scored.scores, name)]).mean())
-
-
 def _trainings(scored: Scored, line: Comparison) -> str:
     counts = scored.scores.groupby("model")[["fold", "seed"]].apply(lambda part: len(part.drop_duplicates()))
     return f"{counts[line.first]} and {counts[line.second]}"
 
 
+def _bootstrap(scored: Scored, line: Comparison) -> str:
+    """Return the interval of the first study, for continuity; of one seed each it counts patients alone."""
+    pair = with_values(scored.scores, (line.first, line.second))
+    first, second = (fold_scores(pair, name) for name in (line.first, line.second))
+    return interval_text(*folds_interval(first, second))
+
+
 def _mixed(scored: Scored, line: Comparison) -> str:
-    folds = [fold_scores(scored.scores, name) for name in (line.first, line.second)]
+    pair = with_values(scored.scores, (line.first, line.second))
+    folds = [fold_scores(pair, name) for name in (line.first, line.second)]
     if min(len(fold) for network in folds for fold in network) == 1:
         return "not fitted: one seed"
     try:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dainet.cache.records import read_record, write_record
 from dainet.compare.charts import comparisons_figure, parts_figure, patients_figure, trainings_figure
 from dainet.compare.checks import checks_table, convergence_table
-from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences
+from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences, sample_of
 from dainet.compare.curves import learning_curves
 from dainet.compare.failures import failed_cases
 from dainet.compare.hearts import agreement_figure, agreement_table, ef_table
@@ -26,8 +26,13 @@ from dainet.compare.tables import networks_table, spread_table, volumes_table
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
 
-__all__ = ["heart_figure", "learning_figure", "plan_notes", "plan_tables", "read_whole", "write_report"]
+__all__ = ["early_reads", "heart_figure", "learning_figure", "plan_notes", "plan_tables", "read_whole", "write_report"]
 
+_COUNTED = {
+    "patients and trainings": "patients and trainings",
+    "folds": "folds, as there is one training of each network in each",
+    "patients": "patients alone, as there is one training of each network",
+}
 _EARLY = "early_reads.json"  # in the folder of results: after how many waves test scores were read
 
 
@@ -45,7 +50,7 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
         InputError: see `read_whole`.
     """
     scored = read_whole(plan, folder, so_far)
-    early = _early_reads(scored, folder)
+    early = early_reads(scored, folder)
     results = analyze(scored)
     settings = scored.trainings[0].settings({"output": str(output)})
     notes = [*([note] if note else []), *plan_notes(results)]
@@ -112,13 +117,13 @@ def plan_notes(results: Results) -> list[str]:
     plan, folds = scored.plan, len(scored.plan.folds)
     counted = f"{scored.waves} of {len(plan.waves)} waves, {len(scored.trainings)} trainings"
     tested = f"every patient is tested in one of {folds} folds" if folds > 1 else "one split"
-    alone = len(scored.scores[["fold", "seed"]].drop_duplicates()) == 1
-    sample = "patients alone, as there is one training of each network" if alone else "patients and trainings"
+    sample = _COUNTED[sample_of(scored, comparisons_of(scored)[0])]
     notes = [
         f"{plan.title}: {counted}; {tested}; strict policy for empty masks.",
         f"Intervals count {sample} (docs/claims.md, Analysis); margin of equivalence: {plan.margin}.",
     ]
-    if word := joint_word([each.verdict for each in results.answers if each.comparison.role == "primary"]):
+    primary = [each.verdict for each in results.answers if each.comparison.role == "primary"]
+    if len(primary) > 1 and (word := joint_word(primary)):
         notes.append(f"All primary questions together, each of which the claim needs: {word}.")
     return notes
 
@@ -156,7 +161,7 @@ def _patients(scored: Scored) -> pd.DataFrame:
     return about.assign(**deltas).reset_index().replace({np.nan: ""})
 
 
-def _early_reads(scored: Scored, folder: Path) -> list[int]:
+def early_reads(scored: Scored, folder: Path) -> list[int]:
     """Return after how many waves scores were read before, and note this reading if waves are still missing."""
     path = folder / _EARLY
     known = list(read_record(path)["waves"]) if path.is_file() else []

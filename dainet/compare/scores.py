@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from dainet.csv_files import read_csv
 from dainet.errors import InputError
 from dainet.segmentation.evaluation import SCORES
 
-__all__ = ["Scored", "finished_waves", "first_missing", "fold_scores", "read_scored"]
+__all__ = ["Scored", "finished_waves", "first_missing", "fold_scores", "read_scored", "with_values"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def read_scored(plan: Plan, folder: Path) -> Scored:
 def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[np.ndarray]:
     """Return a network's scores per fold, [seeds, patients]: means over what a patient has, DSC in points.
 
-    Patients are in the order of their ids, so that two networks can be compared. A patient without any value, such as
-    an organ that no label shows, is left out.
+    Patients are in the order of their ids. One for whom a training has no value, such as where neither label nor
+    prediction shows an organ, is left out; to compare two networks, take the patients of both (`with_values`).
 
     Raises:
         InputError: the network has no scores, or its trainings were not scored on the same patients.
@@ -83,11 +83,17 @@ def fold_scores(scores: pd.DataFrame, model: str, column: str = "dsc") -> list[n
     if chosen.empty:
         raise InputError(f"there are no scores of {model}; found those of {', '.join(sorted(set(scores['model'])))}")
     factor = 100 if column.startswith("dsc") else 1
-    tables = [part.groupby(["seed", "patient"])[column].mean().unstack("patient") for _, part in chosen.groupby("fold")]
-    tables = [table.dropna(axis=1, how="all") for table in tables]
-    if any(table.isna().any(axis=None) for table in tables):
+    cells = [part.groupby(["seed", "patient"])[column] for _, part in chosen.groupby("fold")]
+    if any(cell.size().unstack("patient").isna().any(axis=None) for cell in cells):
         raise InputError(f"{model}: the seeds of a fold were not scored on the same patients")
-    return [factor * table.to_numpy() for table in tables]
+    return [factor * cell.mean().unstack("patient").dropna(axis=1).to_numpy() for cell in cells]
+
+
+def with_values(scores: pd.DataFrame, models: Iterable[str], column: str = "dsc") -> pd.DataFrame:
+    """Return the scores of some networks for the patients of whom each of their trainings has a value."""
+    own = scores[scores["model"].isin(list(models))]
+    means = own.groupby(["model", "fold", "seed", "patient"])[column].mean()
+    return own[~own["patient"].isin(means.index[means.isna()].get_level_values("patient"))]
 
 
 def _wave(plan: Plan, number: int) -> list[Training]:

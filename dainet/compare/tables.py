@@ -57,7 +57,8 @@ def networks_table(scored: Scored) -> pd.DataFrame:
         row |= {each: f"{100 * part['dsc'].mean():.2f}" for each, part in own.groupby("class", sort=False)}
         row["HD95 (mm), median (quartiles)"] = _quartiles(own["hd95_mm"])
         row["Surface distance (mm), median (quartiles)"] = _quartiles(own["assd_mm"])
-        row["Surface Dice at 2 mm (%)"] = f"{100 * own['surface_dice_2mm'].mean():.1f}"
+        dice = 100 * own["surface_dice_2mm"].mean()
+        row["Surface Dice at 2 mm (%)"] = "" if np.isnan(dice) else f"{dice:.1f}"
         failures = f"{failed(own).sum()} of {len(own)}"
         lines.append(row | {f"Failures (HD95 > {FAR_MM:.0f} mm, or empty)": failures})
     return pd.DataFrame(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -11,7 +12,7 @@ from scipy import stats
 
 from dainet.errors import InputError
 
-__all__ = ["paired_differences", "patient_means", "seeded_interval", "summarize"]
+__all__ = ["folds_interval", "paired_differences", "patient_means", "seeded_interval", "summarize"]
 
 # The ends of an interval then deviate by about 0.01 standard errors from those of infinitely many resamples (10,000:
 # 0.03): enough for one printed decimal of DSC in percent, not for two.
@@ -134,8 +135,34 @@ def seeded_interval(first: np.ndarray, second: np.ndarray, resamples: int = _RES
     return float(low), float(high)
 
 
+def folds_interval(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], resamples: int = 10_000
+) -> tuple[float, float]:
+    """Compute the interval of `seeded_interval` for the mean over the patients of several folds.
+
+    Patients are resampled within their fold, and so are each network's seeds, which are other trainings there.
+
+    Args:
+        first: per fold scores [seeds, patients], without NaN.
+        second: of the same patients in the same order.
+        resamples: see `seeded_interval`.
+    """
+    total, drawn = sum(scores.shape[1] for scores in first), np.zeros(resamples)
+    for fold, pair in enumerate(zip(first, second, strict=True)):
+        patients = _draw(pair[0].shape[1], 3 * fold, resamples)
+        for sign, stream, scores in ((1, 1, pair[0]), (-1, 2, pair[1])):
+            seeds = _draw(len(scores), 3 * fold + stream, resamples)
+            drawn += sign * scores.shape[1] / total * ((scores @ patients) * seeds).sum(axis=0)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return float(low), float(high)
+
+
 @lru_cache(maxsize=6)  # drawing takes ten times as long as the interval, and every comparison needs the same
 def _resamples(count: int, stream: int, resamples: int) -> np.ndarray:
+    return _draw(count, stream, resamples)
+
+
+def _draw(count: int, stream: int, resamples: int) -> np.ndarray:
     """Draw how often each of `count` units is in a resample, as shares [count, resamples]; streams are independent."""
     random = np.random.default_rng([stream, 0])
     drawn = random.multinomial(count, np.full(count, 1 / count), size=resamples)

@@ -152,7 +152,33 @@ def test_a_single_patient_has_no_limits() -> None:
 def test_without_a_predicted_ventricle_there_is_no_error_of_ef() -> None:
     row = agreement_table(heart_numbers(scores({("LV", "ED"): 0}))).iloc[0]
     assert row["Mean absolute error of LV EF"] == row["LV EF (points)"] == "-"
-    assert row["EF wrong by more than 5"] == "0 of 0"
+    assert row["EF wrong by more than 5"] == row["No EF"] == "1 of 1"
+    assert row["Changes side of EF 40 %"] == "0 of 1"
+
+
+def test_networks_with_other_numbers_of_seeds_can_be_compared() -> None:
+    """The same errors of 4 and -4 points of EF: as two seeds, whose mean is always right, and as one."""
+    sides = {1: 200, 2: -200}  # voxels of 0.02 ml at ES, where 100 ml are labeled at ED
+    two = [
+        scores({("LV", "ES"): 2000 + side * (-1) ** k}, "two", f"p{k}", seed)
+        for seed, side in sides.items()
+        for k in range(6)
+    ]
+    one = [part.assign(model="one") for part in two if part["seed"].iloc[0] == 1]
+    table = agreement_table(heart_numbers(pd.concat([*two, *one]))).set_index("Network")
+    assert table.loc["two"].to_dict() == table.loc["one"].to_dict()
+    assert table.loc["two", "Mean absolute error of LV EF"] == "4.00"
+
+
+def test_a_heart_that_some_trainings_do_not_find_is_counted_as_wrong() -> None:
+    parts = [
+        scores({("LV", "ED"): 0} if (k, seed) == (0, 2) else {}, patient=f"p{k}", seed=seed)
+        for seed in (1, 2)
+        for k in range(4)
+    ]
+    row = agreement_table(heart_numbers(pd.concat(parts))).iloc[0]
+    assert row["No EF"] == row["EF wrong by more than 5"] == "0.5 of 4"
+    assert row["Mean absolute error of LV EF"] == "0.00"
 
 
 def test_a_surplus_of_a_volume_costs_half_as_many_points() -> None:

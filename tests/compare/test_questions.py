@@ -13,8 +13,11 @@ from dainet.compare.analysis import difference, fold_difference, patient_differe
 from dainet.compare.comparisons import compare_networks
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Plan
-from dainet.compare.questions import answers, joint_verdict, questions_table
+from dainet.compare.questions import HINT, answers, comparisons_table, joint_verdict, questions_table
+from dainet.compare.report import plan_notes
+from dainet.compare.results import analyze
 from dainet.compare.scores import Scored, fold_scores, read_scored
+from dainet.reporting.statistics import folds_interval
 from tests.helpers.plans import arrays, ends, measured, printed, scored, write_scores
 
 
@@ -103,6 +106,72 @@ def test_one_training_each_in_one_fold_has_the_interval_of_a_paired_t_test_and_n
     np.testing.assert_allclose(result.interval(0.95), test.confidence_interval(0.95))
     assert compare_networks(found, alone.comparisons[0]) == result
     assert set(table_of(found)["Verdict"]) == {"not judged"}
+
+
+def test_one_training_each_in_one_fold_is_not_judged_because_another_network_has_two(
+    plan: Plan, tmp_path: Path
+) -> None:
+    waves = (plan.waves[0], plan.waves[1].model_copy(update={"networks": ("image",)}))
+    alone = plan.model_copy(update={"folds": plan.folds[:1], "waves": waves})
+    found = scored(alone, tmp_path / "alone", {"unet": 90, "random": 95, "image": 90})
+    assert found.waves == 2
+    assert answers(found)[0].verdict == "not judged"
+    assert "patients alone" in plan_notes(analyze(found))[1]
+
+
+def test_a_difference_after_an_equivalence_is_a_hint(plan: Plan) -> None:
+    """Of equal networks the first question is answered "equivalent" as a rule, and so opens the second one."""
+    _, second, first, _ = plan.comparisons
+    turned = (first.model_copy(update={"role": "primary"}), second.model_copy(update={"role": "secondary"}))
+    own = measured(plan, effect=0.33)
+    found = answers(Scored(plan.model_copy(update={"comparisons": turned}), 2, (), own.scores, own.histories))
+    assert found[0].verdict == "equivalent"
+    assert found[1].verdict == f"supported; {HINT}"
+    assert HINT not in answers(own)[1].verdict, "after a difference it stands by itself"
+
+
+def test_only_a_claim_of_several_questions_has_a_joint_word(plan: Plan) -> None:
+    own = measured(plan, effect=0.33)
+    many = plan.model_copy(
+        update={"comparisons": tuple(x.model_copy(update={"role": "primary"}) for x in plan.comparisons)}
+    )
+    notes = [plan_notes(analyze(Scored(each, 2, (), own.scores, own.histories))) for each in (plan, many)]
+    assert len(notes[0]) + 1 == len(notes[1])
+    assert notes[1][-1].endswith(": inconclusive.")
+
+
+def test_patients_are_those_of_both_networks_whatever_each_lacks(plan: Plan) -> None:
+    """Each network has no value for another patient of the first fold, so that their numbers are the same."""
+    own = measured(plan, effect=0.33)
+    scores = own.scores.copy()
+    scores.loc[(scores["model"] == "random") & (scores["patient"] == "10") & (scores["seed"] == 1), "dsc"] = np.nan
+    scores.loc[(scores["model"] == "unet") & (scores["patient"] == "15"), "dsc"] = np.nan
+    rest = own.scores[~own.scores["patient"].isin(["10", "15"])]
+    expected = difference(arrays(rest, "random"), arrays(rest, "unet"))
+    found = Scored(plan, 2, (), scores, own.histories)
+    result = compare_networks(found, plan.comparisons[0])
+    assert (result.estimate, result.error) == pytest.approx((expected.estimate, expected.error))
+    row = comparisons_table(found, answers(found)).iloc[0]
+    assert float(row["First (%)"]) == pytest.approx(
+        np.concatenate([a.mean(0) for a in arrays(rest, "random")]).mean(), abs=0.006
+    )
+
+
+def test_after_a_first_wave_the_means_are_of_folds_as_the_difference_is(plan: Plan, tmp_path: Path) -> None:
+    own = scored(plan, tmp_path / "a", {"unet": 90, "random": 91, "image": 90}, waves=1)
+    scores = own.scores[own.scores["patient"] != own.scores["patient"].iloc[0]].copy()
+    scores.loc[(scores["fold"] == 1) & (scores["model"] == "random"), "dsc"] -= 0.1  # in the smaller fold
+    row = comparisons_table(found := Scored(plan, 1, own.trainings, scores, own.histories), answers(found)).iloc[0]
+    assert float(row["First (%)"]) - float(row["Second (%)"]) == pytest.approx(
+        ends(row["Difference (95 %)"])[0], abs=0.011
+    )
+
+
+def test_the_interval_of_the_first_study_stands_beside(plan: Plan) -> None:
+    own = measured(plan, effect=0.33)
+    row = table_of(own).iloc[0]
+    expected = folds_interval(arrays(own.scores, "random"), arrays(own.scores, "unet"))
+    assert ends(row["95 % (bootstrap)"]) == pytest.approx(expected, abs=0.00501)
 
 
 def test_every_primary_question_is_judged(plan: Plan, tmp_path: Path) -> None:

@@ -83,6 +83,35 @@ def test_a_difference_is_followed_through_the_training(plan: Plan) -> None:
     assert convergence_table(Scored(plan, 2, (), measured(plan).scores, equal)).iloc[0, 1] == "+0.00"
 
 
+def test_after_a_first_wave_a_check_with_one_fold_left_has_too_few(plan: Plan, tmp_path: Path) -> None:
+    own = scored(plan, tmp_path / "a", {"unet": 90, "random": 91, "image": 90}, waves=1)
+    assert checks_table(own).loc[0, "Folds after the first"] == "too few"
+
+
+@pytest.mark.parametrize(
+    ("rule", "title", "expected"),
+    [
+        ("validation", "Validation patients", "+30.00"),
+        ("last", "Validation patients", "+10.00"),
+        ("peer-on-test", "Test patients, monitored", "+30.00"),
+    ],
+)
+def test_monitored_patients_are_named_and_counted_as_the_rule_of_selection_does(
+    plan: Plan, tmp_path: Path, rule: str, title: str, expected: str
+) -> None:
+    ruled = plan.model_copy(update={"settings": plan.settings | {"segmentation.selection": rule}})
+    own = scored(ruled, tmp_path / "a", {"unet": 90, "random": 91, "image": 90})
+    dsc = own.histories["model"].map({"unet": 0.5, "random": 0.8, "image": 0.5})
+    history = own.histories.assign(
+        dsc=dsc.where((own.histories["epoch"] == 1) | (own.histories["model"] != "random"), 0.6)
+    )
+    found = Scored(ruled, 2, own.trainings, own.scores, history)
+    assert checks_table(found).loc[0, title] == expected
+    unknown = Scored(ruled, 2, own.trainings, own.scores, history.assign(dsc=np.nan))
+    assert checks_table(unknown).loc[0, title] == "-"
+    assert convergence_table(unknown).empty
+
+
 def test_signs_are_counted_of_patients_and_of_pairs_of_trainings(plan: Plan) -> None:
     own = measured(plan)
     worse = own.scores.copy()

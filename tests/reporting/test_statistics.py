@@ -6,7 +6,7 @@ import pytest
 from pandas import DataFrame
 from scipy import stats
 
-from dainet.reporting.statistics import paired_differences, seeded_interval, summarize
+from dainet.reporting.statistics import folds_interval, paired_differences, seeded_interval, summarize
 from tests.helpers.samples import scores
 
 
@@ -163,3 +163,22 @@ def test_patients_and_the_seeds_of_both_networks_are_drawn_independently() -> No
     for first, second in ((by_patient + by_seed, nothing), (by_patient, by_seed), (by_seed, by_seed)):
         low, high = seeded_interval(first, second)
         assert high - low == pytest.approx(2 * 1.96 * error, rel=0.05)
+
+
+def test_the_interval_of_one_fold_is_that_of_patients_and_seeds() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(90, 2, (3, 20)), random.normal(89, 2, (2, 20))
+    assert folds_interval([first], [second], 1000) == seeded_interval(first, second, 1000)
+
+
+def test_patients_and_seeds_are_resampled_within_their_fold() -> None:
+    """Folds that differ by 30 points do not widen the interval, a seed that does in one fold of two does."""
+    ones = [np.full((2, 5), level) for level in (60.0, 90.0)]
+    assert folds_interval([fold + 1 for fold in ones], ones) == pytest.approx((1, 1))
+    seeds = [ones[0], ones[1] + np.array([[0], [8]])]
+    assert folds_interval(seeds, ones) == pytest.approx((0, 4))
+
+
+def test_larger_folds_count_more() -> None:
+    first, second = [np.full((1, 15), 1.0), np.full((1, 5), 3.0)], [np.zeros((1, 15)), np.zeros((1, 5))]
+    assert folds_interval(first, second) == pytest.approx((1.5, 1.5))

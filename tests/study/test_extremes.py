@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from dainet import pipeline
 from dainet.cache.store import StageMissingError
 from dainet.compare.plan import read_plan
 from dainet.compare.run import results_folder, run_plan
@@ -54,6 +55,14 @@ def test_the_picture_shows_each_case_as_its_folds_trainings_predict_it(
     for case, row in zip(cases, panels, strict=True):
         for model, panel in zip(("unet", "random"), row[2:], strict=True):
             assert panel.get_xlabel() == f"DSC {strict[model, case]:.3f}"
+    asked, train = list[int](), pipeline.train
+    monkeypatch.setattr(pipeline, "train", lambda own, name, seed: (asked.append(seed), train(own, name, 1))[1])
+    monkeypatch.setattr(
+        "study.extremes.read_records", lambda *_: {"unet_fold1_seed1": {"repeated": {"with_seed": 101}}}
+    )
+    draw_extremes(scored, {}, folder)
+    assert 101 in asked, "a training whose loss was not finite was repeated with another seed"
+    monkeypatch.setattr(pipeline, "train", train)
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "elsewhere"))
     with pytest.raises(StageMissingError):
         draw_extremes(scored, {}, folder)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dainet.compare.analysis import Difference
 from dainet.compare.plan import read_plan
 from dainet.compare.results import analyze
-from dainet.compare.scores import read_scored
+from dainet.compare.scores import fold_scores, read_scored
+from dainet.errors import InputError
 from study.folds import PLANS
-from study.next_report import common_figure, is_ready, open_questions, study_tables, write_plan_report
+from study.next_report import (
+    common_figure,
+    is_ready,
+    open_questions,
+    pooled_spread,
+    study_tables,
+    write_plan_report,
+)
 from study.overview import Row, gains_of, overview_figure, planned_rows, rows_of
 from study.rehearsal import simulate_scores
 
@@ -42,10 +52,17 @@ def test_chaos_is_read_after_every_wave_and_the_near_paper_study_after_its_last(
         assert is_ready(plan, folder) == read
     scored = write_plan_report(plan, folder, folder)
     assert (scored.waves, len(scored.trainings)) == (1, 25)
+    assert json.loads((folder / "early_reads.json").read_text())["waves"] == [1]
+    with pytest.raises(InputError):
+        pooled_spread(scored)
     assert "CHAOS, abdominal MR: 1 of 2 waves, 25 trainings" in (folder / "table_questions.md").read_text()
     assert not (folder / "table_spread.md").exists()  # one training of each network in a fold
     simulate_scores(plan, folder)
     assert is_ready(plan, folder)
+    scored = read_scored(plan, folder)
+    folds = [fold for name in ("dual-1111", "unet") for fold in fold_scores(scored.scores, name)]
+    spread = np.sqrt(np.mean([fold.mean(1).var(ddof=1) for fold in folds]))
+    assert f"{spread:.2f} points (standard deviation, 10 degrees" in pooled_spread(scored)
 
 
 @pytest.mark.parametrize("name", ["acdc-baselines", "acdc-baselines-smoke"])
