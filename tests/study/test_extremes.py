@@ -14,6 +14,7 @@ from dainet.cache.store import StageMissingError
 from dainet.compare.plan import read_plan
 from dainet.compare.run import results_folder, run_plan
 from dainet.compare.scores import read_scored
+from dainet.settings import Settings
 from study.extremes import draw_extremes, extremes
 from tests.compare.test_plan import PLAN, write_plan
 from tests.helpers.samples import tiny_overrides
@@ -56,7 +57,12 @@ def test_the_picture_shows_each_case_as_its_folds_trainings_predict_it(
         for model, panel in zip(("unet", "random"), row[2:], strict=True):
             assert panel.get_xlabel() == f"DSC {strict[model, case]:.3f}"
     asked, train = list[int](), pipeline.train
-    monkeypatch.setattr(pipeline, "train", lambda own, name, seed: (asked.append(seed), train(own, name, 1))[1])
+
+    def note(settings: Settings, network: str, seed: int) -> pipeline.Trained:
+        asked.append(seed)
+        return train(settings, network, 1)
+
+    monkeypatch.setattr(pipeline, "train", note)
     monkeypatch.setattr(
         "study.extremes.read_records", lambda *_: {"unet_fold1_seed1": {"repeated": {"with_seed": 101}}}
     )
