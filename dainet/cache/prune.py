@@ -52,11 +52,11 @@ def remove(run: Run) -> bool:
 
 
 def _delete(folder: Path) -> None:
-    """Delete a folder, and a link together with the folder it leads to."""
-    if folder.exists():
-        shutil.rmtree(folder.resolve())
+    """Delete a folder if there is one; of a link, the link alone, because what it leads to may be of use elsewhere."""
     if folder.is_symlink():
         folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def _free(run: Run) -> bool:

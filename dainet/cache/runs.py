@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dainet.cache.folders import runs_folder, walk
+from dainet.cache.folders import STAGE_NAME, runs_folder, walk
 from dainet.cache.records import read_record
 from dainet.cache.store import RECORD
 from dainet.errors import InputError
@@ -49,7 +49,7 @@ class Run:
 
 def find_runs() -> list[Run]:
     """List every stage in the cache, complete or not, sorted by name and age (oldest first)."""
-    runs = [run for path in runs_folder().glob("[!.]*/[!.]*") if (run := _run(path))]
+    runs = [run for path in _folders() if (run := _run(path))]
     return sorted(runs, key=lambda run: (run.stage, run.modified))
 
 
@@ -69,7 +69,7 @@ def find_run(key: str) -> Run:
 
 def finished_keys() -> set[str]:
     """Return the keys of all finished stages, without reading their records."""
-    return {path.name for path in runs_folder().glob("[!.]*/[!.]*") if path.suffix != _PARTIAL}
+    return {path.name for path in _folders() if path.suffix != _PARTIAL}
 
 
 def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
@@ -103,9 +103,14 @@ def lineage(keys: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _folders() -> Iterator[Path]:
+    """Yield what has the name of a stage; in a folder that is not the cache's alone, other things lie beside them."""
+    return (path for path in runs_folder().glob("[!.]*/*") if STAGE_NAME.fullmatch(path.name))
+
+
 def _folder(key: str) -> Path | None:
     """Return the folder of a stage, finished rather than not; None where the cache has neither."""
-    names = (key, f"{key}{_PARTIAL}") if key.isalnum() else ()
+    names = (key, f"{key}{_PARTIAL}") if STAGE_NAME.fullmatch(key) else ()
     return next((path for name in names for path in runs_folder().glob(f"[!.]*/{name}")), None)
 
 

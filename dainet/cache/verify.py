@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 
-from dainet.cache.folders import walk
+from dainet.cache.folders import STAGE_NAME, walk
 from dainet.cache.records import hash_file, read_record
 from dainet.cache.store import RECORD
 from dainet.errors import InputError, reason
@@ -15,7 +14,6 @@ from dainet.errors import InputError, reason
 __all__ = ["Verification", "verify_folder"]
 
 _TEXTS = ("README.md", "NOTICE.md")  # written by hand, so no run can have recorded them
-_KEY = re.compile(r"[0-9a-f]{16}(\.partial)?")
 
 
 class Verification(NamedTuple):
@@ -76,7 +74,7 @@ def _listed(folder: Path) -> tuple[list[Path], list[str], list[Path]]:
         unfinished += [place / name for name in folders if name.endswith(".partial")]
         folders[:] = [name for name in folders if not name.endswith(".partial")]  # nobody opens them before the end
         files += [place / name for name in names]
-        if _KEY.fullmatch(place.absolute().name) and RECORD not in names:
+        if STAGE_NAME.fullmatch(place.absolute().name) and RECORD not in names:
             lines += _if_there(place, f"{place}: a stage without its record {RECORD}; remove it to compute it again")
     return files, lines, unfinished
 

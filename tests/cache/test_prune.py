@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dainet.cache import prune
-from dainet.cache.runs import Run, find_run, find_runs
+from dainet.cache.runs import Run, find_run, find_runs, finished_keys
 from dainet.cache.store import RECORD, StageResult, run_stage
 from dainet.reporting.artifacts import save_figure
 from dainet.settings import load_settings
@@ -268,13 +268,30 @@ def test_half_a_removed_stage_is_an_unfinished_one(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
 
 
-def test_a_linked_stage_goes_with_the_folder_it_leads_to(tmp_path: Path) -> None:
+def test_of_a_linked_stage_the_link_goes_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     other = stage(seed=1)
     shutil.move(other.path, tmp_path / "other disk")
     other.path.symlink_to(tmp_path / "other disk")
     prune_all()
     assert not other.path.is_symlink()
-    assert not (tmp_path / "other disk").exists()
+    assert (tmp_path / "other disk" / "cases.csv").is_file()
+
+
+def test_folders_that_were_never_stages_are_neither_listed_nor_removed(runs: Path, tmp_path: Path) -> None:
+    """As where DAINET_RUNS names a disk on which other things lie, too."""
+    (tmp_path / "elsewhere").mkdir()
+    mine = [runs / "ACDC" / "training", runs / "thesis" / "chapters", runs / "dino" / "copy.partial"]
+    for folder in (*mine, tmp_path / "elsewhere"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "a.txt").touch()
+    (runs / "thesis" / "linked").symlink_to(tmp_path / "elsewhere")
+    before = finished_keys()
+    other = stage(seed=1)
+    assert finished_keys() == before | {other.key}
+    said = prune_all("--unfinished")
+    assert not [path for path in (*mine, runs / "thesis" / "linked") if path.stem in said]
+    assert not other.path.exists()
+    assert all((folder / "a.txt").is_file() for folder in (*mine, runs / "thesis" / "linked"))
 
 
 def test_a_stage_that_is_locked_is_not_removed() -> None:
