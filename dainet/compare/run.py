@@ -13,7 +13,7 @@ from dainet.compare.looks import edited
 from dainet.compare.one_training import has_scores
 from dainet.compare.plan import Plan, Training, plan_hash
 from dainet.compare.queue import run_queue
-from dainet.errors import InputError, unknown
+from dainet.errors import DainetError, InputError, unknown
 from dainet.jobs.preflight import check_early
 from dainet.parallel.free_device import free_device
 from dainet.segmentation.catalog import check_network, takes
@@ -45,7 +45,7 @@ def run_plan(
 
     Raises:
         InputError: the plan was edited after its first training, a training cannot run, or there is none of that name.
-        DainetError: trainings failed.
+        DainetError: trainings failed, or the one named by `only` has no scores, because another process holds it.
     """
     folder, digest = results_folder(plan), plan_hash(plan)
     _refuse_edited(plan, folder, digest)
@@ -56,7 +56,13 @@ def run_plan(
         log.info("plan %s was edited since it was written, before its first training", plan.name)
     _check(trainings, where)
     with _own_gpu(trainings[0], where, folder) if only else nullcontext(where) as here:
-        return run_queue(trainings, here, folder, seconds, processes, {"name": plan.name, "sha256": digest})
+        ran = run_queue(trainings, here, folder, seconds, processes, {"name": plan.name, "sha256": digest})
+    if only and not has_scores(trainings[0], folder):  # for Snakemake this job would be done
+        raise DainetError(
+            f"plan {plan.name}: {only} has no scores, because another process trains it or no time was left for it; "
+            "start it again when that process has ended, or with more --seconds"
+        )
+    return ran
 
 
 @contextmanager

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dainet.cache.locks import try_lock
 from dainet.cache.records import write_record
 from dainet.compare import run
 from dainet.compare.plan import plan_hash, read_plan
 from dainet.compare.run import results_folder, run_plan
-from dainet.errors import InputError
+from dainet.errors import DainetError, InputError
 from dainet.parallel.free_device import free_device
 from tests.compare.test_plan import PLAN, write_plan
 from tests.helpers.commands import command
@@ -78,6 +80,17 @@ def test_a_training_that_the_plan_does_not_have_is_refused(path: Path) -> None:
         run_plan(read_plan(path), {}, only="unet_fold1_seed9")
 
 
+def test_a_job_whose_training_another_process_holds_is_not_done(path: Path) -> None:
+    plan = read_plan(path)
+    held = try_lock(f"{results_folder(plan).name}-unet_fold1_seed1")
+    assert held is not None
+    with pytest.raises(DainetError, match="unet_fold1_seed1"):
+        run_plan(plan, {}, only="unet_fold1_seed1")
+    held.release()
+    with pytest.raises(DainetError, match="unet_fold1_seed1"):
+        run_plan(plan, {}, seconds=-1, only="unet_fold1_seed1")
+
+
 def test_jobs_of_one_training_take_a_gpu_each_and_those_with_nothing_to_do_wait_for_none(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,9 +101,9 @@ def test_jobs_of_one_training_take_a_gpu_each_and_those_with_nothing_to_do_wait_
     monkeypatch.setattr(run, "run_queue", lambda _, where, *__: devices.append(where["device"]))
     where = {"device": "auto"}
     with free_device("auto") as first:
-        run_plan(plan, where, only="unet_fold1_seed1")
-        run_plan(plan, where | {"device": "cpu"}, only="unet_fold1_seed1")
-        run_plan(plan, where | {"n_processes": 2}, only="unet_fold1_seed1")
+        for each in (where, where | {"device": "cpu"}, where | {"n_processes": 2}):
+            with suppress(DainetError):  # nothing is trained here, so there are no scores
+                run_plan(plan, each, only="unet_fold1_seed1")
         run_plan(plan, where)
         assert (first, devices) == ("cuda:0", ["cuda:1", "cpu", "auto", "auto"])
         with free_device("auto"):  # none is left
