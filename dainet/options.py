@@ -12,6 +12,7 @@ import typer
 
 from dainet.errors import DainetError
 from dainet.interrupts import INTERRUPTED, explain_interrupt, watch_imports
+from dainet.places import absolute_path
 from dainet.settings import parse_override
 
 __all__ = [
@@ -107,7 +108,7 @@ def _absolute(given: dict[str, Any]) -> dict[str, Any]:
     names = {name: place for name, place in there.items() if _is_name(name, place)}
     for name, word in names.items():
         log.warning("%s: %s is a name of the kit; for the file or folder of that name, write ./%s", name, word, word)
-    absolute = {name: str(Path(place).resolve()) for name, place in there.items() if name not in names}
+    absolute = {name: str(absolute_path(Path(place))) for name, place in there.items() if name not in names}
     if isinstance(loss := given.get("segmentation.loss"), str):
         absolute["segmentation.loss"] = absolute_code(loss)
     return given | absolute

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dainet.errors import InputError
 
-__all__ = ["input_path", "output_path", "repository_root"]
+__all__ = ["absolute_path", "input_path", "output_path", "repository_root"]
 
 
 def repository_root() -> Path:
@@ -17,6 +17,16 @@ def repository_root() -> Path:
         if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
             return folder
     return here
+
+
+def absolute_path(path: Path) -> Path:
+    """Return the absolute path of a file or folder to read.
+
+    Links on the way are followed, but a file that is one keeps its name, because the ending says how to read it: weights
+    in the cache of Hugging Face are links to files without one.
+    """
+    real = path.resolve()
+    return real if real.is_dir() else path.parent.resolve() / path.name
 
 
 def input_path(name: str) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dainet.cache.store import run_stage
+from dainet.compare.files import found_from, named_from
 from dainet.errors import DainetError, InputError, NonFiniteError
 from dainet.options import new_app, overrides, run_app
 from dainet.settings import load_settings
@@ -85,6 +86,19 @@ def test_other_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "data.split": str(tmp_path / "split.csv"),
         "data.spacing": str(tmp_path / "edges.csv"),
     }
+
+
+def test_a_file_that_is_a_link_keeps_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As all weights are in the cache of Hugging Face."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blob").touch()
+    (tmp_path / "snapshot").mkdir()
+    link = tmp_path / "snapshot" / "model.safetensors"
+    link.symlink_to(tmp_path / "blob")
+    assert overrides(weights="snapshot/model.safetensors") == {"vit.weights": str(link)}
+    for folder in (tmp_path, tmp_path / "plans" / "new"):  # which may not be there yet
+        written = named_from(folder, "segmentation.pretrained", str(link))
+        assert found_from(folder, "segmentation.pretrained", written) == str(link)
 
 
 @pytest.mark.parametrize("command", ["dainet", "study"])

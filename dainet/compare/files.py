@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dainet.options import names_a_path
-from dainet.places import input_path
+from dainet.places import absolute_path, input_path
 from dainet.segmentation.outside import is_outside, outside_label, source_hash
 
 __all__ = ["CODE_NAMES", "found_from", "identity", "named_from", "names_a_file"]
@@ -24,17 +24,17 @@ def found_from(folder: Path, name: str, value: Any) -> Any:
     """Return a value of a plan as it is used here: for a file that lies there, its whole path."""
     if not names_a_file(name, value):
         return value
-    path = (folder / _file(name, value)).resolve()  # the folder of a new plan may not be there yet
+    path = absolute_path(folder / _file(name, value))  # the folder of a new plan may not be there yet
     if not path.exists():
         return value
-    return f"{path}:{value.rpartition(':')[2]}" if name in CODE_NAMES else str(path)
+    return f"{path.resolve()}:{value.rpartition(':')[2]}" if name in CODE_NAMES else str(path)
 
 
 def named_from(folder: Path, name: str, value: Any) -> Any:
     """Return a value as a plan in this folder writes it: of a file that is there, the path from the folder."""
     if not names_a_file(name, value) or not (path := input_path(_file(name, value))).exists():
         return value
-    relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    relative = Path(os.path.relpath(absolute_path(path), folder.resolve())).as_posix()
     return f"{relative}:{value.rpartition(':')[2]}" if name in CODE_NAMES else relative
 
 
