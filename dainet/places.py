@@ -22,8 +22,8 @@ def repository_root() -> Path:
 def absolute_path(path: Path) -> Path:
     """Return the absolute path of a file or folder to read.
 
-    Links on the way are followed, but a file that is one keeps its name, because the ending says how to read it: weights
-    in the cache of Hugging Face are links to files without one.
+    Links on the way are followed, but a file that is one keeps its name, because the ending says how to read it: in the
+    cache of Hugging Face, weights are links to files without one.
     """
     real = path.resolve()
     return real if real.is_dir() else path.parent.resolve() / path.name
