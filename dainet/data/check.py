@@ -14,7 +14,7 @@ from dainet.data.arrangement import class_centers
 from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, open_source
-from dainet.data.splits import resolve_split
+from dainet.data.splits import concerns, resolve_split
 from dainet.data.suspicions import find_suspicions
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.protocol import Classes
@@ -51,7 +51,7 @@ class Report:
     cases: pd.DataFrame
     missing: dict[str, list[str]]
     problems: tuple[str, ...]  # would spoil a run
-    suspicions: tuple[str, ...]  # may be correct; look at them
+    suspicions: tuple[str, ...]  # may be correct, or about patients outside the split; look at them
     pictures: tuple[Picture, ...]
     classes: Classes
 
@@ -65,13 +65,14 @@ def check_source(settings: DataSettings) -> Report:
     source = open_source(settings)
     split_name, split = resolve_split(settings, source)
     mode = normalization_mode(settings, source)
-    problems, lines, pictures = [str(problem) for problem in source.problems], list[dict[str, Any]](), list[Picture]()
-    evidence, readable = _label_evidence(source, problems)
-    for case, volume in source.read_all(readable, "checking", problems):
+    found, lines, pictures = list(source.problems), list[dict[str, Any]](), list[Picture]()
+    evidence, readable = _label_evidence(source, found)
+    for case, volume in source.read_all(readable, "checking", found):
         lines.append(_line(case, volume, split.get(case.patient, "none"), source.classes.names))
         pictures.append(_picture(case, volume, mode, settings.window_hu))
     cases = pd.DataFrame(lines)
-    left_out = dict[str, str]()
+    problems, left_out = [str(problem) for problem in found if concerns(problem, split)], dict[str, str]()
+    outside = [f"not in the split: {problem}" for problem in found if not concerns(problem, split)]
     if lines:
         leaks, left_out = find_twins(cases)
         problems += leaks
@@ -84,7 +85,7 @@ def check_source(settings: DataSettings) -> Report:
         cases=cases.drop(columns=_JUDGED_BY, errors="ignore"),
         missing=_missing(split, {case.patient for case in source.cases}),
         problems=tuple(problems),
-        suspicions=(*left_out.values(), *(find_suspicions(cases, source) if lines else ())),
+        suspicions=(*outside, *left_out.values(), *(find_suspicions(cases, source) if lines else ())),
         pictures=tuple(pictures),
         classes=source.classes,
     )
@@ -111,12 +112,12 @@ def report_text(report: Report) -> str:
     return "\n".join(blocks)
 
 
-def _label_evidence(source: Source, problems: list[str]) -> tuple[tuple[str, ...], tuple[Case, ...]]:
+def _label_evidence(source: Source, problems: list[DataError]) -> tuple[tuple[str, ...], tuple[Case, ...]]:
     """Return the evidence for the label order and the cases to read: none if the order, so every label, is unclear."""
     try:
         return tuple(source.label_evidence[1]), source.cases
     except DataError as error:
-        problems.append(str(error))
+        problems.append(error)
         return (), ()
 
 

@@ -21,7 +21,7 @@ from dainet.data.duplicates import find_twins
 from dainet.data.preprocessing import normalization_mode, normalize, resize_slices
 from dainet.data.sources import Source, evenly_spaced, open_source
 from dainet.data.spacing import row_of
-from dainet.data.splits import choose_patients, resolve_split
+from dainet.data.splits import choose_patients, concerns, resolve_split
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
@@ -154,15 +154,14 @@ def _build(target: Path, source: Source, split: Mapping[str, str], about: Mappin
 def _raise_or_log(problems: Sequence[DataError], listed: Mapping[str, str]) -> None:
     """Raise the problems that concern patients of the split; only log those of other patients."""
     for problem in problems:
-        if problem.patient and problem.patient not in listed:
+        if not concerns(problem, listed):
             log.warning("not in the split: %s", problem)
-    concerned = [str(problem) for problem in problems if not problem.patient or problem.patient in listed]
-    if concerned:
+    if concerned := [str(problem) for problem in problems if concerns(problem, listed)]:
         raise DataError("\n".join(concerned))
 
 
 def _write_volumes(target: Path, source: Source, split: Mapping[str, str], about: Mapping[str, Any]) -> None:
-    size, problems, lines = about["image_size"], list[str](), list[dict[str, object]]()
+    size, problems, lines = about["image_size"], list[DataError](), list[dict[str, object]]()
     (target / "native").mkdir(exist_ok=True)
     with (
         growing_array(target / "images.npy", (size, size), np.float16) as append_images,
@@ -179,7 +178,7 @@ def _write_volumes(target: Path, source: Source, split: Mapping[str, str], about
     table = pd.DataFrame(lines, columns=_COLUMNS)
     leaks, left_out = find_twins(table.drop_duplicates("case_id"))
     if problems or leaks:
-        raise DataError("\n".join(problems + leaks))
+        raise DataError("\n".join([*map(str, problems), *leaks]))
     for sentence in left_out.values():
         log.warning("%s", sentence)
     table.loc[table["patient"].isin(left_out), "split"] = "left out"

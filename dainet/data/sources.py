@@ -113,19 +113,19 @@ class Source:
             check_annotated(case, volume, self.description.ignored)
         return self._checked(case, volume, self.label_map)
 
-    def read_all(self, cases: Sequence[Case], doing: str, problems: list[str]) -> Iterator[tuple[Case, Volume]]:
+    def read_all(self, cases: Sequence[Case], doing: str, problems: list[DataError]) -> Iterator[tuple[Case, Volume]]:
         """Read one case after the other; yield those that can be read, and add the reason to `problems` for the others.
 
         Args:
             cases: in the order of reading; memory holds one volume at a time.
             doing: what the progress bar says, such as "checking".
-            problems: one line is appended for each case that cannot be read.
+            problems: an error with the patient is appended for each case that cannot be read.
         """
         for case in progress(cases, doing):
             try:
                 volume = self.read(case)
             except DataError as error:
-                problems.append(str(error))
+                problems.append(DataError(str(error), case.patient))
             else:
                 yield case, volume
 

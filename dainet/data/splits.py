@@ -11,7 +11,7 @@ from dainet.errors import unknown
 from dainet.protocol import DEFAULT_SPLIT, load_split
 from dainet.settings import DataSettings
 
-__all__ = ["choose_patients", "resolve_split", "spread"]
+__all__ = ["choose_patients", "concerns", "resolve_split", "spread"]
 
 
 def resolve_split(settings: DataSettings, source: Source) -> tuple[str, dict[str, str]]:
@@ -33,6 +33,11 @@ def spread(patients: list[str]) -> dict[str, str]:
     """Split about 70/10/20: of every ten sorted ids the 3rd and the 8th go to test, the 6th to validation."""
     kinds = ("train", "train", "test", "train", "train", "valid", "train", "test", "train", "train")
     return {patient: kinds[i % 10] for i, patient in enumerate(patients)}
+
+
+def concerns(problem: DataError, split: Mapping[str, str]) -> bool:
+    """Tell whether a problem is about a patient of the split, or about all patients."""
+    return not problem.patient or problem.patient in split
 
 
 def choose_patients(

@@ -130,6 +130,18 @@ def test_cases_outside_the_split_are_read_too(tmp_path: Path) -> None:
     assert "in no split: 1 volumes" in text
 
 
+def test_only_problems_of_the_split_would_spoil_a_run(tmp_path: Path) -> None:
+    nnunet(tmp_path / "data", names=("a", "b", "c", "d"))
+    (tmp_path / "data" / "labelsTr" / "c.nii.gz").unlink()
+    (tmp_path / "data" / "imagesTr" / "d_0000.nii.gz").write_bytes(b"")
+    (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\n")
+    report = check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv"))
+    assert report.problems == ()
+    assert [sum(f"{name}: " in line for line in report.suspicions) for name in "cd"] == [1, 1]
+    (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\nc,test\nd,test\n")
+    assert len(check(tmp_path / "data", "custom", split=str(tmp_path / "mine.csv")).problems) == 2
+
+
 def test_swapped_ventricles_need_more_than_half_of_the_volumes(cardiac: Path) -> None:
     for path in cardiac.rglob("*frame01_gt.nii.gz"):  # half of them
         nifti = load_nifti(path)

@@ -2,16 +2,21 @@
 
 import re
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from nbformat import NotebookNode
 
+from dainet.data.check import check_source
 from dainet.data.phantoms.cardiac import make_cardiac_patient
-from dainet.data.preprocessing import normalize
+from dainet.data.preprocessing import normalize, resize_slices
+from dainet.data.sources import evenly_spaced, open_source
 from dainet.lessons.answers import EXERCISES
 from dainet.protocol import CLASSES, load_split, published_table
+from dainet.settings import load_settings
 from tests.helpers import REPOSITORY
+from tests.helpers.formats import nnunet
 from tests.helpers.notebooks import check_wrong, lesson, shown
 
 HEART = make_cardiac_patient(2)
@@ -122,6 +127,18 @@ def test_the_myocardium_has_the_lowest_ceiling_and_224_px_cost_hearts_little(not
     assert all(min(values, key=values.__getitem__) == "Myo" for size, values in table.items() if size != "224")
     assert min(table["224"].values()) > 0.99
     assert table["128"]["Myo"] - 0.92 < 1 - 0.93, "exercise 1.3: B is closer to what it could reach"
+
+
+def test_the_ceilings_read_no_patient_outside_the_split(notebook: NotebookNode, tmp_path: Path) -> None:
+    nnunet(tmp_path / "data")
+    (tmp_path / "data" / "imagesTr" / "c_0000.nii.gz").write_bytes(b"")
+    (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\n")
+    given = {"dataset": "custom", "source": str(tmp_path / "data"), "split": str(tmp_path / "mine.csv")}
+    settings = load_settings("tour", {f"data.{name}": value for name, value in given.items()})
+    made = {"settings": settings, "data": open_source(settings.data), "report": check_source(settings.data)}
+    made |= {"classes": made["data"].classes.names, "guess": None, "predicted": lambda *_: None, "np": np}
+    [cell] = [cell.source for cell in notebook.cells if "def ceiling" in cell.source]
+    exec(cell, made | {"resize_slices": resize_slices, "evenly_spaced": evenly_spaced})
 
 
 def test_the_splits_are_as_told(notebook: NotebookNode) -> None:
