@@ -152,8 +152,8 @@ class Explorer:
         self.view.against.value = against(compared.pinned, compared.pinned == compared.now, last)
         found = compared.change(compared.pinned, volume)
         if self._asked == compared.now and not math.isnan(found):
-            self.card.report(found)
             self._asked = None
+            self.card.report(found)
 
     def pin(self) -> None:
         """Compare with the setting that is shown."""

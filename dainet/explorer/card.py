@@ -75,6 +75,7 @@ class Card:
     def __init__(self, shown: Callable[[Try], None]) -> None:
         self._shown, self._number = shown, 0
         self._results: dict[int, str] = {}
+        self._predicted: tuple[int, float] | None = None  # number and guess of the try that was shown last
         self.question, self.result = HTML(), HTML()
         self.back, self.forward = _button("◀", "the question before"), _button("▶", "the next question")
         self.guess = ipywidgets.Text(
@@ -86,7 +87,7 @@ class Card:
         self.show = _button("Show it", "show the result next to your prediction", width="76px")
         self.back.on_click(lambda _: self._turn(-1))
         self.forward.on_click(lambda _: self._turn(1))
-        self.show.on_click(lambda _: self._predicted())
+        self.show.on_click(lambda _: self._predict())
         top = HBox([self.question, self.back, self.forward]).add_class("dainet-question")
         self.screen = VBox([top, HBox([self.guess, self.show]), self.result]).add_class("dainet-card")
         self._turn(0)
@@ -97,9 +98,11 @@ class Card:
         return TRIES[self._number]
 
     def report(self, change: float) -> None:
-        """Put the result, a share of DSC, next to the prediction."""
-        said = f"You predicted {_number(self.guess.value):+g}, found: <b>{round(100 * change, 1) + 0.0:+} points</b>."
-        self._results[self._number] = f"{said} {escape(self.current.afterwards)}"
+        """Put the result, a share of DSC, next to the prediction, whatever question the card shows by now."""
+        assert self._predicted is not None  # nothing is shown before
+        number, guess = self._predicted
+        said = f"You predicted {guess:+g}, found: <b>{round(100 * change, 1) + 0.0:+} points</b>."
+        self._results[number] = f"{said} {escape(TRIES[number].afterwards)}"
         self._fill()
 
     def _turn(self, step: int) -> None:
@@ -111,11 +114,13 @@ class Card:
         self.question.value = f"<b>Try {self._number + 1} of {len(TRIES)}.</b> {escape(self.current.question)}"
         self.result.value = self._results.get(self._number, "")
 
-    def _predicted(self) -> None:
-        if _number(self.guess.value) is None:
+    def _predict(self) -> None:
+        guess = _number(self.guess.value)
+        if guess is None:
             self.result.value = "First predict, in points: a number such as -5 (it falls by five points) or 0."
             return
         self.result.value = ""
+        self._predicted = self._number, guess
         self._shown(self.current)
 
 

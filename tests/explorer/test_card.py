@@ -41,6 +41,20 @@ def test_results_stay_with_their_questions() -> None:
     assert card.current is TRIES[-1]
 
 
+@pytest.mark.parametrize("text", ["", "7"])
+def test_a_late_result_goes_to_its_question_with_the_number_that_was_predicted(text: str) -> None:
+    card = Card(lambda _: None)
+    card.guess.value = "-5"
+    card.show.click()
+    card.forward.click()
+    card.guess.value = text
+    card.report(-0.03)
+    assert card.result.value == ""
+    card.back.click()
+    assert "-5" in card.result.value
+    assert "-3.0 points" in card.result.value
+
+
 @pytest.mark.parametrize("task", TRIES)
 def test_a_try_changes_something_and_keeps_the_number_of_heads(task: Try) -> None:
     changed = task.change(ON)
