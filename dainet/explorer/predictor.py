@@ -72,11 +72,14 @@ def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings
     """Map titles to settings of what can be explored: the chosen data set and, for phantoms, the other phantoms.
 
     Raises:
-        InputError: an unknown setting, or maps of your own, which have no ViT to choose and no weights to fine-tune.
+        InputError: an unknown setting; maps of your own, which have no ViT to choose and no weights to fine-tune; or
+            images in the place of maps, which are not what is shown.
     """
     asked = load_settings(profile, overrides)
     if asked.attention.maps:
         raise InputError("setting attention.maps: the explorer shows the maps of ViTs; leave it out")
+    if asked.attention.control == "image":
+        raise InputError("setting attention.control=image: the explorer cuts the maps of ViTs; leave it out")
     if asked.data.source != "phantom":
         return {data_title(asked): asked}
     names = sorted(("acdc", "synapse"), key=lambda name: name != asked.data.dataset)

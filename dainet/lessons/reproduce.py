@@ -28,6 +28,7 @@ __all__ = ["find_notebooks", "notebooks_of_a_run", "reproduce"]
 
 _WITHOUT_MAPS = ("01", "07", "09")  # the lessons that need no ViT
 _OF_A_VIT = ("02", "03", "06", "08")  # the lessons about its maps or features, which nothing can stand for
+_OF_HEADS = ("06",)  # the lesson about what networks make of its maps, which they must have been given
 _COMPARE = ("04", "05")  # the lessons in whose tables networks of your own stand
 _BY_NUMBER = ("08", "09")  # train more networks: minutes for those who ask for them
 
@@ -77,7 +78,7 @@ def reproduce(
     Raises:
         InputError, FileNotFoundError: an unknown setting, see `dainet.jobs.preflight.check_early`; a notebook without
             the parameters PROFILE and OVERRIDES; networks that are refused (see `check_outside`), have one label, or
-            stand in none of the notebooks; or maps of your own in a notebook about those of a ViT.
+            stand in none of the notebooks; or maps of your own, or images for maps, in a notebook about a ViT's maps.
         NotebookError: a cell raised, or the kernel died.
     """
     settings = load_settings(profile, overrides)
@@ -122,10 +123,12 @@ def _check_networks(settings: Settings, networks: Sequence[str], notebooks: Sequ
 
 
 def _check_maps(settings: Settings, notebooks: Sequence[Path]) -> None:
-    of_vits = [path.name[:2] for path in notebooks if path.name[:2] in _OF_A_VIT]
-    if settings.attention.maps and of_vits:
+    attention = settings.attention
+    setting, about = ("attention.maps", _OF_A_VIT) if attention.maps else ("attention.control=image", _OF_HEADS)
+    of_vits = [path.name[:2] for path in notebooks if path.name[:2] in about]
+    if (attention.maps or attention.control == "image") and of_vits:
         raise InputError(
-            f"setting attention.maps: notebook {of_vits[0]} is about a ViT's maps; leave {', '.join(of_vits)} out "
+            f"setting {setting}: notebook {of_vits[0]} is about a ViT's maps; leave {', '.join(of_vits)} out "
             "with --notebooks"
         )
 

@@ -229,6 +229,17 @@ def test_lessons_about_vits_are_not_shown_other_maps(repository: Path, tmp_path:
         explorable("tour", {"attention.maps": str(tmp_path / "maps")})
 
 
+def test_the_lesson_about_heads_is_not_shown_images_in_their_place(repository: Path) -> None:
+    for name in ("01_a", "06_b"):
+        write(repository, f"{name}.ipynb", "1")
+    with pytest.raises(InputError, match=r"attention\.control=image.*06"):
+        reproduce("tour", {"attention.control": "image"}, find_notebooks())
+    assert not (repository / "figures").exists()
+    assert reproduce("tour", {"attention.control": "image"}, find_notebooks(["01"])).is_file()
+    with pytest.raises(InputError, match=r"attention\.control=image"):
+        explorable("tour", {"attention.control": "image"})
+
+
 def test_unknown_settings_and_parameters_stop_before_anything_runs(repository: Path) -> None:
     write(repository, "01_first.ipynb", "raise SystemExit")
     write(repository, "02_second.ipynb", "1", parameters='PROFILE = "tour"')
