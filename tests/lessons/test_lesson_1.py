@@ -135,8 +135,9 @@ def test_the_ceilings_read_no_patient_outside_the_split(notebook: NotebookNode, 
     (tmp_path / "mine.csv").write_text("patient,split\na,train\nb,test\n")
     given = {"dataset": "custom", "source": str(tmp_path / "data"), "split": str(tmp_path / "mine.csv")}
     settings = load_settings("tour", {f"data.{name}": value for name, value in given.items()})
-    made = {"settings": settings, "data": open_source(settings.data), "report": check_source(settings.data)}
-    made |= {"classes": made["data"].classes.names, "guess": None, "predicted": lambda *_: None, "np": np}
+    data, report = open_source(settings.data), check_source(settings.data)
+    made = {"settings": settings, "data": data, "report": report, "classes": data.classes.names, "np": np}
+    made |= {"guess": None, "predicted": lambda *_: None}
     [cell] = [cell.source for cell in notebook.cells if "def ceiling" in cell.source]
     exec(cell, made | {"resize_slices": resize_slices, "evenly_spaced": evenly_spaced})
 
