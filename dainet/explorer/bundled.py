@@ -24,7 +24,8 @@ from dainet.settings import Settings
 __all__ = ["BundlePredictor", "bundle_settings", "explore_bundle", "open_bundle"]
 
 _NETWORK = "dual-1111"  # of which heads and all four skips can be cut
-_GIVEN = ("data.source", "device")
+_FILES = ("data.source", "data.split", "data.spacing")  # of which a card keeps the names alone
+_GIVEN = (*_FILES, "device")
 
 
 class BundlePredictor(Predictor):
@@ -77,7 +78,8 @@ def open_bundle(model: str, overrides: Mapping[str, Any]) -> tuple[Bundle, Setti
 
     Args:
         model: a name as "tour", or a file, see `dainet.inference.bundle.read_bundle`.
-        overrides: data.source, the folder with scans of its data set, and device; nothing else.
+        overrides: data.source, the folder with scans of its data set; data.split and data.spacing where the training had
+            such files; and device; nothing else.
 
     Raises:
         InputError: as `bundle_settings` and `dainet.inference.bundle.read_bundle`.
@@ -91,7 +93,7 @@ def open_bundle(model: str, overrides: Mapping[str, Any]) -> tuple[Bundle, Setti
 
 
 def bundle_settings(bundle: Bundle, overrides: Mapping[str, Any]) -> Settings:
-    """Return the settings of a bundle's training with the scans and the device that are used here.
+    """Return the settings of a bundle's training with the scans, their files and the device that are used here.
 
     Raises:
         InputError: the bundle has another network than dual-1111, another setting is given, or no scans are named for a
@@ -103,7 +105,8 @@ def bundle_settings(bundle: Bundle, overrides: Mapping[str, Any]) -> Settings:
         raise InputError(f"{strange[0]} next to --model, whose settings are those of its training; leave it out")
     if not card.phantoms and "data.source" not in overrides:
         raise InputError(f"this bundle was trained on scans ({card.format}), which it does not contain; give --source")
-    data = bundle.settings.data.model_copy(update={"source": overrides.get("data.source", "phantom")})
+    files = {name.removeprefix("data."): overrides[name] for name in _FILES if name in overrides}
+    data = bundle.settings.data.model_copy(update={"source": "phantom"} | files)
     here = {"data": data, "device": overrides.get("device", "auto"), "n_processes": 1}
     return bundle.settings.model_copy(update=here)
 

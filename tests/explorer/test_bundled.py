@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,23 @@ def test_what_cannot_be_explored_is_refused(
         bundle_settings(dual, {})
     with pytest.raises(InputError, match=r"vit\.weights.*--model"):
         bundle_settings(dual, {"data.source": "scans", "vit.weights": "hub"})
+
+
+def test_files_that_a_card_cannot_carry_are_given(
+    bundle: Path, trained_runs: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    files = {name: tmp_path / "given" / f"{name}.csv" for name in ("split", "spacing")}
+    files["split"].parent.mkdir()
+    files["split"].write_text("patient,split\npatient001,test\npatient002,train\npatient019,valid\n")
+    edges = "".join(f"patient{number:03d},2.5,7\n" for number in (1, 2, 19))
+    files["spacing"].write_text(f"patient,pixel_mm,slice_distance_mm\n{edges}")
+    dual = read_bundle(str(bundle), choose_device("cpu"))
+    data = dual.settings.data.model_copy(update={name: file.name for name, file in files.items()})  # as cards keep them
+    trained = replace(dual, settings=dual.settings.model_copy(update={"data": data}))
+    given = {f"data.{name}": str(file) for name, file in files.items()}
+    prepared = pipeline.prepare(bundle_settings(trained, {"data.source": trained_runs[1]["data.source"], **given}))
+    assert set(prepared.cases.loc[prepared.rows("test"), "patient"]) == {"patient001"}
+    assert set(prepared.cases["spacing_z_mm"]) == {7}
 
 
 def test_the_page_of_a_bundle_has_one_cell(monkeypatch: pytest.MonkeyPatch) -> None:
