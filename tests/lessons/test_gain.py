@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ import torch
 import yaml
 from scipy import stats
 
+from dainet import pipeline
 from dainet.cache.records import hash_file, read_record
 from dainet.compare.plan import plan_hash, read_plan
 from dainet.compare.scores import read_scored
@@ -20,6 +22,7 @@ from dainet.lessons.gain import COLUMNS, PLAN, read_gain, shipping
 from dainet.lessons.gain.changes import Gate, Order, Position
 from dainet.lessons.gain.students import recognized, students
 from dainet.segmentation.catalog import build
+from tests.helpers.formats import nnunet
 from tests.helpers.notebooks import QUICK, lesson
 
 CELL = next(cell.source for cell in lesson("09").cells if cell.source.startswith("%%writefile my_change.py\n"))
@@ -154,6 +157,22 @@ def test_a_student_computes_a_paired_interval() -> None:
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
     assert row["student"] == "seed 3"
     assert len(students(scores, "gate")) == 15
+
+
+def test_other_data_than_hearts_is_not_split_by_the_phantoms_of_the_plan(tmp_path: Path) -> None:
+    [cell] = [cell.source for cell in lesson("09").cells if "scored = read_gain()" in cell.source]
+    beginning = cell.partition("trained =")[0]
+    hearts: dict[str, Any] = {"OVERRIDES": {"data.dataset": "acdc"}}
+    exec(beginning, hearts)
+    assert Path(hearts["settings"].data.split).read_text() == PLAN.with_name("fold1.csv").read_text()
+    nnunet(tmp_path / "scans", names=[f"case{number}" for number in range(10)])
+    given = {"data.dataset": "custom", "data.source": str(tmp_path / "scans")}
+    other: dict[str, Any] = {"OVERRIDES": given}
+    exec(beginning, other)
+    assert len(pipeline.prepare(other["settings"]).volumes("train")) == 7
+    own: dict[str, Any] = {"OVERRIDES": given | {"data.split": "mine.csv"}}
+    exec(beginning, own)
+    assert own["settings"].data.split == "mine.csv"
 
 
 @pytest.mark.slow
