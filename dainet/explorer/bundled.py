@@ -78,8 +78,8 @@ def open_bundle(model: str, overrides: Mapping[str, Any]) -> tuple[Bundle, Setti
 
     Args:
         model: a name as "tour", or a file, see `dainet.inference.bundle.read_bundle`.
-        overrides: data.source, the folder with scans of its data set; data.split and data.spacing where the training had
-            such files; and device; nothing else.
+        overrides: data.source, the folder with scans of its data set; data.split and data.spacing, where the training
+            had such files; and device; nothing else.
 
     Raises:
         InputError: as `bundle_settings` and `dainet.inference.bundle.read_bundle`.

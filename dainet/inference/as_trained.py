@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from nibabel import orientations
 
-from dainet.data.formats.orientation import display_turn, slice_axis
+from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
 from dainet.data.formats.supported import FORMATS
 from dainet.data.scans import Scan
+from dainet.data.volume import DataError
 from dainet.inference.card import Card
 
 __all__ = ["file_axis", "looks_like_ct", "misfits", "training_turn", "turned", "turned_back"]
@@ -36,7 +37,8 @@ def training_turn(scan: Scan, card: Card, asked: str = "auto") -> np.ndarray:
         nibabel's orientation array [3, 2], see `dainet.data.formats.orientation.display_turn`.
 
     Raises:
-        DataError: the axis of the slices is unclear.
+        DataError: the axis of the slices is unclear, or, for "auto", gives another view of the body than those of a
+            training that was cut along an axis of its files.
     """
     if scan.affine is None or scan.edges_mm is None:
         return _AS_STORED
@@ -47,9 +49,22 @@ def training_turn(scan: Scan, card: Card, asked: str = "auto") -> np.ndarray:
         return _slices_last(axis)
     upright = display_turn(scan.affine, axis)
     if card.format in _TURNED:
+        if asked == "auto" and card.settings.data.slice_axis in tuple("xyz"):
+            _check_view(scan, "xyz"[axis], view_codes(scan.affine, axis), card)
         return upright
     of_training = orientations.inv_ornt_aff(orientations.axcodes2ornt(card.orientation), (1, 1, 1))
     return orientations.ornt_transform(upright, display_turn(of_training, axis=2))
+
+
+def _check_view(scan: Scan, axis: str, view: str, card: Card) -> None:
+    """Refuse slices along the axis that a scan suggests, where their view is not that of the training."""
+    if view != card.orientation:
+        raise DataError(
+            f"{scan.name}: its voxels suggest slices along {axis} of the file, whose columns, rows and slices "
+            f"point to {view}; expected {card.orientation}, as in the training, which was cut along "
+            f"{card.settings.data.slice_axis} of its files; say the axis with --slice-axis",
+            scan.name,
+        )
 
 
 def turned(voxels: np.ndarray, turn: np.ndarray) -> np.ndarray:

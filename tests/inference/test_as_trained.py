@@ -62,6 +62,21 @@ def test_a_training_cut_along_superior_cuts_even_voxels_there_unless_asked_other
         training_turn(scan, trained_on())
 
 
+@pytest.mark.parametrize("trained", ["x", "y", "z"])
+def test_a_training_cut_along_an_axis_of_its_files_asks_where_another_plane_seems_cut(trained: str) -> None:
+    cut = trained_on().settings.data.model_copy(update={"slice_axis": trained})
+    settings = trained_on().settings.model_copy(update={"data": cut})
+    custom = next(f.name for f in FORMATS if f.turned)
+    card = trained_on(settings=settings, orientation="LPS", format=custom)  # its slices follow each other to the head
+    few_up, few_front = in_memory(np.zeros((60, 50, 20)), np.eye(4)), in_memory(np.zeros((60, 20, 50)), np.eye(4))
+    assert file_axis(training_turn(few_up, card))[0] == "z"
+    with pytest.raises(DataError, match=r"along y .*LIP.*LPS.*--slice-axis"):
+        training_turn(few_front, card)
+    assert file_axis(training_turn(few_front, card, "z"))[0] == "z"
+    assert file_axis(training_turn(few_front, card, "y"))[0] == "y"
+    assert file_axis(training_turn(few_front, trained_on(orientation="LPS", format=custom)))[0] == "y"
+
+
 SPACING = ((7.0, 1.2, 1.2), (10.0, 1.8, 1.8))  # lowest and highest (z, y, x)
 AIR = np.where(VOXELS < 100, -1000, VOXELS)
 
