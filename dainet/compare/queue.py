@@ -135,7 +135,7 @@ def _executor(processes: int) -> Iterator[Executor]:
     os.environ["OMP_NUM_THREADS"] = "1"  # is read when a process starts
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, context, _begin, (context.Value("i", 0),)) as pool:
+        with ProcessPoolExecutor(processes, context, _begin, (os.getpid(), context.Value("i", 0))) as pool:
             try:
                 yield pool
             except BaseException:
@@ -154,10 +154,10 @@ def _executor(processes: int) -> Iterator[Executor]:
             os.environ["OMP_NUM_THREADS"] = threads
 
 
-def _begin(begun: Synchronized[int]) -> None:
+def _begin(queue: int, begun: Synchronized[int]) -> None:
     """Let this process of a queue say nothing but warnings; it ends with the queue, which gets the interrupts.
 
-    `begun` counts the processes of the queue.
+    `queue` is the number of its process, and `begun` counts the processes that it has started.
     """
     from dainet.parallel.launch import end_with_parent
 
@@ -167,4 +167,4 @@ def _begin(begun: Synchronized[int]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(message)s")
     silence()
-    end_with_parent()
+    end_with_parent(queue)

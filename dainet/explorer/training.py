@@ -46,7 +46,7 @@ class Training:
         self.error = ""
         self._stopped = False
         self._process = subprocess.Popen(
-            _COMMAND,
+            [*_COMMAND, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,8 +95,8 @@ def _say(kind: str, content: Any) -> None:
 
 
 def main() -> None:
-    """Compute what stdin asks for; see `Training`."""
-    end_with_parent()
+    """Compute what stdin asks for, as long as the process lives whose number is the argument; see `Training`."""
+    end_with_parent(int(sys.argv[1]))
     for number in (signal.SIGINT, signal.SIGTERM):  # a kernel hands on that interrupts are ignored
         signal.signal(number, signal.default_int_handler)
     settings, choice = json.load(sys.stdin)

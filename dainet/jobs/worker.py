@@ -44,8 +44,8 @@ TASKS: dict[str, Callable[..., None]] = {"dino": _dino, "attention": _attention,
 
 @record  # writes an error down for the process that watches
 def main() -> None:
-    """Join the other processes and do this process's share of the job whose file is the argument."""
-    end_with_parent()
+    """Join the other processes and do this process's share of a job; arguments: its file, the parent's number."""
+    end_with_parent(int(sys.argv[2]))
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     settings = Settings.model_validate(job["settings"])

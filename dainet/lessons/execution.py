@@ -67,13 +67,13 @@ def _executor(processes: int) -> Executor:
     if processes == 1:
         return Here()
     threads = max(1, (os.cpu_count() or 1) // processes)
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (threads,))
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (os.getpid(), threads))
 
 
-def _begin(threads: int) -> None:
+def _begin(parent: int, threads: int) -> None:
     """Prepare a process that executes notebooks: its kernels use so many threads, unless the user has said how many."""
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    end_with_parent()
+    end_with_parent(parent)
 
 
 @contextmanager

@@ -65,14 +65,18 @@ def _start_processes(task: str, settings: Settings, folder: Path, arguments: Map
         threads = max(1, torch.get_num_threads() // count)
         job.write_text(json.dumps(content | {"arguments": dict(arguments), "threads": threads}), encoding="utf-8")
         log.info("%s: %d processes", task, count)
-        status = _watch([sys.executable, "-m", "dainet.parallel.launch", str(job)], Path(place) / "stderr.txt")
+        command = [sys.executable, "-m", "dainet.parallel.launch", str(job), str(os.getpid())]
+        status = _watch(command, Path(place) / "stderr.txt")
         if status:
             raise _explained(Path(place), task, status)
 
 
-def end_with_parent() -> None:
-    """End this process within a second after its parent has ended, even if the parent was killed."""
-    parent = os.getppid()
+def end_with_parent(parent: int) -> None:
+    """End this process within a second after its parent has ended, even if the parent was killed.
+
+    Args:
+        parent: number of the process that has started this one; asked for here, it could be that of an orphan already.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -111,9 +115,9 @@ def _explained(place: Path, task: str, status: int) -> ProcessesError:
     return error
 
 
-def _agent(job: Path) -> None:
+def _agent(job: Path, parent: int) -> None:
     """Start the workers and watch them; in a process of its own."""
-    end_with_parent()
+    end_with_parent(parent)
     count = json.loads(job.read_text(encoding="utf-8"))["settings"]["n_processes"]
     config = LaunchConfig(
         min_nodes=1,
@@ -127,7 +131,7 @@ def _agent(job: Path) -> None:
         shutdown_timeout=5,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "dainet.jobs.worker", str(job))
+        elastic_launch(config, sys.executable)("-m", "dainet.jobs.worker", str(job), str(os.getpid()))
     except ChildFailedError as error:
         number, failure = _cause(error)
         reason, traceback = _said(failure)
@@ -149,4 +153,4 @@ def _said(failure: ProcessFailure) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    _agent(Path(sys.argv[1]))
+    _agent(Path(sys.argv[1]), int(sys.argv[2]))

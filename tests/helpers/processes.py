@@ -30,12 +30,18 @@ def _join_and_work(rank: int, count: int, port: int, folder: Path, work: Callabl
 
 def running(word: str) -> list[int]:
     """Process ids of Python workers of the kit whose command holds a word."""
-    found = []
+    return sorted(children(None, "dainet.jobs.worker") & children(None, word))
+
+
+def children(parent: int | None, word: str) -> set[int]:
+    """Process ids of the children of a process, of any for None, whose command holds a word."""
+    found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            own = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue  # it has just ended
-        if "dainet.jobs.worker" in command and word in command:
-            found.append(int(folder.name))
-    return sorted(found)
+        if word in command and parent in (None, own):
+            found.add(int(folder.name))
+    return found

@@ -20,7 +20,7 @@ from dainet import pipeline
 from dainet.attention.stage import open_attention
 from dainet.parallel.launch import ProcessesError
 from dainet.settings import Settings, load_settings
-from tests.helpers.processes import running
+from tests.helpers.processes import children, running
 from tests.helpers.samples import tiny_overrides
 
 pytestmark = pytest.mark.slow
@@ -100,6 +100,25 @@ def test_no_process_survives_its_parent(shared: Settings, runs: Path, tmp_path: 
     parent.kill()
     parent.wait()
     wait_for(lambda: not running(str(tmp_path)))
+
+
+QUEUE = "from dainet.compare import queue\nwith queue._executor(2) as pool:\n    pool.submit(time.sleep, 600).result()"
+AGENT = "from dainet import pipeline, settings\npipeline.finetune(settings.Settings.model_validate_json(sys.argv[1]))"
+
+
+@pytest.mark.parametrize(
+    ("program", "word"), [(QUEUE, "multiprocessing.spawn"), (AGENT, "dainet.parallel.launch")], ids=["queue", "agent"]
+)
+def test_no_process_survives_a_parent_that_is_killed_while_it_imports(
+    shared: Settings, program: str, word: str
+) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", f"import sys, time\n{program}", shared.model_dump_json()])
+    wait_for(lambda: children(parent.pid, word))
+    time.sleep(0.3)  # what it is told has been written, and torch takes longer
+    begun = children(parent.pid, word)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not begun & children(None, word))
 
 
 @pytest.fixture
