@@ -34,4 +34,4 @@ rule train:
     params:
         options=config.get("options", ""),
     shell:
-        "{COMMAND} --only {wildcards.training} {params.options} > {output}"
+        "{COMMAND} --only {wildcards.training:q} {params.options} > {output:q}"

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +23,8 @@ from dainet.places import repository_root
 from dainet.protocol import CLASSES, NETWORKS, published_table
 from dainet.reporting.tables import compare
 from dainet.settings import Settings, load_settings
-from tests.helpers import slurm
+from tests.compare.test_plan import write_plan
+from tests.helpers import REPOSITORY, slurm
 from tests.helpers.formats import transunet
 from tests.helpers.samples import tiny_overrides
 
@@ -77,6 +80,60 @@ def test_every_training_of_a_plan_is_a_job(tmp_path: Path) -> None:
     with snakemake(tmp_path / "log", "--dry-run", *arguments, "options=--source x") as planning:
         assert planning.wait() == 0, (tmp_path / "log").read_text()
     assert counted(tmp_path / "log") == {"all": 1, "train": 6, "total": 7}
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The workflows in a repository of their own, whose path has a space, with a network and weights."""
+    folder = tmp_path / "my repository"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "pyproject.toml").touch()
+    (folder / "weights.pth").write_text("some")
+    shutil.copytree(REPOSITORY / "workflow", folder / "workflow")
+    shutil.copy(REPOSITORY / "examples" / "my_network.py", folder)
+    write_plan(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DAINET_RUNS", str(folder / "runs"))
+    return folder
+
+
+OWN = ["seeds=[0]", "networks=[my_network.py:gated]", "settings=[vit.weights=weights.pth]"]
+
+
+def told(copy: Path, *arguments: str) -> Path:
+    """The log of Snakemake in the copy of the repository."""
+    with snakemake(copy / "log", *arguments, users={"PYTHONPATH": str(REPOSITORY)}) as running:
+        assert running.wait() == 0, (copy / "log").read_text()
+    return copy / "log"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["acdc_tables", "--config", *OWN], ["--snakefile=workflow/compare.smk", "--config", "plan=plan.yaml"]],
+    ids=["tables", "plan"],
+)
+def test_a_path_with_a_space_is_one_word_of_every_command(copy: Path, arguments: list[str]) -> None:
+    said = told(copy, "--dry-run", "--printshellcmds", *arguments).read_text()
+    commands = [shlex.split(line) for line in re.findall(r"^Shell command: (.* -m dainet .*)$", said, re.M)]
+    assert len(commands) > 3
+    for *_, arrow, output in commands:
+        assert arrow == ">"
+        assert output.startswith(f"{copy}/runs/.workflow/")
+
+
+@pytest.mark.slow
+def test_changed_content_of_a_named_file_is_planned_again(copy: Path) -> None:
+    plan = ["--dry-run", "acdc_tables", "--config", *OWN]
+    for output in set(re.findall(r"^ +output: (.*)$", told(copy, *plan).read_text(), re.M)):
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        Path(output).touch()
+    told(copy, "--touch", "--forceall", "--cores=1", *plan[1:])  # as if all jobs were done
+    assert counted(told(copy, *plan)) == {}
+    with (copy / "my_network.py").open("a") as code:
+        code.write("# changed\n")
+    assert counted(told(copy, *plan)) == {"train": 1, "scores": 1, "acdc_tables": 1, "total": 3}
+    (copy / "weights.pth").write_text("others")
+    assert counted(told(copy, *plan))["total"] == 3 + 2 * 7 + 1  # stages of the data, seven networks, the tables
 
 
 def counted(log: Path) -> dict[str, int]:
