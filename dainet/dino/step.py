@@ -23,6 +23,7 @@ from dainet.dino.formulas import (
     update_teacher,
 )
 from dainet.dino.network import DinoHead, DinoNetwork, head_from_authors
+from dainet.errors import InputError
 from dainet.parallel import collectives
 from dainet.settings import DinoSettings
 from dainet.vit.checkpoints import load_dino_center, load_dino_head
@@ -50,23 +51,24 @@ class TrainingState:
 
 
 def starting_state(settings: DinoSettings, weights: str, device: Device, heads: int | None = None) -> TrainingState:
-    """Build student and teacher from the same weights, with head and center of a full checkpoint or with a new head."""
+    """Build student and teacher from the same weights, with head and center of a full checkpoint or with a new head.
+
+    Without centering the center is zero and stays so, whatever the checkpoint holds.
+    """
     torch.manual_seed(epoch_seed(settings.seed, 0))
-    vit, head_state, center = load_vit(weights, settings.drop_path, heads), load_dino_head(weights, "teacher"), None
+    vit, head_state = load_vit(weights, settings.drop_path, heads), load_dino_head(weights, "teacher")
     if head_state is None:
         head = DinoHead(vit.embed_dim, settings.out_dim, settings.norm_last_layer)
     else:
         head = head_from_authors(head_state, settings.out_dim, settings.norm_last_layer)
-        center = load_dino_center(weights)
     student, teacher = DinoNetwork(vit, head), DinoNetwork(load_vit(weights, heads=heads), deepcopy(head))
     student.train().to(device.torch_device)
     teacher.eval().requires_grad_(False).to(device.torch_device)
     for network in (student, teacher):
         set_fused_attention(network, device.fused_attention)
     optimizer = torch.optim.AdamW(parameter_groups(student), lr=settings.lr, fused=device.fused_adam)
-    center = torch.zeros(settings.out_dim) if center is None else center.float().flatten()
-    parallel = collectives.parallel(student, device)
-    return TrainingState(student, parallel, teacher, optimizer, center.to(device.torch_device), [])
+    center = _starting_center(settings, weights).to(device.torch_device)
+    return TrainingState(student, collectives.parallel(student, device), teacher, optimizer, center, [])
 
 
 def train_step(
@@ -91,6 +93,18 @@ def train_step(
     state.optimizer.step()
     update_teacher(state.student, state.teacher, now["momentum"])
     return numbers
+
+
+def _starting_center(settings: DinoSettings, weights: str) -> Tensor:
+    center = load_dino_center(weights) if settings.centering else None
+    if center is None:
+        return torch.zeros(settings.out_dim)
+    if center.numel() != settings.out_dim:
+        raise InputError(
+            f"the checkpoint's center has {center.numel()} numbers; expected {settings.out_dim}, one for each output "
+            "of its head; fetch the checkpoint again, or give the backbone only"
+        )
+    return center.float().flatten()
 
 
 def _gradients(state: TrainingState, settings: DinoSettings, device: Device) -> Gradients:

@@ -24,7 +24,13 @@ _WHAT = {
     "dino": "epochs: {epochs}",
     "segmentation": "{model}, seed {seed}",
 }
-_BACKBONES = {"dino": "fine-tuned", "weights": "pre-trained", "random_like": "random weights"}
+# What maps were made from: the name of the input -> what the table says.
+_MADE_FROM = {
+    "dino": "fine-tuned",
+    "weights": "pre-trained",
+    "random_like": "random weights",
+    "maps": "maps of your own",
+}
 _FORMATS = {
     "Seconds": "{:.1f}",
     "Run (%)": "{:.1f}",
@@ -124,5 +130,5 @@ def _what(key: str, records: Mapping[str, Record]) -> str:
     if stage == "scores" and inputs["segmentation"] in records:
         return _what(inputs["segmentation"], records)
     if stage == "attention":
-        return values.get("control") or next(name for part, name in _BACKBONES.items() if part in inputs)
+        return values.get("control") or next(name for part, name in _MADE_FROM.items() if part in inputs)
     return _WHAT.get(stage, "").format(**values)

@@ -17,9 +17,16 @@ from dainet.reporting.run_identity import source_name
 from dainet.reporting.statistics import summarize
 from dainet.segmentation.catalog import BASELINES
 from dainet.segmentation.outside import is_outside, outside_label
-from dainet.settings import Settings
+from dainet.settings import AttentionSettings, Settings
 
 __all__ = ["compare", "policies", "protocol_notes", "spread"]
+
+_CONTROLS = {
+    "constant": "the same number everywhere",
+    "other-patient": "those of another patient",
+    "image": "the image itself, once per head",
+}
+_WEIGHTS = {"pretrained": "as it came, without fine-tuning", "random": "with random weights"}
 
 
 def compare(
@@ -100,12 +107,10 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
         seeds = ", ".join(map(str, shipped))
         notes.append(f"Seeds {seeds} were trained before with the same settings; their scores come with the kit.")
     if trained := sorted(set(scores["model"]) & set(BASELINES)):
-        weights = f"encoders from ImageNet ({segmentation.pretrained})" if segmentation.pretrained else "from scratch"
-        notes.append(f"Competitors, trained here {weights}: {', '.join(trained)}.")
+        notes.append(f"Competitors, trained here {_start(segmentation.pretrained)}: {', '.join(trained)}.")
     if segmentation.loss:
         notes.append(f"Loss: {outside_label(segmentation.loss)}, in place of the paper's.")
-    if settings.attention.maps:
-        notes.append(f"Maps: those of the folder {Path(settings.attention.maps).name}, in place of a ViT's.")
+    notes += _about_maps(settings.attention)
     if outside := sorted(filter(is_outside, set(scores["model"]))):
         notes.append(f"From outside the kit, by file and name: {', '.join(outside)}.")
     if settings.data.spacing:
@@ -125,6 +130,27 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
     left_out = prepared.cases.loc[prepared.cases["split"] == "left out", "patient"].unique()
     notes += [f"{name} is left out of training because validation or test hold the same scan." for name in left_out]
     return notes + _never_found(scores)
+
+
+def _start(pretrained: str) -> str:
+    """Say from which weights the encoders of the competitors start."""
+    if not pretrained:
+        return "from scratch"
+    return "with encoders from ImageNet" if pretrained == "hub" else f"with encoders from {Path(pretrained).name}"
+
+
+def _about_maps(settings: AttentionSettings) -> list[str]:
+    """Say what networks get in place of the maps of a fine-tuned ViT."""
+    notes = []
+    if settings.control != "none":
+        notes.append(f"Control: in place of its maps, each slice has {_CONTROLS[settings.control]}.")
+    if settings.control in ("constant", "image"):  # no map is left
+        return notes
+    if settings.maps:
+        notes.append(f"Maps: those of the folder {Path(settings.maps).name}, in place of a ViT's.")
+    elif settings.backbone != "finetuned":
+        notes.append(f"Maps: those of a ViT {_WEIGHTS[settings.backbone]}.")
+    return notes
 
 
 def _with_failures(table: pd.DataFrame, models: pd.Series, scores: pd.DataFrame) -> pd.DataFrame:

@@ -118,9 +118,9 @@ def head_importance(
     Raises:
         InputError: the network takes no maps, or there are no volumes.
     """
-    count = _heads_of(model)
-    if not count or count != data.heads or not volumes:
-        found = f"{count} heads, {data.heads} maps and {len(volumes)} volumes"
+    count, maps = _heads_of(model), 0 if data.reduced_features else data.heads  # features are no maps of heads
+    if not count or count != maps or not volumes:
+        found = f"{count} heads, {maps} maps and {len(volumes)} volumes"
         raise InputError(f"head importance needs a network with attention maps, and at least one volume; found {found}")
     heads = range(count)
     everything = (True,) * count

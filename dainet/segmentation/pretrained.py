@@ -49,7 +49,7 @@ def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
     state = _from_hub(model.pretrained_name) if weights == _HUB else _from_file(input_path(weights))
     try:
         left = model.load_encoder(state)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (LookupError, RuntimeError, ValueError) as error:
         source = model.pretrained_name if weights == _HUB else Path(weights).name
         said = f"{type(error).__name__}: {error}"
         raise InputError(f"{source} does not fit {name} ({said}); expected {model.pretrained_name} of timm") from error
@@ -89,4 +89,4 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
         raise InputError(f"{path.name}: no file of plain tensors ({reason(error, path)}); fetch it again") from error
     if not isinstance(state, Mapping):
         raise InputError(f"{path.name}: found a {type(state).__name__}; expected a dictionary of tensors")
-    return state
+    return {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}

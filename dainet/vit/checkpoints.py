@@ -160,16 +160,17 @@ def fetch_timm(name: str, **arguments: Any) -> Any:
 
 
 def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
-    """Read the tensors of the backbone, and the number of heads if the file stores it."""
+    """Read the tensors of the backbone, without classifier or DINO's head, and the heads if the file stores them."""
     if path.suffix in _CHECKPOINT_SUFFIXES:
-        content = _load_checkpoint(path)
+        content, metadata = _load_checkpoint(path), dict[str, str]()
         state = _without_prefixes(content["teacher"] if _is_full(content) else content, path)
-        return {name: tensor for name, tensor in state.items() if not name.startswith("head.")}, None
-    state, metadata = read_safetensors(path)
+    else:
+        state, metadata = read_safetensors(path)
     heads = metadata.get("heads")
     if heads and not re.fullmatch("[1-9][0-9]{0,3}", heads):
         raise InputError(f'{path.name}: "heads" in its metadata is {heads[:40]!r}; expected a whole number above 0')
-    return state, int(heads) if heads else None
+    backbone = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+    return backbone, int(heads) if heads else None
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -22,6 +22,7 @@ from dainet.device import Device, choose_device
 from dainet.dino import formulas, step, training
 from dainet.dino.step import starting_state
 from dainet.dino.training import HISTORY_COLUMNS, finetune, teacher_file
+from dainet.errors import InputError
 from dainet.settings import DinoSettings
 from dainet.vit.model import DinoViT, load_vit
 
@@ -241,21 +242,40 @@ def test_without_centering_the_center_stays_zero(weights: str, tmp_path: Path) -
     assert pd.read_csv(tmp_path / "history.csv")["center_norm"].tolist() == [0]
 
 
-def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
+def write_full_checkpoint(path: Path, center: Tensor) -> dict[str, Tensor]:
+    """Write a checkpoint of DINO's own code, and return its head."""
     theirs = DINOProjectionHead(64, 32, 256, 16)
     head = {f"head.{name.replace('layers', 'mlp')}": value for name, value in theirs.state_dict().items()}
     vit = DinoViT(img_size=16, patch_size=8, embed_dim=64, depth=1, num_heads=1)
     network = {f"backbone.{name}": value for name, value in vit.state_dict().items()} | head
     student = {f"module.{name}": value for name, value in network.items()}
-    center = torch.full((1, 16), 2.0)
-    path = tmp_path / "full.pth"
     torch.save({"student": student, "teacher": network, "dino_loss": {"center": center}}, path)
+    return head
+
+
+def test_head_and_center_of_a_full_checkpoint_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "full.pth"
+    head = write_full_checkpoint(path, torch.full((1, 16), 2.0))
     kept = starting_state(settings(), str(path), CPU, heads=1).teacher.head.state_dict()
     assert torch.equal(kept["last_layer.parametrizations.weight.original1"], head["head.last_layer.weight_v"])
     trained(str(path), tmp_path / "1", heads=1, epochs=1, center_momentum=1.0)
     assert pd.read_csv(tmp_path / "1" / "history.csv")["center_norm"].tolist() == [8]
     with pytest.raises(ValueError, match=r"16.*8.*dino.out_dim"):
         trained(str(path), tmp_path / "2", heads=1, epochs=1, out_dim=8)
+
+
+def test_without_centering_the_center_of_a_checkpoint_is_not_subtracted(tmp_path: Path) -> None:
+    """Equation 2 of the paper has no center."""
+    write_full_checkpoint(tmp_path / "full.pth", torch.full((1, 16), 2.0))
+    trained(str(tmp_path / "full.pth"), tmp_path / "1", heads=1, epochs=1, centering=False, local_crops=0)
+    assert pd.read_csv(tmp_path / "1" / "history.csv")["center_norm"].tolist() == [0]
+
+
+@pytest.mark.parametrize("length", [1, 8])
+def test_a_center_that_does_not_belong_to_the_head_is_refused(tmp_path: Path, length: int) -> None:
+    write_full_checkpoint(tmp_path / "full.pth", torch.ones(1, length))
+    with pytest.raises(InputError, match=f"{length} .*16"):
+        trained(str(tmp_path / "full.pth"), tmp_path / "1", heads=1, epochs=1)
 
 
 @pytest.mark.parametrize(

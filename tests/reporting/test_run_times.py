@@ -13,14 +13,17 @@ import pytest
 import torch
 from torch import nn
 
+from dainet.attention.given import run_given
 from dainet.cache.runs import find_runs, finished_keys, lineage
 from dainet.device import hardware
+from dainet.pipeline import prepare
 from dainet.reporting import work
 from dainet.reporting.run_times import run_times, save_times, stage_time
 from dainet.reporting.work import Work, product_rate, work_of
 from dainet.segmentation.catalog import build
 from dainet.settings import Settings, load_settings
 from dainet.vit.model import load_vit
+from tests.helpers.samples import write_maps
 
 SLICES = {"train": 4 * 2 * 3, "test": 2 * 3, "all": 6 * 2 * 3}  # patients, phases, slices (tests/helpers/samples.py)
 SPEED = ["Images/s", "Floor (%)"]
@@ -213,3 +216,13 @@ def test_the_rate_is_that_of_the_best_product_after_the_first(monkeypatch: pytes
     monkeypatch.setattr(work, "_MEASURED_S", 0)
     monkeypatch.setattr(work, "_seconds", lambda product: next(times))
     assert product_rate(torch.device("cpu"), torch.float32) == 2 * 2048**3 / 2.0
+
+
+def test_maps_of_your_own_have_a_row_without_a_speed(settings: Settings, tmp_path: Path) -> None:
+    prepared = prepare(settings)
+    maps = run_given(str(write_maps(tmp_path / "maps", prepared.cases)), prepared)
+    row = run_times([maps.key], [], 1000, settings).iloc[0]
+    assert row["Stage"] == "attention"
+    assert row["What"] == "maps of your own"
+    assert row[SPEED].isna().all()
+    assert "maps of your own" in stage_time(maps.key, 1000)

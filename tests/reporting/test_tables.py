@@ -13,7 +13,7 @@ from dainet.reporting.artifacts import output_folder, save_table
 from dainet.reporting.run_identity import public_settings
 from dainet.reporting.tables import compare, policies, protocol_notes, spread
 from dainet.settings import Settings, load_settings
-from tests.helpers.samples import scores
+from tests.helpers.samples import changed, scores
 
 ACDC = CLASSES["acdc"].names
 
@@ -107,6 +107,39 @@ def test_notes_say_where_flips_mix_up_left_and_right(tiny: Settings, last: str, 
     settings = load_settings("tour", {"segmentation.augment": augment})
     notes = protocol_notes(settings, replace(prepared, classes=classes), "strict", scores())
     assert [("kidney_r" in note, "kidney_l" in note) for note in notes if "flipped" in note] == [(True, True)] * noted
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"backbone": "random"}, ["random weights"]),
+        ({"backbone": "pretrained", "control": "other-patient"}, ["another patient", "without fine-tuning"]),
+        ({"backbone": "random", "control": "constant"}, ["the same number"]),
+        ({"control": "image"}, ["the image itself"]),
+        ({"maps": "/home/someone/mine"}, ["folder mine"]),
+        ({"maps": "/home/someone/mine", "control": "constant"}, ["the same number"]),
+    ],
+)
+def test_notes_say_what_takes_the_place_of_the_maps(tiny: Settings, changes: dict[str, str], said: list[str]) -> None:
+    prepared = run_prepared(tiny.data, 32)
+    before = protocol_notes(tiny, prepared, "strict", scores())
+    notes = protocol_notes(changed(tiny, "attention", **changes), prepared, "strict", scores())
+    added = [note for note in notes if note not in before]
+    assert len(added) == len(said)
+    assert all(words in note for words, note in zip(said, added, strict=True))
+    assert "someone" not in " ".join(notes)
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "said"), [("", "from scratch"), ("hub", "ImageNet"), ("/home/someone/mine.pth", "from mine.pth")]
+)
+def test_notes_say_from_which_weights_competitors_start(tiny: Settings, pretrained: str, said: str) -> None:
+    prepared, settings = run_prepared(tiny.data, 32), changed(tiny, "segmentation", pretrained=pretrained)
+    (note,) = [n for n in protocol_notes(settings, prepared, "strict", scores("vit")) if n.startswith("Competitors")]
+    assert said in note
+    assert ("ImageNet" in note) == (pretrained == "hub")
+    assert "someone" not in note
 
 
 def test_notes_of_own_data_speak_of_no_paper(tiny: Settings) -> None:

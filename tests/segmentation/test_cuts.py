@@ -12,6 +12,7 @@ from dainet.segmentation.cuts import WAYS, CutNetwork, head_importance, stand_in
 from dainet.segmentation.evaluation import volume_dsc
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc
+from dainet.settings import AttentionSettings
 
 HEADS = 3
 
@@ -192,3 +193,11 @@ def test_head_importance_needs_heads_and_volumes(prepared: Prepared, data: Slice
         head_importance(network("unet"), data, prepared.volumes("valid"))
     with pytest.raises(ValueError, match=r"3 heads.*0 volumes"):
         head_importance(network("single"), data, {})
+
+
+def test_features_are_no_maps_of_heads(prepared: Prepared, data: SliceData) -> None:
+    """Without the refusal, no head of `dual-features` would seem to matter."""
+    features = SliceData(prepared, data.attention, AttentionSettings(), data.device, reduced_features=2)
+    model = build("dual-features", heads=2, width=4, feature_channels=HEADS)
+    with pytest.raises(InputError, match="2 heads, 0 maps"):
+        head_importance(model, features, prepared.volumes("valid"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +68,22 @@ def test_tensors_that_do_not_fit_are_one_line(tmp_path: Path, state: dict[str, T
     torch.save(state, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=r"a_model\.of_timm"):
         load_pretrained(Small(), "small", str(tmp_path / "weights.pth"))
+
+
+def test_what_is_no_tensor_by_name_is_passed_over(tmp_path: Path) -> None:
+    content: dict[Any, Any] = {**STATE, "epoch": 3, 7: torch.ones(1)}
+    torch.save(content, tmp_path / "weights.pth")
+    model = Small()
+    load_pretrained(model, "small", str(tmp_path / "weights.pth"))
+    assert torch.equal(model.encoder.bias, STATE["stem.bias"])
+
+
+@pytest.mark.parametrize("network", ["vit-small", "r50-unet-small"])
+@pytest.mark.parametrize("value", [3, torch.tensor(4.0)])
+def test_numbers_in_place_of_tensors_are_one_line(tmp_path: Path, network: str, value: Any) -> None:
+    torch.save({"pos_embed": value, "conv1.weight": value}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=f"does not fit {network}"):
+        load_pretrained(catalog.build(network, image_size=64), network, str(tmp_path / "weights.pth"))
 
 
 def test_a_missing_file_is_refused_by_name() -> None:

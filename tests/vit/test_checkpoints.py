@@ -94,6 +94,15 @@ def test_no_head_in_other_sources(weights: str) -> None:
     assert load_dino_center(weights) is None
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_the_classifier_of_a_supervised_vit_is_left_out(tmp_path: Path, suffix: str) -> None:
+    path, vit = tmp_path / f"supervised{suffix}", VisionTransformer(**TINY_VIT, num_classes=10)
+    state = vit.state_dict()
+    (save_file if suffix == ".safetensors" else torch.save)(state, path)
+    expected = {name: tensor for name, tensor in state.items() if name not in ("head.weight", "head.bias")}
+    torch.testing.assert_close(dict(load_vit(str(path), heads=1).state_dict()), expected, rtol=0, atol=0)
+
+
 class _Code:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (print, ("code ran",))
@@ -111,7 +120,7 @@ def test_checkpoint_with_code_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     [
         (lambda s: s.pop("cls_token"), "broken.safetensors: .*cls_token"),
         (lambda s: s.pop("norm.bias"), "broken.safetensors: .*[Mm]issing.*norm.bias"),
-        (lambda s: s.update({"head.weight": torch.ones(2)}), "broken.safetensors: .*[Uu]nexpected.*head.weight"),
+        (lambda s: s.update({"neck.weight": torch.ones(2)}), "broken.safetensors: .*[Uu]nexpected.*neck.weight"),
         (lambda s: s.update({"pos_embed": torch.ones(1, 8, 64)}), "broken.safetensors: .*8 position embeddings"),
         (lambda s: s.update({"norm.bias": torch.ones(3)}), "broken.safetensors: .*norm.bias"),
     ],

@@ -68,7 +68,7 @@ class UNetUpsample(nn.Module):
         self.encoder = nn.ModuleList(conv_block(a, b) for a, b in pairwise([in_channels, *widths]))
         self.pool = nn.MaxPool2d(2)
         self.ups = nn.ModuleList(upsample(a, b) for a, b in steps)
-        self.gates = nn.ModuleList(Gate(b, b, b // 2) for _, b in steps if gated)
+        self.gates = nn.ModuleList(Gate(b, b, max(b // 2, 1)) for _, b in steps if gated)
         self.decoder = nn.ModuleList(conv_block(2 * b, b) for _, b in steps)
         self.head = nn.Conv2d(width, classes, kernel_size=1)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -67,3 +68,9 @@ def test_a_gate_scales_all_channels_of_a_pixel_alike_by_a_number_between_0_and_1
     ratio = Gate(9, 6, 3)(decoded, skip) / skip
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert 0 < ratio.min() < ratio.max() < 1
+
+
+def test_the_narrowest_gated_network_has_gates_of_one_channel() -> None:
+    model: Any = build("attn-unet", width=1)
+    assert [gate.to_map[0].in_channels for gate in model.gates] == [4, 2, 1, 1]
+    assert model(torch.rand(2, 1, 16, 16)).shape == (2, 4, 16, 16)
