@@ -4,7 +4,9 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from dainet.dino.formulas import cosine_schedule
 from dainet.lessons.answers import EXERCISES
@@ -19,7 +21,7 @@ PROSE = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "m
     [
         ("2.1", [18], [20, 9, 16]),
         ("2.2", [66.7, 67, 66, 65], [75, 667, 50, 0.667]),
-        ("2.3", [0.2], [0.05, 0.1, "0.2"]),
+        ("2.3", [0.2, np.float32(0.2), torch.tensor(0.2)], [0.05, 0.1, "0.2"]),
         ("2.4", ["b", "B"], ["a", "c", "d"]),
     ],
 )

@@ -33,7 +33,7 @@ class Exercise:
 class Number(Exercise):
     """A number, right within a tolerance; typical mistakes are computed like the truth and have words of their own."""
 
-    within: float = 1e-9
+    within: float = 1e-6  # float32 is that exact, and tensors have it
     share: bool = False  # from 0 to 1, so that an answer in percent can be named as one
     mistakes: Mapping[str, Callable[..., float]] = field(default_factory=dict)  # what to say -> the mistaken number
 
@@ -50,8 +50,9 @@ class Number(Exercise):
             return None
         if self.share and self._near(value / 100, truth):
             return "right in percent, but the question asks for a share between 0 and 1"
-        said = (words for words, wrong in self.mistakes.items() if self._near(value, _called(wrong, made)))
-        return next(said, "")
+        mistaken = {words: _called(wrong, made) for words, wrong in self.mistakes.items()}
+        said = [words for words, number in mistaken.items() if self._near(value, number)]
+        return min(said, key=lambda words: abs(value - mistaken[words]), default="")
 
     def _near(self, value: float, other: float) -> bool:
         return abs(value - other) <= self.within
