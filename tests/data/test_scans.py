@@ -112,6 +112,25 @@ def test_one_of_several_dicom_series_is_chosen_by_number(tmp_path: Path) -> None
     np.testing.assert_array_equal(scan.voxels, VOXELS[:, :, :3] + 1)
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".img", *ITK_ENDINGS])
+def test_one_frame_with_a_fourth_axis_is_a_scan_like_others(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"frame{ending}"
+    if ending in ITK_ENDINGS:
+        sitk.WriteImage(sitk.JoinSeries([to_itk(VOXELS, AFFINE)]), str(path))
+    else:
+        (nibabel.Nifti1Image if ending == ".nii.gz" else nibabel.Nifti1Pair)(VOXELS[..., None], AFFINE).to_filename(
+            path
+        )
+    scan = read_scan(path)
+    np.testing.assert_array_equal(scan.voxels, VOXELS)
+    np.testing.assert_allclose(scan.affine, AFFINE, atol=1e-5)
+    np.testing.assert_allclose(scan.edges_mm, (1.4, 1.5, 8.0), atol=1e-6)
+    write_labels(scan, LABELS, tmp_path / f"labels{label_ending(scan)}", COLORS)
+    written = read_scan(tmp_path / f"labels{label_ending(scan)}")
+    np.testing.assert_array_equal(written.voxels, LABELS)
+    np.testing.assert_allclose(written.affine, AFFINE, atol=1e-4)
+
+
 def film(path: Path) -> Path:
     save_nifti_scan(path / "film.nii.gz", np.zeros((4, 4, 4, 3), np.int16), AFFINE)
     return path / "film.nii.gz"

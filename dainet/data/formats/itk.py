@@ -140,7 +140,7 @@ def _check_shape(path: Path, header: sitk.ImageFileReader) -> None:
     if header.GetNumberOfComponents() > 1:
         raise DataError(f"{path.name} has {header.GetNumberOfComponents()} channels; expected one; give one of them")
     size = header.GetSize()
-    if len(size) > 3:
+    if set(size[3:]) - {1}:
         raise DataError(
             f"{path.name} has the shape {size}; expected three axes; this looks like the whole film; give one frame"
         )
@@ -181,16 +181,18 @@ def _image(reader: sitk.ImageFileReader | sitk.ImageSeriesReader, path: Path, mo
         image = reader.Execute()
     except (RuntimeError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    return ItkImage(sitk.GetArrayFromImage(image).T, _grid(image), modality)
+    grid = _grid(image)
+    return ItkImage(sitk.GetArrayFromImage(image).T.reshape(grid.shape), grid, modality)
 
 
 def _grid(image: sitk.Image | sitk.ImageFileReader) -> ItkGrid:
-    spacing, origin, direction = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
+    size, spacing, origin = (values[:3] for values in (image.GetSize(), image.GetSpacing(), image.GetOrigin()))
+    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:3, :3]  # further axes are of length 1
     affine = np.eye(4)
-    affine[:3, :3], affine[:3, 3] = np.reshape(direction, (3, 3)) * spacing, origin
+    affine[:3, :3], affine[:3, 3] = direction * spacing, origin
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # ITK's x and y axes point to the left and to the back
     edges = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    return ItkGrid(tuple(image.GetSize()), affine, edges, (spacing, origin, direction))
+    return ItkGrid(size, affine, edges, (spacing, origin, tuple(direction.ravel())))
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -17,6 +17,9 @@ from dainet.errors import why_unreadable
 __all__ = ["nifti_stem", "nifti_voxels", "open_nifti", "packed_nifti", "read_nifti"]
 
 
+_OTHER_UNITS = {1: "meters", 3: "micrometers"}  # by the lowest three bits of xyzt_units; 2 are mm, 0 is unknown
+
+
 def nifti_stem(path: Path) -> str:
     """File name without .nii or .nii.gz; empty for any other file."""
     for ending in (".nii.gz", ".nii"):
@@ -32,17 +35,31 @@ def open_nifti(path: Path) -> Any:
         nibabel's image, for `nifti_voxels`.
 
     Raises:
-        DataError: the file cannot be read or is not a 3-D volume, or its voxels have no size or place.
+        DataError: the file cannot be read or is not a 3-D volume, or its voxels have no size or place, or none in mm.
     """
     try:
         path.open("rb").close()  # raises a PermissionError, which nibabel hides
-        nifti: Any = nibabel.load(path)
+        nifti = _without_single_axes(nibabel.load(path))
         check_claim(path, math.prod(nifti.shape) * nifti.get_data_dtype().itemsize)
     except Exception as error:  # damaged files make libraries raise nearly anything
         raise _unreadable(path, error) from error
     if len(nifti.shape) != 3 or 0 in nifti.shape:
         advice = "this looks like the whole film; give one frame" if len(nifti.shape) == 4 else "fetch it again"
         raise DataError(f"{path.name} has the shape {nifti.shape}; expected three axes; {advice}")
+    _check_voxels(path, nifti)
+    return nifti
+
+
+def _without_single_axes(nifti: Any) -> Any:
+    """Drop axes of length 1 behind the third, which some tools write for one frame; reads no voxel."""
+    if set(nifti.shape[3:]) != {1}:
+        return nifti
+    frame = nifti.dataobj.reshape(nifti.shape[:3])
+    return type(nifti)(frame, nifti.affine, nifti.header, file_map=nifti.file_map)
+
+
+def _check_voxels(path: Path, nifti: Any) -> None:
+    """Check that voxels have a size and a place, in mm."""
     edges, affine = _stored_edges(nifti), nifti.affine
     if not (
         all(0 < edge < math.inf for edge in edges) and np.isfinite(affine).all() and np.linalg.matrix_rank(affine) == 4
@@ -51,7 +68,12 @@ def open_nifti(path: Path) -> Any:
             f"{path.name} has voxel edges of {', '.join(f'{edge:g}' for edge in edges)} mm and the affine "
             f"{affine[:3].tolist()}; expected edges above 0 and an affine that can be inverted; fetch it again"
         )
-    return nifti
+    units = int(nifti.header["xyzt_units"]) % 8 if isinstance(nifti.header, nibabel.Nifti1Header) else 0
+    if units in _OTHER_UNITS:
+        raise DataError(
+            f"{path.name} gives its geometry in {_OTHER_UNITS[units]} (xyzt_units); expected mm; convert the file, or "
+            "correct its header"
+        )
 
 
 def nifti_voxels(nifti: Any, path: Path) -> np.ndarray:

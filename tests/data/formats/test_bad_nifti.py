@@ -111,6 +111,8 @@ DAMAGED_NIFTI = {
     "voxels of no size": (image_of_bytes(patched(80, [0, 0, 0], "<f4")), "0, 0, 0 mm"),
     "a negative voxel size": (image_of_bytes(patched(80, [1.5, -1.4, 10], "<f4")), "1.5, -1.4, 10 mm"),
     "an infinite voxel size": (image_of_bytes(patched(80, [1.5, np.inf, 10], "<f4")), "1.5, inf, 10 mm"),
+    "meters": (image_of_bytes(patched(123, [1], "u1")), "meters.*expected mm"),
+    "micrometers and seconds": (image_of_bytes(patched(123, [3 + 8], "u1")), "micrometers.*expected mm"),
     "4-D": (image_with(lambda array: np.stack([array] * 2, axis=3)), r"shape \(.*, 2\).*three axes"),
     "2-D": (image_with(lambda array: array[:, :, 0]), r"shape \(\d+, \d+\).*three axes"),
     "no slices": (image_with(lambda array: array[:, :, :0]), r"shape \(.*, 0\).*three axes"),

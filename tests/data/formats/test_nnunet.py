@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -70,6 +71,20 @@ LISTED: dict[str, tuple[Names, str]] = {
     "a folder for each patient": (lambda i: (f"case{i}/image", f"case{i}/label"), "case{}_image"),
     "usual folders, names of no kind": (lambda i: (f"imagesTr/{'xyz'[int(i) - 1]}", f"labelsTr/q{i}"), "{}"),
 }
+
+
+def test_a_frame_with_a_fourth_axis_is_the_volume(tmp_path: Path) -> None:
+    nnunet(tmp_path)
+    data = source(tmp_path, "custom")
+    expected = [data.read(case) for case in data.cases]
+    for path in tmp_path.rglob("*.nii.gz"):
+        nifti = load_nifti(path)
+        nibabel.Nifti1Image(np.asarray(nifti.dataobj)[..., None], nifti.affine).to_filename(path)
+    for case, volume in zip(data.cases, expected, strict=True):
+        found = data.read(case)
+        np.testing.assert_array_equal(found.image, volume.image)
+        np.testing.assert_array_equal(found.label, volume.label)
+        assert found.spacing_mm == volume.spacing_mm
 
 
 @pytest.mark.parametrize("kind", UNLISTED)
