@@ -27,8 +27,9 @@ def removable(folders: Iterable[Path], unfinished: bool = False) -> list[Run]:
     """
     runs = find_runs()
     kept = {run.path for run in runs if not run.complete and not (unfinished and _free(run))}
+    begun = {run.key for run in runs if run.record == {}} - {run.key for run in runs if run.complete}  # needs: unknown
     named = referred_keys(folders) | stages_in_use() | {run.key for run in runs if run.path in kept}
-    needed = named | set(lineage(named))
+    needed = named | set(lineage(named - begun))
     return [run for run in runs if run.path not in kept and run.key not in needed and _free(run)]
 
 

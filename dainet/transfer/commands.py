@@ -47,7 +47,7 @@ def unpack(folder: Annotated[Path, typer.Argument(help="folder with the parts of
     from dainet.transfer.unpacking import unpack as unpack_files
 
     found = unpack_files(folder)
-    typer.echo(f"{found.new} new files; {found.left_out} left out, because they or their stage are here")
+    typer.echo(f"{found.new} new files; {found.left_out} left out: they, their stage or their training are here")
     if found.different:
         raise InputError(
             f"{len(found.different)} files differ from those here, which are kept: "

@@ -9,6 +9,7 @@ from pathlib import Path
 from dainet.cache.folders import figures_folder, walk
 from dainet.cache.resume import saved_states
 from dainet.cache.runs import Run, find_runs
+from dainet.cache.store import RECORD
 from dainet.errors import InputError, unknown
 from dainet.places import repository_root
 
@@ -82,9 +83,10 @@ def find_stages(names: Sequence[str]) -> dict[str, Path]:
 
 
 def find_states() -> dict[str, Path]:
-    """Return the newest state of every interrupted training by its name in a pack."""
-    newest = [(run, states[0]) for run in find_runs() if not run.complete and (states := saved_states(run.path))]
-    return {_state_name(run, path): path for run, path in newest}
+    """Return the newest state of every interrupted training, and what it is to become, by their names in a pack."""
+    begun = [(run, states[0]) for run in find_runs() if not run.complete and (states := saved_states(run.path))]
+    files = [(run, path) for run, state in begun for path in (state, run.path / RECORD) if path.is_file()]
+    return {_state_name(run, path): path for run, path in files}
 
 
 def find_wheels(folder: Path) -> dict[str, bytes]:

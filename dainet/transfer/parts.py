@@ -24,7 +24,7 @@ from dainet.transfer.scans import restore, shrink
 __all__ = ["MANIFEST", "read_files", "read_manifest", "write_pack"]
 
 MANIFEST = "pack.json"
-_PART = "pack.tar.{:02d}"
+_PART = "pack.tar.{:04d}"  # `cat pack.tar.*` joins the parts in their order
 _PACKED, _SCAN = ".xz", ".scan"  # endings in the archive: compressed; compressed after `shrink`
 _MIB = 1 << 20
 _ENTRIES = {"commit", "content", "files", "plain", "sizes", "zlib"}  # of a manifest
@@ -150,7 +150,7 @@ def _fault(part: Path, record: Mapping[str, Any]) -> str:
 @contextmanager
 def _whole(folder: Path, parts: Iterable[str]) -> Iterator[tarfile.TarFile]:
     with TemporaryFile() as whole:
-        for name in sorted(parts):
+        for name in sorted(parts, key=lambda name: (len(name), name)):  # older packs have 99 before 100
             with (folder / name).open("rb") as part:
                 copyfileobj(part, whole)
         whole.seek(0)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from dainet.cache.folders import explained_disk, figures_folder, runs_folder
-from dainet.cache.locks import stage_lock, try_lock
+from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, provenance
 from dainet.errors import InputError
 from dainet.places import repository_root
@@ -21,6 +21,7 @@ __all__ = ["Unpacked", "unpack"]
 
 log = logging.getLogger(__name__)
 _PLACES = ("data", "figures", "inputs", "runs", "weights")
+_KINDS = ("scores", "histories", "records")  # folders of a plan, with a file of each training
 _PARTIAL = ".partial"
 
 
@@ -35,31 +36,37 @@ class Unpacked(NamedTuple):
 def unpack(folder: Path) -> Unpacked:
     """Lay out a pack: stages in the cache, results with the figures, all else in the repository or working directory.
 
-    Where a result differs from the one here, all files of its name stay out, so that scores never stand beside the
-    record of another training.
+    Where a result differs from the one here, all files of its training stay out, so that scores never stand beside the
+    record of another one.
 
     Raises:
         InputError: the pack is incomplete or damaged, or holds code and this is the code of another commit.
     """
     manifest = read_manifest(folder)
     _check_commit(manifest)
+    with explained_disk(runs_folder(), "another folder in DAINET_RUNS"), named_lock("unpack"):
+        return _lay_out(folder, manifest)
+
+
+def _lay_out(folder: Path, manifest: Mapping[str, Any]) -> Unpacked:
     content = {name: digest for name, digest in manifest["content"].items() if not _finished_here(name)}
     targets = {name: _target(name) for name in content}
     for done in _finished_stages(content):  # what an unpacking that was killed has left
         shutil.rmtree(_hidden(done), ignore_errors=True)
     there = {name: hash_file(path) for name, path in targets.items() if path.exists()}
     different = sorted(name for name, digest in there.items() if digest != content[name])
-    trainings = {PurePosixPath(name).stem for name in different if name.startswith("figures/")}
-    new = [
-        name
-        for name in sorted(content)
-        if name not in there and not (name.startswith("figures/") and PurePosixPath(name).stem in trainings)
-    ]
-    with explained_disk(runs_folder(), "another folder in DAINET_RUNS"):
-        read_files(folder, manifest, {name: targets[name] for name in new})
-        for done in _finished_stages(content):
-            _finish(done)
+    results = {_result(name) for name in different if name.startswith("figures/")}
+    new = [name for name in sorted(content) if name not in there and _result(name) not in results]
+    read_files(folder, manifest, {name: targets[name] for name in new})
+    left_out = {_hidden(done) for done in _finished_stages(content) if not _finish(done)}
+    new = [name for name in new if left_out.isdisjoint(targets[name].parents)]
     return Unpacked(len(new), len(manifest["content"]) - len(new) - len(different), different)
+
+
+def _result(name: str) -> tuple[PurePosixPath, str]:
+    """Return what a file among the figures belongs to: the folder of a plan or run, and the name of a training."""
+    path = PurePosixPath(name)
+    return path.parent.parent if path.parent.name in _KINDS else path.parent, path.stem
 
 
 def _check_commit(manifest: Mapping[str, Any]) -> None:
@@ -104,13 +111,17 @@ def _finished_stages(names: Iterable[str]) -> list[Path]:
     return [runs_folder().joinpath(*each) for each in sorted(stages) if not each[-1].endswith(_PARTIAL)]
 
 
-def _finish(done: Path) -> None:
+def _finish(done: Path) -> bool:
+    """Give a stage its name and return True; remove it where this one is here by now, or is being computed."""
     lock = try_lock(stage_lock(done))
     if lock is None:
         log.warning("%s %s is being computed here; that of the pack is left out", done.parent.name, done.name)
-        shutil.rmtree(_hidden(done))
-        return
-    try:
-        os.replace(_hidden(done), done)
-    finally:
-        lock.release()
+    else:
+        try:
+            if not os.path.lexists(done):
+                os.replace(_hidden(done), done)
+                return True
+        finally:
+            lock.release()
+    shutil.rmtree(_hidden(done))
+    return False

@@ -186,6 +186,14 @@ def test_an_unfinished_stage_stays_with_what_it_needs_unless_asked_for() -> None
     assert not data.path.exists()
 
 
+def test_an_unfinished_stage_that_has_no_record_yet_stops_nothing() -> None:
+    begun, other = unfinished({"epochs": 3}), stage(seed=1)
+    (begun / RECORD).unlink()
+    prune_all()
+    assert begun.is_dir()
+    assert not other.path.exists()
+
+
 def test_the_option_alone_is_refused() -> None:
     assert "--prune" in str(command("runs", "--unfinished")[0])
 

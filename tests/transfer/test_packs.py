@@ -9,16 +9,18 @@ import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import read_record, write_record
 from dainet.cache.resume import load_state, save_state, saved_states
-from dainet.cache.runs import find_runs
+from dainet.cache.runs import find_run, find_runs
+from dainet.cache.store import RECORD
 from dainet.cache.verify import verify_folder
 from dainet.errors import InputError
-from dainet.transfer import packing, scans
+from dainet.transfer import packing, parts, scans, unpacking
 from dainet.transfer.commands import pack, unpack
 from dainet.transfer.parts import MANIFEST
 from dainet.transfer.unpacking import unpack as unpack_files
@@ -65,7 +67,7 @@ def test_what_is_packed_is_laid_out_to_the_bit(there: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut, empty, flip, Path.unlink])
-@pytest.mark.parametrize("name", ["pack.tar.01", "pack.tar.02", MANIFEST])
+@pytest.mark.parametrize("name", ["pack.tar.0001", "pack.tar.0002", MANIFEST])
 def test_a_damaged_or_missing_part_is_named_and_nothing_is_laid_out(
     there: Path, harm: Callable[[Path], None], name: str
 ) -> None:
@@ -74,6 +76,26 @@ def test_a_damaged_or_missing_part_is_named_and_nothing_is_laid_out(
         unpack(there.parent / "pack")
     assert "\n" not in str(error.value)
     assert contents(there) == {}
+
+
+def test_parts_are_joined_by_their_numbers(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of four digits are in order as text, for `cat`; those of older packs, of two, are not from 100 on."""
+    monkeypatch.setattr(parts, "_MIB", 1 << 13)
+    pack(there.parent / "many", str(there.parent / "scans"), part_mib=1)
+    numbered = sorted((there.parent / "many").glob("pack.tar.*"))
+    assert len(numbered) > 100
+    assert tarfile.is_tarfile(io.BytesIO(b"".join(path.read_bytes() for path in numbered)))
+    unpack(there.parent / "many")
+    assert contents(there / "data" / "scans") == contents(there.parent / "scans")
+    shutil.rmtree(there / "data")
+    manifest = read_record(there.parent / "many" / MANIFEST)
+    old = {path.name: f"pack.tar.{number:02d}" for number, path in enumerate(numbered, start=1)}
+    for name, older in old.items():
+        (there.parent / "many" / name).rename(there.parent / "many" / older)
+    renamed = {entry: {old[name]: value for name, value in manifest[entry].items()} for entry in ("files", "sizes")}
+    write_record(there.parent / "many" / MANIFEST, manifest | renamed)
+    unpack(there.parent / "many")
+    assert contents(there / "data" / "scans") == contents(there.parent / "scans")
 
 
 def test_another_record_is_no_manifest(there: Path) -> None:
@@ -140,6 +162,18 @@ def test_results_are_merged_and_those_here_are_kept(there: Path, monkeypatch: py
     assert contents(here) == before | added, "nothing of b: scores must not stand next to another training's record"
 
 
+def test_a_training_that_differs_keeps_out_none_of_another_plan(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for plan in ("a", "b"):
+        write_result(Path("figures", plan), "unet_fold1_seed0", plan)
+    pack(there.parent / "results", results=[Path("figures")])
+    monkeypatch.chdir(there.parent)
+    (Path("figures", "a", "scores")).mkdir(parents=True)
+    (Path("figures", "a", "scores", "unet_fold1_seed0.csv")).write_text("here")
+    assert unpack_files(there.parent / "results") == (3, 2, ["figures/a/scores/unet_fold1_seed0.csv"])
+    assert contents(Path("figures", "b")) == contents(there / "figures" / "b")
+    assert contents(Path("figures", "a")) == {"scores/unet_fold1_seed0.csv": b"here"}
+
+
 def test_results_elsewhere_are_refused(there: Path) -> None:
     for folder in (there.parent / "scans", Path("figures", "none"), Path("..", "scans")):
         with pytest.raises(InputError, match="figures"):
@@ -175,9 +209,11 @@ def test_of_an_interrupted_training_the_newest_state_travels(there: Path, monkey
     unpack(there.parent / "states")
     there_now = there.parent / "other" / "dino" / partial.name
     assert load_state(there_now) == {"epoch": 2}
-    assert set(contents(there.parent / "other")) == {
-        f"dino/{partial.name}/{saved_states(partial)[0].relative_to(partial)}"
+    assert set(contents(there.parent / "other" / "dino")) == {
+        f"{partial.name}/{saved_states(partial)[0].relative_to(partial)}",
+        f"{partial.name}/{RECORD}",
     }
+    assert find_run(partial.stem).record == {"stage": "dino", "stage_version": 1, "settings": {"seed": 0}, "inputs": {}}
 
 
 def test_a_stage_that_is_being_computed_here_is_left_out(
@@ -192,6 +228,35 @@ def test_a_stage_that_is_being_computed_here_is_left_out(
     lock.release()
     assert list(done.parent.iterdir()) == []
     assert found.key in caplog.text
+
+
+def test_a_stage_that_is_finished_here_meanwhile_stays(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = stage()
+    pack(there.parent / "stages", stages=["scores"])
+    monkeypatch.setenv("DAINET_RUNS", str(there.parent / "other"))
+    read, here = unpacking.read_files, []
+
+    def read_slowly(*arguments: Any) -> None:
+        read(*arguments)
+        here.append(stage())
+
+    monkeypatch.setattr(unpacking, "read_files", read_slowly)
+    count = len(contents(found.path))
+    assert unpack_files(there.parent / "stages") == (0, count, [])
+    assert [path.name for path in here[0].path.parent.iterdir()] == [found.key]
+    assert verify_folder(here[0].path) == (count - 1, [], [], [])
+
+
+def test_of_two_unpackings_at_once_the_second_waits(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would remove what the first has begun."""
+    stage()
+    pack(there.parent / "stages", stages=["scores"])
+    monkeypatch.setenv("DAINET_RUNS", str(there.parent / "other"))
+    held = []
+    monkeypatch.setattr(unpacking, "read_files", lambda *_: held.append(try_lock("unpack")))
+    monkeypatch.setattr(unpacking, "_finish", lambda done: True)
+    unpack(there.parent / "stages")
+    assert held == [None]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +318,7 @@ def test_code_travels_as_committed_and_knows_its_commit(there: Path) -> None:
     (there.parent / "wheels").mkdir()
     (there.parent / "wheels" / "a.whl").write_bytes(b"wheel")
     pack(there.parent / "code", code=True, wheels=there.parent / "wheels")
-    with tarfile.open(there.parent / "code" / "pack.tar.01") as outer:
+    with tarfile.open(there.parent / "code" / "pack.tar.0001") as outer:
         assert outer.getnames() == ["code.tar.gz", "wheels/a.whl"]
         assert outer.extractfile("wheels/a.whl").read() == b"wheel"
         code = outer.extractfile("code.tar.gz").read()
