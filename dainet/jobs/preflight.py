@@ -51,7 +51,9 @@ def check_early(settings: Settings, maps: bool = True) -> None:
     sizes = {"vit.image_size": settings.vit.image_size}
     if dino.epochs:
         check_shared_batches(dino, settings.n_processes)
-        sizes |= {"dino.global_size": dino.global_size, "dino.local_size": dino.local_size}
+        sizes["dino.global_size"] = dino.global_size
+        if dino.local_crops:
+            sizes["dino.local_size"] = dino.local_size
     for name, size in sizes.items():
         if size < patch:
             raise InputError(f"setting {name}: {size} px are less than one patch of {patch} px; enlarge it")

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from dainet.data.colors import class_colors
-from dainet.reporting.legends import name_columns
+from dainet.reporting.legends import name_columns, network_legend
 from dainet.reporting.style import in_style
 
 __all__ = [
@@ -71,7 +71,7 @@ def training_curves(histories: Mapping[tuple[str, int], pd.DataFrame]) -> Figure
             panel.plot(history["epoch"], history[column], color=colors[name], alpha=0.85, **_points(history))
         label_axes(panel, "Epoch", text)
     handles = [Line2D([], [], color=colors[name], label=_with_seeds(name, count)) for name, count in seeds.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=9, frameon=False)
+    network_legend(figure, handles)
     return figure
 
 
@@ -135,9 +135,9 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     added = name_columns(panel, list(cases["class"].unique()), (width - 0.8) / classes)
     figure.set_figheight(figure.get_figheight() + added)
     panel.grid(False, axis="x")
-    handles, names = panel.get_legend_handles_labels()
     panel.legend_ = None  # one legend, below the panel
-    figure.legend(handles, names, loc="outside lower center", ncols=min(5, models), fontsize=9, frameon=False)
+    names = set(cases["model"])
+    network_legend(figure, [patch for patch in panel.patches if patch.get_label() in names])
     return figure
 
 

@@ -200,7 +200,7 @@ def _panels(
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
     for panel, title in zip(axes[0], titles, strict=True):
-        panel.set_title(title, fontsize=10)
+        panel.set_title(title, fontsize=10, parse_math=False)
     for panel, name in zip(axes[:, 0], names, strict=True):
         panel.set_ylabel(name, fontsize=10, parse_math=False)
     return figure, axes

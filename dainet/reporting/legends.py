@@ -1,4 +1,4 @@
-"""Names of classes in pictures: as many rows of a legend as they need, and ticks that do not run into each other."""
+"""Names in pictures: as many rows of a legend as they need, and ticks that do not run into each other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from textwrap import fill
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-__all__ = ["class_legend", "name_columns"]
+__all__ = ["class_legend", "name_columns", "network_legend"]
 
 _SIZE = 9  # points
 _LETTER = 0.62 * _SIZE / 72  # inches, a wide letter of the default font
@@ -36,6 +37,17 @@ def class_legend(figure: Figure, names: Sequence[str], colors: Sequence[str]) ->
         if wide <= width:
             break
     figure.set_size_inches(width, height + high - one_row)
+
+
+def network_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Put a legend of networks below a figure, by the labels of the handles, at most five in a row.
+
+    Names stand as they are: "$" begins no formula, and "_" hides no network.
+    """
+    ncols = min(5, len(handles))
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=ncols, fontsize=9, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def name_columns(panel: Axes, names: Sequence[str], inches: float) -> float:

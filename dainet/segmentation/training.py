@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def train(
     Every epoch draws its random numbers from (seed, epoch), so that a resumed training repeats an uninterrupted one.
 
     Raises:
-        InputError: see `monitored_volumes`.
+        InputError: see `monitored_volumes`; or a step gets one slice, which is too small for batch norm.
         NonFiniteError: the loss is no longer finite.
     """
     volumes = monitored_volumes(settings, prepared)
@@ -61,7 +62,8 @@ def train(
             break
         torch.manual_seed(collectives.own_seed(epoch_seed(seed, epoch)))  # dropout, of each process's own slices
         model.train()
-        loss = train_epoch(step, optimizer, data, rows, settings, seed, epoch)
+        with _lone_slice_explained(settings):
+            loss = train_epoch(step, optimizer, data, rows, settings, seed, epoch)
         if not np.isfinite(loss):
             raise NonFiniteError(
                 f"epoch {epoch + 1}: non-finite loss ({loss}); lower segmentation.lr or check the data"
@@ -125,6 +127,20 @@ def check_sync_batch_norm(settings: SegmentationSettings, processes: int, device
     """
     if processes > 1 and settings.sync_batch_norm and device.collectives != "nccl":
         raise InputError("segmentation.sync_batch_norm needs GPUs; set it to false or n_processes to 1")
+
+
+@contextmanager
+def _lone_slice_explained(settings: SegmentationSettings) -> Iterator[None]:
+    """Name the settings where batch norm refuses a step: one slice, of which a network has made a single pixel."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):  # torch's words
+            raise
+        raise InputError(
+            f"a step with one slice of {settings.image_size} px leaves batch norm a single value per channel; change "
+            "segmentation.batch_size, or raise segmentation.image_size"
+        ) from error
 
 
 def _stops_early(history: list[dict[str, Any]], settings: SegmentationSettings) -> bool:

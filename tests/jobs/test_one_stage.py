@@ -11,7 +11,9 @@ from dainet import __main__ as command_line
 from dainet import pipeline
 from dainet.cache import store
 from dainet.cache.store import finished_only
+from dainet.errors import InputError
 from dainet.jobs.one_stage import STAGES, run_named_stage
+from dainet.jobs.preflight import check_early
 from dainet.settings import Settings, load_settings
 from tests.helpers.samples import changed, tiny_overrides
 
@@ -90,6 +92,14 @@ def test_what_would_stop_later_stages_stops_the_first(
         run_named_stage(settings, "dino", None, None)
     assert not runs.exists()
     run_named_stage(settings, "data", None, None)  # needs neither
+
+
+def test_the_size_of_local_crops_does_not_matter_without_them(h5_source: Path) -> None:
+    change = {"vit.weights": "random", "dino.local_size": 8}
+    overrides = tiny_overrides(h5_source) | change
+    with pytest.raises(InputError, match="local_size"):
+        check_early(load_settings("tour", overrides))
+    check_early(load_settings("tour", overrides | {"dino.local_crops": 0}))
 
 
 def test_the_unet_needs_no_weights(h5_source: Path) -> None:

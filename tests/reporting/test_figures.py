@@ -168,6 +168,21 @@ def test_training_curves_give_a_model_one_color() -> None:
     assert legend(figure) == ["unet (2 seeds)", "dual-1111"]
 
 
+@pytest.mark.parametrize("name", ["_private.py:Net", "$x$_1.py:Net"])
+def test_odd_names_of_networks_stand_as_they_are(name: str) -> None:
+    images, labels = ([part[0]] for part in samples(1))
+    dsc = pd.DataFrame({"model": [name, "unet"], "class": "RV", "dsc": 0.5})
+    curves, distribution, pictures = (
+        draw(charts.training_curves({(name, 0): history(2), ("unet", 0): history(2)})),
+        draw(charts.score_distribution(dsc)),
+        draw(figures.qualitative_figure(images, labels, {name: labels}, NAMES, PALETTE, ["a"])),
+    )
+    assert legend(curves) == legend(distribution) == [name, "unet"]
+    texts = [*curves.legends[0].get_texts(), *distribution.legends[0].get_texts(), pictures.axes[2].title]
+    assert texts[-1].get_text() == name
+    assert not any(text.get_parse_math() for text in texts)
+
+
 def test_dino_curves_mark_a_flat_output() -> None:
     columns = ["loss", "teacher_entropy", "batch_entropy", "center_norm", "lr", "momentum"]
     table = pd.DataFrame(random.random((3, 6)), columns=columns).assign(epoch=[1, 2, 3])

@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dainet.data.prepared import Prepared
+from dainet.data.prepared import Prepared, run_prepared
+from dainet.device import choose_device
+from dainet.errors import InputError
 from dainet.segmentation import step, training
 from dainet.segmentation.augment import random_transforms, transform
+from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import augmented_batch, poly_factor
@@ -96,6 +99,16 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_slices(
     changes = {"epochs": 1, "batch_size": 1, "lr": 0.0, "augment": False, "dice": dice}
     train(small_network(), tiny.segmentation.model_copy(update=changes), 0, prepared, data, tmp_path)
     assert pd.read_csv(tmp_path / "history.csv")["loss"].item() == pytest.approx(np.mean(expected), rel=2e-2)
+
+
+def test_a_step_of_one_slice_that_batch_norm_refuses_is_one_line(tiny: Settings, tmp_path: Path) -> None:
+    """At 16 px a U-Net ends with a single pixel, and 24 slices in batches of 23 leave one slice."""
+    prepared = run_prepared(tiny.data, 16)
+    plain = SliceData(prepared, None, AttentionSettings(), choose_device("cpu"))
+    settings = tiny.segmentation.model_copy(update={"image_size": 16, "batch_size": 23, "epochs": 1})
+    with pytest.raises(InputError, match=r"16 px.*batch_size"):
+        train(build("unet", width=4), settings, 0, prepared, plain, tmp_path)
+    train(build("unet", width=4), settings.model_copy(update={"batch_size": 22}), 0, prepared, plain, tmp_path)
 
 
 @pytest.mark.parametrize("with_maps", [True, False])
