@@ -102,9 +102,10 @@ def misfits(scan: Scan, turn: np.ndarray, card: Card) -> list[str]:
 
 
 def _modality_misfit(scan: Scan, card: Card) -> list[str]:
-    expected = "CT" if card.is_ct else "MR"
+    expected = "CT" if card.is_ct else "no CT" if card.dataset == "custom" else "MR"
     if scan.modality:
-        return [] if scan.modality == expected else [f"found {scan.modality} by its DICOM tag; expected {expected}"]
+        fits = scan.modality != "CT" if expected == "no CT" else scan.modality == expected
+        return [] if fits else [f"found {scan.modality} by its DICOM tag; expected {expected}"]
     if looks_like_ct(scan) == card.is_ct:
         return []
     found = f"{_air(scan):.1%} of its voxels are below {_AIR_HU}, where air lies in Hounsfield units"

@@ -131,6 +131,18 @@ def test_one_frame_with_a_fourth_axis_is_a_scan_like_others(ending: str, tmp_pat
     np.testing.assert_allclose(written.affine, AFFINE, atol=1e-4)
 
 
+@pytest.mark.parametrize("element", [b"\x88", b"\x50"], ids=["distance", "thickness"])  # (0018,0088), (0018,0050)
+def test_a_single_slice_of_dicom_is_as_thick_as_its_file_says(element: bytes, tmp_path: Path) -> None:
+    save_dicom(tmp_path / "one", VOXELS[:, :, :1], AFFINE)
+    (path,) = (tmp_path / "one").iterdir()
+    stored = path.read_bytes()
+    assert b"\x18\0\x88\0\x02\0\0\0" in stored
+    path.write_bytes(stored.replace(b"\x18\0\x88\0\x02\0\0\0", b"\x18\0" + element + b"\0\x02\0\0\0"))
+    scan = read_scan(tmp_path / "one")
+    np.testing.assert_allclose(scan.edges_mm, (1.4, 1.5, 8.0), atol=1e-6)
+    np.testing.assert_allclose(scan.affine, AFFINE, atol=1e-5)
+
+
 def film(path: Path) -> Path:
     save_nifti_scan(path / "film.nii.gz", np.zeros((4, 4, 4, 3), np.int16), AFFINE)
     return path / "film.nii.gz"

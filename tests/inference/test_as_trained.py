@@ -115,6 +115,15 @@ def test_what_differs_far_from_the_training_is_listed(scan: Scan, is_ct: bool, c
     assert len(misfits(scan, training_turn(scan, card), card)) == count
 
 
+@pytest.mark.parametrize("modality", ["MR", "PT", "US", "CT"])
+def test_of_custom_data_that_is_no_ct_only_ct_is_known_to_be_another_modality(modality: str) -> None:
+    scan, card = in_memory(modality=modality), trained_on(dataset="custom")
+    assert len(misfits(scan, training_turn(scan, card), card)) == (modality == "CT")
+    assert len(misfits(scan, training_turn(scan, trained_on()), trained_on())) == (modality != "MR")
+    ct = trained_on(dataset="custom", is_ct=True)
+    assert len(misfits(scan, training_turn(scan, ct), ct)) == (modality != "CT")
+
+
 @pytest.mark.parametrize(("modality", "by_tag"), [("CT", True), ("MR", False), ("", None)])
 def test_the_tag_of_a_modality_goes_before_air(modality: str, by_tag: bool | None) -> None:
     for voxels, has_air in ((AIR, True), (VOXELS, False)):

@@ -16,6 +16,7 @@ __all__ = ["ItkGrid", "ItkImage", "itk_grid", "read_dicom_series", "read_itk"]
 
 _DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in a file of their own
 _MODALITY, _DESCRIPTION = "0008|0060", "0008|103e"
+_THICKNESS, _DISTANCE = "0018|0050", "0018|0088"  # of a slice; from slice to slice
 _ORIENTATION, _POSITION, _FRAMES = "0020|0037", "0020|0032", "0028|0008"
 _OFF_MM = 0.5  # by which a slice may miss its place in an even stack
 _CONVERT = "convert the series with dcm2niix and give the NIfTI file"
@@ -91,7 +92,14 @@ def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
     _check_stack(folder, headers)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(path) for path in files])
-    return _image(reader, folder, _tag(headers[0], _MODALITY))
+    return _image(reader, folder, _tag(headers[0], _MODALITY), _single_depth(headers))
+
+
+def _single_depth(headers: list[sitk.ImageFileReader]) -> float:
+    """Return the thickness in mm of a single slice without a distance of slices, which ITK takes for 1 mm; else 0."""
+    if len(headers) > 1 or _tag(headers[0], _DISTANCE):
+        return 0
+    return float(max(_numbers(headers[0], _THICKNESS), default=0))
 
 
 def _choose(folder: Path, number: int | None) -> list[Path]:
@@ -176,11 +184,15 @@ def _check_stack(folder: Path, headers: list[sitk.ImageFileReader]) -> None:
         )
 
 
-def _image(reader: sitk.ImageFileReader | sitk.ImageSeriesReader, path: Path, modality: str = "") -> ItkImage:
+def _image(
+    reader: sitk.ImageFileReader | sitk.ImageSeriesReader, path: Path, modality: str = "", depth_mm: float = 0
+) -> ItkImage:
     try:
         image = reader.Execute()
     except (RuntimeError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if depth_mm > 0:
+        image.SetSpacing((*image.GetSpacing()[:2], depth_mm))
     grid = _grid(image)
     return ItkImage(sitk.GetArrayFromImage(image).T.reshape(grid.shape), grid, modality)
 
