@@ -72,6 +72,13 @@ def test_each_of_its_three_findings_has_numbers() -> None:
     assert len(FINDING.findall(README)) == README.count(" seeds)"), "a number that no test sees"
 
 
+def test_what_it_says_of_other_organs_stands_in_the_report() -> None:
+    [(first, second, *numbers)] = re.findall(r"`(\S+) - (\S+)`:\s+(\S+) \((\S+) to (\S+), five\sfolds\)", README)
+    table = pd.read_csv(REPOSITORY / "figures" / "chaos" / "table_questions.csv", dtype=str).set_index("Comparison")
+    row = table.loc[f"{first} - {second}"]
+    assert [row["Difference"], *row["95 %"].split(" to ")] == numbers
+
+
 def test_what_it_says_in_words_holds_too() -> None:
     whole = judged("dual-1111", "unet", "ten")["difference"]
     assert 0.6 < judged("dual-1111-random", "unet", "ten")["difference"] / whole < 0.75, "about two thirds"

@@ -12,12 +12,17 @@ from pandas import DataFrame
 from scipy import stats
 
 from dainet.compare.analysis import difference
+from dainet.compare.checks import validation_difference
+from dainet.compare.comparisons import compare_networks
+from dainet.compare.plan import read_plan
+from dainet.compare.scores import read_scored
 from dainet.places import repository_root
 from dainet.reporting.costs import count_operations
 from dainet.reporting.statistics import patient_means
 from dainet.segmentation.catalog import build
 from dainet.segmentation.networks import parameter_count
 from study import one_run, report
+from study.folds import PLANS
 from study.plan import PATIENTS, load_more_seeds, load_plan
 
 FOLDER = repository_root() / "figures" / "acdc-study"
@@ -99,6 +104,28 @@ def test_the_map_that_has_seen_no_image_has_the_numbers_of_the_committed_scores(
     assert f"against {controls.loc['any', 'iou']:.3f})" in words
 
 
+def test_what_is_said_of_other_organs_holds_for_the_committed_scores(words: str) -> None:
+    plan = read_plan(PLANS / "chaos.yaml")
+    scored = read_scored(plan, FOLDER.parent / "chaos")
+    assert scored.waves == 1, "the text is about the first wave: write it again"
+    assert len(scored.trainings) == 25
+    means = 100 * scored.scores.groupby(["patient", "model"])["dsc"].mean().unstack()
+    gain = means["dual-1111"] - means["unet"]
+    assert f"below the U-Net by {-gain.mean():.2f} points, in the median by {-gain.median():.2f}" in words
+    worst = gain.nsmallest(2).index
+    low, high = means.loc[worst].min(axis=None), means.loc[worst].max(axis=None)
+    assert f"({low:.0f} to {high:.0f} % DSC): without them it is {-gain.drop(worst).mean():.2f}" in words
+    assert means.drop(worst).min(axis=None) > high, "all networks fail in these two alone"
+    _, line, *_ = plan.comparisons
+    random = -compare_networks(scored, line).estimate
+    folds = scored.scores.groupby(["fold", "model"])["dsc"].mean().unstack()
+    ahead = (folds["dual-1111-random"] > folds["dual-1111"]).sum()
+    known = -validation_difference(scored, line)
+    assert f"{random:.2f} points better, in {ahead} of 5 folds, {known:.2f} on the validation patients" in words
+    low, high = compare_networks(scored, plan.comparisons[0]).interval()
+    assert f"{gain.mean():+.2f} points ({low:+.2f} to {high:+.2f}, one training" in words
+
+
 def test_every_other_number_with_decimals_in_the_report_stands_in_a_table_of_it() -> None:
     """Numbers that the tests above compute, and none else, are in no table of the report."""
     text = re.sub(r"\]\([^)]*\)|protocol \d+\.\d+", "", PAGE.read_text(encoding="utf-8"))
@@ -106,6 +133,7 @@ def test_every_other_number_with_decimals_in_the_report_stands_in_a_table_of_it(
     prose = re.sub(r"^\|.*$", "", text, flags=re.MULTILINE)
     computed = {"1.18", "8.9", "0.003", "1.68", "1.09", "0.35", "0.25", "0.47", "0.97", "0.69", "1.32"}
     computed |= {"0.969", "0.903", "0.985", "0.102"}
+    computed |= {"1.48", "0.32", "1.96", "4.0"}  # the last one of a license
     assert decimals(prose) - decimals(tables) <= computed
 
 
