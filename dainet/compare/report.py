@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dainet.cache.records import read_record, write_record
+from dainet.cache.records import hash_file, read_record, write_record
 from dainet.compare.charts import comparisons_figure, parts_figure, patients_figure, trainings_figure
 from dainet.compare.checks import checks_table, convergence_table
 from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences, sample_of
@@ -166,5 +166,7 @@ def early_reads(scored: Scored, folder: Path) -> list[int]:
     path = folder / _EARLY
     known = list(read_record(path)["waves"]) if path.is_file() else []
     if scored.waves < len(scored.plan.waves) and scored.waves not in known:
-        write_record(path, {"waves": [*known, scored.waves]})
+        names = [f"scores/{training.name}.csv" for training in scored.trainings]
+        hashes = {name: hash_file(folder / name) for name in names}  # of what was read
+        write_record(path, {"waves": [*known, scored.waves], "files": hashes})
     return [waves for waves in known if waves < scored.waves]

@@ -52,7 +52,9 @@ def test_chaos_is_read_after_every_wave_and_the_near_paper_study_after_its_last(
         assert is_ready(plan, folder) == read
     scored = write_plan_report(plan, folder, folder)
     assert (scored.waves, len(scored.trainings)) == (1, 25)
-    assert json.loads((folder / "early_reads.json").read_text())["waves"] == [1]
+    early = json.loads((folder / "early_reads.json").read_text())
+    assert early["waves"] == [1]
+    assert early["files"].keys() == {f"scores/{training.name}.csv" for training in scored.trainings}
     with pytest.raises(InputError):
         pooled_spread(scored)
     assert "CHAOS, abdominal MR: 1 of 2 waves, 25 trainings" in (folder / "table_questions.md").read_text()
