@@ -25,6 +25,7 @@ from dainet.compare.scores import Scored, finished_waves, first_missing, read_sc
 from dainet.compare.tables import networks_table, spread_table, volumes_table
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
+from dainet.reporting.style import in_style
 
 __all__ = ["early_reads", "heart_figure", "learning_figure", "plan_notes", "plan_tables", "read_whole", "write_report"]
 
@@ -134,6 +135,7 @@ def heart_figure(results: Results) -> Figure | None:
     return agreement_figure(hearts, (first.second, first.first)) if len(hearts) else None
 
 
+@in_style
 def learning_figure(scored: Scored) -> Figure:
     """Draw the learning curves of every network; the second of the first comparison comes first."""
     baseline = comparisons_of(scored)[0].second
