@@ -22,9 +22,9 @@ from dainet.compare.comparisons import (
 from dainet.compare.plan import Comparison
 from dainet.compare.scores import Scored
 
-__all__ = ["checks_table", "convergence_table", "validation_difference"]
+__all__ = ["checks_table", "convergence_table", "monitored", "validation_difference"]
 
-_MONITORED = dict.fromkeys(("validation", "last"), "Validation patients") | {"peer-on-test": "Test patients, monitored"}
+_MONITORED = dict.fromkeys(("validation", "last"), "Validation patients") | {"peer-on-test": "Monitored test patients"}
 _SHARES = (0.10, 0.25, 0.50, 1.00)  # of a training
 
 
@@ -38,7 +38,7 @@ def checks_table(scored: Scored) -> pd.DataFrame:
         row["Folds after the first"] = difference_text(or_none(partial(compare_networks, scored, line, fresh)))
         row |= {"Median": signed(deltas.median()), "Trimmed mean (20 %)": signed(stats.trim_mean(deltas, 0.2))}
         row[f"Without {MOVERS} patients"] = difference_text(or_none(partial(without_movers, scored, line)))
-        row[_MONITORED[_selection(scored)]] = signed(validation_difference(scored, line))
+        row[monitored(scored)] = signed(validation_difference(scored, line))
         row["Last epoch"] = difference_text(or_none(partial(compare_networks, scored, line, column="dsc_last_epoch")))
         signs = np.sign(deltas) == np.sign(result.estimate)
         row["Patients of this sign"] = f"{signs.sum()} of {len(signs)}"
@@ -61,6 +61,11 @@ def convergence_table(scored: Scored) -> pd.DataFrame:
         titles = (f"After {100 * share:.0f} % of the steps" for share in _SHARES)
         lines.append({"Comparison": line.title} | dict(zip(titles, texts, strict=True)))
     return pd.DataFrame(lines)
+
+
+def monitored(scored: Scored) -> str:
+    """Name the patients on whom the trainings of a plan were monitored."""
+    return _MONITORED[_selection(scored)]
 
 
 def validation_difference(scored: Scored, line: Comparison, share: float = 1.0) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dainet.compare.checks import validation_difference
+from dainet.compare.checks import monitored, validation_difference
 from dainet.compare.comparisons import (
     compare_networks,
     comparisons_of,
@@ -86,7 +86,7 @@ def _disagreements(scored: Scored, found: Sequence[Answer]) -> Iterator[str]:
             yield f"{line.first} and {line.second} have the same scores everywhere: they may be the same network."
             continue
         if validation_difference(scored, line) * sign < 0:
-            yield f"{answer.title}: the monitored patients have the other sign than the test patients."
+            yield f"{answer.title}: the scores on {monitored(scored).lower()} have the other sign than the final ones."
         if compare_networks(scored, line, column="dsc_last_epoch").estimate * sign < 0:
             yield f"{answer.title}: the weights of the last epoch have the other sign than the chosen ones."
         if patient_differences(scored, line).median() * sign < 0:

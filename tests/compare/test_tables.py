@@ -93,7 +93,7 @@ def test_after_a_first_wave_a_check_with_one_fold_left_has_too_few(plan: Plan, t
     [
         ("validation", "Validation patients", "+30.00"),
         ("last", "Validation patients", "+10.00"),
-        ("peer-on-test", "Test patients, monitored", "+30.00"),
+        ("peer-on-test", "Monitored test patients", "+30.00"),
     ],
 )
 def test_monitored_patients_are_named_and_counted_as_the_rule_of_selection_does(
