@@ -25,6 +25,7 @@ __all__ = [
     "network_means",
     "networks_of",
     "or_none",
+    "paired_folds",
     "patient_differences",
     "sample_of",
     "signed",
@@ -47,8 +48,7 @@ def compare_networks(
         InputError: too little to compute from.
     """
     scores = scored.scores if scores is None else scores
-    pair, sample = with_values(scores, (line.first, line.second), column), sample_of(scored, line)
-    first, second = (fold_scores(pair, name, column) for name in (line.first, line.second))
+    (first, second), sample = paired_folds(scores, line, column), sample_of(scored, line)
     if sample == "patients":
         return patient_difference(first[0], second[0])
     if sample == "folds":
@@ -56,6 +56,14 @@ def compare_networks(
     if min(len(fold) for network in (first, second) for fold in network) > 1:
         return difference(first, second)
     return difference(first, second, spread_of(*(fold_scores(scores, name, column) for name in lenders(scored))))
+
+
+def paired_folds(
+    scores: pd.DataFrame, line: Comparison, column: str = "dsc"
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the scores of both networks per fold, [seeds, patients], of the patients of whom both have all values."""
+    pair = with_values(scores, (line.first, line.second), column)
+    return fold_scores(pair, line.first, column), fold_scores(pair, line.second, column)
 
 
 def sample_of(scored: Scored, line: Comparison) -> Literal["patients and trainings", "folds", "patients"]:
@@ -77,8 +85,8 @@ def network_means(scored: Scored, line: Comparison) -> tuple[float, float]:
 
     They are means over the patients of both, or over folds where those are the sample.
     """
-    pair, by_folds = with_values(scored.scores, (line.first, line.second)), sample_of(scored, line) == "folds"
-    folds = ([fold.mean(0) for fold in fold_scores(pair, name)] for name in (line.first, line.second))
+    by_folds = sample_of(scored, line) == "folds"
+    folds = ([fold.mean(0) for fold in network] for network in paired_folds(scored.scores, line))
     first, second = ([fold.mean() for fold in own] if by_folds else np.concatenate(own) for own in folds)
     return float(np.mean(first)), float(np.mean(second))
 

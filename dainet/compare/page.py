@@ -28,11 +28,8 @@ from dainet.settings import Settings
 __all__ = ["Findings", "write_page"]
 
 _SIDE_BY_SIDE = 6  # rows of a wide table that can stand next to each other
-_WIDE = (
-    *("table_questions", "table_checks", "table_networks"),
-    "table_hearts",
-    "table_volumes",
-)  # on their side if short
+# On their side, unless they are long.
+_WIDE = ("table_questions", "table_checks", "table_networks", "table_hearts", "table_volumes")
 _ROWS = 40  # of a table on the page; its CSV file has all
 _TITLES = {
     "comparisons": ("Every comparison", "Thin: 95 % interval; thick: 90 %; gray band: the margin of equivalence."),

@@ -18,12 +18,13 @@ from dainet.compare.comparisons import (
     interval_text,
     network_means,
     or_none,
+    paired_folds,
     sample_of,
     without_movers,
 )
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Comparison
-from dainet.compare.scores import Scored, fold_scores, with_values
+from dainet.compare.scores import Scored
 from dainet.errors import DainetError, InputError
 from dainet.reporting.statistics import folds_interval
 
@@ -132,14 +133,11 @@ def _trainings(scored: Scored, line: Comparison) -> str:
 
 def _bootstrap(scored: Scored, line: Comparison) -> str:
     """Return the interval of the first study, for continuity; of one seed each it counts patients alone."""
-    pair = with_values(scored.scores, (line.first, line.second))
-    first, second = (fold_scores(pair, name) for name in (line.first, line.second))
-    return interval_text(*folds_interval(first, second))
+    return interval_text(*folds_interval(*paired_folds(scored.scores, line)))
 
 
 def _mixed(scored: Scored, line: Comparison) -> str:
-    pair = with_values(scored.scores, (line.first, line.second))
-    folds = [fold_scores(pair, name) for name in (line.first, line.second)]
+    folds = paired_folds(scored.scores, line)
     if min(len(fold) for network in folds for fold in network) == 1:
         return "not fitted: one seed"
     try:
