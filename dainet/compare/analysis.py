@@ -64,7 +64,7 @@ def spread_of(*networks: Sequence[np.ndarray]) -> Spread:
     Raises:
         InputError: no fold has two trainings of a network, or none has two patients.
     """
-    folds = [fold for network in networks for fold in network if fold.shape[-2] > 1]
+    folds = [fold for network in networks for fold in network if fold.shape[-2] > 1 and fold.shape[-1] > 0]
     if not folds or all(fold.shape[-1] < 2 for fold in folds):
         raise InputError("no fold has two trainings of one network and two patients, from which a spread could be had")
     means = [fold.mean(-1) for fold in folds]

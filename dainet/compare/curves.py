@@ -22,25 +22,28 @@ _ACROSS = 6  # networks per row
 
 
 @in_style
-def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Plot training loss and validation DSC over the epochs: two panels per network, the first network behind in gray.
+def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]], patients: str = "Validation") -> Figure:
+    """Plot training loss and monitored DSC over the epochs: two panels per network, the first network behind in gray.
 
     A line is the mean over seeds, and its band goes from the lowest to the highest.
 
     Args:
         histories: model -> one table per seed with the columns epoch, loss and dsc (0..1).
+        patients: word for those of whom that DSC is, as the axis has it.
     """
     tables, first = {model: pd.concat(seeds) for model, seeds in histories.items()}, next(iter(histories))
     losses = pd.concat(tables.values())["loss"]
     across = min(_ACROSS, len(tables))
     blocks = math.ceil(len(tables) / across)
-    alt = f"Line charts of training loss and validation DSC over the epochs, one pair for each of: {', '.join(tables)}"
+    drawn = f"training loss and {patients.lower()} DSC over the epochs"
+    alt = f"Line charts of {drawn}, one pair for each of: {', '.join(tables)}"
     figure = new_figure(WIDTH, 4 * blocks, alt)
     panels = figure.subplots(2 * blocks, across, sharex=True, sharey="row", squeeze=False)
     pairs = [panels[2 * block : 2 * block + 2, column] for block in range(blocks) for column in range(across)]
     for (model, table), (loss, dsc) in zip(tables.items(), pairs, strict=False):
         for lines, color in ((tables[first], "#999999"), (table, "#0072b2")):
-            _bands(loss, dsc, lines, color)
+            _band(loss, lines, "loss", "Training loss", color)
+            _band(dsc, lines, "dsc", f"{patients} DSC", color)
         loss.set_title(fold_label(model, 22), fontsize=9, parse_math=False)
         if losses.min() > 0:  # a loss of the user may be negative
             loss.set(yscale="log", ylim=(0.9 * losses.min(), 1.1 * losses.max()))
@@ -52,8 +55,7 @@ def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     return figure
 
 
-def _bands(loss: Axes, dsc: Axes, table: pd.DataFrame, color: str) -> None:
-    for panel, measure, text in ((loss, "loss", "Training loss"), (dsc, "dsc", "Validation DSC")):
-        sns.lineplot(table, x="epoch", y=measure, errorbar=("pi", 100), color=color, ax=panel)
-        label_axes(panel, "Epoch", text)
-        panel.label_outer()
+def _band(panel: Axes, table: pd.DataFrame, measure: str, text: str, color: str) -> None:
+    sns.lineplot(table, x="epoch", y=measure, errorbar=("pi", 100), color=color, ax=panel)
+    label_axes(panel, "Epoch", text)
+    panel.label_outer()

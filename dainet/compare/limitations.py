@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from dainet.compare.comparisons import (
     compare_networks,
     comparisons_of,
     main_comparisons,
+    or_none,
     patient_differences,
     sample_of,
 )
@@ -87,7 +89,8 @@ def _disagreements(scored: Scored, found: Sequence[Answer]) -> Iterator[str]:
             continue
         if validation_difference(scored, line) * sign < 0:
             yield f"{answer.title}: the scores on {monitored(scored).lower()} have the other sign than the final ones."
-        if compare_networks(scored, line, column="dsc_last_epoch").estimate * sign < 0:
+        last = or_none(partial(compare_networks, scored, line, column="dsc_last_epoch"))
+        if last is not None and last.estimate * sign < 0:
             yield f"{answer.title}: the weights of the last epoch have the other sign than the chosen ones."
         if patient_differences(scored, line).median() * sign < 0:
             yield f"{answer.title}: the median patient has the other sign than the mean."

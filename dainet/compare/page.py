@@ -46,7 +46,7 @@ _TITLES = {
     "table_checks": ("Checks", "What should not change the answer. If it does, the text has to say so."),
     "table_convergence": (
         "When the difference was there",
-        "Validation DSC after parts of the training; in brackets, the share of the difference at its end.",
+        "DSC of monitored patients after parts of the training; in brackets, the share of the difference at its end.",
     ),
     "table_networks": ("Networks", "Means over trainings on the test patients."),
     "table_parts": ("Parts of the cases in numbers", "Intervals without tests."),

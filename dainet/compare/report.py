@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dainet.cache.records import hash_file, read_record, write_record
 from dainet.compare.charts import comparisons_figure, parts_figure, patients_figure, trainings_figure
-from dainet.compare.checks import checks_table, convergence_table
+from dainet.compare.checks import checks_table, convergence_table, monitored
 from dainet.compare.comparisons import comparisons_of, networks_of, patient_differences, sample_of
 from dainet.compare.curves import learning_curves
 from dainet.compare.failures import failed_cases
@@ -141,7 +141,8 @@ def learning_figure(scored: Scored) -> Figure:
     baseline = comparisons_of(scored)[0].second
     names = sorted(networks_of(scored), key=lambda name: name != baseline)
     own = {name: scored.histories[scored.histories["model"] == name] for name in names}
-    return learning_curves({name: [part for _, part in table.groupby(["fold", "seed"])] for name, table in own.items()})
+    parts = {name: [part for _, part in table.groupby(["fold", "seed"])] for name, table in own.items()}
+    return learning_curves(parts, monitored(scored).removesuffix(" patients"))
 
 
 def _figures(results: Results, note: str) -> Iterator[tuple[str, Figure]]:

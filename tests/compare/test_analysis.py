@@ -134,6 +134,7 @@ def test_a_pooled_spread_is_the_variance_of_trainings() -> None:
     assert spread.training == pytest.approx(trainings[:, :, 0].var(axis=1, ddof=1).mean())
     assert (spread.training_freedom, spread.residual_freedom) == (8, 48)
     assert spread.residual == pytest.approx(0)
+    assert spread_of([*trainings, np.zeros((3, 0))]) == spread  # a fold in which nobody has values
 
 
 def test_other_patients_are_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from dainet.cache.records import write_record
+from dainet.compare.checks import checks_table
 from dainet.compare.failures import failed_cases
 from dainet.compare.limitations import limitations
 from dainet.compare.looks import note_look
@@ -191,6 +192,12 @@ def test_limits_follow_from_the_numbers(figures: Path, tmp_path: Path) -> None:
     other = type(scored)(plan, scored.waves, scored.trainings, scored.scores, history)
     assert len(limitations(other, answers(other), {})) > len(limitations(scored, answers(scored), {}))
     assert failed_cases(scored)["Failed"].tolist() == ["1 of 1 trainings"]
+    rest = scored.scores.assign(dsc_last_epoch=scored.scores["dsc_last_epoch"].where(scored.scores["fold"] == 1))
+    without = type(scored)(plan, scored.waves, scored.trainings, rest, scored.histories)
+    assert "nan" not in checks_table(without).to_string()
+    none = type(scored)(plan, 2, scored.trainings, rest.assign(dsc_last_epoch=float("nan")), scored.histories)
+    assert set(checks_table(none)["Last epoch"]) == {"too few"}
+    assert limitations(none, answers(none), {}) == limitations(scored, answers(scored), {})
 
 
 def test_the_same_scores_twice_are_called_that(figures: Path, tmp_path: Path) -> None:

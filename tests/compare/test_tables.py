@@ -12,6 +12,7 @@ from scipy import stats
 from dainet.compare.checks import checks_table, convergence_table
 from dainet.compare.parts import parts, parts_table
 from dainet.compare.plan import Plan
+from dainet.compare.report import learning_figure
 from dainet.compare.scores import Scored, fold_scores
 from dainet.compare.tables import networks_table, spread_table, volumes_table
 from tests.helpers.plans import arrays, better, ends, measured, printed, scored
@@ -107,6 +108,7 @@ def test_monitored_patients_are_named_and_counted_as_the_rule_of_selection_does(
     )
     found = Scored(ruled, 2, own.trainings, own.scores, history)
     assert checks_table(found).loc[0, title] == expected
+    assert f"{title.removesuffix(' patients')} DSC" in [panel.get_ylabel() for panel in learning_figure(found).axes]
     unknown = Scored(ruled, 2, own.trainings, own.scores, history.assign(dsc=np.nan))
     assert checks_table(unknown).loc[0, title] == "-"
     assert convergence_table(unknown).empty
