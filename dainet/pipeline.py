@@ -25,6 +25,7 @@ from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.outside import is_outside, outside_label
 from dainet.segmentation.outside_check import check_batches, check_outside
 from dainet.segmentation.outside_loss import check_loss
+from dainet.segmentation.pretrained import check_pretrained
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.stage import load_model, run_segmentation
 from dainet.segmentation.training import monitored_volumes
@@ -196,11 +197,13 @@ def network_data(settings: Settings, name: str) -> SliceData:
     """Return the slices with what a network takes next to them: nothing, maps or features (see `slice_data`).
 
     Raises:
-        InputError: the name is unknown, the loss of the settings is refused (see `check_loss`), or the control does not
-            exist for features; raised before maps are made for it. Or a network from outside does not do what it must,
+        InputError: the name is unknown, the loss of the settings is refused (see `check_loss`), as are pre-trained
+            weights (see `check_pretrained`), or the control does not exist for features; raised before maps are made
+            for it. Or a network from outside does not do what it must,
             see `check_outside`, raised before anything is read.
     """
     check_network(name)
+    check_pretrained(settings.segmentation.pretrained, name)
     if is_outside(name) and process_count() == 1:  # several processes have been started after their parent's check
         check_outside(settings, name)
         check_batches(settings, name, len(prepare(settings).rows("train")))

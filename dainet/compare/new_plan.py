@@ -115,7 +115,7 @@ def check_networks(rows: Mapping[str, Network], profile: str, given: Mapping[str
         settings = load_settings(profile, {**given, **own})
         if is_outside(network):
             check_outside(settings, network)
-        check_early(settings, maps=takes(network) != "image")
+        check_early(settings, maps=takes(network) != "image", network=network)
 
 
 def write_plan(

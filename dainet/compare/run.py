@@ -92,6 +92,6 @@ def _check(trainings: Sequence[Training], where: Mapping[str, Any]) -> None:
     for training in {each.model: each for each in reversed(trainings)}.values():
         settings = training.settings(where)
         check_network(training.network)
-        check_early(settings, maps=takes(training.network) != "image")
+        check_early(settings, maps=takes(training.network) != "image", network=training.network)
         if is_outside(training.network):
             check_outside(settings, training.network)

@@ -45,7 +45,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         return [pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result]
     if network is not None:
         check_network(network)
-    check_early(settings, maps=network is None or takes(network) != "image")
+    check_early(settings, maps=network is None or takes(network) != "image", network=network)
     if network is not None and is_outside(network):
         check_outside(settings, network)  # before it waits for a device
     with free_device(settings.device, settings.n_processes) as device:

@@ -11,7 +11,7 @@ from dainet.errors import InputError
 from dainet.places import input_path
 from dainet.protocol import CLASSES, load_split
 from dainet.segmentation.outside_loss import check_loss
-from dainet.segmentation.pretrained import pretrained_hash
+from dainet.segmentation.pretrained import check_pretrained, pretrained_hash
 from dainet.segmentation.training import check_sync_batch_norm
 from dainet.settings import Settings
 from dainet.vit.model import patch_side
@@ -19,13 +19,14 @@ from dainet.vit.model import patch_side
 __all__ = ["check_early"]
 
 
-def check_early(settings: Settings, maps: bool = True) -> None:
+def check_early(settings: Settings, maps: bool = True, network: str | None = None) -> None:
     """Refuse settings whose paths, sizes or devices do not fit together; nothing is computed, fetched or written.
 
     Args:
         settings: the run's settings.
         maps: whether the run needs attention maps; if so, the folder of given ones must exist, or the ViT, whose
             patches must fit into the images.
+        network: one that the run trains, if any (see `check_pretrained`).
 
     Raises:
         InputError, FileNotFoundError: the message names the setting.
@@ -38,6 +39,8 @@ def check_early(settings: Settings, maps: bool = True) -> None:
         read_spacing(input_path(settings.data.spacing))
     if settings.segmentation.pretrained:
         pretrained_hash(settings.segmentation.pretrained)
+        if network is not None:
+            check_pretrained(settings.segmentation.pretrained, network)
     known = CLASSES.get(settings.data.dataset)
     device = choose_device(settings.device)
     check_loss(settings.segmentation.loss, len(known.names) + 1 if known else None, device.torch_device)

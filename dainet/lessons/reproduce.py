@@ -29,6 +29,7 @@ __all__ = ["find_notebooks", "notebooks_of_a_run", "reproduce"]
 _WITHOUT_MAPS = ("01", "07", "09")  # the lessons that need no ViT
 _OF_A_VIT = ("02", "03", "06", "08")  # the lessons about its maps or features, which nothing can stand for
 _OF_HEADS = ("06",)  # the lesson about what networks make of its maps, which they must have been given
+_TRAIN = ("04", "05", "06", "08", "09")  # the lessons that train the U-Net or DAINet
 _COMPARE = ("04", "05")  # the lessons in whose tables networks of your own stand
 _BY_NUMBER = ("08", "09")  # train more networks: minutes for those who ask for them
 
@@ -88,7 +89,9 @@ def reproduce(
     _check_maps(settings, notebooks)
     for notebook in notebooks:
         _check_parameters(notebook, parameters | (own if _compares(notebook) else {}))
-    check_early(settings, maps=any(notebook.name[:2] not in _WITHOUT_MAPS for notebook in notebooks))
+    numbers = {notebook.name[:2] for notebook in notebooks}
+    network = "unet" if numbers.intersection(_TRAIN) else None
+    check_early(settings, maps=not numbers.issubset(_WITHOUT_MAPS), network=network)
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
     begin, earlier = perf_counter(), finished_keys()

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from dainet.cache.records import hash_file
 from dainet.errors import InputError, reason
 from dainet.places import input_path
+from dainet.segmentation.catalog import build
+from dainet.segmentation.outside import is_outside
 
-__all__ = ["Pretrainable", "load_pretrained", "pretrained_hash"]
+__all__ = ["Pretrainable", "check_pretrained", "load_pretrained", "pretrained_hash"]
 
 log = logging.getLogger(__name__)
 _HUB = "hub"
@@ -32,6 +34,27 @@ class Pretrainable(Protocol):
         """Copy the tensors of the timm model into the encoder; return the names of those that have no place in it."""
 
 
+def check_pretrained(weights: str, name: str) -> None:
+    """Refuse weights for a network whose encoder takes none; code from outside is asked when it has been built.
+
+    Args:
+        weights: the setting segmentation.pretrained; empty = none.
+        name: as in `dainet.segmentation.catalog.build`.
+
+    Raises:
+        InputError: as `load_pretrained`; or the network is unknown.
+    """
+    if weights and not is_outside(name):
+        with torch.device("meta"):  # without memory, in any size
+            _pretrainable(build(name), name)
+
+
+def _pretrainable(model: nn.Module, name: str) -> Pretrainable:
+    if not isinstance(model, Pretrainable):
+        raise InputError(f"network {name} has no pre-trained weights; leave segmentation.pretrained empty for it")
+    return model
+
+
 def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
     """Let the encoder of a network start from pre-trained weights, and log those that it has no place for.
 
@@ -44,16 +67,17 @@ def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
         InputError: the network has no such encoder, or the file cannot be read or does not fit.
         ConnectionError: the hub gives no weights.
     """
-    if not isinstance(model, Pretrainable):
-        raise InputError(f"network {name} has no pre-trained weights; leave segmentation.pretrained empty for it")
-    state = _from_hub(model.pretrained_name) if weights == _HUB else _from_file(input_path(weights))
+    network = _pretrainable(model, name)
+    state = _from_hub(network.pretrained_name) if weights == _HUB else _from_file(input_path(weights))
     try:
-        left = model.load_encoder(state)
+        left = network.load_encoder(state)
     except (LookupError, RuntimeError, ValueError) as error:
-        source = model.pretrained_name if weights == _HUB else Path(weights).name
+        source = network.pretrained_name if weights == _HUB else Path(weights).name
         said = f"{type(error).__name__}: {error}"
-        raise InputError(f"{source} does not fit {name} ({said}); expected {model.pretrained_name} of timm") from error
-    log.info("%s starts from %s; not used: %s", name, model.pretrained_name, ", ".join(left) or "none")
+        raise InputError(
+            f"{source} does not fit {name} ({said}); expected {network.pretrained_name} of timm"
+        ) from error
+    log.info("%s starts from %s; not used: %s", name, network.pretrained_name, ", ".join(left) or "none")
 
 
 def pretrained_hash(weights: str) -> str:

@@ -32,6 +32,12 @@ def _distinct(items: Any) -> Any:
     return items
 
 
+def _some(patients: Any) -> Any:
+    if patients is not None and (patients < 1 if isinstance(patients, int) else not patients):
+        raise ValueError("expected at least one patient, or null for all")
+    return patients
+
+
 Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 _Share = Annotated[float, Field(gt=0, le=1)]
 _Scale = Annotated[tuple[_Share, _Share], AfterValidator(_rising)]
@@ -58,7 +64,7 @@ class DataSettings(_Frozen):
     phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
     split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
     # A number, spread evenly, or ids; None = all.
-    train_patients: Annotated[int | tuple[str, ...] | None, AfterValidator(_distinct)] = None
+    train_patients: Annotated[int | tuple[str, ...] | None, AfterValidator(_distinct), AfterValidator(_some)] = None
     # "window" is for Hounsfield units, the others are per volume; "auto": window for CT, minmax for the rest, as the
     # peers do (docs/protocol.md#1.2, #5.12); not given in the paper.
     normalization: Literal["auto", "window", "minmax", "percentile", "zscore"] = "auto"
@@ -105,7 +111,7 @@ class DinoSettings(_Frozen):
     global_size: int = Field(256, ge=16, le=4096)  # px of a global view; DINO's code has 224 (docs/protocol.md#5.15)
     global_scale: _Scale = (0.4, 1.0)  # share of the image's area
     local_crops: int = Field(8, ge=0)
-    local_size: int = Field(96, ge=8)  # px of a local view
+    local_size: int = Field(96, ge=8, le=4096)  # px of a local view
     local_scale: _Scale = (0.05, 0.4)
     keep_every: int = Field(0, ge=0)  # also keep the teacher after every so many epochs; 0 = only the last one
     compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)

@@ -65,9 +65,10 @@ def load_settings(profile: str = "tour", overrides: Mapping[str, Any] | None = N
 
 def _dotted(overrides: Mapping[str, Any], section: str = "") -> dict[str, Any]:
     """Write nested overrides by dotted name, so that they join a section of the profile and do not replace it."""
-    flat: dict[str, Any] = {}
+    flat, known = dict[str, Any](), _all_names()
     for name, value in overrides.items():
-        flat |= _dotted(value, f"{section}{name}.") if isinstance(value, Mapping) else {f"{section}{name}": value}
+        nested = isinstance(value, Mapping) and f"{section}{name}" not in known
+        flat |= _dotted(value, f"{section}{name}.") if nested else {f"{section}{name}": value}
     return flat
 
 
@@ -107,6 +108,8 @@ def _set(values: dict[str, Any], name: str, value: Any) -> None:
         warnings.warn(message, FutureWarning, stacklevel=3)
         name = _RENAMED[name]
     section, _, field = name.rpartition(".")
+    if section in _all_names():
+        raise unknown("setting", name, [section])
     target = _group(values.setdefault(section, {}), f"setting {section}") if section else values
     target[field] = value
 
@@ -132,7 +135,8 @@ def _shown(value: Any) -> str:
 def _known_names(name: str) -> list[str]:
     """Return the dotted names of the settings in the section of `name`, or those of its name where it lacks one."""
     section, _, field = name.rpartition(".")
-    model: Any = Settings.model_fields[section].annotation if section in Settings.model_fields else Settings
+    section = section if section in Settings.model_fields else ""
+    model: Any = Settings.model_fields[section].annotation if section else Settings
     own = [f"{section}.{known}".lstrip(".") for known in getattr(model, "model_fields", {})]
     elsewhere = [dotted for dotted in _all_names() if not section and dotted.endswith(f".{field}")]
     return elsewhere or own

@@ -158,9 +158,9 @@ def head_count(weights: str, heads: int | None = None) -> int:
 
 
 def _shape(weights: str, heads: int | None) -> tuple[int, int]:
-    if weights == "random":
-        return _VIT_S16["patch_size"], _VIT_S16["num_heads"]
-    if known := timm_shape(weights):
+    random = _VIT_S16["patch_size"], _VIT_S16["num_heads"]
+    if known := random if weights == "random" else timm_shape(weights):
+        agreed_heads(known[1], heads, weights)
         return known
     vit = load_vit(weights, heads=heads)
     return vit.patch, vit.heads

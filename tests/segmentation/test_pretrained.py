@@ -15,8 +15,9 @@ from dainet import pipeline
 from dainet.errors import InputError
 from dainet.reporting.run_identity import other_settings, public_settings, run_hash
 from dainet.segmentation import catalog
-from dainet.segmentation.pretrained import load_pretrained, pretrained_hash
+from dainet.segmentation.pretrained import check_pretrained, load_pretrained, pretrained_hash
 from dainet.settings import Settings, load_settings
+from tests.helpers.samples import changed
 
 
 class Small(nn.Module):
@@ -52,6 +53,19 @@ def test_tensors_of_a_file_reach_the_encoder(tmp_path: Path, suffix: str) -> Non
 def test_a_network_without_such_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"segmentation\.pretrained"):
         load_pretrained(nn.Conv2d(1, 1, 1), "plain", str(tmp_path))
+
+
+@pytest.mark.parametrize("network", ["unet", "dual-1111", "attn-unet", "nnunet-2d"])
+def test_a_network_without_such_weights_waits_for_no_stage(tiny: Settings, runs: Path, network: str) -> None:
+    with pytest.raises(InputError, match=rf"{network}.*segmentation\.pretrained"):
+        pipeline.train(changed(tiny, "segmentation", pretrained="hub"), network, 0)
+    assert not runs.exists()
+
+
+def test_networks_that_take_such_weights_are_let_through() -> None:
+    for network in ("transunet-small", "r50-unet", "swin-unet"):
+        check_pretrained("hub", network)
+    check_pretrained("", "unet")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"{}"])
