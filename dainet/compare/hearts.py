@@ -140,18 +140,23 @@ def _ef_errors(numbers: pd.DataFrame) -> pd.DataFrame:
 
 @in_style
 def agreement_figure(numbers: pd.DataFrame, models: tuple[str, ...]) -> Figure:
-    """Draw Bland-Altman plots of the LV's ejection fraction, one panel per network and one point per patient."""
+    """Draw Bland-Altman plots of the LV's ejection fraction, one panel per network.
+
+    A point is a patient's mean over trainings; lines are bias and limits of a single training, as in `agreement_table`.
+    """
     alt = "Bland-Altman plots of the left ventricle's ejection fraction, predicted and labeled, one panel per network"
     figure = new_figure(WIDTH, 3.6, alt)
     panels = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
     for panel, model in zip(panels, models, strict=True):
-        errors, labeled = _errors(numbers[numbers["model"] == model])
+        own = numbers[numbers["model"] == model]
+        errors, labeled = _errors(own)
         ef, truth = errors["lv_ef"].dropna(), labeled["lv_ef"]
         panel.plot(truth[ef.index] + ef / 2, ef, "o", markersize=3.5, alpha=0.6, color="#0072b2")
-        bias, half = ef.mean(), 1.96 * ef.std()
+        seeds = [_errors(part)[0]["lv_ef"] for _, part in own.groupby("seed")]
+        bias, half = _bias_and_half(seeds)
         for height, style in ((bias, "-"), (bias - half, "--"), (bias + half, "--")):
             panel.axhline(height, color="black", linewidth=0.9, linestyle=style)
-        panel.set_title(f"{model}: {_limits([ef])}", fontsize=9)
+        panel.set_title(f"{model}: {_limits(seeds)}", fontsize=9)
         label_axes(panel, "Mean of predicted and labeled EF (%)", "Predicted - labeled (points)")
         panel.label_outer()
     return figure
@@ -171,6 +176,12 @@ def _limits(seeds: Sequence[pd.Series]) -> str:
     """Return bias and limits of agreement from the errors of each seed."""
     if min(errors.count() for errors in seeds) < 2:
         return "-"
+    bias, half = _bias_and_half(seeds)
+    return f"{bias:+.1f} ({bias - half:+.1f} to {bias + half:+.1f})"
+
+
+def _bias_and_half(seeds: Sequence[pd.Series]) -> tuple[float, float]:
+    """Return the mean error, and how far the limits of agreement lie from it: of each seed, then averaged."""
     bias = np.mean([errors.mean() for errors in seeds])
     half = 1.96 * np.sqrt(np.mean([errors.var() for errors in seeds]))
-    return f"{bias:+.1f} ({bias - half:+.1f} to {bias + half:+.1f})"
+    return float(bias), float(half)

@@ -168,6 +168,11 @@ def test_networks_with_other_numbers_of_seeds_can_be_compared() -> None:
     table = agreement_table(heart_numbers(pd.concat([*two, *one]))).set_index("Network")
     assert table.loc["two"].to_dict() == table.loc["one"].to_dict()
     assert table.loc["two", "Mean absolute error of LV EF"] == "4.00"
+    for panel in agreement_figure(heart_numbers(pd.concat([*two, *one])), ("two", "one")).axes:
+        name, _, limits = panel.get_title().partition(": ")
+        assert limits == table.loc[name, "LV EF (points)"]
+        lines = [float(np.unique(np.asarray(line.get_ydata())).item()) for line in panel.lines[1:]]
+        assert lines == pytest.approx([0, -1.96 * np.sqrt(6 / 5) * 4, 1.96 * np.sqrt(6 / 5) * 4])
 
 
 def test_a_heart_that_some_trainings_do_not_find_is_counted_as_wrong() -> None:
