@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from dainet.attention.features import token_features
@@ -23,7 +24,7 @@ from dainet.segmentation.catalog import build
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.slices import run_network
 from dainet.settings import Settings
-from dainet.vit.model import DinoViT, input_size, load_vit, set_fused_attention
+from dainet.vit.model import DinoViT, input_size, load_vit
 
 __all__ = ["Work", "count_flops", "large_product", "product_rate", "work_of"]
 
@@ -75,8 +76,11 @@ def work_of(key: str, records: Mapping[str, Record], settings: Settings) -> Work
 
 
 def count_flops(work: Callable[[], object]) -> int:
-    """Count the floating-point operations of one call, two per multiply-add, with torch's counter."""
-    with FlopCounterMode(display=False) as counter:
+    """Count the floating-point operations of one call, two per multiply-add, with torch's counter.
+
+    Attention is computed in single products meanwhile: the counter does not see the fused kernel of a CPU.
+    """
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops()
 
@@ -141,10 +145,8 @@ def _forward_flops(name: str, heads: int, classes: int, width: int, size: int, m
 
 @cache
 def _vit(weights: str, heads: int | None) -> DinoViT:
-    """Load a ViT for its shape; its attention is in single products, which the counter sees."""
-    vit = load_vit(weights, heads=heads)
-    set_fused_attention(vit, False)
-    return vit
+    """Load a ViT for its shape."""
+    return load_vit(weights, heads=heads)
 
 
 def _slices(record: Record, records: Mapping[str, Record], split: str = "") -> int:

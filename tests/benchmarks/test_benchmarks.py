@@ -20,7 +20,7 @@ from dainet.data.preprocessing import resize_slices
 from dainet.reporting import costs
 from dainet.reporting.work import count_flops
 from dainet.segmentation.catalog import build
-from dainet.vit.model import DinoViT
+from dainet.vit.model import DinoViT, set_fused_attention
 
 
 def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +35,19 @@ def test_ratio_and_limit_come_from_neighboring_runs(monkeypatch: pytest.MonkeyPa
 def test_operations_count_a_multiply_add_twice() -> None:
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     assert count_flops(lambda: layer(torch.zeros(2, 3, 8, 8))) == 2 * 2 * 8 * 8 * 3 * 5 * 9
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_operations_of_attention_are_counted_fused_or_not(fused: bool) -> None:
+    """Two blocks of width 24, the maps of the last: of its 17 tokens CLS alone asks. The MLP is four times as wide."""
+    vit = DinoViT(img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3).eval()
+    set_fused_attention(vit, fused)
+    tokens, width = 17, 24
+    block = tokens * width * (3 + 1 + 4 + 4) * width + 2 * tokens**2 * width
+    last = (1 + tokens) * width**2 + tokens * width
+    patches = 16 * 3 * 8 * 8 * width
+    with torch.inference_mode():
+        assert count_flops(lambda: token_maps(vit, torch.zeros(1, 3, 32, 32))) == 2 * (patches + block + last)
 
 
 @pytest.mark.parametrize("name", ["unet", "single", "dual-0110", "dual-1111"])
