@@ -111,9 +111,11 @@ def paired_differences(
 def seeded_interval(first: np.ndarray, second: np.ndarray, resamples: int = _RESAMPLES) -> tuple[float, float]:
     """Compute a 95 % percentile-bootstrap interval of the mean difference over patients and each network's seeds.
 
-    With few seeds the interval is too narrow: the spread of n seeds is underestimated by the factor sqrt((n - 1) / n).
-    Where a patient has no value for some seeds of a network (NaN), the mean of that patient's other seeds stands in; a
-    patient without any value for one of the networks is left out.
+    The spread of n seeds is underestimated by the factor sqrt((n - 1) / n), and the luck of a training in a patient
+    enters twice. So with few seeds the interval is too narrow where trainings differ much, and too wide where they do
+    not (docs/claims.md#when-a-claim-counts-as-supported). Where a patient has no value for some seeds of a network
+    (NaN), the mean of that patient's other seeds stands in; a patient without any value for one of the networks is left
+    out.
 
     Args:
         first: scores [seeds, patients], as `patient_means` gives.

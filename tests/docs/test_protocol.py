@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pkgutil import resolve_name
 
 import pytest
 import yaml
 
+from dainet.segmentation.catalog import BASELINES
 from dainet.settings import Settings, load_settings
 from tests.helpers import REPOSITORY
 from tests.helpers.documents import anchors
@@ -68,3 +70,21 @@ def test_every_citation_in_the_code_leads_to_an_anchor() -> None:
 def test_no_module_cites_the_protocol_in_another_form() -> None:
     for path in (REPOSITORY / "dainet").rglob("*.py"):
         assert "PROTOCOL" not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_row_on_the_schedule_names_the_peer_that_has_none() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    [names] = re.findall(r"^\| \| (TransUNet .*) \|$", page, re.MULTILINE)
+    [cells] = re.findall(r"^\| schedule \| (.*) \|$", page, re.MULTILINE)
+    pairs = zip(names.split(" | "), cells.split(" | "), strict=True)
+    constant = [name.removeprefix("(Trans)") for name, cell in pairs if cell.startswith("constant")]
+    assert constant == ["CASCADE"]
+    assert constant[0] in rows()["5.1"][2]
+    assert "as all peers" not in PAGE.with_name("reproduction.md").read_text(encoding="utf-8")
+
+
+def test_the_row_on_the_baseline_names_the_competitor_of_that_source() -> None:
+    made = resolve_name(f"dainet.segmentation.baselines.{BASELINES['unet-upsample'].partition(':')[0]}")
+    assert "bigmb" in made.__doc__
+    assert "bigmb" in rows()["5.25"][3]
+    assert "`unet-upsample`" in rows()["5.25"][3]

@@ -10,6 +10,7 @@ import torch
 
 from dainet.dino.formulas import cosine_schedule
 from dainet.lessons.answers import EXERCISES
+from tests.helpers import REPOSITORY
 from tests.helpers.notebooks import lesson, shown
 
 NOTEBOOK = lesson("02")
@@ -43,6 +44,15 @@ def test_the_numbers_in_the_text_are_those_of_the_outputs() -> None:
     for number in ("0.634", "0.517", "0.564"):
         assert number in table
         assert number in PROSE
+
+
+def test_what_users_report_is_what_the_protocol_lists() -> None:
+    """None of its reports on fine-tuning is about medical data; those are in the row after it."""
+    page = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8")
+    [row] = re.findall(r'^.*<a id="6\.13"></a>.*$', page, flags=re.MULTILINE)
+    [told] = [line for line in PROSE.splitlines() if "protocol.md#6.13" in line]
+    assert "medical" not in row
+    assert "medical" not in told
 
 
 def test_the_stored_run_shows_both_collapses() -> None:

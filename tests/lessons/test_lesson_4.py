@@ -69,6 +69,20 @@ def test_the_attention_unet_whose_mean_does_not_fit() -> None:
     assert organs.replace(55.92, 83.70).mean() == pytest.approx(75.57, abs=0.01)
 
 
+def test_the_picture_of_real_patients_is_described_by_its_networks(notebook: NotebookNode) -> None:
+    """Those that study/pictures.py draws."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    [alt] = re.findall(r"!\[([^]]*)\]\(\S*/figure3_qualitative\.png\)", prose)
+    assert re.findall(r"[a-z]+-?[01]{4}|unet|single", alt) == ["unet", "single", "dual-1111"]
+    assert not {"two", "four", "five"} & set(alt.split())
+
+
+def test_who_keeps_the_learning_rate_is_not_among_those_who_lower_it(notebook: NotebookNode) -> None:
+    [prose] = [cell.source for cell in notebook.cells if "*polynomial decay with power 0.9*" in cell.source]
+    assert "All peers" not in prose
+    assert {"TransUNet", "MT-UNet", "Swin-Unet", "TransCASCADE"} <= set(re.findall(r"[\w-]+", prose))
+
+
 def test_no_training_of_this_lesson_failed(notebook: NotebookNode) -> None:
     """Shipped competitors may have failed; lesson 8 says which, and why."""
     lines = shown(notebook, "published_table(settings.data.dataset, name)").splitlines()

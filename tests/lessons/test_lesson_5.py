@@ -65,3 +65,15 @@ def test_the_printed_deviations_give_the_number_of_trainings(notebook: NotebookN
     printed = re.findall(r"^(?:unet|dual-1111) +([\d.]+)$", shown(notebook, "real_means = "), flags=re.MULTILINE)
     first, second = map(float, printed)
     assert 78 < (first**2 + second**2) / 0.1**2 < 79
+
+
+def test_the_interval_of_all_seeds_is_wider_or_narrower_than_single_ones(notebook: NotebookNode) -> None:
+    """Each row of the real table stands in two lines: seeds 0 and 1, then seed 2 and all."""
+    widths: dict[str, list[float]] = {}
+    for line in re.findall(r"^\d .*$", shown(notebook, "read_scores().query"), flags=re.MULTILINE):
+        ends = re.findall(r"\(([+-][\d.]+) to ([+-][\d.]+)\)", line)
+        widths.setdefault(line[0], []).extend(float(high) - float(low) for low, high in ends)
+    assert {len(row) for row in widths.values()} == {4}
+    assert {max(row[:3]) < row[3] for row in widths.values()} == {True, False}
+    [step] = [line for cell in notebook.cells for line in cell.source.splitlines() if '*Then "all seeds".*' in line]
+    assert {"narrower", "wider"} <= set(re.findall(r"\w+", step))
