@@ -28,6 +28,7 @@ from dainet.settings import Settings
 
 _HIDDEN = ".appearing-"  # prefix of the folder in which files and their record are written
 PAGE = "index"  # name of the page that shows all others, and of its record
+_SPECIAL = re.compile(r"([|`$\\\[]|\*(?=\S)|<(?=[\w/!?])|(?<!\w)_|_(?!\w))")
 _OTHER = "another folder in the setting output"
 _DATA_TITLES = {"acdc": "ACDC", "synapse": "Synapse", "custom": "own data"}
 
@@ -173,11 +174,15 @@ def _collapsed(stages: Mapping[str, str]) -> list[str]:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown, in which every name stands as it is; underscores within words need no escape."""
-    special = re.compile(r"([|*`<$\\\[]|(?<!\w)_|_(?!\w))")
-    cells = table.map(lambda cell: cell.replace("|", r"\|") if isinstance(cell, str) else cell)
-    names = [special.sub(r"\\\1", str(name)) for name in table]
+    """Return a table in Markdown, in which every name and text stands as it is, but for line breaks."""
+    cells = table.map(lambda cell: _plain(cell) if isinstance(cell, str) else cell)
+    names = [_plain(str(name)) for name in table]
     return str(cells.set_axis(names, axis=1).to_markdown(index=False, disable_numparse=True))
+
+
+def _plain(text: str) -> str:
+    """Escape what Markdown would read as more than text; underscores within words and a last star are not."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.splitlines()))
 
 
 def _latex(table: pd.DataFrame) -> str:

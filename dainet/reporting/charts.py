@@ -114,7 +114,8 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     """Draw the DSC of every case as a point over a box per class and model.
 
     Args:
-        cases: columns model, class and dsc (0..1), one line per case; of one empty-mask policy only.
+        cases: columns model, class and dsc (0..1), one line per case; of one empty-mask policy only. A DSC may be NaN,
+            and where all are, the panel stays empty.
 
     Raises:
         ValueError: two empty-mask policies, which would count every case twice.
@@ -128,16 +129,20 @@ def score_distribution(cases: pd.DataFrame) -> Figure:
     figure = new_figure(width, 3.8, alt)
     panel = figure.subplots()
     what = {"data": cases, "x": "class", "y": "dsc", "hue": "model", "palette": _palette(models), "ax": panel}
-    sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
-    # No jitter: it is random, and the same scores should give the same picture.
-    sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
+    if cases["dsc"].notna().any():
+        sns.boxplot(**what, showfliers=False, width=0.75, gap=0.15, fill=False, linewidth=1.2, legend="full")
+        # No jitter: it is random, and the same scores should give the same picture.
+        sns.stripplot(**what, dodge=True, size=3, alpha=0.5, legend=False, jitter=False)
+    else:  # seaborn draws no boxes without a number
+        panel.set_xticks(range(classes))
     label_axes(panel, "", "DSC per case")
     added = name_columns(panel, list(cases["class"].unique()), (width - 0.8) / classes)
     figure.set_figheight(figure.get_figheight() + added)
     panel.grid(False, axis="x")
     panel.legend_ = None  # one legend, below the panel
     names = set(cases["model"])
-    network_legend(figure, [patch for patch in panel.patches if patch.get_label() in names])
+    if boxes := [patch for patch in panel.patches if patch.get_label() in names]:
+        network_legend(figure, boxes)
     return figure
 
 

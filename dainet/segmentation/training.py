@@ -86,15 +86,20 @@ def monitored_volumes(settings: SegmentationSettings, prepared: Prepared) -> dic
     """Return the volumes on which the rule chooses a checkpoint: case id -> row numbers.
 
     Raises:
-        InputError: the rule needs some and there are none.
+        InputError: the rule needs some and there are none, or their labels hold no class, so that no DSC could choose.
     """
     volumes = prepared.volumes(MONITORED_SPLIT[settings.selection])
-    if not volumes and settings.selection != "last":
-        raise InputError(
-            f"segmentation.selection is {settings.selection!r}, but the split has no volumes for it; "
-            "add validation patients or set segmentation.selection=last"
-        )
-    return volumes
+    if settings.selection == "last" or any(prepared.labels[rows].any() for rows in volumes.values()):
+        return volumes
+    found = (
+        f"none of the {len(volumes)} volumes for it has a labeled voxel"
+        if volumes
+        else "the split has no volumes for it"
+    )
+    raise InputError(
+        f"segmentation.selection is {settings.selection!r}, but {found}; add validation patients with labels, or set "
+        "segmentation.selection=last"
+    )
 
 
 def mean_volume_dsc(model: nn.Module, data: SliceData, volumes: Mapping[str, np.ndarray]) -> float:

@@ -143,6 +143,19 @@ def test_a_single_slice_of_dicom_is_as_thick_as_its_file_says(element: bytes, tm
     np.testing.assert_allclose(scan.affine, AFFINE, atol=1e-5)
 
 
+def edited(slices: int, old: bytes, new: bytes) -> Callable[[Path], Path]:
+    """A series of so many slices, in the file of whose first one some bytes are others."""
+
+    def make(path: Path) -> Path:
+        save_dicom(path / "edited", VOXELS[:, :, :slices], AFFINE)
+        file = min((path / "edited").iterdir())
+        assert old in file.read_bytes()
+        file.write_bytes(file.read_bytes().replace(old, new))
+        return path / "edited"
+
+    return make
+
+
 def film(path: Path) -> Path:
     save_nifti_scan(path / "film.nii.gz", np.zeros((4, 4, 4, 3), np.int16), AFFINE)
     return path / "film.nii.gz"
@@ -245,6 +258,9 @@ REFUSED = {
     "a moving picture": (moving, "one frame"),
     "a missing slice": (missing_slice, "8 to 16 mm apart"),
     "a tilted stack": (tilted, "tilted"),
+    "a thickness in words": (edited(1, b"\x18\0\x88\0\x02\0\0\x008 ", b"\x18\0\x50\0\x02\0\0\x00e "), "thickness 'e'"),
+    "a place in words": (edited(5, b"31.5\\-12.25\\40", b"31.5\\-12.25\\4e"), "where their slices lie"),
+    "a place with two numbers": (edited(5, b"31.5\\-12.25\\40", b"31.5\\-12.25  0"), "where their slices lie"),
     "vectors": (vectors, "3 channels"),
     "colors in NIfTI": (nifti_colors, "one channel"),
     "a picture in color": (colors, "color"),

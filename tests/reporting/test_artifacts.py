@@ -66,11 +66,12 @@ def cells(line: str) -> list[str]:
     "name", ["kidney_right", "_a_", "a|b", "50 % & more", "#1 $x$", "{a}^2~b", "a\\b", "*x* `y` <b>"]
 )
 def test_names_stand_as_they_are_in_every_format_of_a_table(name: str, settings: Settings) -> None:
-    path = save_table(pd.DataFrame({"Method": ["unet | x"], name: ["1.00"]}), "table", settings, {}, [])
+    path = save_table(pd.DataFrame({"Method": [f"unet | {name}"], name: ["1.00"]}), "table", settings, {}, [])
     assert read_csv(path.with_suffix(".csv")).columns.tolist() == ["Method", name]
     first, _, second = path.read_text().splitlines()[:3]
     assert cells(first) == ["Method", name]
-    assert cells(second) == ["unet | x", "1.00"]
+    assert cells(second) == [f"unet | {name}", "1.00"]
+    assert not re.search(r"(?<!\\)[`<]", second)
     latex = next(line for line in path.with_suffix(".tex").read_text().splitlines() if line.startswith("Method"))
     words = {"textbackslash ": "\\", "textasciicircum ": "^", "textasciitilde ": "~"}
     for command, character in words.items():
@@ -152,6 +153,11 @@ def test_a_table_is_printed_as_it_is_given(settings: Settings) -> None:
     latex = path.with_suffix(".tex").read_text().splitlines()
     assert latex[0] == "% 5 % of all"
     assert [part.strip() for part in latex[latex.index(r"\midrule") + 1].split("&")] == [r"a\dag{}", r"90.10 \\"]
+
+
+def test_a_line_break_ends_no_row_and_a_marker_stays(settings: Settings) -> None:
+    path = save_table(pd.DataFrame({"Method": ["R50 U-Net*", "two\nlines"]}), "table", settings, {}, [])
+    assert [line.strip("| ") for line in path.read_text().splitlines()[2:4]] == ["R50 U-Net*", "two lines"]
 
 
 def save_half(folder: Path) -> None:

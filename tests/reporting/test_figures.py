@@ -264,6 +264,12 @@ def test_score_distribution_shows_every_case() -> None:
     assert sum(len(np.asarray(points.get_offsets())) for points in panel.collections) == len(cases())
 
 
+def test_scores_that_are_all_missing_leave_an_empty_panel() -> None:
+    (panel,) = draw(charts.score_distribution(cases().assign(dsc=math.nan))).axes
+    assert [text.get_text() for text in panel.get_xticklabels()] == list(NAMES)
+    assert not panel.collections
+
+
 IMAGES, LABELS = samples(2)
 MAPS = np.zeros((3, 6, 20, 24))
 IMAGE, LABEL = list(IMAGES[:1]), list(LABELS[:1])

@@ -19,7 +19,7 @@ from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import augmented_batch, poly_factor
-from dainet.segmentation.training import mean_volume_dsc, train
+from dainet.segmentation.training import mean_volume_dsc, monitored_volumes, train
 from dainet.settings import AttentionSettings, Settings
 from tests.helpers.training import equal, small_network, train_until, trained_weights
 
@@ -239,6 +239,17 @@ def test_selecting_without_validation_volumes_is_refused(
     without = replace(prepared, cases=cases)
     with pytest.raises(ValueError, match=r"segmentation.selection=last"):
         train(small_network(), tiny.segmentation, 0, without, data, tmp_path)
+
+
+def test_selecting_by_volumes_without_a_labeled_voxel_is_refused(tiny: Settings, prepared: Prepared) -> None:
+    labels = np.array(prepared.labels)
+    labels[prepared.rows("valid")] = 0
+    empty = replace(prepared, labels=labels)
+    with pytest.raises(InputError, match=r"2 volumes.*segmentation\.selection=last"):
+        monitored_volumes(tiny.segmentation, empty)
+    for selection in ("last", "peer-on-test"):
+        settings = tiny.segmentation.model_copy(update={"selection": selection})
+        assert len(monitored_volumes(settings, empty)) == 2
 
 
 def test_an_infinite_loss_stops_with_advice(

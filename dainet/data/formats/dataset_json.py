@@ -23,6 +23,7 @@ from dainet.protocol import Classes
 
 __all__ = ["DatasetDescription", "listed_files", "read_description"]
 
+_TAKEN = {"any", "mean", "Method", "By", "Difference", "Failed"}  # what stands next to classes in tables of results
 _IGNORE = "ignore"  # nnU-Net's name for the label of voxels that nobody annotated
 
 
@@ -42,8 +43,8 @@ def read_description(path: Path) -> DatasetDescription:
     An entry "colors" (or "colours"), such as {"liver": "#aa0000"}, sets the colors of classes; nnU-Net ignores it.
 
     Raises:
-        DataError: the file is not a JSON object, its labels are not 0, 1, 2 ..., or it names regions or several
-            channels.
+        DataError: the file is not a JSON object, its labels are not 0, 1, 2 ..., or it names regions, several
+            channels, or a class as another one or as a column of tables.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -59,6 +60,7 @@ def read_description(path: Path) -> DatasetDescription:
             f"{path.name}: {found}; expected nnU-Net's dataset.json with channel_names and "
             '"labels": {"background": 0, "name": 1, ...}'
         ) from error
+    _check_names(names, path.name)
     if len(channels) > 1:
         raise DataError(
             f"{path.name}: the channels {shorten(channel, 200)}; the kit takes one; make a data set with one channel"
@@ -109,3 +111,10 @@ def _label_names(labels: dict[str, Any]) -> tuple[tuple[str, ...], int | None]:
     if sorted(numbered) != list(range(expected)) or expected < 2:
         raise ValueError(f"labels {labels}; expected the whole numbers 0, 1, 2 ... once each")
     return tuple(numbered[number] for number in range(1, expected)), ignored
+
+
+def _check_names(names: tuple[str, ...], file: str) -> None:
+    for name in names:
+        if name in _TAKEN or names.count(name) > 1:
+            found = "a column of tables" if name in _TAKEN else "another class, too"
+            raise DataError(f"{file}: the class {shorten(repr(name), 80)} is the name of {found}; rename it")

@@ -92,14 +92,20 @@ def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
     _check_stack(folder, headers)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(path) for path in files])
-    return _image(reader, folder, _tag(headers[0], _MODALITY), _single_depth(headers))
+    return _image(reader, folder, _tag(headers[0], _MODALITY), _single_depth(folder, headers))
 
 
-def _single_depth(headers: list[sitk.ImageFileReader]) -> float:
+def _single_depth(folder: Path, headers: list[sitk.ImageFileReader]) -> float:
     """Return the thickness in mm of a single slice without a distance of slices, which ITK takes for 1 mm; else 0."""
-    if len(headers) > 1 or _tag(headers[0], _DISTANCE):
+    thickness = _tag(headers[0], _THICKNESS)
+    if len(headers) > 1 or _tag(headers[0], _DISTANCE) or not thickness:
         return 0
-    return float(max(_numbers(headers[0], _THICKNESS), default=0))
+    numbers = _numbers(headers[0], _THICKNESS)
+    if not numbers:
+        raise DataError(
+            f"{folder.name}: the slice thickness {thickness[:40]!r} is not a number; correct it, or {_CONVERT}"
+        )
+    return max(numbers)
 
 
 def _choose(folder: Path, number: int | None) -> list[Path]:
@@ -139,8 +145,13 @@ def _tag(header: sitk.ImageFileReader, key: str) -> str:
     return header.GetMetaData(key).strip().strip("\0") if header.HasMetaDataKey(key) else ""
 
 
-def _numbers(header: sitk.ImageFileReader, key: str) -> np.ndarray:
-    return np.array([float(number) for number in re.findall(r"[-+.\deE]+", _tag(header, key))])
+def _numbers(header: sitk.ImageFileReader, key: str) -> list[float]:
+    """Return the numbers of a tag; none where a part of it is not a finite number."""
+    try:
+        numbers = [float(part) for part in _tag(header, key).split("\\")]
+    except ValueError:
+        return []
+    return numbers if np.isfinite(numbers).all() else []
 
 
 def _check_shape(path: Path, header: sitk.ImageFileReader) -> None:
@@ -162,10 +173,10 @@ def _check_stack(folder: Path, headers: list[sitk.ImageFileReader]) -> None:
     """Refuse what is not one even stack of parallel slices, which ITK would take for one."""
     if any((_tag(header, _FRAMES) or "1") != "1" for header in headers):
         raise DataError(f"{folder.name} holds DICOM files of several frames; expected one slice per file; {_CONVERT}")
-    axes = np.array([_numbers(header, _ORIENTATION) for header in headers if _tag(header, _ORIENTATION)])
-    places = np.array([_numbers(header, _POSITION) for header in headers if _tag(header, _POSITION)])
-    if axes.shape != (len(headers), 6) or places.shape != (len(headers), 3):
+    turned, placed = ([_numbers(header, key) for header in headers] for key in (_ORIENTATION, _POSITION))
+    if {*map(len, turned)} != {6} or {*map(len, placed)} != {3}:
         raise DataError(f"{folder.name}: the DICOM files do not say where their slices lie; {_CONVERT}")
+    axes, places = np.array(turned), np.array(placed)
     along = (places - places[0]) @ np.cross(axes[0, :3], axes[0, 3:])  # mm
     if len(np.unique(along.round(3))) < len(along):
         raise DataError(

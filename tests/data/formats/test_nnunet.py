@@ -293,6 +293,9 @@ def test_voxels_that_nobody_annotated_are_no_class_and_refused_where_they_occur(
         ({"background": 0, "ignore": 1, "core": 2}, "0, 1, 2"),
         ({"background": 0, "core": 1, "ring": 1}, "once each"),
         ({"background": 0, "ignore": 1}, "labels"),
+        ({"background": 0, "mean": 1, "core": 2}, "'mean'.*column.*rename"),
+        ({"background": 0, "core": 1, "any": 2}, "'any'.*column.*rename"),
+        ({"0": "background", "1": "core", "2": "core"}, "'core'.*another class.*rename"),
     ],
 )
 def test_labels_that_are_not_plain_are_refused_by_name(labels: dict[str, Any], words: str, tmp_path: Path) -> None:
