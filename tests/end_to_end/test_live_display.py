@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.helpers.live_page import go, open_page, shown
 
 pytestmark = NEEDS_CHROMIUM
 
+BLANK = "canvas => !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
+NEVER = "() => { Live.data.load = () => new Promise(() => {}); }"  # what is not here yet does not arrive
 TEXTS = [
     *("h1", "p:not(.missing)", "th", "td", "td span", "label", "figcaption", "small", "svg > text"),
     "button:not(.switch)",  # whose ground is drawn by a pseudo-element
@@ -25,15 +28,64 @@ TEXTS = [
 def test_networks_that_are_still_loaded_leave_no_pictures_of_another_organ(browser: Browser, live_folder: Path) -> None:
     page, said = open_page(browser, live_folder)
     shown(page, "heart")
-    page.evaluate("() => { Live.data.load = () => new Promise(() => {}); }")  # the networks never arrive
+    page.evaluate(NEVER)
     page.get_by_label("Abdomen").click()
     page.wait_for_selector("#said:has-text('Abdomen')")
-    blank = "canvas => !canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
     assert all(
-        canvas.evaluate(blank) for canvas in page.locator(".predictions canvas, .errors canvas, .map canvas").all()
+        canvas.evaluate(BLANK) for canvas in page.locator(".predictions canvas, .errors canvas, .map canvas").all()
     )
     assert said == []
     page.close()
+
+
+def test_while_a_network_is_loaded_no_answer_of_another_is_shown_and_the_page_can_be_used(
+    browser: Browser, live_folder: Path
+) -> None:
+    page, said = open_page(browser, live_folder)
+    go(page, "skips=0111")
+    page.evaluate(NEVER)
+    page.get_by_label("Trained with").check()
+    page.wait_for_selector("#said:has-text('loading')")
+    assert [page.locator(f"#{name}").evaluate(BLANK) for name in ("dual", "dualErrors", "change", "unet")] == [
+        *([True] * 3),
+        False,
+    ]
+    for name in ("dualDsc", "dsc"):
+        expect(page.locator(f"#{name}")).to_be_empty()
+    page.get_by_role("button", name="Everything on").click()  # dual-1111 is here
+    shown(page, "skips=1111&mode=trained")
+    expect(page.locator("#dualDsc")).not_to_be_empty()
+    assert said == []
+    page.close()
+
+
+def test_a_network_that_could_not_be_loaded_is_asked_for_again(
+    browser: Browser, live_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(live_folder, tmp_path / "live")
+    file = tmp_path / "live" / "data" / "abdomen-vit.js"
+    hidden = file.rename(tmp_path / file.name)
+    page, _ = open_page(browser, tmp_path / "live")
+    shown(page, "heart")
+    page.get_by_label("Abdomen").check()
+    expect(page.get_by_role("alert")).to_contain_text(file.name, timeout=PATIENCE)
+    hidden.rename(file)
+    page.get_by_role("button", name="Everything on").click()
+    shown(page, "abdomen")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    page.close()
+
+
+def test_paper_is_light_and_keeps_the_colors_of_legends_and_switches(live: Page) -> None:
+    live.emulate_media(color_scheme="dark", media="print")
+    go(live, "")
+    text = live.locator("body").evaluate("body => getComputedStyle(body).color")
+    assert max(map(int, re.findall(r"\d+", text))) < 100
+    exact = "element => getComputedStyle(element, pseudo).printColorAdjust"
+    for name, pseudo in ((".chip", ""), (".switch", "::before"), (".map", "::after")):
+        found = live.locator(name).first.evaluate(exact.replace("pseudo", f"'{pseudo}'"))
+        assert found == "exact", name
+    live.emulate_media(color_scheme="light", media="screen")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -66,6 +66,16 @@ def test_pictures_are_complete_without_motion_and_in_print(page: Page) -> None:
         assert set(page.evaluate(OPACITY)) == {"1"}
 
 
+def test_a_story_is_printed_in_dark_ink_from_a_dark_screen_too(page: Page, tmp_path: Path) -> None:
+    build_stories(tmp_path)
+    page.emulate_media(color_scheme="dark")
+    page.goto((tmp_path / "stories" / "seeds.html").as_uri())
+    ink = "() => getComputedStyle(document.querySelector('#dots text')).fill.match(/\\d+/g).map(Number)"
+    assert min(page.evaluate(ink)) > 200
+    page.emulate_media(color_scheme="dark", media="print")
+    assert max(page.evaluate(ink)) < 100
+
+
 def test_the_book_shows_stories_whole_and_in_its_own_color(page: Page, book_site: Path) -> None:
     page.emulate_media(color_scheme="dark")
     page.goto((book_site / "stories.html").as_uri())

@@ -3,23 +3,31 @@
 // Every script of this page adds one part to this object. Classic scripts, since file:// forbids modules and fetch.
 window.Live = {};
 
+/** Return the promise that `map` keeps under a key, made when first asked for; one that fails is made anew next time. */
+Live.once = (map, key, make) => {
+  if (!map.has(key)) {
+    const made = make();
+    map.set(key, made);
+    made.catch(() => map.delete(key));
+  }
+  return map.get(key);
+};
+
 // What comes packed: each file data/NAME.js calls Live.data.arrived with base64 of gzip, and is loaded when first needed.
 Live.data = (() => {
-  const packed = new Map(); // name -> { promise, resolve }
+  const loaded = new Map(); // name -> promise of the bytes
+  const waiting = new Map(); // name -> takes the bytes
 
   /** Return the unpacked bytes of data/NAME.js, a Uint8Array. */
-  async function load(name) {
-    if (!packed.has(name)) {
-      const entry = {};
-      entry.promise = new Promise((resolve, reject) => Object.assign(entry, { resolve, reject }));
-      packed.set(name, entry);
+  function load(name) {
+    return Live.once(loaded, name, () => new Promise((resolve, reject) => {
+      waiting.set(name, resolve);
       const script = document.createElement("script");
-      script.onerror = () => entry.reject(problem(name, "missing"));
-      script.onload = () => entry.reject(problem(name, "damaged")); // changes nothing once it has arrived
+      script.onerror = () => reject(problem(name, "missing"));
+      script.onload = () => reject(problem(name, "damaged")); // changes nothing once it has arrived
       script.src = `data/${name}.js`;
       document.head.append(script);
-    }
-    return packed.get(name).promise;
+    }));
   }
 
   /** Take what a script of the folder data/ holds. */
@@ -27,11 +35,12 @@ Live.data = (() => {
     const content = unpacked(bytes(base64)).catch(() => {
       throw problem(name, "damaged");
     });
-    packed.get(name).resolve(content);
+    waiting.get(name)(content);
   }
 
   function problem(name, what) {
-    return new Error(`data/${name}.js is ${what}; copy the whole folder of this page again`);
+    const remedy = location.protocol === "file:" ? "copy the whole folder of this page again" : "check the network and try again";
+    return new Error(`data/${name}.js is ${what}; ${remedy}`);
   }
 
   async function unpacked(gzip) {

@@ -2,9 +2,10 @@
 
 // The networks, run by ONNX Runtime in WebAssembly, on one thread.
 Live.networks = (() => {
+  const runtime = new Map(); // "onnx" -> promise of ONNX Runtime
   const sessions = new Map(); // "heart-vit" -> promise of a session
   const attention = new WeakMap(); // slice -> organ -> promise of its maps
-  let runtime;
+  const here = new Set(); // the models whose sessions are open
 
   async function openRuntime() {
     const [code, wasm] = await Promise.all([Live.data.load("runtime"), Live.data.load("wasm")]);
@@ -19,21 +20,35 @@ Live.networks = (() => {
     return ort;
   }
 
+  const onnx = () => Live.once(runtime, "onnx", openRuntime);
+
   function session(model) {
-    runtime ??= openRuntime();
-    if (!sessions.has(model)) {
-      const open = async () => {
-        const [ort, bytes] = await Promise.all([runtime, Live.data.load(model)]);
-        return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-      };
-      sessions.set(model, open());
-    }
-    return sessions.get(model);
+    return Live.once(sessions, model, async () => {
+      const [ort, bytes] = await Promise.all([onnx(), Live.data.load(model)]);
+      const opened = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+      here.add(model);
+      return opened;
+    });
+  }
+
+  /** Name the models of an organ that some of its networks need; a network that it does not have needs none. */
+  function needed(organ, names) {
+    return ["vit", ...names].filter((name) => Object.hasOwn(Live.organs[organ].networks, name)).map((name) => `${organ}-${name}`);
+  }
+
+  /** Load what networks of an organ need. */
+  function open(organ, names) {
+    return Promise.all(needed(organ, names).map(session));
+  }
+
+  /** Say whether all is here that networks of an organ need. */
+  function areOpen(organ, names) {
+    return needed(organ, names).every((model) => here.has(model));
   }
 
   /** Run a model on those of the inputs (name -> [numbers, shape]) that it takes; returns name -> Float32Array. */
   async function run(model, inputs) {
-    const [opened, ort] = [await session(model), await runtime];
+    const [opened, ort] = [await session(model), await onnx()];
     const feeds = opened.inputNames.map((name) => [name, new ort.Tensor("float32", ...inputs[name])]);
     const outputs = await opened.run(Object.fromEntries(feeds));
     return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.data]));
@@ -41,11 +56,10 @@ Live.networks = (() => {
 
   /** Compute the attention maps [6, size, size] of a slice by the ViT of an organ, once. */
   function maps(organ, slice) {
-    if (!attention.has(slice)) attention.set(slice, {});
-    const known = attention.get(slice);
+    if (!attention.has(slice)) attention.set(slice, new Map());
     const side = Live.organs[organ].vit_size;
-    known[organ] ??= run(`${organ}-vit`, { image: [slice.vitImage, [1, 1, side, side]] }).then((out) => out.maps);
-    return known[organ];
+    const compute = async () => (await run(`${organ}-vit`, { image: [slice.vitImage, [1, 1, side, side]] })).maps;
+    return Live.once(attention.get(slice), organ, compute);
   }
 
   /**
@@ -87,10 +101,5 @@ Live.networks = (() => {
     return [Float32Array.from(text, Number), [text.length]];
   }
 
-  /** Say whether the networks of an organ have been asked for. */
-  function areAsked(organ) {
-    return sessions.has(`${organ}-vit`);
-  }
-
-  return { areAsked, logits, maps };
+  return { areOpen, logits, maps, open };
 })();

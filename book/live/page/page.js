@@ -7,11 +7,13 @@ Live.page = (() => {
   const element = (id) => document.getElementById(id);
   const known = new Map(); // labels of the slice that is shown; its key holds network, heads, stand-in and skips
   let [shownSlice, busy, again, asked] = [null, false, false, 0];
+  let stopWaiting = () => {}; // for networks that are loaded
 
   /** Compute and show the state; what is asked for meanwhile is shown right after, and only its last state. */
   async function refresh() {
     asked = performance.now();
     again = true;
+    stopWaiting();
     if (busy) return;
     busy = true;
     say("");
@@ -33,9 +35,13 @@ Live.page = (() => {
     shownSlice = slice;
     Live.controls.show(state);
     showSlice(state, organ, slice);
-    if (!Live.networks.areAsked(state.organ)) showLoading(organ);
+    const missing = PANES.filter((pane) => !Live.networks.areOpen(state.organ, networksOf(state, pane)));
+    if (missing.length) showLoading(organ, missing);
     const shown = { state, organ, slice, panes: {} };
     for (const pane of PANES) {
+      const newer = new Promise((resolve) => (stopWaiting = resolve));
+      await Promise.race([Live.networks.open(state.organ, networksOf(state, pane)), newer]);
+      if (again) return;
       shown.panes[pane] = await predicted(state, slice, pane);
       if (again) return;
       showPane(shown, pane);
@@ -46,13 +52,21 @@ Live.page = (() => {
     document.body.dataset.shown = Live.state.address(state);
   }
 
-  /** Say that networks are loaded, which takes seconds on a slow machine; what was shown belongs to another organ. */
-  function showLoading({ title }) {
+  /** Say that the networks of some panes are loaded, which takes its time; what was shown there is of another state. */
+  function showLoading({ title }, panes) {
     element("said").textContent = `${title}: loading the networks, some seconds on a slow machine…`;
     element("time").textContent = "";
     element("dsc").replaceChildren();
-    for (const pane of PANES) element(`${pane}Dsc`).textContent = "";
-    document.querySelectorAll(".predictions canvas, .errors canvas, #change, .map canvas").forEach(Live.pictures.clear);
+    for (const pane of panes) {
+      element(`${pane}Missing`).hidden = true;
+      clearPane(pane);
+    }
+    if (panes.includes("dual")) document.querySelectorAll("#change, .map canvas").forEach(Live.pictures.clear);
+  }
+
+  function clearPane(pane) {
+    element(`${pane}Dsc`).textContent = "";
+    [pane, `${pane}Errors`].forEach((id) => Live.pictures.clear(element(id)));
   }
 
   /** Compute the labels of a pane now and with everything on; null where no such network is here. */
@@ -61,9 +75,12 @@ Live.page = (() => {
     const skips = state.mode === "cut" ? state.skips : everythingOn.skips;
     const name = networkOf(state, pane);
     const now = await labels(state.organ, slice, name, state.heads, skips, state.instead);
-    const usual = await labels(state.organ, slice, pane === "dual" ? "dual-1111" : pane, everythingOn.heads, everythingOn.skips);
+    const usual = await labels(state.organ, slice, usualOf(pane), everythingOn.heads, everythingOn.skips);
     return now && usual && { name, now, usual };
   }
+
+  const usualOf = (pane) => (pane === "dual" ? "dual-1111" : pane);
+  const networksOf = (state, pane) => [networkOf(state, pane), usualOf(pane)];
 
   /** Name the trained network of a pane, as the kit names it. */
   function networkOf(state, pane) {
@@ -134,8 +151,7 @@ Live.page = (() => {
     element(`${pane}Missing`).hidden = Boolean(found);
     for (const kind of ["", "Errors"]) element(pane + kind).classList.toggle("empty", !found);
     if (!found) {
-      element(`${pane}Dsc`).textContent = "";
-      [pane, `${pane}Errors`].forEach((id) => Live.pictures.clear(element(id)));
+      clearPane(pane);
       if (pane === "dual") picture("change", "no prediction to compare", slice.image);
       return;
     }
