@@ -116,6 +116,9 @@ def test_what_is_typed_as_a_guess_switches_nothing_and_is_compared_with_what_was
         patch = item.evaluate("item => ({...item.dataset})")
         shown(live, f"heads={patch['heads']}&skips={patch['skips']}&mode={patch['mode']}")
         expect(item.locator("output")).to_contain_text(mean_change(live))
+        item.get_by_role("textbox").fill("2")  # another guess at what is shown
+        item.get_by_role("textbox").press("Enter")
+        expect(item.locator("output")).to_contain_text("+2.0")
     assert live.locator("#tries li").count() == 6
     live.get_by_role("heading", level=1).click()  # the keys are the page's again
     live.go_back()

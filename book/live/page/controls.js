@@ -24,7 +24,9 @@ Live.controls = (() => {
     for (let head = 0; head < HEADS; head++) element("maps").append(mapButton(head));
     Live.facts.switches.forEach(placeSwitch);
     for (const item of document.querySelectorAll("#tries li")) {
-      item.querySelector("input").addEventListener("keydown", ({ key }) => key === "Enter" && item.querySelector("a").click());
+      const link = item.querySelector("a");
+      item.querySelector("input").addEventListener("keydown", ({ key }) => key === "Enter" && link.click());
+      link.addEventListener("click", () => link.hash === location.hash && Live.page.refresh()); // for another guess
     }
     listenForPictures();
     document.addEventListener("keydown", onKey);
@@ -79,7 +81,10 @@ Live.controls = (() => {
   }
 
   function listenForPictures() {
-    element("file").addEventListener("change", ({ target }) => openPicture(target.files));
+    element("file").addEventListener("change", ({ target }) => {
+      openPicture(target.files);
+      target.value = ""; // so that the same file can be chosen again
+    });
     document.addEventListener("dragover", (event) => event.preventDefault());
     document.addEventListener("drop", (event) => {
       event.preventDefault();
@@ -98,16 +103,20 @@ Live.controls = (() => {
     });
   }
 
-  async function openPicture(files) {
-    if (!files.length) return;
+  let opened = Promise.resolve(); // the pictures so far: one after the other, so that the last one stays
+
+  function openPicture([file]) {
+    if (file) opened = opened.then(() => readPicture(file));
+  }
+
+  async function readPicture(file) {
     try {
-      await Live.ownImage.read(files[0]);
+      await Live.ownImage.read(file);
       Live.page.say("");
       Live.state.change({ case: "own" });
     } catch (error) {
       Live.page.say(`${error.message}.`);
     }
-    element("file").value = ""; // so that the same file can be chosen again
   }
 
   /** Show the state on the controls. */

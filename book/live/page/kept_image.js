@@ -7,8 +7,8 @@ Live.keptImage = (() => {
 
   /** Keep a gray picture and how it lies; returns whether the browser has room for it, about 5 million pixels. */
   function keep({ values, width, height }, lying) {
-    const letters = Array.from(values, (value) => String.fromCharCode(FIRST + value)).join("");
     try {
+      const letters = new TextDecoder("utf-16le").decode(new Uint16Array(values).map((value) => FIRST + value));
       sessionStorage.setItem(KEY, JSON.stringify({ letters, width, height, lying }));
       return true;
     } catch {
@@ -27,7 +27,8 @@ Live.keptImage = (() => {
     }
     if (!text) return null;
     const { letters, width, height, lying } = JSON.parse(text);
-    return { gray: { values: Float32Array.from(letters, (letter) => letter.charCodeAt(0) - FIRST), width, height }, lying };
+    const values = new Float32Array(letters.length).map((_, i) => letters.charCodeAt(i) - FIRST);
+    return { gray: { values, width, height }, lying };
   }
 
   function forget() {
