@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import permutations
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
+from dainet.data.formats.label_order import label_map
 from dainet.lessons.answers import EXERCISES
-from dainet.protocol import published_table
+from dainet.protocol import CLASSES, published_table
 from dainet.reporting.cost_chart import family
 from dainet.reporting.costs import count_operations, example_inputs
 from dainet.segmentation.baselines.transcascade import transcascade_published_small, transcascade_small
@@ -133,6 +135,31 @@ def test_distances_between_printed_rows() -> None:
     assert "DAINet is 2.19 points of DSC ahead of TransUNet" in PROSE
     assert ours - dsc["TransUNet"] == pytest.approx(2.19)
     assert len(dsc) == 10
+
+
+def test_the_rows_with_another_source_are_not_said_to_have_other_patients() -> None:
+    """The protocol: MT-UNet ran the starred networks again, on the split that the paper uses."""
+    protocol = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8")
+    [source] = re.findall(r'^.*<a id="5\.26"></a>.*$', protocol, flags=re.MULTILINE)
+    [told] = [line for line in PROSE.splitlines() if "protocol.md#5.26" in line]
+    assert "MT-UNet's re-runs" in source
+    assert "MT-UNet's re-runs on its own split" in told
+    [differ] = re.findall(r"Printed rows differ in ([^.]*?) and even", PROSE)
+    assert "patients" not in differ
+
+
+def test_organs_that_another_order_of_labels_mixes_up() -> None:
+    names, orders = CLASSES["synapse"].names, [label_map(order) for order in ("transunet", "cascade", "samed")]
+    mixed = {
+        (names[stored[label] - 1], names[read[label] - 1])
+        for stored, read in permutations(orders, 2)
+        for label in range(1, len(names) + 1)
+        if stored[label] != read[label]
+    }
+    [told] = [line for line in PROSE.splitlines() if "labels have several orders" in line]
+    assert "liver as pancreas and a gallbladder as kidney" in told
+    assert {("Liver", "Pancreas"), ("Gallbladder", "Kidney (R)")} <= mixed
+    assert "Kidney (L)" not in {name for pair in mixed for name in pair}, "so one kidney is never taken for the other"
 
 
 @pytest.mark.parametrize(("make", "same"), [(transcascade_small, True), (transcascade_published_small, False)])
