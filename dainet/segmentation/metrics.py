@@ -163,7 +163,7 @@ def _joint_box(boxes: Sequence[tuple[slice, ...]]) -> tuple[slice, ...]:
 
 def _scores(prediction: np.ndarray, label: np.ndarray, spacing_mm: Sequence[float] | None) -> dict[str, float]:
     dsc, voxels = dice(prediction, label), hd95(prediction, label)
-    if not spacing_mm:
+    if spacing_mm is None:
         return _record(dsc, voxels, *[float("nan")] * 3)
     mean = float(binary.assd(prediction, label, voxelspacing=spacing_mm))
     return _record(dsc, voxels, hd95(prediction, label, spacing_mm), mean, surface_dice(prediction, label, spacing_mm))
@@ -174,13 +174,13 @@ def _empty_scores(
 ) -> dict[str, float]:
     """Return the scores of a class that at least one of the two volumes lacks."""
     nan = float("nan")
-    outline = 0.0 if spacing_mm and (predicted or labeled) else nan
+    outline = 0.0 if spacing_mm is not None and (predicted or labeled) else nan
     if policy == "peer":
-        mm = 0.0 if spacing_mm else nan
+        mm = nan if spacing_mm is None else 0.0
         return _record(float(predicted), 0.0, mm, mm, outline)
     if not predicted and not labeled:
         return _record(nan, nan, nan, nan, nan)
-    mm = _diagonal(shape, spacing_mm) if spacing_mm else nan
+    mm = nan if spacing_mm is None else _diagonal(shape, spacing_mm)
     return _record(0.0, _diagonal(shape, (1, 1, 1)), mm, mm, outline)
 
 

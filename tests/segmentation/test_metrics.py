@@ -122,6 +122,13 @@ def test_what_is_not_two_masks_of_one_shape_is_refused(measure: Any, first: Any,
         measure(first, second, *([(1, 1, 1)] if measure is surface_dice else []))
 
 
+@pytest.mark.parametrize("predicted", [MASK.astype(int), np.zeros(MASK.shape, int)], ids=["found", "missed"])
+def test_a_spacing_may_be_an_array(predicted: np.ndarray) -> None:
+    label, edges = np.roll(MASK, 1, axis=2).astype(int), (8.0, 1.5, 1.4)
+    expected, found = (score_volume(predicted, label, ["organ"], spacing) for spacing in (edges, np.array(edges)))
+    assert found == expected
+
+
 @pytest.mark.parametrize("spacing", [(1, 1), (1, 1, 1, 1), (0, 1, 1), (1, -1, 1), (1, 1, math.nan), (math.inf, 1, 1)])
 def test_a_spacing_that_cannot_be_is_refused(spacing: tuple[float, ...]) -> None:
     with pytest.raises(InputError, match="3 edges above 0"):
