@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,10 +17,12 @@ from dainet.lessons.index import write_index
 from dainet.lessons.reproduce import find_notebooks
 from dainet.protocol import CLASSES, published_table
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
-from dainet.reporting.charts import new_figure
+from dainet.reporting.charts import new_figure, score_distribution
+from dainet.reporting.differences import difference_table
 from dainet.reporting.tables import compare
 from dainet.settings import load_settings
 from tests.helpers.documents import Page
+from tests.helpers.notebooks import lesson, shown
 from tests.helpers.samples import scores
 
 SHARED, OWN = "a note on both tables", "a note on one table"
@@ -220,3 +223,23 @@ def test_whatever_the_lessons_save_has_a_title() -> None:
         ]
         for name in (line.split('", settings')[0].rsplit('"', 1)[1] for line in saving):
             assert captions[name]["lesson"] == path.name[:2], name
+
+
+def test_captions_say_which_units_points_and_intervals_count() -> None:
+    captions = tomllib.loads(files("dainet.lessons").joinpath("captions.toml").read_text(encoding="utf-8"))
+    two = pd.concat([scores(model, seeds=(0, 1)) for model in ("unet", "dual-1111")])
+    drawn = sum(len(np.asarray(points.get_offsets())) for points in score_distribution(two).axes[0].collections)
+    assert drawn == len(two) == 2 * len(two.drop_duplicates(["model", "class", "patient"]))
+    for name in ("score_distribution", "ablation_distribution"):
+        assert "one volume and one seed" in captions[name]["text"]
+    assert "all seeds" in difference_table(two, [("dual-1111", "unet")])
+    assert "patients and seeds for all seeds" in captions["table_differences"]["text"]
+    assert not {"low", "high"} & set(captions["table_differences"]["text"].split())
+
+
+def test_the_caption_of_the_heads_names_every_control() -> None:
+    captions = tomllib.loads(files("dainet.lessons").joinpath("captions.toml").read_text(encoding="utf-8"))
+    kinds = shown(lesson("03"), "head_score_figure(scores)").rpartition("one for each of: ")[2].split(", ")
+    controls = {kind.strip() for kind in kinds} - {"pre-trained", "fine-tuned"}
+    assert controls == {"random weights", "center of the slice"}
+    assert all(control in captions["head_auroc"]["text"].lower() for control in controls)
