@@ -124,8 +124,9 @@ def test_what_is_not_two_masks_of_one_shape_is_refused(measure: Any, first: Any,
 
 @pytest.mark.parametrize("predicted", [MASK.astype(int), np.zeros(MASK.shape, int)], ids=["found", "missed"])
 def test_a_spacing_may_be_an_array(predicted: np.ndarray) -> None:
-    label, edges = np.roll(MASK, 1, axis=2).astype(int), (8.0, 1.5, 1.4)
-    expected, found = (score_volume(predicted, label, ["organ"], spacing) for spacing in (edges, np.array(edges)))
+    label, array = np.roll(MASK, 1, axis=2).astype(int), np.array([8.0, 1.5, 1.4])
+    spacings: list[Any] = [tuple(array), array]
+    expected, found = (score_volume(predicted, label, ["organ"], spacing) for spacing in spacings)
     assert found == expected
 
 
