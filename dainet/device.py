@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,8 +65,9 @@ class Device:
 
     def autocast(self) -> AbstractContextManager:
         """Return a context with mixed precision in the dtype that is native here; it does nothing where none is."""
-        enabled = self.autocast_dtype is not None
-        return torch.autocast(self.torch_device.type, self.autocast_dtype or torch.bfloat16, enabled=enabled)
+        if self.autocast_dtype is None:
+            return nullcontext()
+        return torch.autocast(self.torch_device.type, self.autocast_dtype)
 
 
 def choose_device(name: str = "auto") -> Device:

@@ -1,4 +1,4 @@
-"""What a network from outside must do, tried on the CPU at the run's size before anything is read or trained."""
+"""What a network from outside must do, tried at the run's size before anything is read or trained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
 from dainet.attention.given import map_channels
-from dainet.device import choose_device
+from dainet.device import Device, choose_device
 from dainet.errors import InputError
 from dainet.protocol import CLASSES
 from dainet.segmentation.catalog import build, takes
@@ -52,14 +52,15 @@ class _Sizes(NamedTuple):
     width: int
     image_size: int
     dice: str
-    memory_format: torch.memory_format
+    device: Device
 
 
 def check_outside(settings: Settings, name: str) -> Facts:
     """Build a network from outside and try what a training and its scores need; once per process, content and size.
 
     Two slices of random numbers go through it in float32 on the CPU, at the run's size and width and with the classes
-    of the data set, 4 where they are not known. The global random state of torch stays as it was.
+    of the data set, 4 where they are not known; at last as it will be trained, on a GPU or in bfloat16. The global
+    random state of torch stays as it was.
 
     Args:
         settings: the run's settings.
@@ -75,7 +76,7 @@ def check_outside(settings: Settings, name: str) -> Facts:
         segmentation.width,
         segmentation.image_size,
         segmentation.dice,
-        choose_device(settings.device).memory_format,
+        choose_device(settings.device),
     )
     facts = _checked(name, source_hash(name), sizes)
     if settings.n_processes > 1 and facts.without_gradient and not facts.declared:
@@ -116,6 +117,7 @@ def _checked(name: str, digest: str, sizes: _Sizes) -> Facts:  # other code is a
                 label,
             )
         without = _check_gradients(name, model, inputs, sizes)
+        _check_as_trained(name, model, inputs, sizes)
     if without:
         log.warning("%s: no gradient reaches %s: not used in training mode", label, _listed(without))
     facts = Facts(
@@ -136,14 +138,16 @@ def _built(name: str, sizes: _Sizes) -> nn.Module:
         raise InputError(f"{label}: {_listed(lazy)} have no size before the first batch; expected layers with sizes")
     if other := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise InputError(f"{label}: its state holds {_listed(other)}; expected tensors alone, which can be stored")
-    return model.to(memory_format=sizes.memory_format)  # type: ignore[call-overload, no-any-return]
+    return model.to(memory_format=sizes.device.memory_format)  # type: ignore[call-overload, no-any-return]
 
 
 def _inputs(sizes: _Sizes) -> tuple[Tensor, ...]:
     """Make two slices as a network gets them: images of about zero mean, maps in [0, 1]."""
     side = sizes.image_size
     image, maps = torch.randn(2, 1, side, side), torch.rand(2, sizes.heads, side, side)
-    return tuple(x.contiguous(memory_format=sizes.memory_format) for x in ((image, maps) if sizes.heads else (image,)))
+    return tuple(
+        x.contiguous(memory_format=sizes.device.memory_format) for x in ((image, maps) if sizes.heads else (image,))
+    )
 
 
 def _check_signature(label: str, model: nn.Module, count: int) -> None:
@@ -167,15 +171,15 @@ def _check_evaluation(name: str, model: nn.Module, inputs: tuple[Tensor, ...], s
         with FlopCounterMode(display=False) as counter:
             one = run(first)
         again, both = run(first), run(inputs)
-    if not _close(one, again):
+    if gap := _gap(one, again):
         raise InputError(
-            f"{label}: evaluated twice, the same slice gives other logits (up to {_gap(one, again)} apart); expected "
+            f"{label}: evaluated twice, the same slice gives other logits (up to {gap} apart); expected "
             "the same: draw random numbers, and change what is kept, only where self.training is true"
         )
-    if not _close(one, both[:1]):
+    if gap := _gap(one, both[:1]):
         raise InputError(
             f"{label}: in evaluation, the logits of a slice change with the slice next to it (by up to "
-            f"{_gap(one, both[:1])}); expected each slice on its own: no sum or norm over dimension 0 of [B, C, H, W]"
+            f"{gap}); expected each slice on its own: no sum or norm over dimension 0 of [B, C, H, W]"
         )
     return counter.get_total_flops()
 
@@ -197,7 +201,7 @@ def _repeats(name: str, model: nn.Module, inputs: tuple[Tensor, ...], sizes: _Si
         torch.manual_seed(1)
         with torch.no_grad():
             logits.append(run(inputs))
-    return _close(*logits)
+    return not _gap(*logits)
 
 
 def _check_gradients(name: str, model: nn.Module, inputs: tuple[Tensor, ...], sizes: _Sizes) -> tuple[str, ...]:
@@ -218,6 +222,15 @@ def _check_gradients(name: str, model: nn.Module, inputs: tuple[Tensor, ...], si
     return without
 
 
+def _check_as_trained(name: str, model: nn.Module, inputs: tuple[Tensor, ...], sizes: _Sizes) -> None:
+    """Run the network on its device and in its precision, in which what fits on the CPU in float32 may not fit."""
+    there = sizes.device.torch_device
+    for training, mode in ((True, "training"), (False, "evaluation")):
+        run = _runner(name, model.to(there).train(training), sizes, f"{mode} on {there} in {sizes.device.precision}")
+        with torch.no_grad(), sizes.device.autocast():
+            run(tuple(x.to(there) for x in inputs))
+
+
 def _runner(name: str, model: nn.Module, sizes: _Sizes, mode: str, whole: bool = False) -> Callable[..., Any]:
     """Return the function that runs the model and refuses what it returns, unless it is logits, or a list of logits."""
 
@@ -231,12 +244,10 @@ def _runner(name: str, model: nn.Module, sizes: _Sizes, mode: str, whole: bool =
     return run
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
-    return float((a - b).abs().max()) <= _SAME * float(a.abs().max())
-
-
 def _gap(a: Tensor, b: Tensor) -> str:
-    return f"{float((a - b).abs().max()):.2g}"
+    """Return how far logits are apart; empty where that is nothing but rounding."""
+    gap = float((a - b).abs().max())
+    return f"{gap:.2g}" if gap > _SAME * float(a.abs().max()) else ""
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

@@ -240,6 +240,36 @@ def test_a_view_that_the_memory_format_of_the_device_forbids_is_refused(
             check_outside(small, name)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("forward", "fields", "words"),
+    [
+        ("x + 0 * float(x.detach().numpy().sum())", {"autocast_dtype": torch.bfloat16}, "bfloat16.*BFloat16"),
+        ("x + torch.ones(x.shape[-1])", {"torch_device": torch.device("meta")}, "meta"),
+    ],
+)
+def test_a_network_is_tried_where_and_as_it_will_be_trained(
+    small: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    training: bool,
+    forward: str,
+    fields: dict[str, Any],
+    words: str,
+) -> None:
+    """The device "meta" stands for a GPU; a tensor made on the CPU does not meet one there."""
+    from dainet.segmentation import outside_check
+
+    plain = replace(outside_check.choose_device("cpu"), autocast_dtype=None)
+    name = written(tmp_path, network(f"x = self.conv(image); return {forward} if self.training is {training} else x"))
+    monkeypatch.setattr(outside_check, "check_logits", lambda *_: None)  # "meta" has no numbers to look at
+    monkeypatch.setattr(outside_check, "choose_device", lambda _: plain)
+    check_outside(small, name)
+    monkeypatch.setattr(outside_check, "choose_device", lambda _: replace(plain, **fields))
+    with pytest.raises(InputError, match=words):
+        check_outside(small, name)
+
+
 def test_nothing_is_read_for_a_network_that_is_refused(tiny: Settings, tmp_path: Path, runs: Path) -> None:
     name = written(tmp_path, network("return self.conv(image)[:, :3]"))
     for start in (pipeline.segment, pipeline.train):
