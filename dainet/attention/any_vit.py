@@ -97,8 +97,7 @@ def attention_rollout(vit: AnyViT, images: Tensor, block: int = -1) -> Tensor:
     """Compute the attention rollout [B, tokens, tokens] from the input to the output of one block.
 
     Of every block, heads are averaged, half of the identity is added to half of the attention for the residual
-    connection, and the matrices are multiplied (Abnar and Zuidema 2020, Quantifying Attention Flow in Transformers,
-    section 4).
+    connection, and the matrices are multiplied (Abnar and Zuidema 2020, Quantifying Attention Flow in Transformers).
 
     Args:
         vit, images, block: as for `block_attention`, which says what is raised.
