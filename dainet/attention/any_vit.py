@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from dainet.vit.any_timm import AnyViT, load_any_vit
 __all__ = ["Token", "attention_maps", "attention_rollout", "block_attention", "check_request", "patch_at"]
 
 Token = Literal["cls"] | tuple[int, int]
+_OVERSHOOT = 0.5  # beyond [0, 1], as cubic interpolation may leave it; no ViT was trained on larger values
 
 
 def attention_maps(
@@ -47,7 +49,8 @@ def attention_maps(
         gives it. The weights of all patches, CLS and registers add up to 1.
 
     Raises:
-        InputError: a token, block or size that the ViT does not have, another kind of attention, or another image.
+        InputError: a token, block or size that the ViT does not have, another kind of attention, or another image:
+            its shape, its type, or values far from [0, 1].
         NonFiniteError: the weights or the image are not finite.
     """
     _check_image(image)
@@ -122,6 +125,9 @@ def check_request(vit: AnyViT, block: int, token: Token) -> None:
         InputError: it does not.
     """
     _number(vit, block)
+    pixel = token if isinstance(token, tuple | list) else ()
+    if token != "cls" and [isinstance(at, Integral) for at in pixel] != [True, True]:
+        raise InputError(f'token {token!r}; expected "cls", or row and column of a pixel, such as (40, 60)')
     if token == "cls" and not vit.has_cls:
         raise InputError(f"{vit.name} has no CLS token; choose the patch at a pixel: row and column")
 
@@ -152,6 +158,12 @@ def _check_image(image: np.ndarray) -> None:
         raise InputError(
             f"image of type {image.dtype} and shape {shape}; expected decimal numbers in [0, 1], [H, W] or [H, W, 3]; "
             "divide those of a picture by 255"
+        )
+    low, high = float(image.min()), float(image.max())
+    if np.isfinite(high - low) and not -_OVERSHOOT <= low <= high <= 1 + _OVERSHOOT:
+        raise InputError(
+            f"image with values from {low:.4g} to {high:.4g}; expected [0, 1]: divide those of a picture by 255, and "
+            "scale those of a scan with dainet.data.preprocessing.normalize"
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 import dainet
 from dainet.attention.any_vit import Token, attention_maps, attention_rollout, block_attention
 from dainet.attention.maps import attention_matrix, cls_attention, resize_maps
-from dainet.errors import NonFiniteError
+from dainet.errors import InputError, NonFiniteError
 from dainet.vit.any_timm import AnyViT, load_any_vit
 from dainet.vit.model import to_vit_input
 from tests.helpers.hub import take_hub_offline
@@ -237,10 +237,28 @@ def test_wrong_requests_name_what_is_there(tiny: Callable[..., AnyViT]) -> None:
             attention_maps(image, vit, **arguments)
     with pytest.raises(ValueError, match=r"\(20, 30, 4\)"):
         attention_maps(np.zeros((20, 30, 4), np.float32), vit)
-    with pytest.raises(NonFiniteError):
-        attention_maps(np.full((20, 30), np.nan, np.float32), vit)
+    for value in (np.nan, np.inf):
+        with pytest.raises(NonFiniteError):
+            attention_maps(np.full((20, 30), value, np.float32), vit)
     with pytest.raises(ValueError, match=r"beit.*64 px only.*128"):
         attention_maps(image, tiny("beit_base_patch16_224.in22k_ft_in22k"), size=128)
+
+
+@pytest.mark.parametrize("token", ["CLS", "patch", 5, (3,), (3, 4, 5), (1.5, 2), None, ("3", "4")])
+def test_what_names_no_token_is_refused_in_one_line(tiny: Callable[..., AnyViT], token: Any) -> None:
+    image, vit = np.zeros((20, 30), np.float32), tiny("vit_small_patch16_224.dino")
+    with pytest.raises(InputError, match=r"token .*row and column"):
+        attention_maps(image, vit, token=token)
+    same: Any = [3, np.int64(4)]
+    np.testing.assert_array_equal(attention_maps(image, vit, token=same), attention_maps(image, vit, token=(3, 4)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-125, 275), (-3, 3)])
+def test_gray_values_far_from_0_to_1_are_refused(tiny: Callable[..., AnyViT], low: int, high: int) -> None:
+    image, vit = np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30), tiny("vit_small_patch16_224.dino")
+    with pytest.raises(InputError, match=rf"{low} to {high}"):
+        attention_maps(low + (high - low) * image, vit)
+    assert np.isfinite(attention_maps(1.3 * image - 0.1, vit)).all()  # a cubic resize overshoots
 
 
 def test_a_file_is_read_strictly_for_the_model_that_is_named(tmp_path: Path, tiny: Callable[..., AnyViT]) -> None:
