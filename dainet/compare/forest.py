@@ -60,7 +60,8 @@ def forest_plot(
         label_axes(panel, "", "")
         panel.set_yticks(range(len(table)), [_named(line, badly_trained) for line in lines], fontsize=9)
     if all("verdict" not in table for table in tables.values()):
-        panels[-1].set_xlim(*_ROOM)
+        far = [guess + side for guess in (guesses or {}).values() if guess is not None for side in (-1, 1)]
+        panels[-1].set_xlim(min([_ROOM[0], *far]), max([_ROOM[1], *far]))
     panels[-1].set_xlabel("Difference in DSC (points)", fontsize=10)
     handles = [Line2D([], [], marker="o", linestyle="", color=color, label=name) for name, color in _COLORS.items()]
     handles += [Line2D([], [], label="paper (one run)", **_PAPER)]

@@ -26,6 +26,12 @@ def test_an_empty_plot_has_the_papers_differences_and_the_readers_guesses() -> N
     assert [label.get_text().splitlines()[-1] for label in panel.get_yticklabels()] == ["(c - a)", "(b - a)"]
 
 
+@pytest.mark.parametrize(("guess", "room"), [(None, (-4, 8)), (5.0, (-4, 8)), (20.0, (-4, 21)), (-12.5, (-13.5, 8))])
+def test_a_guess_far_away_is_in_the_picture(guess: float | None, room: tuple[float, float]) -> None:
+    [panel] = forest_plot({"claims": pd.DataFrame([CLAIM])}, guesses={"b above a": guess}).axes
+    assert panel.get_xlim() == room
+
+
 @pytest.mark.parametrize(
     ("guesses", "words"),
     [
