@@ -68,7 +68,7 @@ def run_app(app: typer.Typer) -> None:
         for command in part.registered_commands if part else ():
             command.epilog = _EPILOG
     watch_imports()
-    arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
+    arguments = [_at_home(argument) for argument in sys.argv[1:] if argument != _TRACEBACK]
     try:
         app(arguments)
     except SystemExit as stop:
@@ -79,6 +79,12 @@ def run_app(app: typer.Typer) -> None:
         if _TRACEBACK in sys.argv[1:]:
             raise
         sys.exit(f"dainet: {error}")
+
+
+def _at_home(argument: str) -> str:
+    """Write out "~" at the beginning of an argument, or of an option's value, which shells leave: --output=~/maps."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    return f"{option}{equals}{os.path.expanduser(value)}"
 
 
 def overrides(

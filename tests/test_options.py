@@ -47,6 +47,20 @@ def test_a_fault_of_the_code_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     assert caught.value is error
 
 
+def test_the_home_is_written_out_where_a_shell_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    app, found = new_app("A command line with paths."), list[object]()
+
+    @app.command()
+    def note(scan: Path, output: Path = Path(), words: str = "") -> None:
+        found.extend([scan, output, words])
+
+    monkeypatch.setattr(sys, "argv", ["program", "~/a b.nii", "--output=~/maps", "--words=lr=~/x"])
+    with pytest.raises(SystemExit):
+        run_app(app)
+    assert found == [tmp_path / "a b.nii", tmp_path / "maps", "lr=~/x"]
+
+
 @pytest.mark.parametrize("error", [InputError("why"), OSError("why")], ids=repr)
 def test_a_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     with pytest.raises(type(error)):

@@ -40,7 +40,8 @@ def public_settings(settings: Settings) -> dict[str, Any]:
     for section, name in _PATHS:
         if name in values[section]:
             values[section][name] = _name(values[section][name])
-    values["data"]["source"] = source_name(settings) or "phantom"
+    name = source_name(settings)
+    values["data"]["source"] = {"": "phantom", "phantom": "./phantom"}.get(name, name)  # a folder of that name
     return values
 
 

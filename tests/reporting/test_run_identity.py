@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dainet.cache.records import read_record
-from dainet.reporting.run_identity import other_settings, run_hash
-from dainet.settings import Settings
+from dainet.reporting.run_identity import other_settings, public_settings, run_hash
+from dainet.settings import Settings, load_settings
 from tests.helpers import REPOSITORY
 
 
@@ -31,3 +31,10 @@ def test_a_committed_record_is_of_the_run_that_its_settings_describe(path: Path)
     settings = Settings.model_validate(record["settings"])
     assert run_hash(settings) == record["run"], "a setting that came later belongs into _LATER"
     assert other_settings(record, settings) == ""
+
+
+def test_a_folder_called_phantom_is_no_run_on_phantoms(tmp_path: Path) -> None:
+    phantoms, folder = load_settings("tour"), load_settings("tour", {"data.source": str(tmp_path / "phantom")})
+    shipped = {"settings": public_settings(phantoms)}  # a record without the hash of paths
+    assert "data.source" in other_settings(shipped, folder)
+    assert str(tmp_path) not in str(public_settings(folder))
