@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from dainet.errors import InputError, MemoryLackError, unknown
 
 __all__ = [
     "Device",
+    "can_compile",
     "choose_device",
     "device_settings",
     "enough_memory",
@@ -92,6 +94,13 @@ def choose_device(name: str = "auto") -> Device:
     global _chosen
     _chosen = device
     return device_settings(device, _has_native_bf16(device))
+
+
+def can_compile(device: torch.device) -> bool:
+    """Tell whether torch.compile finds the compiler that it needs for a device."""
+    if device.type == "cuda":
+        return _has_compilers()
+    return shutil.which(os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")) is not None
 
 
 def number_process(number: int) -> None:

@@ -13,7 +13,7 @@ import typer
 from dainet.errors import DainetError
 from dainet.interrupts import INTERRUPTED, explain_interrupt, watch_imports
 from dainet.places import absolute_path
-from dainet.settings import parse_override
+from dainet.settings import parse_overrides
 
 __all__ = [
     "Dataset",
@@ -104,7 +104,7 @@ def overrides(
     """
     named = {"data.dataset": dataset, "data.source": source, "vit.weights": weights, "device": device}
     given = {name: value for name, value in named.items() if value is not None}
-    return _absolute(given | dict(parse_override(item) for item in items or []))
+    return _absolute(given | parse_overrides(items or []))
 
 
 def _absolute(given: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from dainet.attention.controls import run_constant, run_other_patient
+from dainet.attention.controls import donor_rows, run_constant, run_other_patient
 from dainet.attention.given import map_channels, run_given
 from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import resize_maps
@@ -78,11 +78,19 @@ def prepare(settings: Settings) -> Prepared:
 
 
 def prepare_for_vit(settings: Settings) -> Prepared:
-    """Prepare the same slices, row for row, at the ViT's size and in [0, 1], as its ImageNet statistics expect."""
+    """Prepare the same slices, row for row, at the ViT's size and in [0, 1], as its ImageNet statistics expect.
+
+    Raises:
+        InputError: the control wants maps of another patient, and a split has a single one; raised here, hours before
+            the maps are made.
+    """
     data = settings.data
     if data.normalization == "zscore":
         data = data.model_copy(update={"normalization": "auto"})
-    return run_prepared(data, settings.vit.image_size, keep_native=False)
+    prepared = run_prepared(data, settings.vit.image_size, keep_native=False)
+    if settings.attention.control == "other-patient":
+        donor_rows(prepared.cases)
+    return prepared
 
 
 def finetune(settings: Settings, prepared_vit: Prepared | None = None) -> StageResult:

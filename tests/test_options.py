@@ -102,6 +102,17 @@ def test_other_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
     }
 
 
+def test_settings_of_one_group_are_options_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "split.csv").touch()
+    items = ["data={split: split.csv, dataset: synapse}", "data={dataset: acdc}", "dino.epochs=2"]
+    assert overrides(items=items) == {
+        "data.split": str(tmp_path / "split.csv"),
+        "data.dataset": "acdc",
+        "dino.epochs": 2,
+    }
+
+
 def test_a_file_that_is_a_link_keeps_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As all weights are in the cache of Hugging Face."""
     monkeypatch.chdir(tmp_path)

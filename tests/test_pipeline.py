@@ -121,6 +121,16 @@ def test_a_split_without_what_the_rule_needs_is_refused_before_anything_is_train
     pipeline.prepare(settings.model_copy(update={"segmentation": last}))
 
 
+def test_maps_of_another_patient_need_another_patient_before_anything_is_trained(tiny: Settings, runs: Path) -> None:
+    settings = changed(tiny, "attention", control="other-patient")  # its split has one patient for the test
+    with pytest.raises(InputError, match=r"test.*patient002.*other-patient"):
+        pipeline.finetune(settings)
+    with pytest.raises(InputError, match=r"test.*patient002.*other-patient"):
+        pipeline.train(settings, "single", 0)
+    assert not (runs / "dino").exists()
+    assert pipeline.train(settings, "unet", 0).label == "unet"  # takes no maps
+
+
 def test_looking_for_what_is_finished_computes_nothing(tiny: Settings, runs: Path) -> None:
     with store.finished_only(), pytest.raises(store.StageMissingError, match="prepared"):
         pipeline.train(tiny, "unet", seed=0)

@@ -81,7 +81,10 @@ def donor_rows(cases: pd.DataFrame) -> np.ndarray:
     for split, members in cases[cases["split"] != "left out"].groupby("split"):
         patients = sorted(members["patient"].unique())
         if len(patients) < 2:
-            raise InputError(f"split {split} has a single patient, {patients[0]}; maps of another need two")
+            raise InputError(
+                f"split {split} has a single patient, {patients[0]}; expected two for attention.control=other-patient: "
+                "choose another control or split"
+            )
         by_patient = members.groupby("patient")
         volumes = {name: [rows.index.to_numpy() for _, rows in part.groupby("phase")] for name, part in by_patient}
         for patient, donor in zip(patients, [*patients[1:], patients[0]], strict=True):

@@ -19,7 +19,7 @@ from dainet.jobs.preflight import check_early
 from dainet.segmentation.catalog import check_network, takes
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.outside_check import check_outside
-from dainet.settings import load_settings, parse_override
+from dainet.settings import load_settings, parse_overrides
 
 __all__ = ["check_networks", "check_new", "named_networks", "split_overrides", "write_plan"]
 
@@ -66,7 +66,7 @@ def named_networks(words: Sequence[str], shared: Mapping[str, Any], folder: Path
         if label in rows or not _LABEL.fullmatch(label):
             found = f"the label {label} stands for two networks" if label in rows else f"{label!r} is not a label"
             raise InputError(f"{word}: {found}; give it another one of letters and digits, as in LABEL={network}")
-        settings = dict(map(parse_override, pairs))
+        settings = parse_overrides(pairs)
         if wrong := sorted(settings.keys() & {*_SHARED, *_PLANNED, *_WHERE}):
             raise InputError(f"{word}: {wrong[0]} cannot be the setting of one network; the plan gives it for all")
         rows[label] = _row(network, settings, shared, folder)

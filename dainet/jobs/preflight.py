@@ -5,7 +5,7 @@ from __future__ import annotations
 from dainet.attention.given import maps_folder
 from dainet.data.sources import source_folder
 from dainet.data.spacing import read_spacing
-from dainet.device import choose_device
+from dainet.device import Device, can_compile, choose_device
 from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError
 from dainet.places import input_path
@@ -31,7 +31,7 @@ def check_early(settings: Settings, maps: bool = True, network: str | None = Non
     Raises:
         InputError, FileNotFoundError: the message names the setting.
     """
-    if settings.data.source != "phantom":  # phantoms are written on first use, which is a stage
+    if settings.data.source != "phantom" or settings.data.dataset == "custom":  # others have phantoms, of a later stage
         source_folder(settings.data)
     if settings.data.split:
         load_split(settings.data.dataset, settings.data.split)
@@ -43,6 +43,7 @@ def check_early(settings: Settings, maps: bool = True, network: str | None = Non
             check_pretrained(settings.segmentation.pretrained, network)
     known = CLASSES.get(settings.data.dataset)
     device = choose_device(settings.device)
+    _check_compile(settings, device)
     check_loss(settings.segmentation.loss, len(known.names) + 1 if known else None, device.torch_device)
     check_sync_batch_norm(settings.segmentation, settings.n_processes, device)
     if not maps:
@@ -60,3 +61,12 @@ def check_early(settings: Settings, maps: bool = True, network: str | None = Non
     for name, size in sizes.items():
         if size < patch:
             raise InputError(f"setting {name}: {size} px are less than one patch of {patch} px; enlarge it")
+
+
+def _check_compile(settings: Settings, device: Device) -> None:
+    asked = [name for name in ("attention", "dino", "segmentation") if getattr(settings, name).compile]
+    if asked and not can_compile(device.torch_device):
+        raise InputError(
+            f"setting {asked[0]}.compile: torch finds no compiler for {device.torch_device}; leave it out, or install "
+            "g++ (for a GPU, triton and gcc)"
+        )

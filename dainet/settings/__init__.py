@@ -10,7 +10,7 @@ from dainet.settings.groups import (
     Settings,
     VitSettings,
 )
-from dainet.settings.loading import load_settings, parse_override, profile_names
+from dainet.settings.loading import load_settings, parse_override, parse_overrides, profile_names
 
 __all__ = [
     "SEEDS",
@@ -23,5 +23,6 @@ __all__ = [
     "VitSettings",
     "load_settings",
     "parse_override",
+    "parse_overrides",
     "profile_names",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from textwrap import shorten
 from typing import Any
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from dainet.errors import InputError, unknown
 from dainet.settings.groups import Settings
 
-__all__ = ["load_settings", "parse_override", "profile_names"]
+__all__ = ["load_settings", "parse_override", "parse_overrides", "profile_names"]
 
 # Old names of settings, still taken: -> today's.
 _RENAMED = {
@@ -82,6 +82,18 @@ def parse_override(item: str) -> tuple[str, Any]:
     if not equals:
         raise InputError(f"--set {reprlib.repr(item)}: expected name=value, such as dino.epochs=2")
     return name, _read_yaml(value, f"--set {shorten(name, 80)}")
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
+    """Read items of the form `name=value` as settings by dotted name, also data={split: x}; of two, the later counts.
+
+    Raises:
+        InputError: as `parse_override`.
+    """
+    given: dict[str, Any] = {}
+    for name, value in map(parse_override, items):
+        given |= _dotted({name: value})
+    return given
 
 
 def _read_yaml(text: str | bytes, where: str) -> Any:

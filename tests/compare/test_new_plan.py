@@ -132,6 +132,7 @@ def test_one_fold_is_the_own_split_and_one_training_is_not_judged(planned: Plann
         (["unet", "single", "--folds=4"], "6 patients for 4 folds"),
         (["unet", "single", "--output=plan.txt"], r"plan\.txt"),
         (["unet", "single", "--set=data.train_patients=9"], "train_patients"),
+        (["unet", "single", "--set=segmentation={seeds: [1]}"], "--seeds"),
         (["unet", "transunet-small", "--set=segmentation.pretrained=hub"], r"unet.*segmentation\.pretrained"),
     ],
 )

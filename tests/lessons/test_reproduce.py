@@ -171,14 +171,17 @@ def test_a_kernel_that_dies_leaves_the_notebook_as_it_was(repository: Path) -> N
         ({"device": "xpu"}, "xpu"),
         ({"n_processes": 5}, "5 processes.*dino.batch_size"),
         ({"n_processes": 2, "device": "cpu"}, "segmentation.sync_batch_norm"),
+        ({"data.dataset": "custom"}, "custom.*data.source"),
+        ({"segmentation.compile": True, "device": "cpu"}, "segmentation.compile.*compiler.*cpu"),
         ({"segmentation.pretrained": "hub"}, "unet.*segmentation.pretrained"),
         ({"vit.weights": "random", "vit.heads": 4}, "random has 6 heads.*vit.heads"),
         ({"vit.weights": "vit_base_patch32_224", "vit.heads": 4}, "12 heads.*vit.heads"),
     ],
 )
 def test_what_would_stop_a_later_notebook_is_said_before_the_first(
-    repository: Path, overrides: dict[str, Any], words: str
+    repository: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, Any], words: str
 ) -> None:
+    monkeypatch.setenv("CXX", str(repository / "no-compiler"))
     for name in ("01_first.ipynb", "02_second.ipynb", "04_fourth.ipynb"):
         write(repository, name, "raise SystemExit")
     settings = {"segmentation.sync_batch_norm": False} if "batch_size" in words else {}
