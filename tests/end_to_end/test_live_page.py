@@ -167,6 +167,10 @@ def test_heads_that_were_cut_wait_while_a_trained_network_with_all_heads_is_show
 def test_where_a_network_was_not_trained_the_page_offers_those_that_were(live: Page) -> None:
     go(live, "skips=1011&mode=trained")
     expect(live.locator("#offers")).to_be_visible()
+    for name in ("dual", "dualErrors", "change"):
+        label = live.locator(f"#{name}").get_attribute("aria-label")
+        assert label
+        assert "dual-1111" not in label  # which was shown before
     offered = live.locator("#offersButtons button").all_inner_texts()
     assert sorted(offered) == sorted(name for name in live_slices()["heart"]["networks"] if name.startswith("dual-"))
     distances = [sum(a != b for a, b in zip(name[-4:], "1011", strict=True)) for name in offered]

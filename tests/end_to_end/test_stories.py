@@ -76,6 +76,17 @@ def test_a_story_is_printed_in_dark_ink_from_a_dark_screen_too(page: Page, tmp_p
     assert max(page.evaluate(ink)) < 100
 
 
+@pytest.mark.parametrize(("mode", "theme", "dark"), [("auto", "dark", False), ("dark", "dark", True)])
+def test_a_story_alone_follows_the_books_choice_and_else_the_system_of_today(
+    page: Page, tmp_path: Path, mode: str, theme: str, dark: bool
+) -> None:
+    build_stories(tmp_path)
+    page.emulate_media(color_scheme="light")  # but the book's last visit was in the dark
+    page.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{theme}');")
+    page.goto((tmp_path / "stories" / "cut_skip.html").as_uri())
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == dark
+
+
 def test_the_book_shows_stories_whole_and_in_its_own_color(page: Page, book_site: Path) -> None:
     page.emulate_media(color_scheme="dark")
     page.goto((book_site / "stories.html").as_uri())

@@ -61,12 +61,19 @@ Live.page = (() => {
       element(`${pane}Missing`).hidden = true;
       clearPane(pane);
     }
-    if (panes.includes("dual")) document.querySelectorAll("#change, .map canvas").forEach(Live.pictures.clear);
+    if (!panes.includes("dual")) return;
+    clear("change");
+    document.querySelectorAll(".map canvas").forEach(Live.pictures.clear);
   }
 
   function clearPane(pane) {
     element(`${pane}Dsc`).textContent = "";
-    [pane, `${pane}Errors`].forEach((id) => Live.pictures.clear(element(id)));
+    [pane, `${pane}Errors`].forEach(clear);
+  }
+
+  function clear(id) {
+    Live.pictures.clear(element(id));
+    element(id).setAttribute("aria-label", "no prediction");
   }
 
   /** Compute the labels of a pane now and with everything on; null where no such network is here. */
