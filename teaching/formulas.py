@@ -45,7 +45,7 @@ def formula_image(latex: str, display: bool = False) -> str:
 
 def _for_mathtext(latex: str, display: bool) -> str:
     r"""Write `\tfrac12` as `\frac{1}{2}`, large fractions as `\dfrac`, and the formula on one line."""
-    line = " ".join(latex.split())
+    line = re.sub(r"\\(t?frac)\s*(\d)\s*(\d)", r"\\\1{\2}{\3}", " ".join(latex.split()))
     if display:
         line = line.replace(r"\frac", r"\dfrac")
-    return re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", line.replace(r"\tfrac", r"\frac"))
+    return line.replace(r"\tfrac", r"\frac")

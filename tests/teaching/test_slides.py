@@ -143,6 +143,7 @@ def test_fractions_are_larger_on_a_line_of_their_own() -> None:
 
     assert height(formula_image(r"\frac{a}{b}", display=True)) > 1.2 * height(formula_image(r"\frac{a}{b}"))
     assert height(formula_image(r"\tfrac12", display=True)) == height(formula_image(r"\frac{1}{2}"))
+    assert height(formula_image(r"\frac12", display=True)) == height(formula_image(r"\frac{1}{2}", display=True))
 
 
 def test_an_unknown_command_is_refused_with_the_formula() -> None:
