@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import augmented_batch
 
-__all__ = ["comparisons", "transunet_batch", "write_slices"]
+__all__ = ["comparisons", "peer_batches", "transunet_batch", "write_slices"]
 
 _BATCH, _NATIVE_PX = 16, 512
 
@@ -33,13 +33,13 @@ def comparisons(rounds: int = 7) -> Iterator[Comparison]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        files = write_slices(Path(folder), _BATCH)
+        peer = peer_batches(write_slices(Path(folder), _BATCH))
         for what, data in (("image and label", alone), ("image, label and 6 maps", with_maps)):
             yield compare(
                 f"augmented batch of {_BATCH}: {what}, {side} px, one core",
                 "TransUNet's loader: npz, rotate or flip, cubic zoom from 512; no maps",
                 partial(_augmented, data, rows, generator),
-                lambda: transunet_batch(files, np.random.default_rng(0)),
+                peer,
                 10,
                 "same transforms in law; ours after resizing (docs/protocol.md#1.4)",
                 rounds,
@@ -67,6 +67,11 @@ def write_slices(folder: Path, count: int) -> list[Path]:
         files.append(folder / f"case0000_slice{number:03d}.npz")
         np.savez(files[-1], image=image, label=(image > 0.5).astype(np.float32))
     return files
+
+
+def peer_batches(files: list[Path]) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
+    """Return the peer's work: each call draws new transforms, as ours does; a rotation doubles the time of a slice."""
+    return partial(transunet_batch, files, np.random.default_rng(0))
 
 
 def transunet_batch(files: list[Path], random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from benchmarks import timing
 from benchmarks.attention import ExplicitAttention
-from benchmarks.batches import transunet_batch, write_slices
+from benchmarks.batches import peer_batches, transunet_batch, write_slices
 from benchmarks.preparation import by_scipy
 from benchmarks.scores import ORGANS, ct_volume
 from dainet.attention.maps import token_maps
@@ -99,6 +99,24 @@ def test_the_loader_peer_makes_batches_of_the_same_shape(tmp_path: Path) -> None
     assert labels.shape == (3, 224, 224)
     assert labels.dtype == torch.long
     assert set(labels.unique().tolist()) == {0, 1}
+
+
+def test_the_loader_peer_rotates_as_often_as_its_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the slices, image and label each; another draw in every round."""
+    rotated = [0]
+
+    def rotate(array: np.ndarray, *_: object, **__: object) -> np.ndarray:
+        rotated[-1] += 1
+        return array
+
+    monkeypatch.setattr("benchmarks.batches.ndimage.rotate", rotate)
+    monkeypatch.setattr("benchmarks.batches.ndimage.zoom", lambda array, factor, order: array[::8, ::8])
+    work = peer_batches(write_slices(tmp_path, 1) * 40)
+    for _ in range(10):
+        rotated.append(0)
+        work()
+    assert len(set(rotated[1:])) > 1
+    assert sum(rotated) / (10 * 40 * 2) == pytest.approx(0.25, abs=0.06)
 
 
 def test_the_resizing_peer_gives_the_same_slices() -> None:
