@@ -91,3 +91,15 @@ def test_the_tables_stand_under_the_predictions() -> None:
     for source in ("predicted(guess", "predicted(remains"):
         assert "found:" in shown(notebook, source)
         assert "all heads" in shown(notebook, source)
+
+
+def test_the_controls_without_the_usual_place_are_those_that_notebook_7_calls_so() -> None:
+    """There, another patient's maps are what keeps it."""
+    prose = {number: "\n".join(cell.source for cell in lesson(number).cells) for number in ("06", "07")}
+    [row] = [line for line in prose["07"].splitlines() if line.startswith("| `dual-1111-other-patient`")]
+    assert "where a heart usually is matters" in row
+    [told] = [line for line in prose["06"].splitlines() if "still tells where a heart usually is" in line]
+    controls = told.partition("must train")[2]
+    assert "constant maps" in controls
+    assert "random weights" in controls
+    assert "another patient" not in controls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -12,9 +13,12 @@ import pytest
 from markupsafe import escape
 from nbformat.v4 import new_markdown_cell, new_notebook
 
+from dainet.settings import load_settings
 from teaching.build import NOTEBOOKS, build
 from teaching.slides import read_slides
 from teaching.votes import read_votes
+from tests.helpers import REPOSITORY
+from tests.helpers.notebooks import lesson
 
 FETCHING = {"src", "href", "srcset", "data", "poster", "action"}
 
@@ -85,3 +89,14 @@ def test_a_notebook_without_slides_is_named_and_has_no_deck(tmp_path: Path, capl
     index = build(tmp_path / "out", [notebook])
     assert "08_untagged.ipynb" in caplog.text
     assert "08_untagged" not in index.read_text(encoding="utf-8")
+
+
+def test_the_question_of_the_lab_about_places_takes_the_control_that_keeps_them() -> None:
+    """Notebook 7: maps of another patient know where a heart usually is; those of random weights were never taught."""
+    readme = (REPOSITORY / "teaching" / "README.md").read_text(encoding="utf-8")
+    [question] = [line for line in readme.splitlines() if "more than a hint" in line]
+    control = json.loads(re.findall(r"`({.*})`", question)[0])
+    assert load_settings("tour", control).attention.control == "other-patient"
+    prose = "\n".join(cell.source for cell in lesson("07").cells)
+    [row] = [line for line in prose.splitlines() if line.startswith("| `dual-1111-other-patient`")]
+    assert "where a heart usually is matters" in row
