@@ -60,12 +60,13 @@ def build(output: Path, notebooks: Sequence[Path] = NOTEBOOKS, lessons: str = ""
 
 def print_pdf(page: Path) -> bool:
     """Print a page to a PDF next to it with Chromium; if that cannot be done, say so and return False."""
+    pdf = page.with_suffix(".pdf")
+    pdf.unlink(missing_ok=True)  # it would be of an older page
     program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if program is None:
         log.info("no Chromium: %s is not printed; print it from a browser", page.name)
         return False
-    pdf = page.with_suffix(".pdf")
-    pdf.unlink(missing_ok=True)
+    problem: object = "Chromium wrote no file"  # a confined one may not write here, and still ends well
     # Chromium's sandbox does not work for root, and this page is our own.
     options = (
         "--headless",
@@ -79,7 +80,9 @@ def print_pdf(page: Path) -> bool:
     try:
         subprocess.run([program, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=300)
     except subprocess.SubprocessError as error:
-        log.warning("%s is not printed (%s); print it from a browser", page.name, error)
+        problem = error
+    if not pdf.exists():
+        log.warning("%s is not printed (%s); print it from a browser", page.name, problem)
     return pdf.exists()
 
 

@@ -14,7 +14,7 @@ from markupsafe import escape
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from dainet.settings import load_settings
-from teaching.build import NOTEBOOKS, build
+from teaching.build import NOTEBOOKS, build, print_pdf
 from teaching.slides import read_slides
 from teaching.votes import read_votes
 from tests.helpers import REPOSITORY
@@ -100,3 +100,21 @@ def test_the_question_of_the_lab_about_places_takes_the_control_that_keeps_them(
     prose = "\n".join(cell.source for cell in lesson("07").cells)
     [row] = [line for line in prose.splitlines() if line.startswith("| `dual-1111-other-patient`")]
     assert "where a heart usually is matters" in row
+
+
+@pytest.mark.parametrize("script", [None, "exit 0", "exit 1"], ids=["no Chromium", "nothing written", "failed"])
+def test_a_page_that_cannot_be_printed_is_named_and_has_no_pdf_of_an_older_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str | None
+) -> None:
+    if script:
+        program = tmp_path / "chromium"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    page, old = tmp_path / "handout.html", tmp_path / "handout.pdf"
+    page.touch()
+    old.touch()
+    with caplog.at_level("INFO"):
+        assert not print_pdf(page)
+    assert page.name in caplog.text
+    assert not old.exists()
