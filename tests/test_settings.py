@@ -71,6 +71,8 @@ def test_a_profile_may_differ_by_data_set() -> None:
         ({"data.train_patients": 0}, "data.train_patients: .*at least one.*0"),
         ({"data.train_patients": -2}, "data.train_patients: .*at least one.*-2"),
         ({"data.train_patients": []}, r"data.train_patients: .*at least one.*\[\]"),
+        ({"data.source": ""}, "data.source.*at least 1.*''"),
+        ({"dino.lr": 1e-7}, "dino.min_lr.*dino.lr.*1e-07.*1e-06"),
         ({"dino.local_size": 4097}, "dino.local_size.*4096.*4097"),
         ({"dino.lr": {"a": 1}}, "setting dino.lr: .*number.*'a': 1"),
         ({"dino": {"lr": {}}}, "setting dino.lr: .*number.*{}"),

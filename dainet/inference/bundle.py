@@ -87,7 +87,8 @@ def read_bundle(source: str, device: Device, weights: str | None = None, network
 
     Raises:
         InputError: unknown name, not a bundle, a card that this kit cannot read, tensors that do not fit it, a ViT that
-            is not found or is another one than the network was trained with, or the same of the code of a network.
+            is not found, is not needed or is another one than the network was trained with, or the same of the code of
+            a network.
     """
     card, tensors, origin = _read(source)
     model = _network(card, _below(_NETWORK, tensors), origin, _trusted(card, origin, network))
@@ -178,6 +179,9 @@ def _vit(card: Card, state: Mapping[str, Tensor], origin: str, weights: str | No
     contained = card.vit is not None and card.vit.place == "contained"
     if (card.vit is None) != (card.takes == "image") or contained != bool(state):
         raise InputError(f"{origin}: card and tensors disagree about the ViT of {card.network[:80]!r}; fetch it again")
+    if weights is not None and (card.vit is None or state or card.vit.place == "shipped"):
+        own = "takes none" if card.vit is None else "has its own"
+        raise InputError(f"{origin}: found the ViT {weights}, and its network {own}; leave out --weights")
     if card.vit is None:
         return None
     vit = build_vit(state, card.vit.heads, origin) if state else _elsewhere(card.vit, origin, weights)

@@ -60,7 +60,9 @@ class DataSettings(_Frozen):
     """Which scans are read, and how they become arrays (paper section 4.1; docs/protocol.md#2)."""
 
     dataset: Literal["acdc", "synapse", "custom"] = "acdc"
-    source: str = "phantom"  # "phantom", or a folder in one of the formats of data/formats/supported.py
+    source: str = Field(
+        "phantom", min_length=1
+    )  # "phantom", or a folder in one of the formats of data/formats/supported.py
     phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
     split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
     # A number, spread evenly, or ids; None = all.
@@ -116,6 +118,13 @@ class DinoSettings(_Frozen):
     keep_every: int = Field(0, ge=0)  # also keep the teacher after every so many epochs; 0 = only the last one
     compile: bool | None = None  # torch.compile for the training; None = for a long one on a GPU (docs/gpu.md)
     seed: Seed = 0
+
+    @field_validator("min_lr")
+    @classmethod
+    def _falls(cls, min_lr: float, info: ValidationInfo) -> float:
+        if min_lr > info.data.get("lr", min_lr):
+            raise ValueError(f"expected at most dino.lr, which is {info.data['lr']:g}")
+        return min_lr
 
     @field_validator("warmup_epochs")
     @classmethod

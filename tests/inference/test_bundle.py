@@ -167,6 +167,12 @@ def test_the_shipped_vit_is_named_and_not_contained(
     assert torch.equal(vit.pos_embed, load_vit("tour").pos_embed)
 
 
+@pytest.mark.parametrize("model", ["tour", "acdc"])
+def test_a_vit_that_would_not_be_used_is_refused(model: str) -> None:
+    with pytest.raises(InputError, match=rf"{model}\.safetensors.*hub.*leave out --weights"):
+        read_bundle(model, CPU, weights="hub")
+
+
 def test_a_vit_left_out_must_be_given_and_must_be_the_same(trained: Settings, tmp_path: Path) -> None:
     path = tmp_path / "d.safetensors"
     card = export(trained, "dual-1111", 0, path, LICENSE, without_vit=True)
