@@ -81,7 +81,7 @@ EXERCISES: tuple[Exercise, ...] = (
         reasons={
             "a": "one training of each: notebook 5 has two trainings of one network that differ by more",
             "b": "an interval from -0.4 to +1.7 shows no equality: it allows more than the paper's whole effect",
-            "c": "the number of parameters differs by 2,310 of millions; size explains nothing here",
+            "c": "the numbers of parameters differ by less than a hundredth; size explains nothing here",
         },
         nudge="how many trainings of each network are in the table?",
         hint="a sentence about features as such needs several trainings, patients, and a rule fixed beforehand",
