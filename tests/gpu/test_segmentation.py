@@ -16,14 +16,17 @@ from torch import Tensor
 from dainet.cuda_graphs import changed_by, recorded
 from dainet.data.prepared import Prepared
 from dainet.device import Device
-from dainet.errors import DainetError
+from dainet.errors import DainetError, InputError
 from dainet.segmentation import stage
 from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.outside_check import check_outside
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.training import mean_volume_dsc, train
-from dainet.settings import AttentionSettings, SegmentationSettings, Settings
+from dainet.settings import AttentionSettings, SegmentationSettings, Settings, load_settings
 from tests.helpers.training import narrow_baselines, train_until, trained_weights
+from tests.segmentation.test_outside_check import network as network_code
+from tests.segmentation.test_outside_check import written
 
 OnDevice = Callable[[Device], SliceData]
 
@@ -172,3 +175,11 @@ def test_recorded_steps_teach_a_competitor(cuda: Device, name: str) -> None:
     fast, image = recorded(step, lambda: changed_by(model, optimizer)), (label == 1)[:, None].float()
     losses = [fast(image).item() for _ in range(30)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+def test_a_network_from_outside_is_tried_on_the_card(tmp_path: Path) -> None:
+    settings = load_settings("tour", {"device": "cuda", "segmentation.image_size": 32})
+    check_outside(settings, written(tmp_path, network_code("return self.conv(image)")))
+    name = written(tmp_path, network_code("return self.conv(image) + torch.ones(32)"))
+    with pytest.raises(InputError, match="cuda"):
+        check_outside(settings, name)
