@@ -80,7 +80,7 @@ def write_lessons_in_one(path: Path) -> Path:
         pytest.param(
             ["train", "valid", "test", "test"],
             *(0, 3, 16, 3),
-            {"dino.batch_size": 3, "data.normalization": "percentile"},
+            {"dino.batch_size": 3, "data.normalization": "percentile", "segmentation.selection": "last"},
             id="no label anywhere, as many slices as DINO's batch",
         ),
     ],
