@@ -60,9 +60,8 @@ class DataSettings(_Frozen):
     """Which scans are read, and how they become arrays (paper section 4.1; docs/protocol.md#2)."""
 
     dataset: Literal["acdc", "synapse", "custom"] = "acdc"
-    source: str = Field(
-        "phantom", min_length=1
-    )  # "phantom", or a folder in one of the formats of data/formats/supported.py
+    # "phantom", or a folder in one of the formats of data/formats/supported.py.
+    source: str = Field("phantom", min_length=1)
     phantom_patients: int = Field(30, ge=1)  # used when source is "phantom"
     split: str = ""  # a column of protocol/<dataset>_splits.csv, or a CSV file (patient, split); empty = the default
     # A number, spread evenly, or ids; None = all.
