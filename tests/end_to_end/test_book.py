@@ -63,6 +63,7 @@ def test_a_click_makes_pages_dark_and_the_next_one_stays_so(watched: tuple[Page,
     page, found = watched
     page.goto((book_site / "index.html").as_uri())
     assert page.evaluate(LIGHTNESS) > 0.9
+    expect(page.locator("html")).to_have_class(re.compile("fontawesome-i2svg-complete"))  # icons move what is clicked
     page.get_by_role("button", name="Color mode").click()
     page.get_by_role("button", name="Dark").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")

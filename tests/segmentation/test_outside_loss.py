@@ -185,7 +185,7 @@ def test_it_is_tried_before_anything_is_computed(tiny: Settings, tmp_path: Path)
         check_early(settings)
     with pytest.raises(InputError, match=r"loss\.py:own: it gave 1"):
         pipeline.train(settings, "dual-1111", 0)
-    check_early(changed(settings, "data", dataset="custom", source="phantom"))  # classes are not known yet
+    check_early(changed(settings, "data", dataset="custom", source=str(tmp_path)))  # classes are not known yet
 
 
 def test_a_command_line_hands_it_on_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
