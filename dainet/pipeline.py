@@ -207,8 +207,8 @@ def network_data(settings: Settings, name: str) -> SliceData:
     Raises:
         InputError: the name is unknown, the loss of the settings is refused (see `check_loss`), as are pre-trained
             weights (see `check_pretrained`), or the control does not exist for features; raised before maps are made
-            for it. Or a network from outside does not do what it must,
-            see `check_outside`, raised before anything is read.
+            for it. Or a network from outside does not do what it must, see `check_outside`, raised before anything is
+            read.
     """
     check_network(name)
     check_pretrained(settings.segmentation.pretrained, name)

@@ -15,10 +15,7 @@ from dainet.compare.files import found_from, named_from
 from dainet.compare.folds import write_folds
 from dainet.compare.plan import Network, Plan, plan_hash, read_plan
 from dainet.errors import InputError
-from dainet.jobs.preflight import check_early
-from dainet.segmentation.catalog import check_network, takes
-from dainet.segmentation.outside import is_outside
-from dainet.segmentation.outside_check import check_outside
+from dainet.jobs.preflight import check_training
 from dainet.settings import load_settings, parse_overrides
 
 __all__ = ["check_networks", "check_new", "named_networks", "split_overrides", "write_plan"]
@@ -104,18 +101,14 @@ def check_networks(rows: Mapping[str, Network], profile: str, given: Mapping[str
     """Refuse networks, settings, paths and devices that would stop a training later.
 
     Raises:
-        InputError: see `check_outside`, `dainet.jobs.preflight.check_early` and `dainet.settings.load_settings`.
+        InputError: see `dainet.jobs.preflight.check_training` and `dainet.settings.load_settings`.
     """
     if len(rows) < 2:
         raise InputError(f"found {' '.join(rows) or 'no network'}; expected two networks or more to compare")
     for row in rows.values():
         network = found_from(folder, "network", row.network)
-        check_network(network)
         own = {name: found_from(folder, name, value) for name, value in row.settings.items()}
-        settings = load_settings(profile, {**given, **own})
-        if is_outside(network):
-            check_outside(settings, network)
-        check_early(settings, maps=takes(network) != "image", network=network)
+        check_training(load_settings(profile, {**given, **own}), network)
 
 
 def write_plan(

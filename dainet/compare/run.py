@@ -14,11 +14,8 @@ from dainet.compare.one_training import has_scores
 from dainet.compare.plan import Plan, Training, plan_hash
 from dainet.compare.queue import run_queue
 from dainet.errors import DainetError, InputError, unknown
-from dainet.jobs.preflight import check_early
+from dainet.jobs.preflight import check_training
 from dainet.parallel.free_device import free_device
-from dainet.segmentation.catalog import check_network, takes
-from dainet.segmentation.outside import is_outside
-from dainet.segmentation.outside_check import check_outside
 
 __all__ = ["results_folder", "run_plan"]
 
@@ -90,8 +87,4 @@ def _check(trainings: Sequence[Training], where: Mapping[str, Any]) -> None:
     if "data.source" not in {**trainings[0].overrides, **where}:
         raise InputError("the plan names no data, which may be kept elsewhere; give --source, a folder or phantom")
     for training in {each.model: each for each in reversed(trainings)}.values():
-        settings = training.settings(where)
-        check_network(training.network)
-        check_early(settings, maps=takes(training.network) != "image", network=training.network)
-        if is_outside(training.network):
-            check_outside(settings, training.network)
+        check_training(training.settings(where), training.network)

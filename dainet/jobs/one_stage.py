@@ -5,11 +5,8 @@ from __future__ import annotations
 from dainet import pipeline
 from dainet.cache.store import StageResult
 from dainet.errors import InputError, unknown
-from dainet.jobs.preflight import check_early
+from dainet.jobs.preflight import check_early, check_training
 from dainet.parallel.free_device import free_device
-from dainet.segmentation.catalog import check_network, takes
-from dainet.segmentation.outside import is_outside
-from dainet.segmentation.outside_check import check_outside
 from dainet.settings import Settings
 
 __all__ = ["STAGES", "run_named_stage"]
@@ -32,7 +29,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
 
     Raises:
         InputError: the name is unknown, or network and seed are missing, unknown or not needed; or as
-            `dainet.jobs.preflight.check_early`.
+            `dainet.jobs.preflight.check_training`.
     """
     if name not in STAGES:
         raise unknown("stage", name, STAGES)
@@ -43,11 +40,10 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         )
     if name == "data":  # needs no device, so it must not wait for one
         return [pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result]
-    if network is not None:
-        check_network(network)
-    check_early(settings, maps=network is None or takes(network) != "image", network=network)
-    if network is not None and is_outside(network):
-        check_outside(settings, network)  # before it waits for a device
+    if network is None:
+        check_early(settings)
+    else:
+        check_training(settings, network)  # before it waits for a device
     with free_device(settings.device, settings.n_processes) as device:
         return _run(settings.model_copy(update={"device": device}), name, network or "", seed or 0)
 

@@ -10,23 +10,43 @@ from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError
 from dainet.places import input_path
 from dainet.protocol import CLASSES, load_split
+from dainet.segmentation.catalog import check_network, takes
+from dainet.segmentation.outside import is_outside
+from dainet.segmentation.outside_check import check_outside
 from dainet.segmentation.outside_loss import check_loss
 from dainet.segmentation.pretrained import check_pretrained, pretrained_hash
 from dainet.segmentation.training import check_sync_batch_norm
 from dainet.settings import Settings
 from dainet.vit.model import patch_side
 
-__all__ = ["check_early"]
+__all__ = ["check_early", "check_training"]
 
 
-def check_early(settings: Settings, maps: bool = True, network: str | None = None) -> None:
+def check_training(settings: Settings, network: str) -> None:
+    """Refuse what would stop a training of a network later; nothing is read but the network's own code.
+
+    Args:
+        settings: the run's settings.
+        network: as in `dainet.segmentation.catalog.build`.
+
+    Raises:
+        InputError, FileNotFoundError: as `check_early`, `check_pretrained` and `check_outside`; or the network is
+            unknown.
+    """
+    check_network(network)
+    check_early(settings, maps=takes(network) != "image")
+    check_pretrained(settings.segmentation.pretrained, network)
+    if is_outside(network):
+        check_outside(settings, network)
+
+
+def check_early(settings: Settings, maps: bool = True) -> None:
     """Refuse settings whose paths, sizes or devices do not fit together; nothing is computed, fetched or written.
 
     Args:
         settings: the run's settings.
         maps: whether the run needs attention maps; if so, the folder of given ones must exist, or the ViT, whose
             patches must fit into the images.
-        network: one that the run trains, if any (see `check_pretrained`).
 
     Raises:
         InputError, FileNotFoundError: the message names the setting.
@@ -39,8 +59,6 @@ def check_early(settings: Settings, maps: bool = True, network: str | None = Non
         read_spacing(input_path(settings.data.spacing))
     if settings.segmentation.pretrained:
         pretrained_hash(settings.segmentation.pretrained)
-        if network is not None:
-            check_pretrained(settings.segmentation.pretrained, network)
     known = CLASSES.get(settings.data.dataset)
     device = choose_device(settings.device)
     _check_compile(settings, device)

@@ -22,6 +22,7 @@ from dainet.reporting.run_times import save_times, stage_time
 from dainet.segmentation.catalog import check_network
 from dainet.segmentation.outside import is_outside, outside_label
 from dainet.segmentation.outside_check import check_outside
+from dainet.segmentation.pretrained import check_pretrained
 from dainet.settings import Settings, load_settings
 
 __all__ = ["find_notebooks", "notebooks_of_a_run", "reproduce"]
@@ -90,8 +91,9 @@ def reproduce(
     for notebook in notebooks:
         _check_parameters(notebook, parameters | (own if _compares(notebook) else {}))
     numbers = {notebook.name[:2] for notebook in notebooks}
-    network = "unet" if numbers.intersection(_TRAIN) else None
-    check_early(settings, maps=not numbers.issubset(_WITHOUT_MAPS), network=network)
+    check_early(settings, maps=not numbers.issubset(_WITHOUT_MAPS))
+    if numbers.intersection(_TRAIN):
+        check_pretrained(settings.segmentation.pretrained, "unet")
     folder = output_folder(settings)
     (folder / "notebooks").mkdir(exist_ok=True)
     begin, earlier = perf_counter(), finished_keys()
