@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.timing import Comparison, compare, product_limit
 from dainet.attention.maps import token_maps
 from dainet.device import choose_device
-from dainet.reporting.work import count_flops
+from dainet.segmentation.networks import count_flops
 from dainet.vit.model import DinoViT, input_size, load_vit, set_fused_attention
 
 __all__ = ["ExplicitAttention", "comparisons"]

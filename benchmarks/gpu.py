@@ -28,9 +28,10 @@ from dainet.dino.step import starting_state, train_step
 from dainet.dino.training import view_maker
 from dainet.dino.views import draw_views
 from dainet.protocol import Classes
-from dainet.reporting.work import count_flops, large_product
+from dainet.reporting.work import large_product
 from dainet.segmentation.augment import random_transforms
 from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import count_flops
 from dainet.segmentation.slices import SliceData
 from dainet.segmentation.step import adam, training_step
 from dainet.settings import AttentionSettings, DinoSettings, SegmentationSettings

@@ -10,9 +10,9 @@ import torch
 from benchmarks.data import PAPER_SIZE, paper_size_slices
 from benchmarks.timing import Comparison, compare, product_limit
 from dainet.device import Device, choose_device
-from dainet.reporting.work import count_flops
 from dainet.segmentation.catalog import build
 from dainet.segmentation.losses import segmentation_loss
+from dainet.segmentation.networks import count_flops
 from dainet.segmentation.step import adam, train_epoch, training_step
 
 __all__ = ["PLAIN", "comparisons"]

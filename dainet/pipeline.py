@@ -20,7 +20,7 @@ from dainet.device import choose_device
 from dainet.dino.stage import run_dino
 from dainet.errors import InputError, unknown
 from dainet.parallel.collectives import process_count
-from dainet.segmentation.catalog import check_network, takes
+from dainet.segmentation.catalog import check_features, check_network, takes
 from dainet.segmentation.evaluation import read_scores, run_scores
 from dainet.segmentation.outside import is_outside, outside_label
 from dainet.segmentation.outside_check import check_batches, check_outside
@@ -212,19 +212,16 @@ def network_data(settings: Settings, name: str) -> SliceData:
     """
     check_network(name)
     check_pretrained(settings.segmentation.pretrained, name)
+    check_features(name, settings.attention)
     if is_outside(name) and process_count() == 1:  # several processes have been started after their parent's check
         check_outside(settings, name)
+        check_outside(settings, name, len(prepare(settings).classes.names) + 1)
         check_batches(settings, name, len(prepare(settings).rows("train")))
     if settings.segmentation.loss and process_count() == 1:
         classes, device = len(prepare(settings).classes.names) + 1, choose_device(settings.device)
         check_loss(settings.segmentation.loss, classes, device.torch_device)
     if takes(name) != "features":
         return slice_data(settings, with_maps=takes(name) == "maps")
-    if settings.attention.maps:
-        raise InputError(f"attention.maps with {name}, which takes the ViT's features; leave the setting out")
-    if settings.attention.control not in ("none", "other-patient"):
-        found = f"attention.control={settings.attention.control} with {name}"
-        raise InputError(f"{found}; features have no control but other-patient: choose that, or none")
     prepared, device = prepare(settings), choose_device(settings.device)
     features = attention(settings, what="features")
     return SliceData(prepared, features, settings.attention, device, reduced_features=map_channels(settings))

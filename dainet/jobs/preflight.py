@@ -10,7 +10,7 @@ from dainet.dino.training import check_shared_batches
 from dainet.errors import InputError
 from dainet.places import input_path
 from dainet.protocol import CLASSES, load_split
-from dainet.segmentation.catalog import check_network, takes
+from dainet.segmentation.catalog import check_features, check_network, takes
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.outside_check import check_outside
 from dainet.segmentation.outside_loss import check_loss
@@ -30,12 +30,13 @@ def check_training(settings: Settings, network: str) -> None:
         network: as in `dainet.segmentation.catalog.build`.
 
     Raises:
-        InputError, FileNotFoundError: as `check_early`, `check_pretrained` and `check_outside`; or the network is
-            unknown.
+        InputError, FileNotFoundError: as `check_early`, `check_pretrained`, `check_features` and `check_outside`; or
+            the network is unknown.
     """
     check_network(network)
     check_early(settings, maps=takes(network) != "image")
     check_pretrained(settings.segmentation.pretrained, network)
+    check_features(network, settings.attention)
     if is_outside(network):
         check_outside(settings, network)
 

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from dainet.device import Device
 from dainet.reporting.network_trace import run_on_meta
-from dainet.reporting.work import count_flops
 from dainet.segmentation.catalog import takes
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import parameter_count
+from dainet.segmentation.networks import count_flops, parameter_count
 from dainet.segmentation.slices import final_logits
 
 __all__ = [

@@ -12,8 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from dainet.attention.features import token_features
 from dainet.attention.maps import token_maps
@@ -21,12 +19,13 @@ from dainet.cache.folders import runs_folder
 from dainet.csv_files import read_csv
 from dainet.dino.network import DinoHead, DinoNetwork
 from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import count_flops
 from dainet.segmentation.outside import is_outside
 from dainet.segmentation.slices import run_network
 from dainet.settings import Settings
 from dainet.vit.model import DinoViT, input_size, load_vit
 
-__all__ = ["Work", "count_flops", "large_product", "product_rate", "work_of"]
+__all__ = ["Work", "large_product", "product_rate", "work_of"]
 
 Record = Mapping[str, Any]
 _MEASURED_S = 0.3
@@ -73,16 +72,6 @@ def work_of(key: str, records: Mapping[str, Record], settings: Settings) -> Work
         images = _slices(record, records)
         return Work(images, images * count_flops(lambda: tokens_of(vit, torch.zeros(1, 3, size, size))))
     return None
-
-
-def count_flops(work: Callable[[], object]) -> int:
-    """Count the floating-point operations of one call, two per multiply-add, with torch's counter.
-
-    Attention is computed in single products meanwhile: the counter does not see the fused kernel of a CPU.
-    """
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
 
 
 def large_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], Tensor], int]:

@@ -12,8 +12,9 @@ from torch import nn
 from dainet.errors import InputError, unknown
 from dainet.segmentation.networks import PAPER_NETWORKS, build_paper_network
 from dainet.segmentation.outside import build_outside, is_outside, load_outside, takes_maps
+from dainet.settings import AttentionSettings
 
-__all__ = ["BASELINES", "Takes", "build", "check_network", "takes"]
+__all__ = ["BASELINES", "Takes", "build", "check_features", "check_network", "takes"]
 
 Takes = Literal["image", "maps", "features"]
 
@@ -112,6 +113,21 @@ def takes(name: str) -> Takes:
     if is_outside(name):
         return "maps" if takes_maps(name) else "image"
     return "maps" if name in PAPER_NETWORKS and name != "unet" else "image"
+
+
+def check_features(name: str, settings: AttentionSettings) -> None:
+    """Refuse maps and controls for a network that takes the ViT's features.
+
+    Raises:
+        InputError: the message names the setting.
+    """
+    if takes(name) != "features":
+        return
+    if settings.maps:
+        raise InputError(f"attention.maps with {name}, which takes the ViT's features; leave the setting out")
+    if settings.control not in ("none", "other-patient"):
+        found = f"attention.control={settings.control} with {name}"
+        raise InputError(f"{found}; features have no control but other-patient: choose that, or none")
 
 
 def _imported(name: str) -> Callable[..., nn.Module]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from dainet.errors import InputError, unknown
 
@@ -17,6 +19,7 @@ __all__ = [
     "Encoder",
     "UNet",
     "build_paper_network",
+    "count_flops",
     "paper_network",
     "parameter_count",
 ]
@@ -173,6 +176,16 @@ def paper_network(model: nn.Module) -> UNet | DAINet:
 def parameter_count(model: nn.Module) -> int:
     """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def count_flops(work: Callable[[], object]) -> int:
+    """Count the floating-point operations of one call, two per multiply-add, with torch's counter.
+
+    Attention is computed in single products meanwhile: the counter does not see the fused kernel of a CPU.
+    """
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 def _check_size(image: Tensor) -> None:

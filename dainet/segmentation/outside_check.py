@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-from torch.utils.flop_counter import FlopCounterMode
 
 from dainet.attention.given import map_channels
 from dainet.device import Device, choose_device
@@ -19,9 +18,10 @@ from dainet.errors import InputError
 from dainet.protocol import CLASSES
 from dainet.segmentation.catalog import build, takes
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import parameter_count
+from dainet.segmentation.networks import count_flops, parameter_count
 from dainet.segmentation.outside import explained, outside_label, source_hash
 from dainet.segmentation.outside_output import check_logits
+from dainet.segmentation.pretrained import Pretrainable
 from dainet.segmentation.slices import final_logits
 from dainet.settings import Settings
 
@@ -36,7 +36,8 @@ class Facts(NamedTuple):
     """What the check found: trainable parameters, operations per slice, and why one slice cannot be trained alone.
 
     `without_gradient` names the parameters that no gradient reaches, `declared` is the network's attribute
-    `has_unused_parameters`, and `alone` is empty where one slice can be trained.
+    `has_unused_parameters`, `alone` is empty where one slice can be trained, and `pretrainable` says whether the
+    network takes pre-trained weights.
     """
 
     parameters: int
@@ -44,6 +45,7 @@ class Facts(NamedTuple):
     without_gradient: tuple[str, ...]
     declared: bool
     alone: str
+    pretrainable: bool
 
 
 class _Sizes(NamedTuple):
@@ -55,7 +57,7 @@ class _Sizes(NamedTuple):
     device: Device
 
 
-def check_outside(settings: Settings, name: str) -> Facts:
+def check_outside(settings: Settings, name: str, classes: int | None = None) -> Facts:
     """Build a network from outside and try what a training and its scores need; once per process, content and size.
 
     Two slices of random numbers go through it in float32 on the CPU, at the run's size and width and with the classes
@@ -65,13 +67,14 @@ def check_outside(settings: Settings, name: str) -> Facts:
     Args:
         settings: the run's settings.
         name: see `dainet.segmentation.outside`.
+        classes: of the data with the background, where they have been read.
 
     Raises:
         InputError: one line with file, what was found and what was expected.
     """
     known, segmentation = CLASSES.get(settings.data.dataset), settings.segmentation
     sizes = _Sizes(
-        len(known.names) + 1 if known else _CLASSES,
+        classes or (len(known.names) + 1 if known else _CLASSES),
         map_channels(settings) if takes(name) == "maps" else 0,
         segmentation.width,
         segmentation.image_size,
@@ -79,6 +82,10 @@ def check_outside(settings: Settings, name: str) -> Facts:
         choose_device(settings.device),
     )
     facts = _checked(name, source_hash(name), sizes)
+    if settings.segmentation.pretrained and not facts.pretrainable:
+        raise InputError(
+            f"network {outside_label(name)} has no pre-trained weights; leave segmentation.pretrained empty"
+        )
     if settings.n_processes > 1 and facts.without_gradient and not facts.declared:
         raise InputError(
             f"{outside_label(name)}: no gradient reaches {_listed(facts.without_gradient)}, and several processes "
@@ -120,9 +127,8 @@ def _checked(name: str, digest: str, sizes: _Sizes) -> Facts:  # other code is a
         _check_as_trained(name, model, inputs, sizes)
     if without:
         log.warning("%s: no gradient reaches %s: not used in training mode", label, _listed(without))
-    facts = Facts(
-        parameter_count(model), operations, without, bool(getattr(model, "has_unused_parameters", False)), alone
-    )
+    declared, pretrainable = bool(getattr(model, "has_unused_parameters", False)), isinstance(model, Pretrainable)
+    facts = Facts(parameter_count(model), operations, without, declared, alone, pretrainable)
     log.info(
         "%s: %.2f M parameters, %.2f GFLOP per slice of %d px; checked",
         *(label, facts.parameters / 1e6, operations / 1e9, sizes.image_size),
@@ -168,9 +174,8 @@ def _check_evaluation(name: str, model: nn.Module, inputs: tuple[Tensor, ...], s
     label, first = outside_label(name), tuple(x[:1] for x in inputs)
     run = _runner(name, model.eval(), sizes, "evaluation")
     with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            one = run(first)
-        again, both = run(first), run(inputs)
+        operations = count_flops(lambda: run(first))
+        one, again, both = run(first), run(first), run(inputs)
     if gap := _gap(one, again):
         raise InputError(
             f"{label}: evaluated twice, the same slice gives other logits (up to {gap} apart); expected "
@@ -181,7 +186,7 @@ def _check_evaluation(name: str, model: nn.Module, inputs: tuple[Tensor, ...], s
             f"{label}: in evaluation, the logits of a slice change with the slice next to it (by up to "
             f"{gap}); expected each slice on its own: no sum or norm over dimension 0 of [B, C, H, W]"
         )
-    return counter.get_total_flops()
+    return operations
 
 
 def _alone(model: nn.Module, inputs: tuple[Tensor, ...]) -> str:

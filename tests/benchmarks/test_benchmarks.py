@@ -18,8 +18,8 @@ from benchmarks.scores import ORGANS, ct_volume
 from dainet.attention.maps import token_maps
 from dainet.data.preprocessing import resize_slices
 from dainet.reporting import costs
-from dainet.reporting.work import count_flops
 from dainet.segmentation.catalog import build
+from dainet.segmentation.networks import count_flops
 from dainet.vit.model import DinoViT, set_fused_attention
 
 

@@ -16,13 +16,13 @@ from dainet.attention.stage import open_attention
 from dainet.cache.runs import lineage
 from dainet.cache.store import UNFINISHED
 from dainet.errors import InputError
-from dainet.reporting.work import count_flops, work_of
+from dainet.reporting.work import work_of
 from dainet.segmentation import catalog, training
 from dainet.segmentation.augment import transform
 from dainet.segmentation.baselines.dual_features import DualFeatures
 from dainet.segmentation.catalog import BASELINES, build, check_network, takes
 from dainet.segmentation.losses import segmentation_loss
-from dainet.segmentation.networks import build_paper_network
+from dainet.segmentation.networks import build_paper_network, count_flops
 from dainet.segmentation.step import augmented_batch
 from dainet.segmentation.training import train
 from dainet.settings import Settings

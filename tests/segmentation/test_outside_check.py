@@ -78,6 +78,13 @@ def test_what_is_in_order_passes_and_leaves_the_random_state(
     assert str(tmp_path) not in line
 
 
+def test_fused_attention_is_counted(small: Settings, tmp_path: Path) -> None:
+    attention = "functional.scaled_dot_product_attention(tokens, tokens, tokens).mean(1).view(-1, 1, 1, 1)"
+    forward = f"tokens = image.flatten(2).transpose(1, 2)\n        return self.conv(image) + {attention}"
+    facts = check_outside(small, written(tmp_path, network(forward)))
+    assert facts.operations == 2 * 4 * 9 * 32**2 + 2 * 2 * (32**2) ** 2
+
+
 def test_a_second_check_of_the_same_content_costs_nothing(
     small: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -163,6 +170,21 @@ def test_refusals_say_what_was_found_and_what_was_expected(small: Settings, tmp_
     assert message.startswith("net.py:Own: ")
     assert "\n" not in message
     assert not [fact for fact in facts if fact not in message], message
+
+
+def test_weights_for_a_network_that_takes_none_are_refused(small: Settings, tmp_path: Path) -> None:
+    given = small.segmentation.model_copy(update={"pretrained": "hub"})
+    with pytest.raises(InputError, match=r"net\.py.*segmentation\.pretrained"):
+        check_outside(
+            small.model_copy(update={"segmentation": given}), written(tmp_path, network("return self.conv(image)"))
+        )
+
+
+def test_classes_that_are_known_after_reading_are_tried(small: Settings, tmp_path: Path) -> None:
+    name = written(tmp_path, network("return self.conv(image)", "self.conv = nn.Conv2d(1, 4, 3, padding=1)"))
+    check_outside(small, name)
+    with pytest.raises(InputError, match="6"):
+        check_outside(small, name, classes=6)
 
 
 def test_parameters_without_a_gradient_are_named_and_refused_only_for_several_processes(
