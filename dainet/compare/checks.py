@@ -65,7 +65,7 @@ def convergence_table(scored: Scored) -> pd.DataFrame:
 
 def monitored(scored: Scored) -> str:
     """Name the patients on whom the trainings of a plan were monitored."""
-    return _MONITORED[_selection(scored)]
+    return _MONITORED[_selection(scored, scored.plan.comparisons[0].first)]
 
 
 def validation_difference(scored: Scored, line: Comparison, share: float = 1.0) -> float:
@@ -87,16 +87,18 @@ def _validation(scored: Scored, name: str, share: float) -> float:
     ends = own.groupby(["fold", "seed"])["epoch"].transform("max")
     own = own[own["epoch"] <= (share * ends).clip(lower=1)]
     trainings = own.groupby(["fold", "seed"])["dsc"]
-    kept = trainings.last() if _selection(scored) == "last" else trainings.max()
+    kept = trainings.last() if _selection(scored, name) == "last" else trainings.max()
     return 100 * kept.groupby("fold").mean().mean()
 
 
-def _selection(scored: Scored) -> str:
-    """Return the rule by which the trainings kept an epoch; those made by hand, for tests, have the usual one."""
-    return scored.trainings[0].settings({}).segmentation.selection if scored.trainings else "validation"
+def _selection(scored: Scored, name: str) -> str:
+    """Return the rule by which a network's trainings kept an epoch; those made by hand for tests have the usual one."""
+    own = (each.settings({}).segmentation.selection for each in scored.trainings if each.model == name)
+    return next(own, "validation")
 
 
 def _training_signs(scored: Scored, line: Comparison, result: Difference) -> str:
-    means = scored.scores.groupby(["model", "fold", "seed"])["dsc"].mean()
+    patients = scored.scores.groupby(["model", "fold", "seed", "patient"])["dsc"].mean()
+    means = patients.groupby(["model", "fold", "seed"]).mean()
     pairs = (means[line.first] - means[line.second]).dropna()
     return f"{(np.sign(pairs) == np.sign(result.estimate)).sum()} of {len(pairs)} pairs"

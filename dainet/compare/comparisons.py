@@ -153,5 +153,5 @@ def signed(points: float) -> str:
 
 
 def interval_text(low: float, high: float) -> str:
-    """Write an interval in points: "+0.10 to +0.50"."""
-    return f"{low:+.2f} to {high:+.2f}"
+    """Write an interval in points: "+0.10 to +0.50"; "-" where scores that do not differ give none."""
+    return "-" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}"

@@ -105,19 +105,22 @@ def fold_slices(
 
 
 def cost_table(
-    costs: Mapping[str, Cost], settings: Mapping[str, Settings], slices: Sequence[Mapping[str, int]], seeds: int
+    costs: Mapping[str, Cost],
+    settings: Mapping[str, Settings],
+    slices: Mapping[str, Sequence[Mapping[str, int]]],
+    seeds: int,
 ) -> pd.DataFrame:
     """Describe what each network takes, its size, its speed here, and the hours of its trainings.
 
     Args:
         costs: by name in the plan.
         settings: of the trainings, by the same name.
-        slices: see `fold_slices`.
+        slices: see `fold_slices`, by the same name.
         seeds: trainings in every fold.
     """
     rows = []
     for name, cost in costs.items():
-        each = [training_seconds(cost, settings[name].segmentation, fold) for fold in slices]
+        each = [training_seconds(cost, settings[name].segmentation, fold) for fold in slices[name]]
         row = {"Network": name, "Takes": cost.takes, "Parameters (M)": f"{cost.parameters / 1e6:.3g}"}
         row |= {"GFLOP": f"{cost.operations / 1e9:.3g}", "s per step": f"{cost.step_s:.3g}"}
         row |= {"Min per training": f"{np.mean(each) / 60:.3g}", "Trainings": str(len(each) * seeds)}

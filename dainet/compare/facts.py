@@ -11,17 +11,26 @@ import pandas as pd
 
 from dainet.cache.records import read_record
 from dainet.compare.comparisons import networks_of
-from dainet.compare.plan import Training
+from dainet.compare.plan import Plan, Training
 from dainet.compare.scores import Scored
 from dainet.segmentation.outside import outside_label
 
-__all__ = ["counts", "fold_table", "machine_table", "plan_networks", "read_records", "seeds_per_fold"]
+__all__ = ["counts", "fold_table", "machine_table", "plan_networks", "read_records", "seeds_per_fold", "tuned_networks"]
 
 
 def read_records(folder: Path, trainings: Iterable[Training]) -> dict[str, dict[str, Any]]:
     """Read the records of trainings by name; simulated scores have none."""
     paths = {training.name: folder / "records" / f"{training.name}.json" for training in trainings}
     return {name: read_record(path) for name, path in paths.items() if path.is_file()}
+
+
+def tuned_networks(plan: Plan) -> list[str]:
+    """Return the networks that are trained by settings of their own, other than their width."""
+    return [
+        name
+        for name, row in plan.networks.items()
+        if any(key.startswith("segmentation.") and key != "segmentation.width" for key in row.settings)
+    ]
 
 
 def plan_networks(scored: Scored, records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

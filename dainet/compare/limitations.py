@@ -17,7 +17,8 @@ from dainet.compare.comparisons import (
     patient_differences,
     sample_of,
 )
-from dainet.compare.facts import counts, seeds_per_fold
+from dainet.compare.facts import counts, seeds_per_fold, tuned_networks
+from dainet.compare.plan import Plan
 from dainet.compare.questions import HINT, Answer
 from dainet.compare.scores import Scored, fold_scores
 
@@ -37,7 +38,7 @@ def limitations(scored: Scored, found: Sequence[Answer], records: dict[str, dict
         records: of its trainings, by name.
     """
     judged = [each for each in found if each.comparison in main_comparisons(scored)]
-    return [*_design(scored), *_trainings(scored), *_disagreements(scored, judged), *_general(records)]
+    return [*_design(scored), *_trainings(scored), *_disagreements(scored, judged), *_general(scored.plan, records)]
 
 
 def _design(scored: Scored) -> Iterator[str]:
@@ -102,7 +103,7 @@ def _disagreements(scored: Scored, found: Sequence[Answer]) -> Iterator[str]:
             yield f"{answer.title}: inconclusive is not the same as equal; a gain within the interval may be there."
 
 
-def _general(records: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _general(plan: Plan, records: dict[str, dict[str, Any]]) -> Iterator[str]:
     if any(record["settings"]["data"]["source"] == "phantom" for record in records.values()):
         yield "The images are phantoms, so the numbers say nothing about patients."
     if any(record["settings"]["segmentation"]["selection"] == "peer-on-test" for record in records.values()):
@@ -110,4 +111,7 @@ def _general(records: dict[str, dict[str, Any]]) -> Iterator[str]:
     machines = {(record.get("accelerator"), record.get("processor")) for record in records.values()}
     if len(machines) > 1:
         yield f"Trainings ran on {len(machines)} kinds of hardware, which do not compute to the last digit alike."
-    yield "Settings are shared and none was tuned for one network: with other settings the order may be another."
+    if own := tuned_networks(plan):
+        yield f"{', '.join(own)}: trained by settings of their own, so the network is not all that differs."
+    else:
+        yield "Settings are shared and none was tuned for one network: with other settings the order may be another."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dainet.compare.analysis import Difference
 from dainet.compare.comparisons import compare_networks, comparisons_of, sample_of
-from dainet.compare.facts import counts
+from dainet.compare.facts import counts, tuned_networks
 from dainet.compare.plan import plan_hash
 from dainet.compare.scores import Scored
 from dainet.compare.sentences import points
-from dainet.settings import Settings
+from dainet.settings import load_settings
 
 __all__ = ["methods"]
 
@@ -19,24 +19,22 @@ _RULES = {
 }
 
 
-def methods(scored: Scored, settings: Settings) -> list[str]:
-    """Write sentences on training, outcome and analysis of a plan.
-
-    Args:
-        scored: whole waves of a plan.
-        settings: of one of its trainings.
-    """
+def methods(scored: Scored) -> list[str]:
+    """Write sentences on training, outcome and analysis of whole waves of a plan."""
     first = comparisons_of(scored)[0]
     result = compare_networks(scored, first)
-    return [*_training(scored, settings), *_outcome(scored), *_analysis(scored, result), *_plan(scored)]
+    return [*_training(scored), *_outcome(scored), *_analysis(scored, result), *_plan(scored)]
 
 
-def _training(scored: Scored, settings: Settings) -> list[str]:
-    plan, own = scored.plan, settings.segmentation
+def _training(scored: Scored) -> list[str]:
+    plan = scored.plan
+    settings = load_settings(plan.profile, plan.settings)  # without those that are a network's own
+    own, chosen = settings.segmentation, settings.data.train_patients
     number = counts(scored)
     split = [plan.split(fold) for fold in range(1, len(plan.folds) + 1)]
     sizes = {part: [list(each.values()).count(part) for each in split] for part in ("train", "valid")}
-    lent = _range(sizes["train"]) if settings.data.train_patients is None else str(settings.data.train_patients)
+    lent = _range(sizes["train"]) if chosen is None else str(chosen if isinstance(chosen, int) else len(chosen))
+    tuned = "" if tuned_networks(plan) else "; none was tuned by itself"
     tested = (
         f"each of the {number['patients']} patients was tested once, in one of {number['folds']} folds"
         if number["folds"] > 1
@@ -49,7 +47,7 @@ def _training(scored: Scored, settings: Settings) -> list[str]:
         f"Slices of {own.image_size} px were trained on for {own.epochs} epochs at most in batches of {own.batch_size} "
         f"(Adam, learning rate {own.lr:g}, weight decay {own.weight_decay:g}"
         f"{', with augmentation' if own.augment else ', without augmentation'}); {_RULES[own.selection]}. "
-        "Apart from the settings in the table of networks, all networks shared these; none was tuned by itself.",
+        f"Apart from the settings in the table of networks, all networks shared these{tuned}.",
     ]
 
 

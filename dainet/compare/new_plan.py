@@ -140,8 +140,9 @@ def write_plan(
 
 def _row(network: str, settings: Mapping[str, Any], shared: Mapping[str, Any], folder: Path) -> Network:
     # Another draw per seed: with a single one, its luck would count as an effect of the network.
-    random = {**shared, **settings}.get("attention.backbone") == "random"
-    seeded = ("attention.random_seed",) if random else ()
+    all_ = {**shared, **settings}
+    drawn = all_.get("attention.backbone") == "random" and "attention.random_seed" not in all_
+    seeded = ("attention.random_seed",) if drawn else ()
     own = {name: named_from(folder, name, value) for name, value in settings.items()}
     return Network(network=named_from(folder, "network", network), settings=own, seeded=seeded)
 

@@ -118,7 +118,7 @@ def write_page(
         missing=missing_trainings(scored),
         records=records,
         trainings=len(scored.trainings),
-        methods=methods(scored, settings),
+        methods=methods(scored),
         limitations=limitations(scored, found.answers, records),
         plan_line=_plan_line(scored.plan),
         about=[_table(name, table, files=False) for name, table in about.items() if len(table)],

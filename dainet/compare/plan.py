@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from dainet.errors import InputError, reason, unknown
 from dainet.protocol import DEFAULT_SPLIT, load_split, split_names
 from dainet.settings import Seed, Settings, load_settings
 
-__all__ = ["Comparison", "Network", "Plan", "Training", "Wave", "plan_hash", "read_plan"]
+__all__ = ["Comparison", "Network", "Plan", "Training", "Wave", "check_enough", "plan_hash", "read_plan"]
 
 _NOT_HASHED = {"where", "sha256", "title", "folder", "folds"}  # folds count by their content
 
@@ -206,6 +206,9 @@ def _check(plan: Plan, name: str) -> None:
             raise InputError(
                 f"plan {name}: {each} has `model` or `patients`, by which comparisons do not tell networks apart"
             )
+    trained = {each for wave in plan.waves for each in wave.networks}
+    if lacking := sorted(compared - trained):
+        raise InputError(f"plan {name}: {lacking[0]} is compared, and no wave trains it; add it to one")
     names = [training.name for training in plan.trainings()]
     twice = sorted({each for each in names if names.count(each) > 1})
     if twice:
@@ -219,6 +222,18 @@ def _check(plan: Plan, name: str) -> None:
             if patient in tested:
                 raise InputError(f"plan {name}: {patient} is tested in {tested[patient]} and {fold}; test it once")
             tested[patient] = fold
+    if compared:
+        check_enough(tested, len(plan.folds))
+
+
+def check_enough(tested: Collection[str], folds: int) -> None:
+    """Refuse as many folds as test patients, which leave nothing to compute an interval from.
+
+    Raises:
+        InputError: the message has both numbers.
+    """
+    if len(tested) <= folds:
+        raise InputError(f"{len(tested)} test patients in {folds} folds; a difference needs more patients than folds")
 
 
 def _rotated(names: tuple[str, ...], count: int) -> tuple[str, ...]:

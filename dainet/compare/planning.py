@@ -17,7 +17,7 @@ from dainet.compare.files import found_from
 from dainet.compare.folds import deal, person_names, without_twins, write_folds
 from dainet.compare.new_plan import check_networks, check_new, named_networks, split_overrides, write_plan
 from dainet.compare.outlook import described, not_counted_text, power_text, size_text, spreads_of, table_text
-from dainet.compare.plan import Network, Plan
+from dainet.compare.plan import Network, Plan, check_enough
 from dainet.data.sources import open_source
 from dainet.data.splits import resolve_split
 from dainet.errors import InputError
@@ -59,6 +59,7 @@ def plan_comparison(asked: Request, path: Path) -> tuple[Plan, str]:
     rows = named_networks(asked.networks, shared, path.parent)
     check_networks(rows, asked.profile, asked.given, path.parent)
     folds = _dealt(load_settings(asked.profile, asked.given).data, asked.folds)
+    check_enough([patient for fold in folds for patient, part in fold.items() if part == "test"], asked.folds)
     costs = _costs(asked, rows, folds, path.parent)
     name, truth = next(iter(spreads.items()))
     fields = {"profile": asked.profile, "settings": shared, "margin": asked.margin, "where": where}
@@ -89,7 +90,7 @@ def _dealt(settings: DataSettings, count: int) -> list[dict[str, str]]:
 
 
 def _costs(asked: Request, rows: Mapping[str, Network], folds: Sequence[Mapping[str, str]], folder: Path) -> str:
-    """Read the data of the first fold, as its trainings will, and return the table of what all trainings cost."""
+    """Read all data, in the first fold, and return the table of what all trainings cost."""
     with TemporaryDirectory() as place:
         split = {"data.split": str(write_folds(Path(place), folds)[0])}
         own = {
@@ -97,15 +98,16 @@ def _costs(asked: Request, rows: Mapping[str, Network], folds: Sequence[Mapping[
             for name, row in rows.items()
         }
         settings = {name: load_settings(asked.profile, {**asked.given, **own[name], **split}) for name in rows}
-        first = next(iter(settings.values()))
-        cases = pipeline.prepare(first).cases
+        everybody = {**asked.given, **split, "data.train_patients": None}
+        cases = pipeline.prepare(load_settings(asked.profile, everybody)).cases
         _check_images(cases)
-        slices = fold_slices(folds, first.data, cases.groupby("patient").size().to_dict())
+        counts = cases.groupby("patient").size().to_dict()
+        slices = {name: fold_slices(folds, own.data, counts) for name, own in settings.items()}
         costs = dict[str, Cost]()
         for name, row in rows.items():
             log.info("measuring %s ...", name)
             network = found_from(folder, "network", row.network)
-            for fold in slices if is_outside(network) else ():
+            for fold in slices[name] if is_outside(network) else ():
                 check_batches(settings[name], network, fold["train"])
             costs[name] = measure_cost(settings[name], network)
     return table_text(cost_table(costs, settings, slices, asked.seeds))

@@ -28,7 +28,7 @@ from dainet.compare.scores import Scored
 from dainet.errors import DainetError, InputError
 from dainet.reporting.statistics import folds_interval
 
-__all__ = ["HINT", "Answer", "answers", "comparisons_table", "joint_verdict", "joint_word", "questions_table"]
+__all__ = ["HINT", "Answer", "answers", "comparisons_table", "joint_word", "questions_table"]
 
 HINT = "a hint, because a question before it ended equivalent"
 
@@ -59,8 +59,8 @@ def answers(scored: Scored) -> list[Answer]:
         result = compare_networks(scored, line)
         judged = line.role == "primary" or (line.role == "secondary" and asked)
         word = _verdict(scored, line, result) if judged else "not judged"
-        if word != "not judged":
-            asked = not word.startswith("inconclusive")
+        if judged:
+            asked = not word.startswith(("inconclusive", "not judged"))
             if weak and line.role == "secondary" and word.startswith(("supported", "contradicted")):
                 word += f"; {HINT}"
             weak = weak or word.split("; ")[0] == "equivalent"
@@ -78,9 +78,10 @@ def questions_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
         row |= {"Difference": f"{result.estimate:+.2f}", "95 %": interval_text(low, high)}
         row |= {"90 %": interval_text(*result.interval(0.90)), "95 % (bootstrap)": _bootstrap(scored, line)}
         row["Error"] = f"{result.error:.3f}"
-        row |= {"Error (mixed model)": _mixed(scored, line), "Degrees of freedom": f"{result.freedom:.0f}"}
+        row |= {"Error (mixed model)": _mixed(scored, line), "Degrees of freedom": _count(result.freedom)}
         row |= {"Trainings": _trainings(scored, line), "Paper": "" if line.paper is None else f"{line.paper:+.2f}"}
-        row["Interval contains the paper's"] = "" if line.paper is None else _yes(low <= line.paper <= high)
+        known = line.paper is not None and not np.isnan(low)
+        row["Interval contains the paper's"] = _yes(low <= line.paper <= high) if known else ""
         lines.append(row | {"Verdict": answer.verdict})
     return pd.DataFrame(lines)
 
@@ -96,11 +97,6 @@ def comparisons_table(scored: Scored, found: Sequence[Answer]) -> pd.DataFrame:
         row = {"Comparison": answer.title, "First (%)": f"{first:.2f}", "Second (%)": f"{second:.2f}"}
         lines.append(row | {"Difference (95 %)": difference_text(answer.result), "Verdict": answer.verdict})
     return pd.DataFrame(lines)
-
-
-def joint_verdict(questions: pd.DataFrame) -> str:
-    """Judge the claim that needs every primary question of `questions_table`, as `joint_word` does."""
-    return joint_word(list(questions.loc[questions["Role"] == "primary", "Verdict"]))
 
 
 def joint_word(words: Sequence[str]) -> str:
@@ -144,6 +140,10 @@ def _mixed(scored: Scored, line: Comparison) -> str:
         return f"{mixed_model_error(*folds)[1]:.3f}"
     except (DainetError, np.linalg.LinAlgError) as error:
         return "not fitted: no statsmodels" if isinstance(error, InputError) else "not fitted: no convergence"
+
+
+def _count(freedom: float) -> str:
+    return "-" if np.isnan(freedom) else f"{freedom:.0f}"
 
 
 def _yes(value: bool) -> str:

@@ -79,7 +79,8 @@ def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
         so_far: read the whole waves that there are, because no more will be run.
 
     Raises:
-        InputError: waves are missing, and the message counts what is there; or the plan compares nothing.
+        InputError: waves are missing, and the message counts what is there; those that are whole do not train a
+            network of a primary or of the first comparison; or the plan compares nothing.
     """
     if not plan.comparisons:
         raise InputError(f"plan {plan.name} compares nothing, so there is nothing to report; give it comparisons")
@@ -90,7 +91,15 @@ def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
             "training without scores; test scores are read after the last wave, so that no result decides when to "
             "stop; run the others, or, if none will be run, or one fails again and again, add --waves-so-far"
         )
-    return read_scored(plan, folder)
+    scored = read_scored(plan, folder)
+    needed = [line for line in plan.comparisons if line.role == "primary" or line is plan.comparisons[0]]
+    lacking = {each for line in needed for each in (line.first, line.second)} - set(networks_of(scored))
+    if lacking:
+        raise InputError(
+            f"plan {plan.name}: {waves} of {planned} waves are whole, and none of them trains {min(lacking)}, without "
+            "which the claim cannot be judged; run its wave"
+        )
+    return scored
 
 
 def plan_tables(results: Results) -> dict[str, pd.DataFrame]:

@@ -48,7 +48,7 @@ def _f_test(above: Spread, below: Spread) -> str:
 
 
 def networks_table(scored: Scored) -> pd.DataFrame:
-    """Describe every network: DSC (mean, standard deviation of trainings), distances in mm, failures, surface Dice."""
+    """Describe every network: DSC as the mean of trainings, distances in mm, failures, surface Dice."""
     lines = []
     for name in networks_of(scored):
         own = scored.scores[scored.scores["model"] == name]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from dainet import pipeline
 from dainet.__main__ import app
-from dainet.compare.cost import Cost, fold_slices, training_seconds
+from dainet.compare.cost import Cost, cost_table, fold_slices, training_seconds
 from dainet.compare.new_plan import named_networks, split_overrides
 from dainet.compare.outlook import design_of, spreads_of
 from dainet.compare.plan import plan_hash, read_plan
@@ -104,11 +104,17 @@ def test_a_plan_is_written_that_can_be_read_and_run(planned: Planned, h5_source:
 
 
 def test_one_fold_is_the_own_split_and_one_training_is_not_judged(planned: Planned, tmp_path: Path) -> None:
-    printed = planned("single", "unet", "--folds=1", "--seeds=1", "--spread=near-paper")
+    with pytest.raises(InputError, match="1 test patients in 1 folds"):
+        planned("single", "unet", "--folds=1", "--seeds=1")
+    assert not list(tmp_path.glob("compare*"))
+    parts = {"patient001": "test", "patient002": "test", "patient019": "valid"}
+    parts |= dict.fromkeys(("patient004", "patient005", "patient090"), "train")
+    lines = "".join(f"{patient},{part}\n" for patient, part in parts.items())
+    (tmp_path / "own.csv").write_text(f"patient,split\n{lines}")
+    own = f"--set=data.split={tmp_path / 'own.csv'}"
+    printed = planned("single", "unet", "--folds=1", "--seeds=1", "--spread=near-paper", own)
     plan = read_plan(tmp_path / "compare.yaml")
-    parts = {"patient002": "test", "patient019": "valid"}
-    others = dict.fromkeys(("patient001", "patient004", "patient005", "patient090"), "train")
-    assert plan.split(1) == parts | others
+    assert plan.split(1) == parts
     assert plan.spread.startswith("near-paper")
     assert "not judged" in printed
 
@@ -133,6 +139,7 @@ def test_one_fold_is_the_own_split_and_one_training_is_not_judged(planned: Plann
         (["unet", "single", "--output=plan.txt"], r"plan\.txt"),
         (["unet", "single", "--set=data.train_patients=9"], "train_patients"),
         (["unet", "single", "--set=segmentation={seeds: [1]}"], "--seeds"),
+        (["a=dual-features,attention.control=image", "unet"], r"attention\.control=image with dual-features"),
         (["unet", "transunet-small", "--set=segmentation.pretrained=hub"], r"unet.*segmentation\.pretrained"),
     ],
 )
@@ -144,11 +151,12 @@ def test_what_cannot_be_planned_is_refused_and_nothing_is_written(
     assert not list(tmp_path.glob("*.yaml")) + list(tmp_path.glob("compare*"))
 
 
-def test_one_image_under_two_names_is_refused(planned: Planned, h5_source: Path) -> None:
+@pytest.mark.parametrize("option", [(), ("--set=data.train_patients=1",)], ids=["all", "few to train"])
+def test_one_image_under_two_names_is_refused(planned: Planned, h5_source: Path, option: tuple[str, ...]) -> None:
     for frame in ("01", "09"):
         shutil.copy(h5_source / f"patient001_frame{frame}.h5", h5_source / f"patient050_frame{frame}.h5")
     with pytest.raises(InputError, match=r"patient001.*patient050"):
-        planned("unet", "single", "--folds=3")
+        planned("unet", "single", "--folds=3", *option)
 
 
 def test_a_name_with_results_is_refused(planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +197,20 @@ def test_a_training_takes_its_steps_and_the_predictions_that_choose_its_checkpoi
     cost, settings = Cost("image", 1, 1, 2.0, 0.5), SegmentationSettings(epochs=3, batch_size=8)
     slices = {"train": 17, "valid": 4, "test": 9}
     assert training_seconds(cost, settings, slices) == 3 * (3 * 2.0 + 4 * 0.5)
+
+
+def test_hours_count_the_patients_of_each_network() -> None:
+    cost = Cost("image", 1, 1, step_s=1.0, slice_s=0.0)
+    settings = load_settings("tour", {"segmentation.batch_size": 1, "segmentation.epochs": 60})
+    slices = {name: [{"train": count, "valid": 0, "test": 0}] for name, count in (("few", 2), ("all", 5))}
+    table = cost_table(dict.fromkeys(slices, cost), dict.fromkeys(slices, settings), slices, seeds=1)
+    assert table["Min per training"].tolist()[:2] == ["2", "5"]
+
+
+def test_another_draw_per_seed_is_only_where_none_is_chosen(tmp_path: Path) -> None:
+    words = ["a=dual-1111,attention.backbone=random", "b=dual-1111,attention.backbone=random,attention.random_seed=5"]
+    rows = named_networks(words, {}, tmp_path)
+    assert [row.seeded for row in rows.values()] == [("attention.random_seed",), ()]
 
 
 def test_a_spread_goes_first_when_it_is_chosen() -> None:

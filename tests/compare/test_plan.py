@@ -88,6 +88,21 @@ def test_what_a_plan_must_not_say_is_named(tmp_path: Path, old: str, new: str, n
         read_plan(write_plan(tmp_path, PLAN.replace(old, new)))
 
 
+def test_a_network_that_no_wave_trains_cannot_be_compared(tmp_path: Path) -> None:
+    text = PLAN.replace("[unet, random, image]", "[unet, image]").replace("[unet, random]", "[unet]")
+    with pytest.raises(InputError, match="random"):
+        read_plan(write_plan(tmp_path, text))
+
+
+def test_as_many_folds_as_test_patients_are_refused(tmp_path: Path) -> None:
+    path = write_plan(tmp_path)
+    for name in ("one", "two"):
+        fold = (tmp_path / f"{name}.csv").read_text()
+        (tmp_path / f"{name}.csv").write_text(fold.replace("test", "train", 1))
+    with pytest.raises(InputError, match="2 test patients in 2 folds"):
+        read_plan(path)
+
+
 def test_the_two_folds_that_test_one_patient_are_named(tmp_path: Path) -> None:
     path = write_plan(tmp_path, PLAN.replace("[one.csv, two.csv]", "[one.csv, two.csv, three.csv]"))
     (tmp_path / "three.csv").write_bytes((tmp_path / "one.csv").read_bytes())

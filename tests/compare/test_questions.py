@@ -13,7 +13,7 @@ from dainet.compare.analysis import difference, fold_difference, patient_differe
 from dainet.compare.comparisons import compare_networks
 from dainet.compare.mixed_model import mixed_model_error
 from dainet.compare.plan import Plan
-from dainet.compare.questions import HINT, answers, comparisons_table, joint_verdict, questions_table
+from dainet.compare.questions import HINT, answers, comparisons_table, joint_word, questions_table
 from dainet.compare.report import plan_notes
 from dainet.compare.results import analyze
 from dainet.compare.scores import Scored, fold_scores, read_scored
@@ -181,6 +181,16 @@ def test_every_primary_question_is_judged(plan: Plan, tmp_path: Path) -> None:
     assert "not judged" not in set(table_of(found)["Verdict"])
 
 
+def test_scores_that_do_not_scatter_have_no_interval_and_open_no_question(plan: Plan, tmp_path: Path) -> None:
+    own = scored(plan, tmp_path / "a", {"unet": 90, "random": 95, "image": 90})
+    flat = own.scores.assign(dsc=own.scores["dsc"].where(own.scores["model"] == "image", 0.0))
+    table = table_of(Scored(plan, 2, own.trainings, flat, own.histories))
+    assert "nan" not in table.to_string().lower()
+    assert table["95 %"].tolist()[0] == "-"
+    assert table["Verdict"].tolist() == ["not judged"] * 4
+    assert not table["Interval contains the paper's"].tolist()[0]
+
+
 @pytest.mark.parametrize(
     ("words", "joint"),
     [
@@ -193,6 +203,4 @@ def test_every_primary_question_is_judged(plan: Plan, tmp_path: Path) -> None:
     ],
 )
 def test_a_claim_of_several_questions_needs_all(words: list[str], joint: str) -> None:
-    table = pd.DataFrame({"Role": ["primary"] * len(words), "Verdict": words})
-    other = pd.DataFrame({"Role": ["exploratory"], "Verdict": ["not judged"]})
-    assert joint_verdict(pd.concat([table, other])) == joint
+    assert joint_word(words) == joint

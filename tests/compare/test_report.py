@@ -13,13 +13,15 @@ from playwright.sync_api import sync_playwright
 
 from dainet.cache.records import write_record
 from dainet.compare.checks import checks_table
+from dainet.compare.facts import tuned_networks
 from dainet.compare.failures import failed_cases
 from dainet.compare.limitations import limitations
 from dainet.compare.looks import note_look
+from dainet.compare.methods import methods
 from dainet.compare.plan import Plan, plan_hash, read_plan
 from dainet.compare.questions import answers
 from dainet.compare.report import read_whole, write_report
-from dainet.compare.scores import read_scored
+from dainet.compare.scores import Scored, read_scored
 from dainet.errors import InputError
 from dainet.reporting.run_identity import public_settings
 from tests.compare.test_plan import PLAN, write_plan
@@ -222,6 +224,32 @@ def test_a_wave_that_misses_a_training_is_refused_with_its_name(tmp_path: Path) 
     scored = read_whole(plan, tmp_path / "study", so_far=True)
     assert scored.waves == 1
     assert any("1 of 2 planned waves" in line for line in limitations(scored, answers(scored), {}))
+
+
+def test_whole_waves_without_a_network_of_the_claim_are_not_judged(tmp_path: Path) -> None:
+    text = PLAN.replace("[unet, random, image]", "[unet, image]")
+    plan = read_plan(write_plan(tmp_path, text))
+    write_scores(plan, tmp_path / "study", LEVELS, waves=1)
+    with pytest.raises(InputError, match=r"1 of 2 waves.*random"):
+        read_whole(plan, tmp_path / "study", so_far=True)
+
+
+def test_settings_of_one_network_are_not_told_as_those_of_all(figures: Path, tmp_path: Path) -> None:
+    own = "unet: {network: unet, settings: {segmentation.epochs: 77, segmentation.selection: last}}"
+    plan = read_plan(write_plan(tmp_path, PLAN.replace("unet: {network: unet}", own)))
+    found = read_scored(plan, figures / "small")
+    assert tuned_networks(plan) == ["unet"]
+    assert "trained on for 2 epochs" in " ".join(methods(found))
+    told = ("tuned by itself", "tuned for one network")
+    pages = [" ".join([*methods(each), *limitations(each, answers(each), {})]) for each in (found, plain(found))]
+    assert [[words in page for words in told] for page in pages] == [[False, False], [True, True]]
+
+
+def plain(scored: Scored) -> Scored:
+    """The same scores of networks without settings of their own."""
+    networks = {name: row.model_copy(update={"settings": {}}) for name, row in scored.plan.networks.items()}
+    plan = scored.plan.model_copy(update={"networks": networks})
+    return Scored(plan, scored.waves, scored.trainings, scored.scores, scored.histories)
 
 
 def test_whole_waves_are_read_as_before(figures: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from dainet.compare.checks import checks_table, convergence_table
+from dainet.compare.checks import checks_table, convergence_table, validation_difference
 from dainet.compare.parts import parts, parts_table
 from dainet.compare.plan import Plan
 from dainet.compare.report import learning_figure
@@ -130,6 +130,25 @@ def test_signs_are_counted_of_patients_and_of_pairs_of_trainings(plan: Plan) -> 
     )
     assert row["Trainings of this sign"] == f"{(np.sign(pairs) == np.sign(deltas.mean())).sum()} of 4 pairs"
     assert len(set(np.sign(pairs))) == 2
+
+
+def test_every_network_is_monitored_by_its_own_rule(plan: Plan, tmp_path: Path) -> None:
+    row = plan.networks["random"].model_copy(update={"settings": {"segmentation.selection": "last"}})
+    ruled = plan.model_copy(update={"networks": {**plan.networks, "random": row}})
+    own = scored(ruled, tmp_path / "a", {"unet": 90, "random": 91, "image": 90})
+    dsc = own.histories["epoch"].map({1: 0.8, 2: 0.6})
+    found = Scored(ruled, 2, own.trainings, own.scores, own.histories.assign(dsc=dsc))
+    assert validation_difference(found, plan.comparisons[0]) == pytest.approx(60 - 80)
+
+
+def test_a_patient_with_many_scans_counts_once_in_the_sign_of_a_training(plan: Plan) -> None:
+    own = measured(plan, effect=5)
+    many = own.scores[own.scores["patient"] == "10"]
+    worse = many.assign(dsc=many["dsc"].where(many["model"] != "random", many["dsc"] - 0.2))
+    rest = own.scores[own.scores["patient"] != "10"]
+    scores = pd.concat([rest, *[worse] * 30], ignore_index=True)
+    row = checks_table(Scored(plan, 2, (), scores, own.histories)).iloc[0]
+    assert (row["Difference"][0], row["Trainings of this sign"]) == ("+", "4 of 4 pairs")
 
 
 def test_parts_are_the_judged_comparisons_of_each_pathology_phase_and_class(plan: Plan) -> None:
