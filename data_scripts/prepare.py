@@ -35,13 +35,13 @@ def check(
 ) -> None:
     """Read every case once and report what is there, missing or wrong; exits with 1 if a run would fail or suffer."""
     settings = _settings(dataset, source, set_)
-    report = check_source(settings.data)
     folder = output or runs_folder() / "check"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # before the minutes that reading takes
+    report = check_source(settings.data)
+    typer.echo(report_text(report))
     table, sheet = folder / "cases.csv", folder / "sheet.png"
     report.cases.to_csv(table, index=False)
     sheet.unlink(missing_ok=True)  # of an earlier check
-    typer.echo(report_text(report))
     if report.pictures:
         _draw_sheet(report, sheet)
         typer.echo(f"table and pictures: {folder}")

@@ -91,7 +91,7 @@ def read_picture(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
-            frames = getattr(picture, "n_frames", 1)
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # a photograph with a preview
             shown = ImageOps.exif_transpose(picture)  # as viewers turn it
             pixels = np.asarray(shown.convert("RGB") if shown.mode in ("P", "PA", "1", "CMYK", "YCbCr") else shown)
     except Exception as error:  # damaged files make libraries raise nearly anything

@@ -11,7 +11,7 @@ import numpy as np
 
 from dainet.errors import InputError
 
-__all__ = ["Case", "DataError", "Volume", "check_claim", "checked", "fullest_slice"]
+__all__ = ["Case", "DataError", "Volume", "check_claim", "check_name", "checked", "fullest_slice"]
 
 _MOST_DEFLATE = 1032  # greatest ratio of content to compressed size that gzip, zip and HDF5 (deflate) can reach
 
@@ -32,6 +32,18 @@ def check_claim(path: Path, claimed_bytes: int) -> None:
     held = path.stat().st_size
     if claimed_bytes > _MOST_DEFLATE * held:
         raise ValueError(f"the header claims {claimed_bytes / 1e9:.3g} GB of voxels, but the file has {held} bytes")
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path that is not UTF-8: libraries in C++ end the whole process over it.
+
+    Raises:
+        DataError: the path, in ASCII.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"the name {str(path)!a} is not UTF-8; rename it") from error
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,12 @@ def attention(
 ) -> None:
     """Write where a vision transformer looks in pictures and scans: panels, .npy, and NIfTI on the grid of a scan."""
     from dainet.attention.any_vit import check_request
+    from dainet.device import choose_device
     from dainet.inference.attention import Request, attention_files
     from dainet.vit.any_timm import load_any_vit
 
     _check_slice_axis(slice_axis)
+    choose_device(device or "auto")
     request = Request(block, _token(token), rollout, size, device or "auto")
     vit = load_any_vit(weights or "tour", model)
     check_request(vit, block, request.token)

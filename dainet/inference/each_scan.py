@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dainet.data.scans import scan_name
+from dainet.data.volume import check_name
 from dainet.errors import DainetError, InputError
 from dainet.progress import progress
 
@@ -32,10 +33,12 @@ def each_scan(paths: Sequence[Path], doing: str, work: Callable[[Path, str], str
     """
     failures = list[str]()
     for path, name in progress(list(zip(paths, output_names(paths), strict=True)), doing):
+        shown = os.fsencode(path).decode(errors="backslashreplace")
         try:
-            log.info("%s: %s", path, work(path, name))
+            check_name(path)
+            log.info("%s: %s", shown, work(path, name))
         except (DainetError, OSError) as error:
-            failures.append(f"{path}: {error}")
+            failures.append(f"{shown}: {error}")
             log.error("%s", failures[-1])
     return failures
 

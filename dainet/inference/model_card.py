@@ -74,7 +74,7 @@ def _data(card: Card) -> str:
 
 
 def _scores(card: Card) -> str:
-    rows = [(score.name, _percent(score.dsc), _interval(score)) for score in card.scores]
+    rows = [(score.name.replace("|", r"\|"), _percent(score.dsc), _interval(score)) for score in card.scores]
     table = tabulate(rows, headers=("class", "DSC", "95 % interval"), tablefmt="pipe", disable_numparse=True)
     of = f"Of {len(card.patients['test'])} test patients, on their native grid, in percent"
     return f"{of}; one training, intervals over patients.\n\n{table}"

@@ -205,3 +205,15 @@ def test_prepare_check_writes_the_table_and_the_pictures(
     sheet = np.asarray(Image.open(tmp_path / "out" / "sheet.png").convert("RGB"))
     assert min(sheet.shape[:2]) > 100
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
+
+
+def test_prepare_check_refuses_a_folder_that_cannot_be_before_it_reads(
+    hearts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    command = ["prepare.py", "check", "--dataset", "acdc", "--source", str(hearts), "--output", str(tmp_path / "file")]
+    monkeypatch.setattr("sys.argv", command)
+    monkeypatch.setattr("dainet.data.check.check_source", None)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(PREPARE), run_name="__main__")
+    assert "file" in str(ended.value.code)

@@ -102,6 +102,13 @@ def test_the_label_map_of_a_picture_has_the_colors_of_the_classes(tmp_path: Path
     assert (shown[labels[:, :, 0].T == 2] == (0x4D, 0xAF, 0x4A)).all()
 
 
+def test_a_photograph_with_a_preview_is_no_film(tmp_path: Path) -> None:
+    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    photo = Image.fromarray(gray)
+    photo.save(tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=[photo.resize((4, 4))], quality=100)
+    assert np.abs(read_scan(tmp_path / "photo.jpg").voxels[..., 0] - gray.T.astype(float)).max() < 4
+
+
 def test_one_of_several_dicom_series_is_chosen_by_number(tmp_path: Path) -> None:
     save_dicom(tmp_path / "study", VOXELS, AFFINE, uid="1.2.3.1", description="localizer")
     save_dicom(tmp_path / "study", VOXELS[:, :, :3] + 1, AFFINE, uid="1.2.3.2", description="heart short axis")
@@ -177,6 +184,12 @@ def missing_slice(path: Path) -> Path:
     save_dicom(path / "gap", VOXELS, AFFINE)
     sorted((path / "gap").iterdir())[2].unlink()
     return path / "gap"
+
+
+def missing_thin_slice(path: Path) -> Path:
+    save_dicom(path / "thin", np.tile(VOXELS, 4), oblique_affine((0.7, 0.7, 0.7)))
+    sorted((path / "thin").iterdir())[10].unlink()
+    return path / "thin"
 
 
 def tilted(path: Path) -> Path:
@@ -257,6 +270,7 @@ REFUSED = {
     "a film as DICOM": (dicom_film, "one frame"),
     "a moving picture": (moving, "one frame"),
     "a missing slice": (missing_slice, "8 to 16 mm apart"),
+    "a missing thin slice": (missing_thin_slice, "0.7 to 1.4 mm apart"),
     "a tilted stack": (tilted, "tilted"),
     "a thickness in words": (edited(1, b"\x18\0\x88\0\x02\0\0\x008 ", b"\x18\0\x50\0\x02\0\0\x00e "), "thickness 'e'"),
     "a place in words": (edited(5, b"31.5\\-12.25\\40", b"31.5\\-12.25\\4e"), "where their slices lie"),

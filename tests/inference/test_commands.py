@@ -42,6 +42,12 @@ def test_attention_of_cls_in_the_last_block_is_the_default(handed: list[tuple[An
     assert (request, output, axis, only) == (Request(), Path("attention"), "auto", None)
 
 
+def test_attention_refuses_an_unknown_device_before_any_scan(handed: list[tuple[Any, ...]]) -> None:
+    status, _ = command("attention", "a", "--device", "cuad")
+    assert "cuad" in str(status)
+    assert not handed
+
+
 @pytest.mark.parametrize("anyway", [True, False])
 def test_predict_hands_on_every_option(handed: list[tuple[Any, ...]], anyway: bool) -> None:
     words = ["--model", "tour", "--output", "out", "--slice-axis", "y", "--device", "cpu", *["--anyway"] * anyway]

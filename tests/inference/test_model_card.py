@@ -100,6 +100,11 @@ def test_a_score_that_nobody_has_is_a_dash() -> None:
     assert "| 88.00 |" in line(changed(), "| mean"), "two digits, also where every row has a number"
 
 
+def test_a_bar_in_the_name_of_a_class_is_no_column() -> None:
+    scores = (Score(name="tumor|core", dsc=50, low=40, high=60),)
+    assert r"| tumor\|core" in line(changed(scores=scores), "| tumor")
+
+
 @pytest.mark.parametrize(("name", "phantoms"), [("tour", True), ("acdc", False)])
 def test_phantoms_are_told_from_persons(name: str, phantoms: bool) -> None:
     page = model_card(changed(name))

@@ -32,7 +32,11 @@ def header_contradictions(path: Path) -> list[str]:
             f"{_listed(lengths)} mm by its affine; one of them is wrong"
         )
     if isinstance(nifti, nibabel.Nifti1Image) and nifti.header["qform_code"] > 0 and nifti.header["sform_code"] > 0:
-        ways = ["".join(nibabel.aff2axcodes(form)) for form in (nifti.get_qform(), nifti.get_sform())]
+        try:
+            qform = nifti.get_qform()
+        except ValueError as error:  # its quaternion is longer than 1
+            return [*found, f"the qform of {path.name} is no rotation ({error}); the kit takes the sform"]
+        ways = ["".join(nibabel.aff2axcodes(form)) for form in (qform, nifti.get_sform())]
         if ways[0] != ways[1]:
             found.append(
                 f"the header of {path.name} gives two orientations: {ways[0]} by its qform, {ways[1]} by its sform; "

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from dainet.data.volume import DataError, check_claim
+from dainet.data.volume import DataError, check_claim, check_name
 from dainet.errors import why_unreadable
 
 __all__ = ["ItkGrid", "ItkImage", "itk_grid", "read_dicom_series", "read_itk"]
@@ -18,7 +18,7 @@ _DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in a file of their own
 _MODALITY, _DESCRIPTION = "0008|0060", "0008|103e"
 _THICKNESS, _DISTANCE = "0018|0050", "0018|0088"  # of a slice; from slice to slice
 _ORIENTATION, _POSITION, _FRAMES = "0020|0037", "0020|0032", "0028|0008"
-_OFF_MM = 0.5  # by which a slice may miss its place in an even stack
+_OFF_MM, _OFF = 0.5, 0.25  # by which a slice may miss its place in an even stack; in distances of slices
 _CONVERT = "convert the series with dcm2niix and give the NIfTI file"
 
 sitk.ProcessObject.GlobalWarningDisplayOff()  # what spoils a stack of slices is an error here
@@ -66,6 +66,7 @@ def itk_grid(path: Path) -> ItkGrid:
 
 def _opened(path: Path) -> sitk.ImageFileReader:
     """Read the header of a file, and check that its volume is one and can be as large as it claims."""
+    check_name(path)
     header = _header(path)
     if path.suffix.lower() not in _DETACHED:
         try:
@@ -86,6 +87,7 @@ def read_dicom_series(folder: Path, number: int | None = None) -> ItkImage:
     Raises:
         DataError: no series, or several without a number; a film, missing or tilted slices; a file cannot be read.
     """
+    check_name(folder)
     files = _choose(folder, number)
     headers = [_header(path) for path in files]
     _check_shape(files[0], headers[0])
@@ -183,12 +185,11 @@ def _check_stack(folder: Path, headers: list[sitk.ImageFileReader]) -> None:
             f"{folder.name}: several of the {len(along)} DICOM files lie at one place; expected one slice at each; "
             "this looks like the whole film; give a folder with one frame"
         )
-    even = np.linspace(along.min(), along.max(), len(along))
+    even, gaps = np.linspace(along.min(), along.max(), len(along)), np.diff(np.sort(along))
     aside = places - places[0] - along[:, None] * np.cross(axes[0, :3], axes[0, 3:])
     if np.abs(axes - axes[0]).max() > 1e-3 or np.abs(aside).max() > _OFF_MM:
         raise DataError(f"{folder.name}: its slices are tilted or turned against each other; {_CONVERT}")
-    if np.abs(np.sort(along) - even).max() > _OFF_MM:
-        gaps = np.diff(np.sort(along))
+    if len(gaps) and np.abs(np.sort(along) - even).max() > min(_OFF_MM, _OFF * np.median(gaps)):
         raise DataError(
             f"{folder.name}: its slices are {gaps.min():.3g} to {gaps.max():.3g} mm apart; expected one distance; "
             "add the missing files"

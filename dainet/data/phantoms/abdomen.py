@@ -104,24 +104,19 @@ def write_abdomen_phantoms(target: Path, patients: int = 30, seed: int = 0, size
 
     Raises:
         InputError: the number of patients is not 1 to 30, the seed is negative, or the size is below 32.
-        FileExistsError: the folder holds other patients, which would mix with the new ones.
+        FileExistsError: the folder holds patients, which would mix with the new ones, and may be real.
     """
     if not 1 <= patients <= len(ABDOMEN_NUMBERS) or seed < 0 or size < 32:
         raise InputError(
             f"got {patients} patients, seed {seed} and size {size}; "
             f"ask for 1 to {len(ABDOMEN_NUMBERS)} patients, a seed from 0 and a size from 32 px"
         )
-    numbers = ABDOMEN_NUMBERS[:patients]
-    names = {f"{kind}{number:04d}.nii.gz" for kind in ("img", "label") for number in numbers}
     folders = [Path(target) / kind for kind in ("img", "label")]
-    others = sorted(path.name for folder in folders for path in folder.glob("[il]*.nii*") if path.name not in names)
-    if others:
-        raise FileExistsError(
-            f"{target} already holds {', '.join(others[:3])}, not among the {patients} to write; use an empty folder"
-        )
+    if there := sorted(path.name for folder in folders for path in folder.glob("[il]*.nii*")):
+        raise FileExistsError(f"{target} already holds {', '.join(there[:3])}; use an empty folder")
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
+    for number in ABDOMEN_NUMBERS[:patients]:
         patient = make_abdomen(number, seed, size)
         _write(folders[0] / f"img{number:04d}.nii.gz", patient.image, patient.spacing_mm)
         _write(folders[1] / f"label{number:04d}.nii.gz", patient.label, patient.spacing_mm)

@@ -182,7 +182,7 @@ def _hand_drawn(cut: Contours, rng: np.random.Generator) -> Contours:
 def write_cardiac_phantoms(target: Path, patients: int = 30, seed: int = 0) -> None:
     """Write the data set: `target/training/patient001/` and so on, with Info.cfg, two frames and their labels.
 
-    Each patient appears when it is complete, and replaces an older one of the same number.
+    Each patient appears when it is complete.
 
     Args:
         target: folder, created if missing.
@@ -191,18 +191,14 @@ def write_cardiac_phantoms(target: Path, patients: int = 30, seed: int = 0) -> N
 
     Raises:
         InputError: the number of patients is below 1, or the seed is negative.
-        FileExistsError: the folder holds other patients, which would mix with the new ones.
+        FileExistsError: the folder holds patients, which would mix with the new ones, and may be real.
     """
     if patients < 1 or seed < 0:
         raise InputError(f"got {patients} patients and seed {seed}; ask for at least 1 patient and a seed from 0")
     training = Path(target) / "training"
     training.mkdir(parents=True, exist_ok=True)
-    names = {f"patient{number:03d}" for number in range(1, patients + 1)}
-    others = sorted(folder.name for folder in training.glob("patient*") if folder.name not in names)
-    if others:
-        raise FileExistsError(
-            f"{training} already holds {', '.join(others[:3])}, not among the {patients} to write; use an empty folder"
-        )
+    if there := sorted(folder.name for folder in training.glob("patient*")):
+        raise FileExistsError(f"{training} already holds {', '.join(there[:3])}; use an empty folder")
     for number in range(1, patients + 1):
         _write_patient(training, make_cardiac_patient(number, seed))
 
@@ -218,8 +214,6 @@ def _write_patient(training: Path, patient: CardiacPatient) -> None:
         stem = f"{patient.patient_id}_frame{frame:02d}"
         (partial / f"{stem}.nii.gz").write_bytes(_nifti(image.astype(np.int16), patient.spacing_mm))
         (partial / f"{stem}_gt.nii.gz").write_bytes(_nifti(label, patient.spacing_mm))
-    if done.exists():
-        shutil.rmtree(done)
     partial.rename(done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -41,6 +42,16 @@ def test_qform_against_sform(tmp_path: Path) -> None:
     turned = nibabel.eulerangles.euler2mat(z=0.1) @ np.diag([1.5, -1.5, 8])
     slightly = nibabel.affines.from_matvec(turned, [0, 0, 0])
     assert header_contradictions(written(tmp_path, qform=slightly)) == []
+
+
+def test_a_qform_that_is_no_rotation_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path, qform=np.diag([-1.5, -1.5, 8, 1]))
+    image: Any = nibabel.load(path)
+    image.header["quatern_d"] = 1.0001
+    image.header["quatern_b"] = image.header["quatern_c"] = 0
+    nibabel.Nifti1Image(np.zeros((4, 5, 6), np.uint8), None, image.header).to_filename(path)
+    (line,) = header_contradictions(path)
+    assert "qform of a.nii.gz" in line
 
 
 def test_other_files_have_no_such_header(tmp_path: Path) -> None:

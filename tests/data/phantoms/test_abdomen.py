@@ -160,15 +160,14 @@ def test_files_hold_the_patient_turned(written: Path) -> None:
         np.testing.assert_array_equal(np.asanyarray(nifti.dataobj).T[:, ::-1], array)
 
 
-def test_rewriting_gives_the_same_bytes_and_leaves_nothing_behind(written: Path, tmp_path: Path) -> None:
+def test_writing_again_gives_the_same_bytes_and_leaves_nothing_behind(written: Path, tmp_path: Path) -> None:
     (tmp_path / "img").mkdir()
     (tmp_path / "img" / ".img0001.nii.gz.partial").write_bytes(b"stale")
-    for _ in range(2):
-        write_abdomen_phantoms(tmp_path, patients=1, seed=SEED, size=64)
-        files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-        assert [path.name for path in files] == ["img0001.nii.gz", "label0001.nii.gz"]
-        for path in files:
-            assert path.read_bytes() == (written / path.relative_to(tmp_path)).read_bytes()
+    write_abdomen_phantoms(tmp_path, patients=1, seed=SEED, size=64)
+    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert [path.name for path in files] == ["img0001.nii.gz", "label0001.nii.gz"]
+    for path in files:
+        assert path.read_bytes() == (written / path.relative_to(tmp_path)).read_bytes()
 
 
 @pytest.mark.parametrize(("patients", "seed", "size"), [(0, 0, 64), (31, 0, 64), (1, -1, 64), (1, 0, 31)])
@@ -184,9 +183,10 @@ def test_impossible_patients_are_refused(number: int, seed: int, size: int) -> N
         make_abdomen(number, seed, size)
 
 
-@pytest.mark.parametrize("name", ["img/img0002.nii.gz", "label/label0061.nii.gz"])
-def test_smaller_data_set_does_not_mix_with_another(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["img/img0001.nii.gz", "img/img0002.nii.gz", "label/label0061.nii.gz"])
+def test_scans_that_are_there_are_neither_mixed_with_phantoms_nor_replaced(name: str, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir()
-    (tmp_path / name).touch()
+    (tmp_path / name).write_bytes(b"a real scan")
     with pytest.raises(FileExistsError, match="empty folder"):
         write_abdomen_phantoms(tmp_path, patients=1, size=32)
+    assert [path.read_bytes() for path in tmp_path.rglob("*.nii.gz")] == [b"a real scan"]

@@ -70,14 +70,13 @@ def test_files_hold_the_patient_with_its_spacing(written: Path, patients: list[C
     assert nifti.get_data_dtype() == np.uint8  # the label, read last
 
 
-def test_same_seed_same_bytes_and_rewriting_leaves_nothing_behind(written: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_and_nothing_is_left_behind(written: Path, tmp_path: Path) -> None:
     stale = tmp_path / "training" / ".patient001.partial"
     stale.mkdir(parents=True)
-    for _ in range(2):
-        write_cardiac_phantoms(tmp_path, patients=1, seed=SEED)
-        folders = [root / "training" / "patient001" for root in (written, tmp_path)]
-        first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
-        assert first == second
+    write_cardiac_phantoms(tmp_path, patients=1, seed=SEED)
+    folders = [root / "training" / "patient001" for root in (written, tmp_path)]
+    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert first == second
     assert [path.name for path in (tmp_path / "training").iterdir()] == ["patient001"]
 
 
@@ -178,10 +177,14 @@ def test_impossible_requests_are_refused(patients: int, seed: int, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_smaller_data_set_does_not_mix_with_a_larger_one(tmp_path: Path) -> None:
-    (tmp_path / "training" / "patient002").mkdir(parents=True)
-    with pytest.raises(FileExistsError, match=r"patient002.*empty folder"):
+@pytest.mark.parametrize("name", ["patient001", "patient002"])
+def test_patients_that_are_there_are_neither_mixed_with_phantoms_nor_replaced(name: str, tmp_path: Path) -> None:
+    film = tmp_path / "training" / name / f"{name}_4d.nii.gz"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"a real film")
+    with pytest.raises(FileExistsError, match=f"{name}.*empty folder"):
         write_cardiac_phantoms(tmp_path, patients=1)
+    assert [path.read_bytes() for path in tmp_path.rglob("*.nii.gz")] == [b"a real film"]
 
 
 def test_unknown_group_is_refused() -> None:
