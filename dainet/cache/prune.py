@@ -34,7 +34,7 @@ def removable(folders: Iterable[Path], unfinished: bool = False) -> list[Run]:
 
 
 def remove(run: Run) -> bool:
-    """Delete a stage, unless a process holds its lock; return whether it was deleted.
+    """Delete a stage, unless a process holds its lock or has opened it by now; return whether it was deleted.
 
     A finished stage becomes an unfinished one first, so that half of it is never taken for the whole.
     """
@@ -42,6 +42,8 @@ def remove(run: Run) -> bool:
     if lock is None:
         return False
     try:
+        if run.key in stages_in_use():
+            return False
         partial = run.path.with_name(f"{run.key}.partial")
         if run.complete:
             _delete(partial)

@@ -102,7 +102,8 @@ def _git_state() -> str:
     if not _ARCHIVED.startswith("$"):
         return _ARCHIVED[:12]
     git = ["git", "-C", str(Path(dainet.__file__).parent)]
-    try:
+    try:  # installed below another project, this package is none of its files
+        subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True)
         commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
         changed = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -49,7 +49,7 @@ def save_state(state: Mapping[str, Any], folder: Path, epoch: int) -> None:
     new = states / f"{prefix}_{hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]}.pt"
     write_complete(new, content)
     before = [path for path in saved_states(folder) if path.name < prefix][:1]
-    for path in states.iterdir():
+    for path in states.glob("epoch_*"):
         if path not in (new, *before):  # older, damaged (of this epoch or a later one), or half written when killed
             path.unlink()
 

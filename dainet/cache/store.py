@@ -20,7 +20,7 @@ from dainet.cache.folders import StageError, explained_disk, runs_folder
 from dainet.cache.in_use import note_use
 from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, read_record, write_record
-from dainet.errors import DainetError, InputError, reason
+from dainet.errors import DainetError, InputError, MemoryLackError, reason, why_unreadable
 from dainet.places import repository_root
 
 __all__ = ["RECORD", "UNFINISHED", "StageMissingError", "StageResult", "finished_only", "run_stage", "times_log"]
@@ -58,11 +58,18 @@ class StageResult:
         """Return what `reader` makes of the stage's file with this name.
 
         Raises:
-            StageError: the reader fails, because the content of the file has changed.
+            StageError: the reader fails, because the content of the file has changed, or may not be read.
+            MemoryLackError: the content does not fit into memory.
         """
         path = self.path / name
         try:
             return reader(path)
+        except MemoryError as error:
+            told = f"{self.stage} {self.key}: {name} does not fit into memory; close other programs"
+            raise MemoryLackError(told) from error
+        except PermissionError as error:
+            told = f"{self.stage} {self.key}: {name} cannot be read {why_unreadable(error, path)}"
+            raise StageError(told) from error
         except Exception as error:  # damaged files make numpy, zipfile and safetensors raise nearly anything
             raise _damaged(self.path, f"{name} cannot be read ({reason(error, path)})") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from dainet.cache.atomic import write_complete, write_tensors
 from dainet.cache.resume import epoch_seed, load_state, state_writer
+from dainet.cache.store import UNFINISHED
 from dainet.cuda_graphs import recorded
 from dainet.device import Device
 from dainet.dino.formulas import collapse, schedules, teacher_temperature
@@ -31,6 +33,7 @@ from dainet.vit.model import DinoViT, input_size, load_vit, save_vit, to_vit_inp
 __all__ = ["HISTORY_COLUMNS", "check_shared_batches", "finetune", "teacher_file", "view_maker"]
 
 log = logging.getLogger(__name__)
+_TEACHERS = "teachers"  # folder of those that are kept, beside the states
 _CHECKED_TOGETHER = 1024  # images per read when the range of values is checked
 
 # One row per epoch: loss and entropies (in nats) are means over its iterations, the other values are those of its last
@@ -192,7 +195,9 @@ def teacher_file(epoch: int) -> str:
 def _keep_teacher(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     epoch = len(state.history)
     if settings.keep_every and epoch % settings.keep_every == 0:
-        save_vit(state.teacher.backbone, folder / teacher_file(epoch))
+        kept = folder / UNFINISHED / _TEACHERS  # beside the results it would not outlast an interrupt
+        kept.mkdir(parents=True, exist_ok=True)
+        save_vit(state.teacher.backbone, kept / teacher_file(epoch))
 
 
 def _resume(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
@@ -221,6 +226,8 @@ def _finish(state: TrainingState, settings: DinoSettings, folder: Path) -> None:
     save_vit(state.student.backbone, folder / "student.safetensors")
     save_vit(state.teacher.backbone, folder / "teacher.safetensors")
     write_tensors(state.teacher.head.state_dict(), folder / "head.safetensors")
+    for path in (folder / UNFINISHED / _TEACHERS).glob("*.safetensors"):
+        shutil.copyfile(path, folder / path.name)
     _conclude(state.history, settings, folder)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dainet.compare.files import CODE_NAMES, names_a_file
+from dainet.compare.files import CODE_NAMES, found_from, names_a_file
 from dainet.compare.plan import Plan, read_plan
 from dainet.errors import InputError
 from dainet.places import input_path
+from dainet.segmentation.catalog import takes
+from dainet.segmentation.outside import is_outside
 from dainet.segmentation.source_files import find_source, followed
 from dainet.transfer.packing import find_below, find_scans, find_weights
 
 __all__ = ["find_inputs"]
 
+log = logging.getLogger(__name__)
 _WITHOUT_FILE = ("tour", "random")  # weights that come with the kit, or are drawn
 
 
@@ -33,18 +37,28 @@ def find_inputs(given: Mapping[str, Any], plan: Path | None = None) -> dict[str,
         InputError: something that is named is not there, or the plan cannot be read.
     """
     read = read_plan(plan) if plan else None
-    where = {**(read.where if read else {}), **given}
+    planned = {name: found_from(read.folder, name, value) for name, value in read.where.items()} if read else {}
+    where = {**planned, **given}
     source, weights = str(where.pop("data.source", "phantom")), str(where.pop("vit.weights", "tour"))
     found = {} if source == "phantom" else find_scans(input_path(source))
     found |= {} if weights in _WITHOUT_FILE else find_weights(input_path(weights))
     items = [path for name, value in where.items() for path in _files(Path(), name, value)]
     if plan and read:
+        _warn_of_weights(read, given)
         items += [Path(os.path.abspath(plan)), *_plan_files(read)]
     home = os.path.commonpath([item.parent for item in items]) if items else ""
     for item in items:
         name = "/".join(("inputs", *item.relative_to(home).parts))
         found |= find_below(item, name) if item.is_dir() else {name: item}
     return found
+
+
+def _warn_of_weights(plan: Plan, given: Mapping[str, Any]) -> None:
+    """Log where networks of a plan need a ViT that is fetched from a hub, which the other machine cannot reach."""
+    known = [each for each in plan.trainings() if not is_outside(each.network)]
+    needing = [each for each in known if takes(each.network) != "image"]
+    if any(each.settings(given).vit.weights == "hub" for each in needing):
+        log.warning("%s: the ViT of its networks is fetched from a hub; pack a file with --weights", plan.name)
 
 
 def _plan_files(plan: Plan) -> Iterator[Path]:

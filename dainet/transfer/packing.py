@@ -9,7 +9,7 @@ from pathlib import Path
 from dainet.cache.folders import figures_folder, walk
 from dainet.cache.resume import saved_states
 from dainet.cache.runs import Run, find_runs
-from dainet.cache.store import RECORD
+from dainet.cache.store import RECORD, UNFINISHED
 from dainet.errors import InputError, unknown
 from dainet.places import repository_root
 
@@ -83,9 +83,14 @@ def find_stages(names: Sequence[str]) -> dict[str, Path]:
 
 
 def find_states() -> dict[str, Path]:
-    """Return the newest state of every interrupted training, and what it is to become, by their names in a pack."""
+    """Return of every interrupted training the newest state, what it is to become, and what it keeps until its end."""
     begun = [(run, states[0]) for run in find_runs() if not run.complete and (states := saved_states(run.path))]
-    files = [(run, path) for run, state in begun for path in (state, run.path / RECORD) if path.is_file()]
+    files = [
+        (run, path)
+        for run, state in begun
+        for path in (state, run.path / RECORD, *sorted((run.path / UNFINISHED).glob("*/*")))
+        if path.is_file()
+    ]
     return {_state_name(run, path): path for run, path in files}
 
 

@@ -19,6 +19,7 @@ from dainet.cache.atomic import write_complete
 from dainet.cache.records import hash_file, provenance, read_record, write_record
 from dainet.errors import InputError
 from dainet.progress import progress
+from dainet.transfer.packing import CODE
 from dainet.transfer.scans import restore, shrink
 
 __all__ = ["MANIFEST", "read_files", "read_manifest", "write_pack"]
@@ -48,6 +49,8 @@ def write_pack(
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} has files; name another folder, or empty it")
     commit, digests = provenance()["git"], dict[str, str]()  # now: somebody may commit while this packs
+    if CODE in plain:
+        commit = commit.removesuffix("-dirty")  # by files that git does not know: code with other changes is refused
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryFile(dir=folder) as whole:
         with tarfile.open(fileobj=whole, mode="w") as archive, ThreadPoolExecutor() as pool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from dainet.cache.folders import explained_disk, figures_folder, runs_folder
 from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, provenance
+from dainet.cache.references import remember_figures
 from dainet.errors import InputError
 from dainet.places import repository_root
 from dainet.transfer.packing import CODE
@@ -58,6 +59,8 @@ def _lay_out(folder: Path, manifest: Mapping[str, Any]) -> Unpacked:
     results = {_result(name) for name in different if name.startswith("figures/")}
     new = [name for name in sorted(content) if name not in there and _result(name) not in results]
     read_files(folder, manifest, {name: targets[name] for name in new})
+    if any(name.startswith("figures/") for name in new):
+        remember_figures(figures_folder())
     left_out = {_hidden(done) for done in _finished_stages(content) if not _finish(done)}
     new = [name for name in new if left_out.isdisjoint(targets[name].parents)]
     return Unpacked(len(new), len(manifest["content"]) - len(new) - len(different), different)

@@ -261,6 +261,17 @@ def test_what_is_needed_after_the_question_stays(monkeypatch: pytest.MonkeyPatch
     assert not other.path.exists()
 
 
+def test_what_is_opened_after_the_list_was_made_stays() -> None:
+    other = stage(seed=1)
+    forget_use()
+    listed = find_run(other.key)
+    stage(seed=1)
+    assert not prune.remove(listed)
+    assert other.path.is_dir()
+    forget_use()
+    assert prune.remove(listed)
+
+
 def test_half_a_removed_stage_is_an_unfinished_one(monkeypatch: pytest.MonkeyPatch) -> None:
     other = stage(seed=1)
 
@@ -268,9 +279,11 @@ def test_half_a_removed_stage_is_an_unfinished_one(monkeypatch: pytest.MonkeyPat
         (folder / "cases.csv").unlink()
         raise KeyboardInterrupt
 
+    found = find_run(other.key)
+    forget_use()
     monkeypatch.setattr("shutil.rmtree", killed)
     with pytest.raises(KeyboardInterrupt):
-        prune.remove(find_run(other.key))
+        prune.remove(found)
     assert not other.path.exists()
     assert not find_run(other.key).complete
     monkeypatch.undo()

@@ -1,5 +1,6 @@
 """Records of what made a file: a change of the record itself is noticed."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,16 @@ def test_a_copy_without_git_is_told_its_commit(tmp_path: Path, monkeypatch: pyte
     assert records.provenance()["git"] == "not a git checkout"
     monkeypatch.setenv("DAINET_COMMIT", "0123456789ab")
     assert records.provenance()["git"] == "0123456789ab"
+
+
+def test_the_repository_of_another_project_gives_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / ".venv" / "dainet"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message=a"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(records.dainet, "__file__", str(package / "__init__.py"))
+    monkeypatch.delenv("DAINET_COMMIT", raising=False)
+    assert records.provenance()["git"] == "not a git checkout"

@@ -12,6 +12,7 @@ import pytest
 from dainet.cache.folders import StageError
 from dainet.cache.records import hash_files
 from dainet.cache.store import RECORD, UNFINISHED, StageResult, finished_only, run_stage, times_log
+from dainet.errors import MemoryLackError
 from tests.helpers.damage import DAMAGES, SEEN_ON_OPENING
 
 
@@ -190,6 +191,19 @@ def test_a_reader_that_fails_gives_one_line_with_stage_file_and_the_way_out() ->
     result = run_stage("s", 1, {}, {}, build)
     with pytest.raises(StageError, match=rf"s {result.key}: number\.txt .*delete {result.path} "):
         result.read("number.txt", lambda path: json.loads(path.read_text() + "}"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(MemoryError("3 GiB"), MemoryLackError), (PermissionError(13, "Permission denied"), StageError)]
+)
+def test_what_a_whole_stage_cannot_help_is_not_taken_for_damage(error: Exception, kind: type[Exception]) -> None:
+    def reader(path: Path) -> None:
+        raise error
+
+    result = run_stage("s", 1, {}, {}, build)
+    with pytest.raises(kind, match=rf"s {result.key}: number\.txt ") as caught:
+        result.read("number.txt", reader)
+    assert "delete" not in str(caught.value)
 
 
 def test_a_failed_stage_that_does_not_resume_leaves_nothing(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

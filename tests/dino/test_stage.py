@@ -14,9 +14,10 @@ from dainet.data.prepared import Prepared, run_prepared
 from dainet.device import choose_device
 from dainet.dino import stage, training
 from dainet.dino.stage import run_dino, training_rows
-from dainet.dino.training import finetune
+from dainet.dino.training import finetune, teacher_file
 from dainet.protocol import Classes
 from dainet.settings import Settings
+from dainet.transfer.packing import find_states
 
 pytestmark = pytest.mark.usefixtures("quick")
 CPU = choose_device("cpu")
@@ -59,6 +60,27 @@ def test_the_stage_resumes_after_the_last_finished_epoch(
         run_dino(settings, prepared, CPU)
     run_dino(settings, prepared, CPU)
     assert begun == [0, 1, 1]
+
+
+def test_teachers_that_are_kept_outlast_an_interrupt(
+    tiny: Settings, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dino = tiny.dino.model_copy(update={"epochs": 3, "keep_every": 1})
+    settings, train_epoch = tiny.model_copy(update={"dino": dino}), training._train_epoch
+
+    def stopped_in_the_third(*args: Any) -> dict[str, float]:
+        if args[-1] == 2:
+            raise KeyboardInterrupt
+        return train_epoch(*args)
+
+    monkeypatch.setattr(training, "_train_epoch", stopped_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_dino(settings, prepared, CPU)
+    monkeypatch.setattr(training, "_train_epoch", train_epoch)
+    kept = {path.name for name, path in find_states().items() if "teacher" in name}
+    assert kept == {teacher_file(epoch) for epoch in (1, 2)}, "a pack carries them, too"
+    result = run_dino(settings, prepared, CPU)
+    assert {path.name for path in result.path.glob("teacher-*")} == {teacher_file(epoch) for epoch in (1, 2, 3)}
 
 
 def test_precision_and_processes_are_in_the_key_where_they_count(

@@ -100,6 +100,25 @@ def test_given_scans_take_the_place_of_those_of_the_plan(files: Path) -> None:
     assert "data/scans/patient001/image.nii.gz" in find_inputs({"data.source": str(files / "scans")}, plan)
 
 
+def test_a_file_that_this_machine_has_lies_where_the_plan_finds_it(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = write_plan(files, PLAN + "where: {vit.weights: vit.safetensors}\n")
+    (files / "code" / "vit.safetensors").touch()
+    monkeypatch.chdir(files / "code")
+    assert find_inputs({}, plan)["weights/vit.safetensors"] == files / "vit.safetensors"
+
+
+def test_a_vit_from_a_hub_is_told(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plan = write_plan(files, PLAN.replace("profile: tour", "profile: laptop"))
+    find_inputs({}, plan)
+    assert "--weights" in caplog.text
+    caplog.clear()
+    find_inputs({"vit.weights": str(files / "vit.safetensors")}, plan)
+    find_inputs({}, write_plan(files, PLAN))
+    assert not caplog.text
+
+
 def test_results_lie_where_dainet_figures_says_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAINET_FIGURES", str(tmp_path / "mine"))

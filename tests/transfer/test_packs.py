@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dainet.cache import references
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import read_record, write_record
 from dainet.cache.resume import load_state, save_state, saved_states
@@ -141,6 +142,25 @@ def write_result(folder: Path, training: str, text: str) -> None:
     for kind in ("histories", "records", "scores"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         (folder / kind / f"{training}.csv").write_text(text)
+
+
+def test_code_beside_files_that_git_does_not_know_has_the_commit_that_it_will_tell(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "code_archive", lambda: b"")
+    monkeypatch.setenv("DAINET_COMMIT", f"{COMMIT}-dirty")
+    for name, code in (("code", True), ("scans alone", False)):
+        pack(there.parent / name, str(there.parent / "scans"), code=code)
+        assert parts.read_manifest(there.parent / name)["commit"] == (COMMIT if code else f"{COMMIT}-dirty")
+
+
+def test_the_cache_remembers_where_results_were_laid_out(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_result(Path("figures", "study"), "a", "a")
+    pack(there.parent / "results", results=[Path("figures", "study")])
+    monkeypatch.setenv("DAINET_RUNS", str(there / "runs"))
+    monkeypatch.setenv("DAINET_FIGURES", str(there.parent / "mine"))
+    unpack(there.parent / "results")
+    assert (there.parent / "mine").resolve() in references._remembered()
 
 
 def test_results_are_merged_and_those_here_are_kept(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
