@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from dainet.interrupts import watch_imports
 
-if __name__ == "__main__":
+if __name__ == "__main__" or Path(sys.argv[0]).stem == "dainet":  # python -m dainet, or the installed command
     watch_imports()  # before those below, which take seconds
 
 import json

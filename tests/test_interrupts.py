@@ -37,6 +37,15 @@ def test_an_interrupted_import_is_one_line(tmp_path: Path, command: list[str]) -
     assert "interrupted" in done.stderr
 
 
+def test_an_interrupted_import_of_the_installed_command_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(INTERRUPT)
+    script = tmp_path / "dainet"  # as pip writes it
+    script.write_text("import sys\nfrom dainet.__main__ import main\nsys.exit(main())\n")
+    done = run(tmp_path, str(script))
+    assert done.returncode == 130
+    assert len(done.stderr.splitlines()) == 1
+
+
 WATCHED = "from dainet.interrupts import watch_imports\nwatch_imports()\n"
 
 

@@ -28,7 +28,8 @@ def head_scores(maps: Iterable[np.ndarray], labels: Iterable[np.ndarray], class_
         Columns head, class, auroc, iou and slices. AUROC: the chance that a pixel of the class has more attention than
         a pixel outside it, ties counted half. IoU: overlap of the class with DINO's mask, the smallest set of pixels
         that holds 60 % of the map's mass. slices: number of slices with pixels inside and outside the class, over which
-        both are averaged; both are NaN for a class without such slices.
+        both are averaged; both are NaN for a class without such slices. Maps with negative values, which hold no mass,
+        have no IoU.
 
     Raises:
         ValueError: different numbers of maps and labels, or different sizes.
@@ -56,13 +57,15 @@ def _slice_scores(maps: np.ndarray, label: np.ndarray, class_names: Sequence[str
     """Return one table per class, NaN where the slice does not show it; maps [h, H, W], label [H, W]."""
     flat = maps.reshape(len(maps), -1)
     ranks = rankdata(flat, axis=1)
-    masks = _mass_masks(flat)
+    masks, signed = _mass_masks(flat), flat.min(axis=1) < 0  # these hold no mass
     classes = {name: label.ravel() == number for number, name in enumerate(class_names, start=1)}
     classes["any"] = label.ravel() > 0
     tables = []
     for name, truth in classes.items():
         shown = truth.any() and not truth.all()
-        scores = {"auroc": _auroc(ranks, truth), "iou": _iou(masks, truth)} if shown else _UNKNOWN
+        scores = (
+            {"auroc": _auroc(ranks, truth), "iou": np.where(signed, np.nan, _iou(masks, truth))} if shown else _UNKNOWN
+        )
         tables.append(pd.DataFrame({"head": range(len(maps)), "class": name, **scores}))
     return tables
 

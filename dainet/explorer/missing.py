@@ -21,6 +21,7 @@ __all__ = ["Missing", "Wanted", "elsewhere", "offer"]
 
 log = logging.getLogger(__name__)
 _STAGES = {
+    "phantoms": "drawing of the phantoms",
     "prepared": "preparation of the slices",
     "dino": "DINO training",
     "attention": "extraction of maps",

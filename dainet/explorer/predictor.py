@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dainet import pipeline
 from dainet.cache.store import finished_only
+from dainet.data.sources import source_folder
 from dainet.device import choose_device
 from dainet.errors import DainetError, InputError
 from dainet.reporting.artifacts import data_title
@@ -72,6 +73,7 @@ def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings
     """Map titles to settings of what can be explored: the chosen data set and, for phantoms, the other phantoms.
 
     Raises:
+        DataError: own scans are asked for, and their folder is not given.
         InputError: an unknown setting; maps of your own, which have no ViT to choose and no weights to fine-tune; or
             images in the place of maps, which are not what is shown.
     """
@@ -82,6 +84,8 @@ def explorable(profile: str, overrides: Mapping[str, Any]) -> dict[str, Settings
         raise InputError("setting attention.control=image: the explorer cuts the maps of ViTs; leave it out")
     if asked.data.source != "phantom":
         return {data_title(asked): asked}
+    if asked.data.dataset == "custom":
+        source_folder(asked.data)  # says that there are no such phantoms
     names = sorted(("acdc", "synapse"), key=lambda name: name != asked.data.dataset)
     found = [load_settings(profile, {**overrides, "data.dataset": name}) for name in names]
     return {data_title(settings): settings for settings in found}

@@ -14,6 +14,7 @@ from IPython import get_ipython
 from matplotlib.figure import Figure
 
 from dainet.cache.store import times_log
+from dainet.data.sources import source_folder
 from dainet.errors import InputError, unknown
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import needed_names
@@ -38,6 +39,7 @@ def start(profile: str, overrides: Mapping[str, Any], own_networks: Sequence[str
         own_networks: `OWN_NETWORKS` of a lesson that compares networks.
 
     Raises:
+        DataError: own scans are asked for, and their folder is not given.
         InputError: as `load_settings`; or the networks are not a list: of a text, the letters would be taken as names.
     """
     if not isinstance(own_networks, list | tuple):
@@ -50,6 +52,8 @@ def start(profile: str, overrides: Mapping[str, Any], own_networks: Sequence[str
     if shell := get_ipython():
         shell.display_formatter.formatters["image/png"].for_type(Figure, described_png)
     settings = load_settings(profile, overrides)
+    if (settings.data.dataset, settings.data.source) == ("custom", "phantom"):
+        source_folder(settings.data)  # says that there are none
     if shown := _other_data(settings):
         print(
             f'This run is on {shown}: "our patient" is the first test patient, '

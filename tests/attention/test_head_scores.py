@@ -47,6 +47,14 @@ def test_any_is_all_classes_together() -> None:
     assert value(frame, 0, "RV", "auroc") == (3 * 1 + 2 * 0.5) / 5  # three pixels below, ties with two
 
 
+def test_maps_with_negative_values_hold_no_mass(labels: np.ndarray) -> None:
+    maps = np.stack([2.0 * (labels == 2) - 1, 1.0 * (labels == 2)], axis=1)
+    frame = head_scores(maps, labels, CLASSES)
+    assert value(frame, 0, "Myo", "auroc") == 1
+    assert np.isnan(value(frame, 0, "Myo", "iou"))
+    assert value(frame, 1, "Myo", "iou") > 0.5
+
+
 def test_known_answers(labels: np.ndarray) -> None:
     heart = (labels > 0).astype(np.float32)
     random = np.random.default_rng(1).random(labels.shape, np.float32)

@@ -136,6 +136,30 @@ def test_changed_content_of_a_named_file_is_planned_again(copy: Path) -> None:
     assert counted(told(copy, *plan))["total"] == 3 + 2 * 7 + 1  # stages of the data, seven networks, the tables
 
 
+@pytest.mark.slow
+def test_another_plan_of_the_same_name_has_trainings_of_its_own(copy: Path) -> None:
+    plan = ["--snakefile=workflow/compare.smk", "--config", "plan=plan.yaml"]
+    jobs = counted(told(copy, "--dry-run", *plan))
+    for output in set(re.findall(r"^ +output: (.*)$", (copy / "log").read_text(), re.M)):
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        Path(output).touch()
+    told(copy, "--touch", "--forceall", "--cores=1", *plan)
+    assert counted(told(copy, "--dry-run", *plan)) == {}
+    text = (copy / "plan.yaml").read_text()
+    (copy / "plan.yaml").write_text(re.sub(r"(?m)^margin: .*$", "margin: 0.9", text))
+    assert counted(told(copy, "--dry-run", *plan)) == jobs
+
+
+def test_two_networks_of_one_label_are_refused(copy: Path) -> None:
+    (copy / "other").mkdir()
+    shutil.copy(copy / "my_network.py", copy / "other")
+    networks = "networks=[my_network.py:gated,other/my_network.py:gated]"
+    arguments = ["--dry-run", "acdc_tables", "--config", "seeds=[0]", networks]
+    with snakemake(copy / "log", *arguments, users={"PYTHONPATH": str(REPOSITORY)}) as running:
+        assert running.wait() != 0
+    assert "one label" in (copy / "log").read_text()
+
+
 def counted(log: Path) -> dict[str, int]:
     """Count the jobs by rule in the plan that Snakemake prints."""
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", log.read_text(), flags=re.M)}

@@ -18,7 +18,7 @@ from dainet import pipeline
 from dainet.cache.locks import locks_folder, stage_lock
 from dainet.cache.store import RECORD, UNFINISHED, StageMissingError, finished_only
 from dainet.errors import InputError
-from dainet.explorer import Explorer, training
+from dainet.explorer import Explorer, explorable, training
 from dainet.explorer.predictor import Choice
 from dainet.settings import Settings, load_settings
 
@@ -70,6 +70,13 @@ def leave_epochs(done: Path, epochs: int, total: int) -> None:
     (partial / UNFINISHED).mkdir(parents=True)
     (partial / RECORD).write_text(json.dumps({"settings": {"epochs": total}}))
     (partial / UNFINISHED / f"epoch_{epochs:05d}_0123456789abcdef.pt").touch()
+
+
+def test_phantoms_that_are_not_drawn_yet_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path))
+    explorer = Explorer(explorable("tour", {}))
+    assert "phantoms" in said(explorer)
+    explorer.close()
 
 
 @pytest.mark.slow

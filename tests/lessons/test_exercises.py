@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from dainet.cache.store import run_stage
+from dainet.data.volume import DataError
 from dainet.errors import InputError
+from dainet.explorer import explorable
 from dainet.lessons import exercises
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.answers.kinds import Choice, Exercise, Number
@@ -183,3 +185,11 @@ def test_a_lesson_on_other_data_than_the_tour_says_so(
     said = capsys.readouterr().out
     assert bool(said) == bool(words)
     assert words in said
+
+
+@pytest.mark.usefixtures("log_handlers")
+def test_own_scans_without_a_folder_are_refused_in_one_line() -> None:
+    with pytest.raises(DataError, match=r"data\.source"):
+        start("tour", {"data.dataset": "custom"})
+    with pytest.raises(DataError, match=r"data\.source"):
+        explorable("tour", {"data.dataset": "custom"})
