@@ -179,7 +179,11 @@ def test_the_script_runs_a_plan_there_and_packs_its_results(inputs: Path, machin
     """The folder `site` exists, so nothing is installed; it holds what the wheels would bring."""
     tiny = {name: value for name, value in tiny_overrides(inputs).items() if name not in ("data.source", "device")}
     (tmp_path / "plan").mkdir()
-    planned = yaml.safe_load(PLAN) | {"folds": ["one.csv"], "waves": [{"seed": 1, "networks": ["unet"]}]}
+    planned = yaml.safe_load(PLAN) | {
+        "folds": ["one.csv"],
+        "waves": [{"seed": 1, "networks": ["unet"]}],
+        "comparisons": [],
+    }
     path = write_plan(tmp_path / "plan", yaml.safe_dump(planned | {"settings": planned["settings"] | tiny}))
     machine("here")
     pack(tmp_path / "slice" / "inputs", str(inputs / "data" / "ACDC"), plan=path)
