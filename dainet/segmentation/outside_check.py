@@ -21,7 +21,7 @@ from dainet.segmentation.losses import segmentation_loss
 from dainet.segmentation.networks import count_flops, parameter_count
 from dainet.segmentation.outside import explained, outside_label, source_hash
 from dainet.segmentation.outside_output import check_logits
-from dainet.segmentation.pretrained import Pretrainable
+from dainet.segmentation.pretrained import pretrainable
 from dainet.segmentation.slices import final_logits
 from dainet.settings import Settings
 
@@ -36,8 +36,7 @@ class Facts(NamedTuple):
     """What the check found: trainable parameters, operations per slice, and why one slice cannot be trained alone.
 
     `without_gradient` names the parameters that no gradient reaches, `declared` is the network's attribute
-    `has_unused_parameters`, `alone` is empty where one slice can be trained, and `pretrainable` says whether the
-    network takes pre-trained weights.
+    `has_unused_parameters`, and `alone` is empty where one slice can be trained.
     """
 
     parameters: int
@@ -45,7 +44,6 @@ class Facts(NamedTuple):
     without_gradient: tuple[str, ...]
     declared: bool
     alone: str
-    pretrainable: bool
 
 
 class _Sizes(NamedTuple):
@@ -55,6 +53,7 @@ class _Sizes(NamedTuple):
     image_size: int
     dice: str
     device: Device
+    pretrained: bool
 
 
 def check_outside(settings: Settings, name: str, classes: int | None = None) -> Facts:
@@ -80,12 +79,9 @@ def check_outside(settings: Settings, name: str, classes: int | None = None) -> 
         segmentation.image_size,
         segmentation.dice,
         choose_device(settings.device),
+        bool(segmentation.pretrained),
     )
     facts = _checked(name, source_hash(name), sizes)
-    if settings.segmentation.pretrained and not facts.pretrainable:
-        raise InputError(
-            f"network {outside_label(name)} has no pre-trained weights; leave segmentation.pretrained empty"
-        )
     if settings.n_processes > 1 and facts.without_gradient and not facts.declared:
         raise InputError(
             f"{outside_label(name)}: no gradient reaches {_listed(facts.without_gradient)}, and several processes "
@@ -114,6 +110,8 @@ def _checked(name: str, digest: str, sizes: _Sizes) -> Facts:  # other code is a
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, inputs = _built(name, sizes), _inputs(sizes)
+        if sizes.pretrained:
+            pretrainable(model, label)
         _check_signature(label, model, len(inputs))
         operations = _check_evaluation(name, model, inputs, sizes)
         alone = _alone(model.train(), inputs)
@@ -127,8 +125,8 @@ def _checked(name: str, digest: str, sizes: _Sizes) -> Facts:  # other code is a
         _check_as_trained(name, model, inputs, sizes)
     if without:
         log.warning("%s: no gradient reaches %s: not used in training mode", label, _listed(without))
-    declared, pretrainable = bool(getattr(model, "has_unused_parameters", False)), isinstance(model, Pretrainable)
-    facts = Facts(parameter_count(model), operations, without, declared, alone, pretrainable)
+    declared = bool(getattr(model, "has_unused_parameters", False))
+    facts = Facts(parameter_count(model), operations, without, declared, alone)
     log.info(
         "%s: %.2f M parameters, %.2f GFLOP per slice of %d px; checked",
         *(label, facts.parameters / 1e6, operations / 1e9, sizes.image_size),

@@ -18,7 +18,7 @@ from dainet.places import input_path
 from dainet.segmentation.catalog import build
 from dainet.segmentation.outside import is_outside
 
-__all__ = ["Pretrainable", "check_pretrained", "load_pretrained", "pretrained_hash"]
+__all__ = ["Pretrainable", "check_pretrained", "load_pretrained", "pretrainable", "pretrained_hash"]
 
 log = logging.getLogger(__name__)
 _HUB = "hub"
@@ -46,10 +46,15 @@ def check_pretrained(weights: str, name: str) -> None:
     """
     if weights and not is_outside(name):
         with torch.device("meta"):  # without memory, in any size
-            _pretrainable(build(name), name)
+            pretrainable(build(name), name)
 
 
-def _pretrainable(model: nn.Module, name: str) -> Pretrainable:
+def pretrainable(model: nn.Module, name: str) -> Pretrainable:
+    """Return the network as one that takes pre-trained weights.
+
+    Raises:
+        InputError: it takes none; the message has its name.
+    """
     if not isinstance(model, Pretrainable):
         raise InputError(f"network {name} has no pre-trained weights; leave segmentation.pretrained empty for it")
     return model
@@ -67,7 +72,7 @@ def load_pretrained(model: nn.Module, name: str, weights: str) -> None:
         InputError: the network has no such encoder, or the file cannot be read or does not fit.
         ConnectionError: the hub gives no weights.
     """
-    network = _pretrainable(model, name)
+    network = pretrainable(model, name)
     state = _from_hub(network.pretrained_name) if weights == _HUB else _from_file(input_path(weights))
     try:
         left = network.load_encoder(state)
