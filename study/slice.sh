@@ -5,7 +5,8 @@
 #                                                             those of `dainet pack`, such as --source and --weights
 #   bash study/slice.sh there SLICE SECONDS WORK [OPTIONS]    all packs in SLICE are laid out, and WORK runs: a plan such
 #                                                             as study/plans/near-paper.yaml, dino-course, or tests;
-#                                                             its results become back/
+#                                                             its results become back/, with PACK_OPTIONS=--states
+#                                                             the states of interrupted trainings, too
 set -euo pipefail
 
 # What a machine lacks that has torch, torchvision, timm, typer, pandas and pytest; the last row comes as source.
@@ -20,8 +21,21 @@ here() {
     python3 -m dainet pack "$slice/inputs" --code --wheels "$slice/wheels" "${@:2}"
 }
 
+# Three trainings at once take 0.75 times the time with this service, and longer without it (docs/gpu.md).
+share_card() {
+    command -v nvidia-cuda-mps-control > /dev/null || return 0
+    export CUDA_MPS_PIPE_DIRECTORY=$PWD/mps CUDA_MPS_LOG_DIRECTORY=$PWD/mps
+    mkdir -p mps
+    nvidia-cuda-mps-control -d || true  # it runs already, after an earlier slice that was cut off
+    if echo get_server_list | nvidia-cuda-mps-control > /dev/null; then
+        plan_options+=(--processes 3)
+    else
+        unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+    fi
+}
+
 there() {
-    local slice=$1 seconds=$2 work=$3 options=(--device cuda) status=0 room plan_options
+    local slice=$1 seconds=$2 work=$3 options=(--device cuda) status=0 room plan_options figures=${DAINET_FIGURES:-figures}
     [ -d wheels ] || cat "$slice"/inputs/pack.tar.* | tar -x wheels
     [ -d site ] || python3 -m pip install -q --no-index --no-deps --target site wheels/*.whl
     export PYTHONPATH=$PWD/site
@@ -32,23 +46,21 @@ there() {
     for pack in "$slice"/*/pack.json; do python3 -m dainet unpack "${pack%/*}"; done
     [ ! -d data ] || options+=(--source data/*)
     [ ! -d weights ] || options+=(--weights weights/*)
-    plan_options=(--seconds $((seconds * 5 / 6)))
-    if command -v nvidia-cuda-mps-control > /dev/null; then  # three trainings share a card in 0.75 times the time (docs/gpu.md)
-        export CUDA_MPS_PIPE_DIRECTORY=$PWD/mps CUDA_MPS_LOG_DIRECTORY=$PWD/mps
-        mkdir -p mps
-        nvidia-cuda-mps-control -d || true  # it runs already, after an earlier slice that was cut off
-        plan_options+=(--processes 3)
-    fi
     options+=("${@:4}")
+    plan_options=(--seconds $((seconds * 5 / 6)))
     case $work in
         tests) exec timeout "$seconds" python3 -m pytest -m gpu tests/gpu ;;
         dino-course) command=(python3 -m study dino-course "${options[@]}") ;;
-        *) command=(python3 -m dainet compare run "$work" "${plan_options[@]}" "${options[@]}") ;;
+        *)
+            share_card
+            command=(python3 -m dainet compare run "$work" "${plan_options[@]}" "${options[@]}")
+            ;;
     esac
     timeout --signal=INT "$seconds" "${command[@]}" || status=$?
-    [ ! -d mps ] || echo quit | nvidia-cuda-mps-control || true
+    [ "${CUDA_MPS_PIPE_DIRECTORY:-}" != "$PWD/mps" ] || echo quit | nvidia-cuda-mps-control || true
     rm -rf back  # what an earlier call has packed is packed again
-    python3 -m dainet pack back --results "${DAINET_FIGURES:-figures}" --part-mib 15
+    mkdir -p "$figures"  # a slice that has finished no training leaves none
+    python3 -m dainet pack back --results "$figures" --part-mib 15 ${PACK_OPTIONS:-}  # without quotes: several options
     return $status
 }
 

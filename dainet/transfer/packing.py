@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dainet.cache.folders import figures_folder, walk
+from dainet.cache.folders import figures_folder, runs_folder, walk
 from dainet.cache.resume import saved_states
 from dainet.cache.runs import Run, find_runs
 from dainet.cache.store import RECORD, UNFINISHED
@@ -24,6 +25,8 @@ __all__ = [
     "find_weights",
     "find_wheels",
 ]
+
+log = logging.getLogger(__name__)
 
 CODE = "code.tar.gz"
 _NEVER_READ = "_4d.nii.gz"  # ACDC's films, ten times as large as the frames that are read
@@ -85,6 +88,8 @@ def find_stages(names: Sequence[str]) -> dict[str, Path]:
 def find_states() -> dict[str, Path]:
     """Return of every interrupted training the newest state, what it is to become, and what it keeps until its end."""
     begun = [(run, states[0]) for run in find_runs() if not run.complete and (states := saved_states(run.path))]
+    if not begun:
+        log.warning("no state in %s, so --states packs none; DAINET_RUNS=FOLDER names another cache", runs_folder())
     files = [
         (run, path)
         for run, state in begun

@@ -236,6 +236,15 @@ def test_of_an_interrupted_training_the_newest_state_travels(there: Path, monkey
     assert find_run(partial.stem).record == {"stage": "dino", "stage_version": 1, "settings": {"seed": 0}, "inputs": {}}
 
 
+def test_a_cache_without_states_is_named(
+    there: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage()
+    monkeypatch.setenv("DAINET_RUNS", str(there.parent / "other"))
+    pack(there.parent / "states", states=True)
+    assert [str(there.parent / "other") in message for message in caplog.messages] == [True]
+
+
 def test_a_stage_that_is_being_computed_here_is_left_out(
     there: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
