@@ -103,17 +103,23 @@ def run_training(
 def _run(training: QueuedTraining, where: Mapping[str, Any], folder: Path, plan: Mapping[str, str] | None) -> None:
     begun, settings = time.monotonic(), training.settings(where)
     facts: dict[str, Any] = {"date": now()} | ({"plan": dict(plan)} if plan else {})
-    try:
-        trained = pipeline.train(settings, training.network, training.seed)
-    except NonFiniteError as error:
-        seed = (training.seed + _ANOTHER_SEED) % SEEDS
-        log.warning("%s: %s; it is repeated once with seed %d", training.name, error, seed)
-        trained = pipeline.train(settings, training.network, seed)
-        facts["repeated"] = {"because": str(error), "with_seed": seed}
+    trained, repetition = _train(training, settings)
+    facts |= repetition
     scores, facts["parameters"] = _with_last_epoch(training, settings, trained)
     if plan:
         note_look(plan, scores)
     _publish(training, settings, trained, scores, facts | {"seconds": round(time.monotonic() - begun, 1)}, folder)
+
+
+def _train(training: QueuedTraining, settings: Settings) -> tuple[Trained, dict[str, Any]]:
+    """Train, if need be twice; return also what the record says of a repetition."""
+    try:
+        return pipeline.train(settings, training.network, training.seed), {}
+    except NonFiniteError as error:
+        because = str(error)  # alone: the traceback keeps model, optimizer and graphs of the first one in memory
+    seed = (training.seed + _ANOTHER_SEED) % SEEDS
+    log.warning("%s: %s; it is repeated once with seed %d", training.name, because, seed)
+    return pipeline.train(settings, training.network, seed), {"repeated": {"because": because, "with_seed": seed}}
 
 
 def _with_last_epoch(training: QueuedTraining, settings: Settings, trained: Trained) -> tuple[pd.DataFrame, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import weakref
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -164,6 +165,23 @@ def test_a_training_whose_loss_is_not_finite_is_repeated_once_with_another_seed(
     assert set(scores["seed"]) == {1}, "the seed of the plan"
     record = json.loads((folder / "records" / f"{training.name}.json").read_text())
     assert record["repeated"] == {"because": "epoch 1", "with_seed": 101}
+
+
+def test_what_is_repeated_has_left_the_memory(
+    plan: Plan, where: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, models = pipeline.train, list[weakref.ref[torch.nn.Module]]()
+
+    def failing(settings: Settings, network: str, seed: int) -> pipeline.Trained:
+        if not models:
+            model = torch.nn.Linear(1, 1)
+            models.append(weakref.ref(model))
+            raise NonFiniteError("epoch 1")
+        assert models[0]() is None
+        return train(settings, network, seed)
+
+    monkeypatch.setattr(pipeline, "train", failing)
+    assert run_queue(plan.trainings()[:1], where, tmp_path / "study") == 1
 
 
 def test_trainings_that_fail_are_named_when_all_others_have_run(
