@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dainet.errors import InputError, MemoryLackError, unknown
+from dainet.errors import InputError, MemoryLackError, lacks_gpu_memory, unknown
 
 __all__ = [
     "Device",
@@ -144,12 +145,11 @@ def enough_memory(work: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
-        own = torch.cuda.memory_reserved() / 2**30
-        found = f"{own:.1f} of its {total:.1f} GiB are held by this process, {total - free - own:.1f} by others"
+    except RuntimeError as error:
+        if not lacks_gpu_memory(error):
+            raise
         raise MemoryLackError(
-            f"{work}: the memory of {torch.cuda.get_device_name()} does not suffice ({found}); {advice}"
+            f"{work}: the memory of {torch.cuda.get_device_name()} does not suffice ({_holders()}); {advice}"
         ) from error
 
 
@@ -198,6 +198,15 @@ def _processor() -> str:
     return next(names, platform.processor())
 
 
+def _holders() -> str:
+    try:
+        free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
+    except RuntimeError:  # others hold so much that this process cannot even begin
+        return "nearly all of it is held by others"
+    own = torch.cuda.memory_reserved() / 2**30
+    return f"{own:.1f} of its {total:.1f} GiB are held by this process, {total - free - own:.1f} by others"
+
+
 def _own_gpu(device: torch.device) -> torch.device:
     """Return the GPU of this process, one of several: torchrun's number goes before that of `number_process`."""
     local_rank, count = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
@@ -222,8 +231,11 @@ def _best_available() -> str:
 
 
 def _has_compilers() -> bool:
-    """Tell whether torch.compile finds what it needs for a GPU: triton, and a C compiler for its launchers."""
-    return find_spec("triton") is not None and any(map(shutil.which, ("cc", "gcc", "clang")))
+    """Tell whether torch.compile finds for a GPU what triton/runtime/build.py takes: CC, gcc or clang, and Python.h."""
+    compilers = (os.environ["CC"],) if "CC" in os.environ else ("gcc", "clang")
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")  # Debian's, without headers
+    header = Path(sysconfig.get_path("include", scheme), "Python.h")
+    return find_spec("triton") is not None and any(map(shutil.which, compilers)) and header.is_file()
 
 
 def _has_native_bf16(device: torch.device) -> bool:

@@ -9,11 +9,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from textwrap import shorten
 
+# How libraries below torch tell want of GPU memory, which torch passes on as a plain RuntimeError.
+_NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
 __all__ = [
     "DainetError",
     "InputError",
     "MemoryLackError",
     "NonFiniteError",
+    "lacks_gpu_memory",
     "needs_extra",
     "reason",
     "unknown",
@@ -64,6 +68,12 @@ def needs_extra(extra: str) -> Iterator[None]:
             raise
         found = " ".join(str(error).split())
         raise InputError(f"{found}; install what this needs with: pip install 'dainet[{extra}]'") from error
+
+
+def lacks_gpu_memory(error: BaseException) -> bool:
+    """Tell whether torch, or a library below it, raised an error because the memory of a GPU does not suffice."""
+    told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_GPU_MEMORY)
+    return told or type(error).__name__ == "OutOfMemoryError"  # torch's, which takes seconds to import
 
 
 def reason(error: Exception, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,16 @@ import pytest
 import torch
 
 import dainet
-from dainet.device import choose_device, device_settings, hardware, number_process, watch_memory
-from dainet.errors import InputError
+from dainet.device import (
+    can_compile,
+    choose_device,
+    device_settings,
+    enough_memory,
+    hardware,
+    number_process,
+    watch_memory,
+)
+from dainet.errors import InputError, MemoryLackError
 
 PACKAGE = Path(dainet.__file__).parent
 
@@ -123,6 +132,88 @@ def test_peak_memory_is_that_of_the_fullest_device(
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: (3 * 2**20, 7 * 2**20)[index])
     assert watch_memory()() == peak
     assert restarted == ([0, 1] if used else [])
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported at some other call"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: str(error)[:40])
+@pytest.mark.parametrize("room", [True, False])
+def test_want_of_memory_is_one_line_whichever_library_tells_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, room: bool
+) -> None:
+    def ask() -> tuple[int, int]:
+        if not room:
+            raise RuntimeError("CUDA error: out of memory")
+        return 2**30, 2**33
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", ask)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 2**31)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Small 1")
+    words = r"batches: .*Small 1.*2\.0 of its 8\.0 GiB" if room else "batches: .*Small 1"
+    with pytest.raises(MemoryLackError, match=words) as told, enough_memory("batches", "lower them"):
+        raise error
+    assert "\n" not in str(told.value)
+    assert str(told.value).endswith("lower them")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("CUDA error: an illegal memory access was encountered"), ValueError("CUDA error: out of memory")],
+)
+def test_other_errors_stay_as_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as found, enough_memory("batches", "lower them"):
+        raise error
+    assert found.value is error
+
+
+@pytest.mark.parametrize(
+    ("programs", "cc", "triton", "header", "expected"),
+    [
+        (["gcc"], None, True, True, True),
+        (["clang"], None, True, True, True),
+        (["cc"], None, True, True, False),
+        (["mine"], "mine", True, True, True),
+        (["gcc"], "mine", True, True, False),
+        (["gcc"], None, False, True, False),
+        (["gcc"], None, True, False, False),
+    ],
+)
+def test_a_gpu_needs_what_triton_takes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    programs: list[str],
+    cc: str | None,
+    triton: bool,
+    header: bool,
+    expected: bool,
+) -> None:
+    for name in programs:
+        (tmp_path / name).touch(0o755)
+    if header:
+        (tmp_path / "Python.h").touch()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CC", cc) if cc else monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(dainet.device, "find_spec", lambda name: name if triton else None)
+    monkeypatch.setattr(sysconfig, "get_path", lambda kind, scheme: str(tmp_path))
+    assert can_compile(torch.device("cuda")) == expected
+    assert device_settings(torch.device("cuda"), native_bf16=True).compiles == expected
+
+
+def test_on_debian_headers_are_those_of_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the default scheme, posix_local, names a folder in /usr/local."""
+    (tmp_path / "posix_prefix").mkdir()
+    (tmp_path / "posix_prefix" / "Python.h").touch()
+    monkeypatch.setenv("CC", "true")
+    monkeypatch.setattr(dainet.device, "find_spec", lambda name: name)
+    monkeypatch.setattr(sysconfig, "get_default_scheme", lambda: "posix_local")
+    monkeypatch.setattr(sysconfig, "get_path", lambda kind, scheme: str(tmp_path / scheme))
+    assert can_compile(torch.device("cuda"))
 
 
 def test_without_cuda_an_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,5 +87,5 @@ def _check_compile(settings: Settings, device: Device) -> None:
     if asked and not can_compile(device.torch_device):
         raise InputError(
             f"setting {asked[0]}.compile: torch finds no compiler for {device.torch_device}; leave it out, or install "
-            "g++ (for a GPU, triton and gcc)"
+            "g++ (for a GPU triton, gcc or clang, and Python.h, which Debian has in python3-dev)"
         )

@@ -12,7 +12,7 @@ from textwrap import shorten
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
-from dainet.errors import InputError, unknown
+from dainet.errors import InputError, lacks_gpu_memory, unknown
 from dainet.segmentation.source_files import Source, find_source, hash_sources, is_part, load_source
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def explained(name: str, doing: str) -> Iterator[None]:
     except MemoryError:
         raise
     except (Exception, SystemExit) as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, which is told elsewhere
+        if lacks_gpu_memory(error):  # which is told elsewhere
             raise
         text = shorten(" ".join(str(error).split()), 300, placeholder=" ...")
         raise InputError(

@@ -15,7 +15,7 @@ from torch import nn
 
 from dainet.errors import InputError
 from dainet.segmentation.catalog import build, check_network, takes
-from dainet.segmentation.outside import is_outside, load_outside, outside_label, source_hash
+from dainet.segmentation.outside import explained, is_outside, load_outside, outside_label, source_hash
 
 NETWORK = """
 from torch import nn
@@ -311,3 +311,10 @@ def test_a_fault_in_a_file_beside_is_told_with_its_line(tmp_path: Path, text: st
 def test_names_that_lead_nowhere_are_refused(name: str, fact: str) -> None:
     with pytest.raises(InputError, match=fact):
         check_network(name)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("1 GiB"), RuntimeError("CUBLAS_STATUS_ALLOC_FAILED")])
+def test_want_of_gpu_memory_is_no_fault_of_the_network(error: Exception) -> None:
+    with pytest.raises(type(error)) as found, explained("net.py:Net", "the backward pass"):
+        raise error
+    assert found.value is error
