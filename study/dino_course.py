@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,17 @@ from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import network_maps, resize_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.folders import figures_folder
+from dainet.cache.records import hash_file, read_record
 from dainet.compare.analysis import Difference, patient_difference, verdict
 from dainet.compare.plan import read_plan
+from dainet.csv_files import read_csv
 from dainet.data.prepared import Prepared
 from dainet.dino.training import teacher_file
-from dainet.reporting.artifacts import save_csv, save_figure, save_table
+from dainet.errors import InputError
+from dainet.reporting.artifacts import output_folder, save_csv, save_figure, save_table
 from dainet.reporting.charts import label_axes, new_figure
 from dainet.reporting.figures import attention_figure
+from dainet.reporting.run_identity import public_settings
 from dainet.reporting.style import in_style
 from dainet.settings import Settings
 from study.folds import PLANS
@@ -32,6 +37,7 @@ __all__ = ["MARGIN", "best_head_scores", "course_figure", "course_settings", "co
 NAME = "dino-course"
 MARGIN = 0.01  # of equivalence, in AUROC; registered
 _EPOCHS, _EVERY = 100, 10
+_NUMBERS = ("head", "auroc", "iou", "slices")
 _MEASURES = {"auroc": "AUROC", "iou": "IoU"}
 _NOTES = [
     "ACDC, fold 1 (the paper's split); mean over six heads and three classes of a patient, then over test patients; "
@@ -53,7 +59,7 @@ def course_settings(where: Mapping[str, Any]) -> Settings:
 
 
 def run_course(settings: Settings) -> pd.DataFrame:
-    """Fine-tune, score every kept teacher, and write scores, table and figures; finished stages are only opened.
+    """Fine-tune, score every kept teacher, and write scores, table and figures; what an earlier run has left is read.
 
     Returns:
         One row per epoch (0 = the weights as they come), split (valid, test), patient, head and class: auroc, iou and
@@ -63,7 +69,7 @@ def run_course(settings: Settings) -> pd.DataFrame:
     teachers = {epoch: str(dino.path / teacher_file(epoch)) for epoch in _kept(settings)}
     course = {epoch: _with_weights(settings, path) for epoch, path in ({0: settings.vit.weights} | teachers).items()}
     prepared = pipeline.prepare(settings)
-    scores = pd.concat([_patient_scores(own, prepared).assign(epoch=epoch) for epoch, own in course.items()])
+    scores = pd.concat([_scores_after(epoch, own, prepared) for epoch, own in course.items()])
     stages = {"dino": dino.key, "prepared": prepared.result.key}
     save_csv(scores.round(6), "scores", settings, stages)
     table = course_table(scores)
@@ -121,6 +127,25 @@ def _with_weights(settings: Settings, weights: str) -> Settings:
         "attention": settings.attention.model_copy(update={"backbone": "pretrained"}),
     }
     return settings.model_copy(update=own)
+
+
+def _scores_after(epoch: int, settings: Settings, prepared: Prepared) -> pd.DataFrame:
+    """Return the scores after an epoch; they are written at once, because the next one may be interrupted."""
+    stages = {"attention": pipeline.attention(settings).key, "prepared": prepared.result.key}
+    path = output_folder(settings) / f"scores_epoch{epoch:03d}.csv"
+    if not _is_there(path, settings, stages):
+        save_csv(_patient_scores(settings, prepared).round(6), path.stem, settings, stages)
+    return read_csv(path, numbers=_NUMBERS).assign(epoch=epoch)
+
+
+def _is_there(path: Path, settings: Settings, stages: Mapping[str, str]) -> bool:
+    """Whether a table is there, whole, and of the same settings and stages; the key of maps holds a hash of weights."""
+    try:
+        record, files = read_record(path.with_suffix(".json")), {path.name: hash_file(path)}
+    except (InputError, FileNotFoundError):
+        return False
+    expected = {"settings": public_settings(settings), "stages": stages, "files": files}
+    return all(record.get(name) == value for name, value in expected.items())
 
 
 def _patient_scores(settings: Settings, prepared: Prepared) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The course of head scores over a fine-tuning: table, choice of heads and files."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from dainet.cache.verify import verify_folder
+from dainet.data.prepared import Prepared
+from dainet.settings import Settings
+from study import dino_course
 from study.dino_course import best_head_scores, course_settings, course_table, run_course
 from tests.helpers.samples import tiny_overrides
 
@@ -47,18 +52,21 @@ def test_the_best_heads_are_chosen_on_validation_patients() -> None:
     assert best_head_scores(scores).loc[10, "auroc"] == pytest.approx(chosen)
 
 
-@pytest.mark.slow
-def test_a_course_leaves_scores_of_every_kept_teacher(
-    h5_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def settings(h5_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A fine-tuning of two epochs, in a repository of its own."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     split = tmp_path / "split.csv"
     split.write_text("patient,split\n" + "".join(f"patient{number:03d},{part}\n" for number, part in SPLIT.items()))
     where: dict[str, Any] = tiny_overrides(h5_source) | {"vit.weights": "tour", "data.split": str(split)}
-    where |= {"dino.epochs": 2, "dino.warmup_epochs": 1, "dino.keep_every": 1}
-    scores = run_course(course_settings(where))
+    return course_settings(where | {"dino.epochs": 2, "dino.warmup_epochs": 1, "dino.keep_every": 1})
+
+
+@pytest.mark.slow
+def test_a_course_leaves_scores_of_every_kept_teacher(settings: Settings, tmp_path: Path) -> None:
+    scores = run_course(settings)
     assert sorted(scores["epoch"].unique()) == [0, 1, 2]
     assert set(scores["split"]) == {"valid", "test"}
     before, after = (scores[scores["epoch"] == epoch]["auroc"].to_numpy() for epoch in (0, 2))
@@ -68,3 +76,55 @@ def test_a_course_leaves_scores_of_every_kept_teacher(
     stored = pd.read_csv(folder / "scores.csv")
     assert len(stored) == len(scores) == 3 * 3 * 6 * 4  # epochs, patients, heads, classes with "any"
     assert stored["auroc"].between(0, 1).all()
+
+
+@pytest.mark.slow
+def test_a_course_goes_on_with_the_first_epoch_that_has_no_scores(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, scored = dino_course._patient_scores, list[str]()
+
+    def score_until(last: int, own: Settings, prepared: Prepared) -> pd.DataFrame:
+        if len(scored) == last:
+            raise KeyboardInterrupt
+        scored.append(Path(own.vit.weights).stem)
+        return score(own, prepared)
+
+    monkeypatch.setattr(dino_course, "_patient_scores", partial(score_until, 2))
+    with pytest.raises(KeyboardInterrupt):
+        run_course(settings)
+    monkeypatch.setattr(dino_course, "_patient_scores", partial(score_until, 100))
+    monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "another slice"))
+    resumed = run_course(settings)
+    assert scored == ["tour", "teacher-0001", "teacher-0002"]
+    folder, files = tmp_path / "figures" / "dino-course", ("scores.csv", "table_course.csv")
+    before = [(folder / name).read_bytes() for name in files]
+    assert verify_folder(folder).different == verify_folder(folder).not_compared == []
+    for path in folder.glob("scores_epoch*"):
+        path.unlink()
+    pd.testing.assert_frame_equal(run_course(settings), resumed)
+    assert len(scored) == 6
+    assert [(folder / name).read_bytes() for name in files] == before
+
+
+@pytest.mark.slow
+def test_scores_of_other_weights_or_settings_or_damaged_ones_are_made_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, scored = dino_course._patient_scores, list[str]()
+
+    def count(own: Settings, prepared: Prepared) -> pd.DataFrame:
+        scored.append(Path(own.vit.weights).stem)
+        return score(own, prepared)
+
+    monkeypatch.setattr(dino_course, "_patient_scores", count)
+    run_course(settings)
+    next(Path("figures", "dino-course").glob("*epoch001.csv")).write_text("head\n")
+    run_course(settings)
+    assert scored[3:] == ["teacher-0001"]
+    other_maps = settings.model_copy(update={"attention": settings.attention.model_copy(update={"resize": "bilinear"})})
+    run_course(other_maps)
+    assert len(scored[4:]) == 3
+    other_training = other_maps.model_copy(update={"dino": settings.dino.model_copy(update={"lr": 1e-3})})
+    run_course(other_training)
+    assert {"teacher-0001", "teacher-0002"} <= set(scored[7:])
