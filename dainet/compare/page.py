@@ -33,7 +33,10 @@ _WIDE = ("table_questions", "table_checks", "table_networks", "table_hearts", "t
 _ROWS = 40  # of a table on the page; its CSV file has all
 _TITLES = {
     "comparisons": ("Every comparison", "Thin: 95 % interval; thick: 90 %; gray band: the margin of equivalence."),
-    "patients": ("Every patient", "Differences of means over seeds, sorted. All comparisons are in patients.csv."),
+    "patients": (
+        "Every patient",
+        "Differences of means over seeds, sorted. All comparisons are in patient_differences.csv.",
+    ),
     "parts": ("Parts of the cases", "The same difference by class, phase and group, without tests."),
     "trainings": ("Every training", "A dot is the mean test DSC of a training, the line the mean of a network."),
     "learning_curves": (

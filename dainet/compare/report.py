@@ -60,7 +60,7 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
         tables["table_failures"] = failures
     for name, table in tables.items():
         save_table(table, name, settings, {}, notes)
-    save_csv(_patients(scored), "patients", settings, {})
+    save_csv(_patients(scored), "patient_differences", settings, {})  # not "patients": a figure has that record
     alts = dict[str, str]()
     for name, figure in _figures(results, note):
         save_figure(figure, name, settings, {})

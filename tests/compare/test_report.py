@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from dainet.cache.records import write_record
+from dainet.cache.verify import verify_folder
 from dainet.compare.checks import checks_table
 from dainet.compare.facts import tuned_networks
 from dainet.compare.failures import failed_cases
@@ -122,10 +123,16 @@ def test_every_figure_is_there_for_a_paper(figures: Path) -> None:
         assert (report / f"{name}.pdf").is_file()
         assert (report / f"{name}.png").is_file()
     assert "random - unet" in (report / "table_comparisons.tex").read_text()
-    patients = pd.read_csv(report / "patients.csv")
+    patients = pd.read_csv(report / "patient_differences.csv")
     questions = pd.read_csv(report / "table_questions.csv").set_index("Comparison")
     for name, row in questions.iterrows():
         assert patients[str(name)].mean() == pytest.approx(row["Difference"], abs=0.0051)
+
+
+def test_every_file_is_what_its_record_says(figures: Path) -> None:
+    found = verify_folder(figures / "small" / "report")
+    assert found[1:] == ([], [], [])
+    assert found.compared == sum(path.suffix != ".json" for path in (figures / "small" / "report").iterdir())
 
 
 def test_what_went_wrong_is_named(page: Page, words: str) -> None:
