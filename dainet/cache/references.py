@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from dainet.cache.folders import runs_folder, walk
+from dainet.cache.folders import figures_folder, runs_folder, walk
 from dainet.errors import InputError, reason
 from dainet.places import repository_root
 
@@ -27,23 +28,30 @@ def remember_figures(folder: Path) -> None:
 
 
 def figure_folders() -> list[Path]:
-    """Find the folders with records of figures and tables: below figures/ of the repository, and remembered ones.
+    """Find the folders with records of figures and tables, below every folder in which there may be some.
+
+    These are the one named by DAINET_FIGURES, figures/ of the repository, and remembered ones.
 
     Raises:
-        InputError: there is no record, or one of these folders is not there: nobody knows then what is needed.
+        InputError: there is no record, or one of these folders is not there: nobody knows then what is needed. Where
+            DAINET_FIGURES names a folder, the repository's may be missing.
     """
     home = repository_root() / "figures"
-    elsewhere = [folder for folder in _remembered() if not folder.is_relative_to(home.resolve())]
-    for folder in (home, *elsewhere):
+    homes = [home.resolve()] if os.path.lexists(home) else []  # a link to a disk that is not mounted counts
+    elsewhere = [folder for folder in _remembered() if not any(map(folder.is_relative_to, homes))]
+    folders = (figures_folder().resolve(), *homes, *elsewhere)
+    for folder in folders:
         if not folder.is_dir():
-            remembered = f"mount it, or delete its line in {_memory()}"
-            way_out = remembered if folder in elsewhere else "run this in the repository"
-            raise InputError(f"{folder} is not there; nothing is removed, because figures there may need it; {way_out}")
-    found = sorted({path.parent for folder in (home, *elsewhere) for path in _records(folder)})
+            forget = f"delete its line in {_memory()}"
+            way_out = forget if folder in elsewhere else "run this in the repository or with another DAINET_FIGURES"
+            raise InputError(
+                f"{folder} is not there; nothing is removed, because figures there may need it; mount it, or {way_out}"
+            )
+    found = sorted({path.parent for folder in folders for path in _records(folder)})
     if not found:
         raise InputError(
-            f"{home} has no record of a figure or table; nothing is removed, because nothing tells what is needed; run "
-            f"this in the repository, or delete {runs_folder()} to begin again"
+            f"{folders[0]} has no record of a figure or table; nothing is removed, because nothing tells what is "
+            f"needed; run this in the repository, or delete {runs_folder()} to begin again"
         )
     return found
 

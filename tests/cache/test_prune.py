@@ -119,6 +119,52 @@ def test_figures_that_cannot_be_looked_at_stop_it(tmp_path: Path, runs: Path) ->
     assert {run.stage for run in find_runs()} == {"prepared"}
 
 
+def move_by_hand(record: Path, folder: Path, runs: Path) -> Path:
+    """Move a record as people do, with a memory of the cache that knows nothing of it; returns the new folder."""
+    folder.mkdir()
+    shutil.move(record, folder / record.name)
+    (runs / ".figures").unlink()
+    return folder
+
+
+def test_what_the_chosen_folder_of_figures_holds_counts_next_to_the_repository(
+    repository: Path, tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, other = stage("segmentation", 1), stage("segmentation", 2)
+    chosen = move_by_hand(show(trained), tmp_path / "chosen", runs)
+    monkeypatch.setenv("DAINET_FIGURES", str(chosen))
+    said = prune_all()
+    assert str(chosen) in said
+    assert str(repository / "figures" / "phantom-acdc-tour") in said
+    assert {run.key for run in find_runs()} >= {trained.key}
+    assert {run.stage for run in find_runs()} == {"prepared", "segmentation"}, "figures of the repository count too"
+    assert not other.path.exists()
+
+
+def test_the_chosen_folder_of_figures_suffices_outside_a_repository(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = stage("segmentation", 1)
+    chosen = move_by_hand(show(trained), tmp_path / "chosen", runs)
+    monkeypatch.setenv("DAINET_FIGURES", str(chosen))
+    monkeypatch.chdir(tmp_path)
+    prune_all()
+    assert {run.key for run in find_runs()} == {trained.key}
+
+
+@pytest.mark.parametrize("lost", ["chosen", "repository/figures"])
+def test_a_disk_of_figures_that_is_not_mounted_stops_it(
+    repository: Path, tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    chosen = move_by_hand(show(stage("segmentation", 1)), tmp_path / "chosen", runs)
+    monkeypatch.setenv("DAINET_FIGURES", str(chosen))
+    (tmp_path / lost).rename(tmp_path / "disk")
+    (tmp_path / lost).symlink_to(tmp_path / "disk")
+    prune_all()
+    (tmp_path / "disk").rename(tmp_path / "unplugged")
+    assert str(tmp_path / "disk") in refused()
+
+
 def test_a_cache_that_moves_with_its_figures_remembers_them(
     repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
