@@ -36,7 +36,7 @@ app = new_app(__doc__)
 def main(
     weights: Annotated[str, typer.Option(help="ViT of the first rows, as vit.weights; random = ViT-S/16")] = "random",
     only: Annotated[str, typer.Option(help=f"parts to measure, such as {','.join(_PARTS[:2])}; default all")] = "",
-    device: Annotated[str, typer.Option(help="cpu, or cuda for steps and networks on a GPU: ten minutes")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, or cuda for steps and networks on a GPU")] = "cpu",
 ) -> None:
     """Measure the parts and write one table for each; this takes about half an hour on 2 cores."""
     RESULTS.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """Steps of the kit on one GPU: as it runs them, without graphs, as a plain recipe, and the card's own limits.
 
-python -m benchmarks.gpu    # ten minutes; `make bench ARGS=--device=cuda` without what only the CPU's parts need
+python -m benchmarks.gpu    # as `make bench ARGS=--device=cuda`, without what only the CPU's parts need
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain_recipe import plain_training
-from benchmarks.results_files import printed, write_table
+from benchmarks.results_files import growing, write_table
 from dainet.attention.stage import extractor
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
@@ -27,6 +27,7 @@ from dainet.device import Device, choose_device, hardware
 from dainet.dino.step import starting_state, train_step
 from dainet.dino.training import view_maker
 from dainet.dino.views import draw_views
+from dainet.options import new_app, run_app
 from dainet.protocol import Classes
 from dainet.reporting.work import large_product
 from dainet.segmentation.augment import random_transforms
@@ -49,6 +50,14 @@ _NETWORKS = [
 _BATCH, _SLICES, _HEADS = 16, 64, 6
 _NOW = {"lr": 1e-4, "weight_decay": 0.04, "momentum": 0.996}
 
+app = new_app(__doc__)
+
+
+@app.command()
+def main() -> None:
+    """Measure this machine's card; the tables so far are written after every row."""
+    measure(choose_device("cuda"))
+
 
 class Limits(NamedTuple):
     """What the card does at its best: operations per second, and bytes per second."""
@@ -58,14 +67,16 @@ class Limits(NamedTuple):
 
 
 def measure(device: Device) -> None:
-    """Write the card's own tables: steps of the kit, and the networks beside their peers."""
+    """Write the card's own tables, again after every row: steps of the kit, and the networks beside their peers."""
     from benchmarks.networks import cost_table  # with peers of the extra "bench", which the steps do not need
 
     name = "gpu-" + "-".join(str(hardware()["accelerator"]).lower().split())
     best = limits(device)
     record = {"TFLOP/s": f"{best.product_rate / 1e12:.0f}", "TB/s": f"{best.copy_rate / 1e12:.2f}"}
-    write_table(name, printed(rows(device, best)).astype(object).fillna(""), record, device)
-    write_table(f"{name}-networks", printed(cost_table(device, batch=16)).round(2), {}, device)
+    for table in growing(rows(device, best)):
+        write_table(name, table.astype(object).fillna(""), record, device)
+    for table in growing(cost_table(device, batch=16)):
+        write_table(f"{name}-networks", table.round(2), {}, device)
 
 
 def limits(device: Device) -> Limits:
@@ -93,18 +104,19 @@ def _training_line(name: str, width: int, size: int, device: Device, best: Limit
         flops = 3 * count_flops(lambda: model(image, maps))  # the backward pass has two products for each one
         traffic = 3 * _activation_bytes(model, image, maps)
     single = _training(name, data, settings, _without_graphs(device))
-    graph, graph_first = timed_first(_training(name, data, settings, device))
-    compiled, compiled_first = timed_first(_training(name, data, settings.model_copy(update={"compile": True}), device))
+    times, first = dict[str, float](), dict[str, float]()
+    for way, compiled in _recorded_ways(device).items():
+        chosen = settings.model_copy(update={"compile": compiled})
+        times[way], first[f"First {way.lower()} (s)"] = timed_first(_training(name, data, chosen, device))
     return _line(
         f"training step, {name}, width {width}, {size} px, batch {_BATCH}",
         {
-            "Compiled graph": compiled,
-            "Graph": graph,
+            **times,
             "Single steps": seconds(single),
             "Plain recipe": plain_training(name, width, size, device),
             "Floor": flops / best.product_rate + traffic / best.copy_rate,
         },
-        {"First graph (s)": graph_first, "First compiled graph (s)": compiled_first},
+        first,
     )
 
 
@@ -137,9 +149,9 @@ def _dino_line(device: Device, best: Limits) -> pd.DataFrame:
     images = torch.rand(64, 1, 256, 256, device=device.torch_device)
     numbers = draw_views(images.shape, settings, torch.Generator().manual_seed(0))
     views = view_maker(settings, _without_graphs(device))(images, device.send(numbers))
-    ways = {"Single steps": (_without_graphs(device), False), "Graph": (device, False)}
+    ways = {way: (device, compiled) for way, compiled in _recorded_ways(device).items()}
     first = {}
-    for way, (where, compiled) in (ways | {"Compiled graph": (device, True)}).items():
+    for way, (where, compiled) in ({"Single steps": (_without_graphs(device), False)} | ways).items():
         torch.compiler.reset()
         chosen = settings.model_copy(update={"compile": compiled})
         state = starting_state(chosen, "random", where)
@@ -163,14 +175,15 @@ def _extraction_line(device: Device, best: Limits) -> pd.DataFrame:
     images = torch.rand(device.vit_batch, 256, 256, device=device.torch_device, dtype=torch.float16)
     single = extractor(vit, 256, False, _without_graphs(device))
     flops = count_flops(lambda: single(images))
-    graph, compiled = (extractor(vit, 256, wanted, device) for wanted in (False, True))
-    times = {
-        "Compiled graph": seconds(lambda: compiled(images)),
-        "Graph": seconds(lambda: graph(images)),
-        "Single steps": seconds(lambda: single(images)),
-        "Floor": flops / best.product_rate,
-    }
-    return _line(f"attention maps of {device.vit_batch} images, ViT-S/16, 256 px", times)
+    ways = {way: extractor(vit, 256, compiled, device) for way, compiled in _recorded_ways(device).items()}
+    times = {way: seconds(partial(work, images)) for way, work in (ways | {"Single steps": single}).items()}
+    what = f"attention maps of {device.vit_batch} images, ViT-S/16, 256 px"
+    return _line(what, {**times, "Floor": flops / best.product_rate})
+
+
+def _recorded_ways(device: Device) -> dict[str, bool]:
+    """Return whether each way to record a step compiles it; where nothing compiles there is one way."""
+    return {"Graph": False} | ({"Compiled graph": True} if device.compiles else {})
 
 
 def _without_graphs(device: Device) -> Device:
@@ -234,4 +247,4 @@ def seconds(work: Callable[[], object], count: int = 20, warm: int = 5) -> float
 
 
 if __name__ == "__main__":
-    measure(choose_device("cuda"))
+    run_app(app)

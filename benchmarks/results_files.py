@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,14 @@ import typer
 from dainet.cache.records import provenance
 from dainet.device import Device, choose_device
 
-__all__ = ["RESULTS", "printed", "write_table"]
+__all__ = ["RESULTS", "growing", "printed", "write_table"]
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def growing(lines: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield the table so far after every row, because the whole takes long and may be cut off."""
+    return accumulate(lines, lambda table, line: pd.concat([table, line], ignore_index=True))
 
 
 def printed(lines: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 CODE = "code.tar.gz"
 _NEVER_READ = "_4d.nii.gz"  # ACDC's films, ten times as large as the frames that are read
 _BY_HAND = ".md"  # texts among results, which change at both ends
-_NOT_CODE = (":!figures", ":!docs", ":!teaching", ":!benchmarks", ":!book")
+_NOT_CODE = (":!figures", ":!docs", ":!teaching", ":!book")
 
 
 def find_scans(source: Path) -> dict[str, Path]:
@@ -112,7 +112,7 @@ def find_wheels(folder: Path) -> dict[str, bytes]:
 
 
 def code_archive() -> bytes:
-    """Return package, studies, notebooks and tests of the last commit as .tar.gz, without figures and pages.
+    """Return the last commit as .tar.gz, without figures, pages and what only teaching needs.
 
     Raises:
         InputError: this is not a git checkout, or it has changes that are in no commit.

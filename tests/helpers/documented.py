@@ -49,7 +49,7 @@ NOT_RUN_HERE = {
     r"python -m dainet verify runs/STAGE/KEY": "names a stage; tests/cache/test_verify.py verifies some",
     r"python -m dainet verify study/plans": "needs the repository; tests/study/test_folds.py does it",
     r"make bench( ARGS=--device=cuda)?": "half an hour, or a GPU; tests/benchmarks runs the parts",
-    r"python -m pytest -m gpu": "needs a GPU; tests/gpu is skipped without one",
+    r"python -m pytest -m gpu( tests/gpu)?": "needs a GPU; tests/gpu is skipped without one",
     r"make book(-pdf)?": "writes into the repository; tests/book reads what it builds",
     r"python -m book.live.export": "needs trainings; tests/book exports small networks",
     r"make teaching": "writes into the repository; tests/teaching/test_build.py builds into another folder",

@@ -12,8 +12,8 @@ import pytest
 from tests.helpers import REPOSITORY
 from tests.helpers.lent_machine import LACKING, lack
 
-# What study/slice.sh calls: a plan's trainings, packs, and the fine-tuning study.
-MODULES = "dainet.__main__, dainet.compare.run, dainet.transfer.commands, study.__main__"
+# What study/slice.sh calls, a plan's trainings, packs and the fine-tuning study, and what is measured there.
+MODULES = "dainet.__main__, dainet.compare.run, dainet.transfer.commands, study.__main__, benchmarks.gpu"
 
 
 def test_the_commands_of_a_slice_start_without_those_libraries(tmp_path: Path) -> None:

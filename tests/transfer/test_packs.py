@@ -338,6 +338,7 @@ def test_code_travels_as_committed_and_knows_its_commit(there: Path) -> None:
         Path(".gitattributes"),
         Path("pyproject.toml"),
         Path("tests", "__init__.py"),
+        Path("benchmarks", "gpu.py"),
         Path("book", "site.py"),
     ):
         (there / path).parent.mkdir(parents=True, exist_ok=True)
@@ -353,7 +354,7 @@ def test_code_travels_as_committed_and_knows_its_commit(there: Path) -> None:
         code = outer.extractfile("code.tar.gz").read()
     with tarfile.open(fileobj=io.BytesIO(code)) as inner:
         assert "pyproject.toml" in inner.getnames()
-        assert "tests/__init__.py" in inner.getnames(), "those of a GPU run there"
+        assert {"tests/__init__.py", "benchmarks/gpu.py"} <= set(inner.getnames()), "what a GPU runs there"
         assert not [name for name in inner.getnames() if name.startswith("book")]
         assert f'_ARCHIVED = "{git(there, "rev-parse", "HEAD")}"' in inner.extractfile(str(record)).read().decode()
     (there / record).write_text("changed")
