@@ -51,7 +51,10 @@ def run(
     source: Source = None,
     weights: Weights = None,
     device: Device = None,
-    seconds: Annotated[float | None, typer.Option(help="begin no training that would not end in this time")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="begin no training that would not end in this time; the first begin if no time is known yet"),
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="trainings at once, with one thread each if several")] = 1,
     only: Annotated[str, typer.Option(help="name of one training, such as unet_fold1_seed1")] = "",
 ) -> None:

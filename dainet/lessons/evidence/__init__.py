@@ -1,4 +1,4 @@
-"""The scores of real patients that lessons 2, 3 and 7 read: the first study's, shipped with the package (README.md)."""
+"""The scores of real patients that lessons 2, 3, 5, 7 and 9 read: those of the first study (README.md)."""
 
 from __future__ import annotations
 
