@@ -27,6 +27,7 @@ __all__ = [
     "gpu_bytes",
     "gpu_names",
     "hardware",
+    "named_device",
     "number_process",
     "watch_memory",
 ]
@@ -79,13 +80,7 @@ def choose_device(name: str = "auto") -> Device:
     Raises:
         InputError: the name is not a device of this machine.
     """
-    asked = _best_available() if name == "auto" else name
-    try:
-        device = torch.device(asked)
-    except RuntimeError:
-        raise unknown("device", name, _NAMES) from None
-    if str(device) != asked or device.type not in _KINDS or (device.index is not None and device.type != "cuda"):
-        raise unknown("device", name, _NAMES)  # torch takes cuda:256 for cuda:0
+    device = named_device(name)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError(f"device {name!r}: torch finds no Apple GPU; use --device cpu or auto")
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -95,6 +90,22 @@ def choose_device(name: str = "auto") -> Device:
     global _chosen
     _chosen = device
     return device_settings(device, _has_native_bf16(device))
+
+
+def named_device(name: str) -> torch.device:
+    """Return the device that a name stands for, "auto" for the best one here; whether a named one is here is not asked.
+
+    Raises:
+        InputError: no machine has a device of this name.
+    """
+    asked = _best_available() if name == "auto" else name
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise unknown("device", name, _NAMES) from None
+    if str(device) != asked or device.type not in _KINDS or (device.index is not None and device.type != "cuda"):
+        raise unknown("device", name, _NAMES)  # torch takes cuda:256 for cuda:0
+    return device
 
 
 def can_compile(device: torch.device) -> bool:

@@ -96,7 +96,9 @@ def test_every_picture_weight_and_result_has_one_license() -> None:
 
 
 def test_notebooks_with_numbers_of_real_patients_have_the_license_of_these() -> None:
-    rows = re.findall(r"^\| `(notebooks/[^`]+)` \|.*\| (.*) \|$", (REPOSITORY / "NOTICE.md").read_text(), flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(notebooks/[^`]+)` \|.*\| (.*) \|$", (REPOSITORY / "NOTICE.md").read_text("utf-8"), flags=re.MULTILINE
+    )
     for path in (REPOSITORY / "notebooks").glob("*.ipynb"):
         (terms,) = (terms for pattern, terms in rows if fnmatch(f"notebooks/{path.name}", pattern))
         assert ("CC BY-NC-SA" in terms) == ("dainet.lessons.evidence" in path.read_text(encoding="utf-8")), path.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dainet import pipeline
 from dainet.cache.store import StageResult
+from dainet.device import named_device
 from dainet.errors import InputError, unknown
 from dainet.jobs.preflight import check_early, check_training
 from dainet.parallel.free_device import free_device
@@ -28,7 +29,7 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
         What is now in the cache: one result, but two for "data", at the networks' and at the ViT's size.
 
     Raises:
-        InputError: the name is unknown, or network and seed are missing, unknown or not needed; or as
+        InputError: the stage or the device is unknown, or network and seed are missing, unknown or not needed; or as
             `dainet.jobs.preflight.check_training`.
     """
     if name not in STAGES:
@@ -38,7 +39,8 @@ def run_named_stage(settings: Settings, name: str, network: str | None, seed: in
             f"stage {name} with network {network} and seed {seed}; give --network and --seed for the stages "
             f"{' and '.join(_OF_ONE_NETWORK)}, and for no other stage"
         )
-    if name == "data":  # needs no device, so it must not wait for one
+    if name == "data":  # needs no device, so it must not wait for one, nor must one be here
+        named_device(settings.device)
         return [pipeline.prepare(settings).result, pipeline.prepare_for_vit(settings).result]
     if network is None:
         check_early(settings)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dainet import __main__ as command_line
 from dainet import pipeline
@@ -91,7 +92,29 @@ def test_what_would_stop_later_stages_stops_the_first(
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         run_named_stage(settings, "dino", None, None)
     assert not runs.exists()
-    run_named_stage(settings, "data", None, None)  # needs neither
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "cuda"},
+        {"vit.weights": "nowhere.pth", "segmentation.pretrained": "nowhere.pth"},
+        {"vit.weights": "random", "dino.local_size": 8},
+    ],
+)
+def test_data_need_no_device_and_no_weights(
+    h5_source: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert run_named_stage(load_settings("tour", tiny_overrides(h5_source) | change), "data", None, None)
+
+
+@pytest.mark.parametrize("stage", ["data", "dino", "attention"])
+def test_a_misspelled_device_is_refused_by_every_stage(h5_source: Path, runs: Path, stage: str) -> None:
+    settings = load_settings("tour", tiny_overrides(h5_source) | {"device": "cudaa"})
+    with pytest.raises(InputError, match=r"cudaa.*cuda"):
+        run_named_stage(settings, stage, None, None)
+    assert not runs.exists()
 
 
 def test_the_size_of_local_crops_does_not_matter_without_them(h5_source: Path) -> None:
