@@ -31,6 +31,7 @@ from study.placebo_report import write_placebo
 from study.plan import load_more_seeds, load_plan
 from study.rehearsal import NOTE, simulate_scores
 from study.report import read_scores, write_report
+from study.sides import write_sides
 
 app = new_app(__doc__)
 _FIRST = "acdc-study"  # the first study, whose comparisons stand in claims.yaml
@@ -62,6 +63,20 @@ def extremes(
     scored = read_ready(read_plan(PLANS / f"{name}.yaml"), folder)
     draw_extremes(scored, overrides(None, source, weights, device), folder)
     typer.echo(f"picture: {folder / 'extremes.png'}")
+
+
+@app.command()
+def sides(
+    name: Annotated[str, typer.Argument(help="a plan in study/plans, such as chaos")],
+    source: Source = None,
+    weights: Weights = None,
+    device: Device = None,
+) -> None:
+    """Score organs that have a left and a right one also as one class, in all trainings, from stages finished here."""
+    folder = figures_folder() / name
+    scored = read_ready(read_plan(PLANS / f"{name}.yaml"), folder)
+    write_sides(scored, overrides(None, source, weights, device), folder)
+    typer.echo(f"scores: {folder / 'sides.csv'}")
 
 
 @app.command()

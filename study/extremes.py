@@ -15,11 +15,21 @@ from dainet.compare.comparisons import lenders
 from dainet.compare.facts import read_records
 from dainet.compare.plan import Training
 from dainet.compare.scores import Scored
+from dainet.data.prepared import Prepared
 from dainet.data.volume import fullest_slice
 from dainet.reporting.artifacts import save_figure
 from dainet.reporting.figures import qualitative_figure
+from dainet.settings import Settings
 
-__all__ = ["draw_extremes", "extremes"]
+__all__ = ["draw_extremes", "extremes", "stages_of"]
+
+
+class Stages(NamedTuple):
+    """What a training of a plan has left in the cache, its data, and its settings."""
+
+    settings: Settings
+    trained: pipeline.Trained
+    prepared: Prepared
 
 
 class _Shown(NamedTuple):
@@ -78,10 +88,21 @@ def extremes(scores: pd.DataFrame, models: Sequence[str]) -> dict[str, str]:
     return {case: "\n".join(titles) for case, titles in chosen.items()}
 
 
-def _show(training: Training, records: Mapping[str, Any], where: Mapping[str, Any], case: str) -> _Shown:
+def stages_of(training: Training, records: Mapping[str, Any], where: Mapping[str, Any]) -> Stages:
+    """Read a training from the cache, or within `finished_only` raise StageMissingError.
+
+    Args:
+        training: of a plan.
+        records: of the plan's trainings, by name; they tell which one was repeated with another seed.
+        where: data, weights and device, by dotted name.
+    """
     settings, repeated = training.settings(where), records.get(training.name, {}).get("repeated", {})
     seed = repeated.get("with_seed", training.seed)  # of a training whose loss was not finite at first
-    trained, prepared = pipeline.train(settings, training.network, seed), pipeline.prepare(settings)
+    return Stages(settings, pipeline.train(settings, training.network, seed), pipeline.prepare(settings))
+
+
+def _show(training: Training, records: Mapping[str, Any], where: Mapping[str, Any], case: str) -> _Shown:
+    settings, trained, prepared = stages_of(training, records, where)
     rows = prepared.volumes("test")[case]
     row = rows[fullest_slice(prepared.labels[rows])]
     predicted = pipeline.network_data(settings, training.network).predict(trained.model, np.array([row]))[0]

@@ -121,9 +121,9 @@ def comparisons_of(scored: Scored) -> list[Comparison]:
 
 
 def main_comparisons(scored: Scored) -> list[Comparison]:
-    """Return the comparisons that can have a verdict; where all are exploratory, the first one."""
+    """Return the comparisons that can have a verdict; where all are exploratory, all of them."""
     lines = comparisons_of(scored)
-    return [line for line in lines if line.role != "exploratory"] or lines[:1]
+    return [line for line in lines if line.role != "exploratory"] or lines
 
 
 def lenders(scored: Scored) -> list[str]:

@@ -23,6 +23,7 @@ from dainet.compare.questions import comparisons_table, joint_word, questions_ta
 from dainet.compare.results import Results, analyze
 from dainet.compare.scores import Scored, finished_waves, first_missing, read_scored
 from dainet.compare.tables import networks_table, spread_table, volumes_table
+from dainet.data.arrangement import flip_note
 from dainet.errors import InputError
 from dainet.reporting.artifacts import save_csv, save_figure, save_table
 from dainet.reporting.style import in_style
@@ -135,6 +136,8 @@ def plan_notes(results: Results) -> list[str]:
     primary = [each.verdict for each in results.answers if each.comparison.role == "primary"]
     if len(primary) > 1 and (word := joint_word(primary)):
         notes.append(f"All primary questions together, each of which the claim needs: {word}.")
+    if any(each.settings({}).segmentation.augment for each in scored.trainings):
+        notes += flip_note(list(scored.scores["class"].unique()))
     return notes
 
 

@@ -31,7 +31,7 @@ def spread_table(scored: Scored) -> pd.DataFrame:
             spreads[name] = spread
             ends = stats.chi2.ppf((0.975, 0.025), spread.training_freedom)
             low, high = np.sqrt(spread.training * spread.training_freedom / ends)
-            row |= {_DEVIATION: f"{np.sqrt(spread.training):.2f}", "95 %": f"{low:.2f} to {high:.2f}"}
+            row |= {_DEVIATION: f"{np.sqrt(spread.training):.2f}", "95 % (chi-square)": f"{low:.2f} to {high:.2f}"}
             row["Degrees of freedom"] = str(spread.training_freedom)
         lines.append(row)
     first, second = lenders(scored)
@@ -77,7 +77,8 @@ def volumes_table(scored: Scored) -> pd.DataFrame:
     lines = []
     for name in networks_of(scored):
         classes = errors[errors["model"] == name].groupby("class", sort=False)["off"]
-        lines.append({"Network": name} | {f"{each}, volume (%)": _quartiles(off, "+.1f") for each, off in classes})
+        row = {f"{each}, volume (%), median (quartiles)": _quartiles(off, "+.1f") for each, off in classes}
+        lines.append({"Network": name} | row)
     return pd.DataFrame(lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dainet.data.arrangement import sided_pairs
+from dainet.data.arrangement import flip_note
 from dainet.data.prepared import Prepared
 from dainet.protocol import UNBUILT
 from dainet.reporting.differences import failed_trainings
@@ -119,12 +119,8 @@ def protocol_notes(settings: Settings, prepared: Prepared, policy: str, scores: 
         notes.append(UNBUILT[settings.data.dataset])
     if phantoms:
         notes.append("The paper scored patients, this run scored phantoms: the difference would mean nothing.")
-    if segmentation.augment and (sided := sided_pairs(prepared.classes.names)):
-        named = ", ".join(" and ".join(pair) for pair in sided)
-        notes.append(
-            f"Training images were flipped at random, so {named} are told apart by their neighbors alone; "
-            "segmentation.augment=false trains without."
-        )
+    if segmentation.augment:
+        notes += flip_note(prepared.classes.names)
     if segmentation.selection == "peer-on-test":
         notes.append("The checkpoints were chosen ON THE TEST CASES, as some peers do, so the scores are too high.")
     left_out = prepared.cases.loc[prepared.cases["split"] == "left out", "patient"].unique()

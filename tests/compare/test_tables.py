@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from scipy import stats
 from dainet.compare.checks import checks_table, convergence_table, validation_difference
 from dainet.compare.parts import parts, parts_table
 from dainet.compare.plan import Plan
-from dainet.compare.report import learning_figure
+from dainet.compare.report import learning_figure, plan_notes
+from dainet.compare.results import analyze
 from dainet.compare.scores import Scored, fold_scores
 from dainet.compare.tables import networks_table, spread_table, volumes_table
 from tests.helpers.plans import arrays, better, ends, measured, printed, scored
@@ -211,8 +213,26 @@ def test_volumes_are_compared_with_the_labeled_ones(plan: Plan) -> None:
         for organ in ("LV", "RV"):
             cases = scores[(scores["model"] == name) & (scores["class"] == organ) & (scores["labeled_voxels"] == 200)]
             low, middle, high = np.percentile(cases["predicted_voxels"] / 2 - 100, [25, 50, 75])
-            assert table.loc[name, f"{organ}, volume (%)"] == f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+            found = table.loc[name, f"{organ}, volume (%), median (quartiles)"]
+            assert found == f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
     assert volumes_table(own).empty
+
+
+def test_where_all_comparisons_are_exploratory_all_have_parts(plan: Plan) -> None:
+    asked = [line.model_copy(update={"role": "exploratory"}) for line in plan.comparisons]
+    own = measured(plan.model_copy(update={"comparisons": tuple(asked)}))
+    assert {part.comparison.title for part in parts(own)} == {line.title for line in asked}
+    judged = {line.title for line in plan.comparisons if line.role != "exploratory"}
+    assert {part.comparison.title for part in parts(measured(plan))} == judged != {line.title for line in asked}
+
+
+@pytest.mark.parametrize(("augment", "noted"), [(True, 1), (False, 0)])
+def test_notes_say_where_flips_mix_up_left_and_right(plan: Plan, tmp_path: Path, augment: bool, noted: int) -> None:
+    plan = plan.model_copy(update={"settings": {**plan.settings, "segmentation.augment": augment}})
+    own = scored(plan, tmp_path / "a", {"unet": 90, "random": 91, "image": 90})
+    for classes, count in (({"LV": "left kidney", "001": "right kidney"}, noted), ({}, 0)):
+        sided = replace(own, scores=own.scores.replace({"class": classes}))
+        assert sum("flipped" in note for note in plan_notes(analyze(sided))) == count
 
 
 def test_the_spread_of_trainings_has_its_interval_and_its_test(plan: Plan) -> None:
@@ -226,7 +246,7 @@ def test_the_spread_of_trainings_has_its_interval_and_its_test(plan: Plan) -> No
         assert float(row["Standard deviation (points)"]) == pytest.approx(np.sqrt(variance), abs=0.00501)
         assert row["Degrees of freedom"] == "2"
         interval = np.sqrt(2 * variance / np.array([stats.chi2(2).ppf(0.975), stats.chi2(2).ppf(0.025)]))
-        assert ends(row["95 %"]) == pytest.approx(tuple(interval), abs=0.00501)
+        assert ends(row["95 % (chi-square)"]) == pytest.approx(tuple(interval), abs=0.00501)
     assert list(table.index) == ["unet", "random", "image", "F test, unet / random"]
     found = table.loc["F test, unet / random", "Standard deviation (points)"].replace(",", "").split()
     ratio = variances["unet"] / variances["random"]

@@ -61,6 +61,7 @@ NOT_RUN_HERE = {
     r"(python -m )?dainet compare run .*": "needs real scans and hours; tests/compare/test_run.py",
     r"python -m study spread near-paper": "needs two whole waves; tests/study/test_next_report.py",
     r"python -m study extremes chaos": "needs trainings; tests/study/test_extremes.py draws a small plan",
+    r"python -m study sides chaos": "needs trainings; tests/study/test_sides.py scores a small plan",
     r"python -m study dino-course( .*)?": "needs real scans and a GPU; tests/study/test_dino_course.py",
     r"dainet compare plan .*": "writes a plan and measures; tests/compare/test_new_plan.py plans tiny ones",
     r"dainet attention .*": "needs scans of your own; tests/inference/test_attention.py",
