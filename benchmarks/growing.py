@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.timing import PeakMemory
+from benchmarks.timing import PeakMemory, apart
 from dainet import pipeline
 from dainet.attention.stage import extract
 from dainet.cache.atomic import growing_array
@@ -88,14 +87,9 @@ def _warm_up(settings: Settings, images: np.ndarray, folder: Path) -> None:
     extract(settings, images[:_CHUNK], load_vit("tour"), choose_device("cpu"), folder)
 
 
-def _apart(count: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.growing", "--here", count]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
 if __name__ == "__main__":
     if sys.argv[1] == "--here":
         print(json.dumps(measured(int(sys.argv[2]))))
     else:
-        table = pd.DataFrame([_apart(count) for count in sys.argv[1:]]).round(0).astype(int)
-        print(table.to_markdown(index=False))
+        table = pd.DataFrame([apart("benchmarks.growing", "--here", count) for count in sys.argv[1:]])
+        print(table.round(0).astype(int).to_markdown(index=False))

@@ -5,8 +5,6 @@ python -m benchmarks.networks NAME WIDTH BATCH    # memory of one network, in it
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -14,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import PeakMemory
+from benchmarks.timing import PeakMemory, apart
 from dainet.device import Device, choose_device
 from dainet.reporting.costs import count_operations, example_inputs, network_costs, run_training
 from dainet.segmentation.catalog import BASELINES, build
@@ -90,8 +88,7 @@ def _memory_of(name: str, width: int, device: Device, batch: int) -> float:
         start = torch.cuda.memory_allocated()
         _train(name, width, device, batch)
         return (torch.cuda.max_memory_allocated() - start) / 2**30
-    command = [sys.executable, "-m", "benchmarks.networks", name, str(width), str(batch)]
-    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return float(apart("benchmarks.networks", name, width, batch))
 
 
 def _train(name: str, width: int, device: Device, batch: int) -> None:

@@ -6,7 +6,6 @@ python -m benchmarks.scaling extraction 4    # one point of the curves, in its o
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.data import PAPER_SIZE
-from benchmarks.timing import PeakMemory
+from benchmarks.timing import PeakMemory, apart
 from dainet import pipeline
 from dainet.attention.stage import open_attention, run_attention
 from dainet.cache.store import StageResult
@@ -42,7 +41,7 @@ _DEVICE = choose_device("cpu")
 
 def curves() -> pd.DataFrame:
     """Measure the columns stage, times, slices, seconds, memory_mib (peak above the loaded libraries and the data)."""
-    return pd.DataFrame([_point_apart(stage, times) for stage in _STAGES for times in TIMES])
+    return pd.DataFrame([apart("benchmarks.scaling", stage, times) for stage in _STAGES for times in TIMES])
 
 
 def storage_table() -> pd.DataFrame:
@@ -115,11 +114,6 @@ def _repeated(prepared: Prepared, times: int, folder: Path) -> Prepared:
     images, labels = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "labels"))
     result = StageResult("prepared", f"{folder.name} {times}", folder)  # a key that the warm-up did not use
     return Prepared(result, images, labels, pd.concat(parts, ignore_index=True), prepared.classes, prepared.about)
-
-
-def _point_apart(stage: str, times: int) -> dict:
-    command = [sys.executable, "-m", "benchmarks.scaling", stage, str(times)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _point(stage: str, times: int) -> dict:

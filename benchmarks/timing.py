@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import torch
 
@@ -15,6 +19,7 @@ from dainet.reporting.work import large_product
 __all__ = [
     "Comparison",
     "PeakMemory",
+    "apart",
     "compare",
     "copy_limit",
     "product_limit",
@@ -72,6 +77,12 @@ def copy_limit(size: float) -> tuple[Callable[[], object], float]:
     source = torch.zeros(_COPIED_BYTES, dtype=torch.uint8)
     target = torch.empty_like(source)
     return lambda: target.copy_(source), size / (2 * _COPIED_BYTES)
+
+
+def apart(module: str, *words: object) -> Any:
+    """Run a module of the benchmarks in a process of its own; return what it prints, as JSON."""
+    command = [sys.executable, "-m", module, *map(str, words)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 class PeakMemory:
