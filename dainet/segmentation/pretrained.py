@@ -9,14 +9,14 @@ from typing import Protocol, runtime_checkable
 
 import timm
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dainet.cache.records import hash_file
-from dainet.errors import InputError, reason
+from dainet.errors import InputError
 from dainet.places import input_path
 from dainet.segmentation.catalog import build
 from dainet.segmentation.outside import is_outside
+from dainet.vit.checkpoints import read_checkpoint, read_safetensors
 
 __all__ = ["Pretrainable", "check_pretrained", "load_pretrained", "pretrainable", "pretrained_hash"]
 
@@ -108,14 +108,7 @@ def _from_hub(name: str) -> Mapping[str, Tensor]:
 
 
 def _from_file(path: Path) -> Mapping[str, Tensor]:
-    try:
-        if _existing(path).suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except InputError:
-        raise
-    except Exception as error:  # damaged files make torch raise almost any error
-        raise InputError(f"{path.name}: no file of plain tensors ({reason(error, path)}); fetch it again") from error
-    if not isinstance(state, Mapping):
-        raise InputError(f"{path.name}: found a {type(state).__name__}; expected a dictionary of tensors")
-    return {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if _existing(path).suffix == ".safetensors":
+        return read_safetensors(path)[0]
+    content = read_checkpoint(path)
+    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}

@@ -99,7 +99,7 @@ def load_any_vit(weights: str, model: str = "") -> AnyViT:
     """
     if model:
         return _of_model(weights, model)
-    path = None if weights in ("hub", "random") else weights_file(weights)
+    path = weights_file(weights)
     if path is None and weights not in ("hub", "random"):
         name = timm_name(weights)
         return _described(name, fetch_timm(name, **_arguments(name)))

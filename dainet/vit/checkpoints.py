@@ -24,6 +24,7 @@ __all__ = [
     "fetch_timm",
     "load_dino_center",
     "load_dino_head",
+    "read_checkpoint",
     "read_safetensors",
     "read_weights",
     "timm_name",
@@ -162,7 +163,7 @@ def fetch_timm(name: str, **arguments: Any) -> Any:
 def _read_file(path: Path) -> tuple[dict[str, Tensor], int | None]:
     """Read the tensors of the backbone, without classifier or DINO's head, and the heads if the file stores them."""
     if path.suffix in _CHECKPOINT_SUFFIXES:
-        content, metadata = _load_checkpoint(path), dict[str, str]()
+        content, metadata = read_checkpoint(path), dict[str, str]()
         state = _without_prefixes(content["teacher"] if _is_full(content) else content, path)
     else:
         state, metadata = read_safetensors(path)
@@ -187,7 +188,12 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path.name}: not a readable safetensors file ({said}); fetch it again") from error
 
 
-def _load_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a file of torch that holds a dictionary of plain tensors, on the CPU; no code in a file is ever run.
+
+    Raises:
+        InputError: the file is damaged, or holds anything else.
+    """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # DINO stores its command line under "args"
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -211,7 +217,7 @@ def _full_checkpoint(weights: str) -> dict[str, Any] | None:
     path = weights_file(weights)
     if path is None or path.suffix not in _CHECKPOINT_SUFFIXES:
         return None
-    content = _load_checkpoint(path)
+    content = read_checkpoint(path)
     return content if _is_full(content) else None
 
 

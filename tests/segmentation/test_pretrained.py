@@ -38,6 +38,11 @@ class Small(nn.Module):
         return self.head(self.encoder(image))
 
 
+class _Code:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (print, ("code ran",))
+
+
 STATE = {"stem.weight": torch.full((2, 1, 1, 1), 0.5), "stem.bias": torch.ones(2), "fc.weight": torch.zeros(3)}
 
 
@@ -75,6 +80,13 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=path.name):
             load_pretrained(Small(), "small", str(path))
+
+
+def test_a_file_with_code_is_refused_without_advice_to_run_it(tmp_path: Path) -> None:
+    torch.save({**STATE, "optimizer": _Code()}, tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"weights\.pth.*print") as refused:  # the function that would have run
+        load_pretrained(Small(), "small", str(tmp_path / "weights.pth"))
+    assert "weights_only" not in str(refused.value)
 
 
 @pytest.mark.parametrize("state", [{}, {**STATE, "stem.bias": torch.ones(3)}])
