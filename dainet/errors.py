@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +20,7 @@ __all__ = [
     "lacks_gpu_memory",
     "needs_extra",
     "reason",
+    "some",
     "unknown",
     "why_unreadable",
 ]
@@ -74,6 +75,11 @@ def lacks_gpu_memory(error: BaseException) -> bool:
     """Tell whether torch, or a library below it, raised an error because the memory of a GPU does not suffice."""
     told = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_GPU_MEMORY)
     return told or type(error).__name__ == "OutOfMemoryError"  # torch's, which takes seconds to import
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first five names and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def reason(error: Exception, path: Path) -> str:

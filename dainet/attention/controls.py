@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from shutil import copyfile
@@ -10,8 +9,7 @@ from shutil import copyfile
 import numpy as np
 import pandas as pd
 
-from dainet.attention.stage import AttentionGrid, open_attention
-from dainet.cache.atomic import write_complete
+from dainet.attention.stage import AttentionGrid, open_attention, write_grid
 from dainet.cache.store import StageResult, run_stage
 from dainet.data.prepared import Prepared
 from dainet.errors import InputError
@@ -44,7 +42,7 @@ def run_constant(prepared_vit: Prepared, grid: AttentionGrid) -> StageResult:
 
     def build(folder: Path) -> None:
         np.save(folder / "attention.npy", np.full(shape, 1 / (grid.grid[0] * grid.grid[1]), dtype=np.float16))
-        write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+        write_grid(folder, grid)
 
     values = {"control": "constant"} | asdict(grid)
     return run_stage("attention", _VERSION, values, {"prepared": prepared_vit.result.key}, build)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from textwrap import shorten
 
 import numpy as np
 import pandas as pd
 
-from dainet.attention.stage import AttentionGrid
-from dainet.cache.atomic import growing_array, write_complete
+from dainet.attention.stage import AttentionGrid, write_grid
+from dainet.cache.atomic import growing_array
 from dainet.cache.records import hash_files
 from dainet.cache.store import StageResult, run_stage
 from dainet.data.prepared import Prepared
@@ -86,7 +84,7 @@ def run_given(name: str, prepared: Prepared) -> StageResult:
         with growing_array(folder / "attention.npy", (grid.heads, *grid.grid), np.float16) as append:
             for path in files.values():
                 append(_stored(path))
-        write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+        write_grid(folder, grid)
 
     inputs = {"prepared": prepared.result.key, "maps": hash_files(files)}
     return run_stage("attention", _VERSION, {"origin": "given"}, inputs, build)

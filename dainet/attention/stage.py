@@ -34,6 +34,7 @@ __all__ = [
     "open_attention",
     "run_attention",
     "slices_extractor",
+    "write_grid",
 ]
 
 _VERSION = 2
@@ -115,6 +116,11 @@ def open_attention(result: StageResult) -> tuple[np.ndarray, AttentionGrid]:
     return result.read("attention.npy", lambda path: _open_maps(path, grid)), grid
 
 
+def write_grid(folder: Path, grid: AttentionGrid) -> None:
+    """Write the geometry of the maps in a folder, for `open_attention`."""
+    write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+
+
 def _read_grid(path: Path) -> AttentionGrid:
     values = json.loads(path.read_text(encoding="utf-8"))
     return AttentionGrid(values["heads"], tuple(values["grid"]), values["patch"], values["vit_size_px"])
@@ -149,7 +155,7 @@ def extract(
         for start in starts:
             append(maps_of(images[start : start + device.vit_batch], start))
     if collectives.rank() == 0:  # the same for all, and two processes must not write one file
-        write_complete(folder / "attention.json", json.dumps(asdict(grid)))
+        write_grid(folder, grid)
 
 
 def slices_extractor(

@@ -12,8 +12,9 @@ from pathlib import Path
 from dainet.errors import DainetError
 from dainet.places import output_path
 
-__all__ = ["STAGE_NAME", "StageError", "explained_disk", "figures_folder", "runs_folder", "walk"]
+__all__ = ["PARTIAL", "STAGE_NAME", "StageError", "explained_disk", "figures_folder", "runs_folder", "walk"]
 
+PARTIAL = ".partial"  # ending of the folder of an unfinished stage
 STAGE_NAME = re.compile(r"[0-9a-f]{16}(\.partial)?")  # of the folder of a stage: its key, and whether it is finished
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from dainet.cache.folders import PARTIAL
 from dainet.cache.in_use import stages_in_use
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.references import referred_keys
@@ -44,7 +45,7 @@ def remove(run: Run) -> bool:
     try:
         if run.key in stages_in_use():
             return False
-        partial = run.path.with_name(f"{run.key}.partial")
+        partial = run.path.with_name(f"{run.key}{PARTIAL}")
         if run.complete:
             _delete(partial)
             os.replace(run.path, partial)

@@ -17,7 +17,7 @@ import dainet
 from dainet.cache.atomic import write_complete
 from dainet.errors import InputError, reason
 
-__all__ = ["hash_file", "hash_files", "provenance", "read_record", "versions", "write_record"]
+__all__ = ["content_hash", "hash_file", "hash_files", "provenance", "read_record", "versions", "write_record"]
 
 _DIGEST = "record_sha256"
 _ARCHIVED = "$Format:%H$"  # `git archive` writes the commit here (.gitattributes)
@@ -65,7 +65,7 @@ def _sha256(path: Path, status: tuple[int, ...]) -> str:
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Write `record` together with `provenance` as JSON, and a hash of both, which shows a change of the record."""
     content = json.loads(json.dumps({**record, **provenance()}))
-    content[_DIGEST] = _content_hash(content)
+    content[_DIGEST] = content_hash(content)
     write_complete(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
@@ -80,14 +80,15 @@ def read_record(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError(f"found a {type(content).__name__}, expected an object")
         written = content.pop(_DIGEST, None)
-        if written is not None and written != _content_hash(content):
+        if written is not None and written != content_hash(content):
             raise ValueError("it differs from what was written")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: unreadable record ({reason(error, path)})") from error
     return content
 
 
-def _content_hash(content: Mapping[str, Any]) -> str:
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of a dictionary as JSON, whatever the order of its names."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dainet.cache.folders import STAGE_NAME, runs_folder, walk
+from dainet.cache.folders import PARTIAL, STAGE_NAME, runs_folder, walk
 from dainet.cache.records import read_record
 from dainet.cache.store import RECORD
 from dainet.errors import InputError
 
 __all__ = ["Run", "find_run", "find_runs", "finished_keys", "lineage", "runs_table"]
 
-_PARTIAL = ".partial"
 _SHORT = (
     "model",
     "loss",
@@ -69,7 +68,7 @@ def find_run(key: str) -> Run:
 
 def finished_keys() -> set[str]:
     """Return the keys of all finished stages, without reading their records."""
-    return {path.name for path in _folders() if path.suffix != _PARTIAL}
+    return {path.name for path in _folders() if path.suffix != PARTIAL}
 
 
 def runs_table(runs: Iterable[Run]) -> list[dict[str, str]]:
@@ -110,7 +109,7 @@ def _folders() -> Iterator[Path]:
 
 def _folder(key: str) -> Path | None:
     """Return the folder of a stage, finished rather than not; None where the cache has neither."""
-    names = (key, f"{key}{_PARTIAL}") if STAGE_NAME.fullmatch(key) else ()
+    names = (key, f"{key}{PARTIAL}") if STAGE_NAME.fullmatch(key) else ()
     return next((path for name in names for path in runs_folder().glob(f"[!.]*/{name}")), None)
 
 
@@ -127,7 +126,7 @@ def _read(record: Path) -> dict[str, Any]:
 
 def _run(path: Path) -> Run | None:
     """Describe a folder of the cache; None for a file, or where it is gone by now."""
-    complete = path.suffix != _PARTIAL
+    complete = path.suffix != PARTIAL
     try:
         modified, is_stage = path.stat().st_mtime, path.is_dir()
         record = _read(path / RECORD) if complete or (path / RECORD).exists() else {}

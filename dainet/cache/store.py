@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from dainet.cache.atomic import write_complete
-from dainet.cache.folders import StageError, explained_disk, runs_folder
+from dainet.cache.folders import PARTIAL, StageError, explained_disk, runs_folder
 from dainet.cache.in_use import note_use
 from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, read_record, write_record
@@ -192,7 +192,7 @@ def _only_one(done: Path) -> Iterator[None]:
 def _build(done: Path, record: Mapping[str, Any], build: Callable[[Path], None], resumes: bool) -> None:
     from dainet.device import watch_memory  # imports torch, which takes seconds and is not needed to open a stage
 
-    partial = done.with_name(f"{done.name}.partial")
+    partial = done.with_name(f"{done.name}{PARTIAL}")
     _clear(partial, resumes)
     resumed, start, peak_mib = (partial / UNFINISHED).is_dir(), perf_counter(), watch_memory()
     partial.mkdir(parents=True, exist_ok=True)

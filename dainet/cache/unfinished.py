@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dainet.cache.folders import PARTIAL
 from dainet.cache.locks import stage_lock, try_lock
 from dainet.cache.records import read_record
 from dainet.cache.resume import finished_epochs
@@ -32,7 +33,7 @@ def unfinished(done: Path) -> Unfinished:
     lock = try_lock(stage_lock(done))
     if lock is not None:
         lock.release()
-    partial = done.with_name(f"{done.name}.partial")
+    partial = done.with_name(f"{done.name}{PARTIAL}")
     return Unfinished(lock is None, finished_epochs(partial), _epochs(partial / RECORD))
 
 

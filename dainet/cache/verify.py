@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from dainet.cache.folders import STAGE_NAME, walk
+from dainet.cache.folders import PARTIAL, STAGE_NAME, walk
 from dainet.cache.records import hash_file, read_record
 from dainet.cache.store import RECORD
 from dainet.errors import InputError, reason
@@ -71,8 +71,8 @@ def _listed(folder: Path) -> tuple[list[Path], list[str], list[Path]]:
         lines.extend(_if_there(Path(error.filename), f"{error.filename}: cannot be read ({error.strerror})"))
 
     for place, folders, names in walk(folder, failed):
-        unfinished += [place / name for name in folders if name.endswith(".partial")]
-        folders[:] = [name for name in folders if not name.endswith(".partial")]  # nobody opens them before the end
+        unfinished += [place / name for name in folders if name.endswith(PARTIAL)]
+        folders[:] = [name for name in folders if not name.endswith(PARTIAL)]  # nobody opens them before the end
         files += [place / name for name in names]
         if STAGE_NAME.fullmatch(place.absolute().name) and RECORD not in names:
             lines += _if_there(place, f"{place}: a stage without its record {RECORD}; remove it to compute it again")

@@ -17,6 +17,7 @@ from dainet.data.sources import Source, open_source
 from dainet.data.splits import concerns, resolve_split
 from dainet.data.suspicions import find_suspicions
 from dainet.data.volume import Case, DataError, Volume, fullest_slice
+from dainet.errors import some
 from dainet.protocol import Classes
 from dainet.settings import DataSettings
 
@@ -101,7 +102,7 @@ def report_text(report: Report) -> str:
     counts = report.cases["split"].value_counts().to_dict() if len(report.cases) else {}
     summary = [f"split {report.split}: {sum(counts.values())} volumes readable"]
     for name, absent in report.missing.items():
-        more = f", absent patients: {_some(absent)}" if absent else ", no patient absent"
+        more = f", absent patients: {some(absent)}" if absent else ", no patient absent"
         summary.append(f"  {name}: {counts.get(name, 0)} volumes{more}")
     if counts.get("none"):
         summary.append(f"  in no split: {counts['none']} volumes")
@@ -176,7 +177,3 @@ def _swapped(cases: pd.DataFrame, dataset: str) -> list[str]:
         f"label 1 (RV) lies within label 2 (Myo) in {share:.0%} of the volumes, as LV should; "
         "RV and LV are swapped, expected 1 = RV, 2 = Myo, 3 = LV"
     ]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from nibabel import orientations
 
-from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
+from dainet.data.formats.orientation import axis_at, display_turn, slice_axis, turned_edges, view_codes
 from dainet.data.formats.supported import FORMATS
 from dainet.data.scans import Scan
 from dainet.data.volume import DataError
@@ -79,7 +79,7 @@ def turned_back(slices: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 def file_axis(turn: np.ndarray) -> tuple[str, bool]:
     """Return the axis of the file, x, y or z, along which slices lie, and whether their order is reversed."""
-    axis = int(np.flatnonzero(turn[:, 0] == 2)[0])
+    axis = axis_at(turn, 2)
     return "xyz"[axis], bool(turn[axis, 1] < 0)
 
 
@@ -115,8 +115,7 @@ def _modality_misfit(scan: Scan, card: Card) -> list[str]:
 def _spacing_misfits(scan: Scan, turn: np.ndarray, card: Card) -> list[str]:
     if scan.edges_mm is None or card.spacing_mm is None:
         return []
-    edges = np.empty(3)
-    edges[turn[:, 0].astype(int)] = scan.edges_mm
+    edges = turned_edges(scan.edges_mm, turn)
     return [
         f"found a {name} of {edge:.3g} mm; expected {low:.3g} to {high:.3g} mm, or at most {_FAR} times off"
         for name, edge, low, high in zip(_EDGES, edges[::-1], *card.spacing_mm, strict=True)

@@ -12,13 +12,7 @@ from typing import Any
 from dainet.cache.records import provenance, read_record, versions
 from dainet.csv_files import read_csv
 from dainet.errors import InputError
-from dainet.reporting.artifacts import (
-    PAGE,
-    appearing,
-    data_title,
-    output_folder,
-    record_files,
-)
+from dainet.reporting.artifacts import PAGE, data_title, output_folder, save_page
 from dainet.reporting.pages import render_page
 from dainet.reporting.run_identity import other_settings, public_settings, source_name
 from dainet.settings import Settings
@@ -56,11 +50,7 @@ def write_index(settings: Settings) -> Path:
         data_states=len({item["data"] for item in items if item["data"]}),
         details={"Settings": public_settings(settings), "Versions and machine": provenance()},
     )
-    with appearing(settings) as hidden:
-        page = hidden / f"{PAGE}.html"
-        page.write_text(text, encoding="utf-8")
-        record_files(page.with_suffix(".json"), [page], settings, {})
-    return folder / page.name
+    return save_page(text, settings)
 
 
 def _sorted_by_settings(folder: Path, settings: Settings) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:

@@ -40,6 +40,7 @@ __all__ = [
     "record_files",
     "save_csv",
     "save_figure",
+    "save_page",
     "save_table",
 ]
 
@@ -112,6 +113,15 @@ def save_csv(table: pd.DataFrame, name: str, settings: Settings, stages: Mapping
         table.to_csv(folder / f"{name}.csv", index=False)
         record_files(folder / f"{name}.json", [folder / f"{name}.csv"], settings, stages)
     return output_folder(settings) / f"{name}.csv"
+
+
+def save_page(text: str, settings: Settings) -> Path:
+    """Write the page that shows all others, `index.html`, and its record; return the path of the page."""
+    with appearing(settings) as folder:
+        page = folder / f"{PAGE}.html"
+        page.write_text(text, encoding="utf-8")
+        record_files(page.with_suffix(".json"), [page], settings, {})
+    return output_folder(settings) / page.name
 
 
 @contextmanager

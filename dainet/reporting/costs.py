@@ -62,21 +62,17 @@ def network_costs(
     return pd.DataFrame(rows)
 
 
-def example_inputs(
-    name: str, image_size: int, batch: int = 1, heads: int = 6, features: int = 384, patch: int = 16
-) -> tuple[Tensor, ...]:
+def example_inputs(name: str, image_size: int, batch: int = 1) -> tuple[Tensor, ...]:
     """Make random inputs [B, C, H, W] for a network of the catalog: an image, and the maps or features that it takes.
+
+    They are those of a ViT-S/16: six maps, or 384 features on a grid of one token per 16 px.
 
     Args:
         name: of `dainet.segmentation.catalog.build`.
         image_size: side of image and maps in px.
         batch: images.
-        heads: attention maps.
-        features: channels of the ViT, on a grid of one token per `patch` px.
-        patch: side of the ViT's patches in px.
     """
-    tokens = image_size // patch
-    second = {"image": (), "maps": ((heads, image_size),), "features": ((features, tokens),)}[takes(name)]
+    second = {"image": (), "maps": ((6, image_size),), "features": ((384, image_size // 16),)}[takes(name)]
     return tuple(torch.rand(batch, channels, side, side) for channels, side in ((1, image_size), *second))
 
 

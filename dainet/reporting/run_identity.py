@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import PureWindowsPath
 from typing import Any
 
+from dainet.cache.records import content_hash
 from dainet.settings import Settings
 
 __all__ = ["other_settings", "public_settings", "run_hash", "source_name"]
@@ -69,7 +68,7 @@ def run_hash(settings: Settings) -> str:
     for section, name in _PATHS:
         if os.sep in values[section].get(name, ""):  # a path, not a name such as "hub"
             values[section][name] = os.path.realpath(values[section][name])
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return content_hash(values)
 
 
 def _dumped(settings: Settings, without: set[str]) -> dict[str, Any]:

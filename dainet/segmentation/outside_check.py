@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from dainet.attention.given import map_channels
 from dainet.device import Device, choose_device
-from dainet.errors import InputError
+from dainet.errors import InputError, some
 from dainet.protocol import CLASSES
 from dainet.segmentation.catalog import build, takes
 from dainet.segmentation.losses import segmentation_loss
@@ -84,7 +84,7 @@ def check_outside(settings: Settings, name: str, classes: int | None = None) -> 
     facts = _checked(name, source_hash(name), sizes)
     if settings.n_processes > 1 and facts.without_gradient and not facts.declared:
         raise InputError(
-            f"{outside_label(name)}: no gradient reaches {_listed(facts.without_gradient)}, and several processes "
+            f"{outside_label(name)}: no gradient reaches {some(facts.without_gradient)}, and several processes "
             "would wait for it; give the network the attribute has_unused_parameters = True, or set n_processes to 1"
         )
     return facts
@@ -124,7 +124,7 @@ def _checked(name: str, digest: str, sizes: _Sizes) -> Facts:  # other code is a
         without = _check_gradients(name, model, inputs, sizes)
         _check_as_trained(name, model, inputs, sizes)
     if without:
-        log.warning("%s: no gradient reaches %s: not used in training mode", label, _listed(without))
+        log.warning("%s: no gradient reaches %s: not used in training mode", label, some(without))
     declared = bool(getattr(model, "has_unused_parameters", False))
     facts = Facts(parameter_count(model), operations, without, declared, alone)
     log.info(
@@ -139,9 +139,9 @@ def _built(name: str, sizes: _Sizes) -> nn.Module:
     model = build(name, heads=sizes.heads, classes=sizes.classes, width=sizes.width, image_size=size)
     label, state = outside_label(name), model.state_dict()
     if lazy := [key for key, parameter in model.named_parameters() if is_lazy(parameter)]:
-        raise InputError(f"{label}: {_listed(lazy)} have no size before the first batch; expected layers with sizes")
+        raise InputError(f"{label}: {some(lazy)} have no size before the first batch; expected layers with sizes")
     if other := [key for key, value in state.items() if not isinstance(value, Tensor)]:
-        raise InputError(f"{label}: its state holds {_listed(other)}; expected tensors alone, which can be stored")
+        raise InputError(f"{label}: its state holds {some(other)}; expected tensors alone, which can be stored")
     return model.to(memory_format=sizes.device.memory_format)  # type: ignore[call-overload, no-any-return]
 
 
@@ -213,13 +213,12 @@ def _check_gradients(name: str, model: nn.Module, inputs: tuple[Tensor, ...], si
     outputs = _runner(name, model, sizes, "training", whole=True)(inputs)
     label_map = torch.randint(sizes.classes, (2, sizes.image_size, sizes.image_size))
     loss = segmentation_loss(outputs, label_map, sizes.dice)
-    if not wanted or not loss.requires_grad:
-        raise InputError(f"{label}: no gradient reaches any parameter; expected at least one that can be trained")
-    with explained(name, "the backward pass"):
-        loss.backward()
+    if loss.requires_grad:
+        with explained(name, "the backward pass"):
+            loss.backward()
     without = tuple(key for key, x in wanted.items() if x.grad is None)
     if bad := [key for key, x in wanted.items() if x.grad is not None and not x.grad.isfinite().all()]:
-        raise InputError(f"{label}: the gradient of {_listed(bad)} is not finite; expected finite ones")
+        raise InputError(f"{label}: the gradient of {some(bad)} is not finite; expected finite ones")
     if len(without) == len(wanted):
         raise InputError(f"{label}: no gradient reaches any parameter; expected at least one that can be trained")
     return without
@@ -251,8 +250,3 @@ def _gap(a: Tensor, b: Tensor) -> str:
     """Return how far logits are apart; empty where that is nothing but rounding."""
     gap = float((a - b).abs().max())
     return f"{gap:.2g}" if gap > _SAME * float(a.abs().max()) else ""
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

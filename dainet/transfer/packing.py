@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dainet.cache.folders import figures_folder, runs_folder, walk
@@ -132,13 +132,11 @@ def _git(*words: str) -> bytes:
 
 def find_below(folder: Path, name: str) -> dict[str, Path]:
     """Return the files below a folder, without hidden ones, by their names in a pack, where its own is `name`."""
-    return dict(_named(folder, name))
-
-
-def _named(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    for place, _, files in walk(folder, _refuse):
-        parts = place.relative_to(folder).parts
-        yield from (("/".join((name, *parts, file)), place / file) for file in files)
+    return {
+        "/".join((name, *place.relative_to(folder).parts, file)): place / file
+        for place, _, files in walk(folder, _refuse)
+        for file in files
+    }
 
 
 def _refuse(error: OSError) -> None:

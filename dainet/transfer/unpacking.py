@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from dainet.cache.folders import explained_disk, figures_folder, runs_folder
+from dainet.cache.folders import PARTIAL, explained_disk, figures_folder, runs_folder
 from dainet.cache.locks import named_lock, stage_lock, try_lock
 from dainet.cache.records import hash_file, provenance
 from dainet.cache.references import remember_figures
@@ -23,7 +23,6 @@ __all__ = ["Unpacked", "unpack"]
 log = logging.getLogger(__name__)
 _PLACES = ("data", "figures", "inputs", "runs", "weights")
 _KINDS = ("scores", "histories", "records")  # folders of a plan, with a file of each training
-_PARTIAL = ".partial"
 
 
 class Unpacked(NamedTuple):
@@ -96,7 +95,7 @@ def _target(name: str) -> Path:
         return repository_root().joinpath(place, *rest)
     stage, key, *inside = rest
     folder = runs_folder() / stage / key
-    return (folder if key.endswith(_PARTIAL) else _hidden(folder)).joinpath(*inside)
+    return (folder if key.endswith(PARTIAL) else _hidden(folder)).joinpath(*inside)
 
 
 def _hidden(done: Path) -> Path:
@@ -105,13 +104,13 @@ def _hidden(done: Path) -> Path:
 
 def _finished_here(name: str) -> bool:
     place, stage, key = (*name.split("/"), "", "")[:3]
-    return place == "runs" and (runs_folder() / stage / key.removesuffix(_PARTIAL)).is_dir()
+    return place == "runs" and (runs_folder() / stage / key.removesuffix(PARTIAL)).is_dir()
 
 
 def _finished_stages(names: Iterable[str]) -> list[Path]:
     """List the folders that the finished stages of a pack are to have."""
     stages = {tuple(name.split("/")[1:3]) for name in names if name.startswith("runs/")}
-    return [runs_folder().joinpath(*each) for each in sorted(stages) if not each[-1].endswith(_PARTIAL)]
+    return [runs_folder().joinpath(*each) for each in sorted(stages) if not each[-1].endswith(PARTIAL)]
 
 
 def _finish(done: Path) -> bool:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dainet.data.formats.nifti import nifti_stem
-from dainet.data.formats.pairs import read_pair
-from dainet.data.volume import Case, DataError, Volume
+from dainet.data.volume import Case, DataError
 
-__all__ = ["find_btcv_cases", "read_btcv_volume"]
+__all__ = ["find_btcv_cases"]
 
 _NAME = re.compile(r"(img|label)(\d{4})$")
 
@@ -39,15 +38,3 @@ def find_btcv_cases(files: Sequence[Path]) -> Iterator[Case | DataError]:
             missing, there = ("img", "label") if label else ("label", "img")
             message = f"case{number}: {missing}{number}.nii.gz is missing next to {there}{number}; fetch it again"
             yield DataError(message, f"case{number}")
-
-
-def read_btcv_volume(case: Case, slice_axis: str = "auto") -> Volume:
-    """Read one volume and turn it upright by its affine: slices upwards, rows to the back, columns to the left.
-
-    The peers only swap axes, each in its own way (docs/protocol.md#1.2). Dice is not affected, but readers are, and so
-    is a ViT that was trained on upright pictures.
-
-    Raises:
-        DataError: see `read_pair`.
-    """
-    return read_pair(case, slice_axis)

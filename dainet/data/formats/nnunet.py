@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dainet.data.formats.dataset_json import listed_files
-from dainet.data.formats.pairs import read_pair, volume_stem
+from dainet.data.formats.pairs import volume_stem
 from dainet.data.volume import Case, DataError, Volume
 
-__all__ = ["check_annotated", "described_folders", "find_nnunet_cases", "read_nnunet_volume"]
+__all__ = ["check_annotated", "described_folders", "find_nnunet_cases"]
 
 _IMAGE_FOLDERS = {"labelsTr": "imagesTr", "labels": "images"}  # of each folder of labels
 _FIRST_CHANNEL = "_0000"
@@ -73,15 +73,6 @@ def described_folders(files: Sequence[Path]) -> list[Path]:
         if path.name == "dataset.json"
         and (folders & {path.parent / name for name in usual} or known & set(map(_stem, listed_files(path))))
     ]
-
-
-def read_nnunet_volume(case: Case, slice_axis: str = "auto") -> Volume:
-    """Read one volume, cut along this axis, and turn it upright by its affine.
-
-    Raises:
-        DataError: see `read_pair`.
-    """
-    return read_pair(case, slice_axis)
 
 
 def check_annotated(case: Case, volume: Volume, ignored: int | None) -> None:

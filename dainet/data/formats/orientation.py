@@ -9,7 +9,7 @@ from nibabel import orientations
 
 from dainet.data.volume import DataError
 
-__all__ = ["clear_largest", "display_turn", "slice_axis", "view_codes"]
+__all__ = ["axis_at", "clear_largest", "display_turn", "slice_axis", "turned_edges", "view_codes"]
 
 _AXES = "xyz"  # of a file
 _CLEAR = 1.5  # times thicker, or fewer, than the next axis; 512 px of 0.7 mm against 85 slices of 2.5 mm are 3.5 and 6
@@ -37,7 +37,7 @@ def slice_axis(
     if asked in _AXES:
         return _AXES.index(asked)
     if asked == "superior":
-        return int(np.flatnonzero(orientations.io_orientation(affine)[:, 0] == 2)[0])
+        return axis_at(orientations.io_orientation(affine), 2)
     thickest, fewest = clear_largest(edges_mm), clear_largest([1 / count for count in shape])
     named = {axis for axis in (thickest, fewest) if axis is not None}
     if len(named) == 1:
@@ -98,6 +98,18 @@ def view_codes(affine: np.ndarray, axis: int) -> str:
     if left >= _NEAR_LEFT:
         return "PIR"
     return "LIP" if back > up else "LPS"
+
+
+def axis_at(turn: np.ndarray, turned_axis: int) -> int:
+    """Return the axis of the file that a turn makes this one of the columns, rows and slices."""
+    return int(np.flatnonzero(turn[:, 0] == turned_axis)[0])
+
+
+def turned_edges(edges_mm: Sequence[float], turn: np.ndarray) -> np.ndarray:
+    """Return voxel edges (x, y, z) in the order of the turned axes."""
+    turned = np.empty(3)
+    turned[turn[:, 0].astype(int)] = edges_mm
+    return turned
 
 
 def _normal(affine: np.ndarray, axis: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from nibabel import orientations
 
 from dainet.data.formats.nifti import nifti_stem, nifti_voxels, open_nifti
-from dainet.data.formats.orientation import display_turn, slice_axis, view_codes
+from dainet.data.formats.orientation import axis_at, display_turn, slice_axis, turned_edges, view_codes
 from dainet.data.volume import Case, DataError, Volume
 
 __all__ = ["read_pair", "unusual_turn", "volume_stem"]
@@ -54,29 +54,17 @@ def read_pair(case: Case, along: str = "") -> Volume:
         _check_affines(case, image, label)
     orientation = "".join(axis or "?" for axis in nibabel.aff2axcodes(image.affine))
     turn = _turn(case, image, along) if along else _AS_STORED
-    spacing = _turned(image.edges_mm, turn)
+    spacing = turned_edges(image.edges_mm, turn)
     voxels, classes = (orientations.apply_orientation(_array(case, file), turn).T for file in (image, label))
     edges = (float(spacing[2]), float(spacing[1]), float(spacing[0]))
-    axis = _place(turn, 2)
+    axis = axis_at(turn, 2)
     view = view_codes(image.affine, axis) if along else orientation
     return Volume(voxels, classes, edges, orientation, "xyz"[axis], view)
-
-
-def _turned(edges_mm: Sequence[float], turn: np.ndarray) -> np.ndarray:
-    """Return voxel edges (x, y, z) in the order of the turned axes."""
-    turned = np.empty(3)
-    turned[turn[:, 0].astype(int)] = edges_mm
-    return turned
 
 
 def _turn(case: Case, image: _File, along: str) -> np.ndarray:
     axis = slice_axis(image.shape, image.edges_mm, image.affine, along, case.case_id)
     return display_turn(image.affine, axis)
-
-
-def _place(turn: np.ndarray, turned_axis: int) -> int:
-    """Axis of the file that becomes this one of the columns, rows and slices."""
-    return int(np.flatnonzero(turn[:, 0] == turned_axis)[0])
 
 
 def unusual_turn(case: Case, along: str) -> str:
@@ -92,7 +80,7 @@ def unusual_turn(case: Case, along: str) -> str:
         return "refused"  # whatever a store of an earlier version holds; `read_pair` says why
     if (turn == orientations.ornt_transform(orientations.io_orientation(image.affine), _UPRIGHT)).all():
         return ""
-    axes = [_place(turn, turned) for turned in range(3)]
+    axes = [axis_at(turn, turned) for turned in range(3)]
     signed = ["-"[: int(turn[axis, 1] < 0)] + "xyz"[axis] for axis in axes]
     return "columns {}, rows {}, slices {}".format(*signed)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dainet.data.formats import copies
 from dainet.data.formats.acdc import find_acdc_cases, read_acdc_volume
-from dainet.data.formats.btcv import find_btcv_cases, read_btcv_volume
-from dainet.data.formats.nnunet import find_nnunet_cases, read_nnunet_volume
+from dainet.data.formats.btcv import find_btcv_cases
+from dainet.data.formats.nnunet import find_nnunet_cases
+from dainet.data.formats.pairs import read_pair
 from dainet.data.volume import Case, DataError, Volume
 
 __all__ = ["BTCV", "FORMATS", "SSL4MIS_SLICES", "SSL4MIS_VOLUMES", "Format"]
@@ -41,14 +42,12 @@ MTUNET = Format(
     copies.read_mtunet_volume,
     resized=True,
 )
-BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_btcv_volume, turned=True)
+BTCV = Format("raw BTCV (imgXXXX.nii.gz, labelXXXX.nii.gz)", "synapse", find_btcv_cases, read_pair, turned=True)
 TRANSUNET = Format(
     "TransUNet's Synapse (caseXXXX_sliceYYY.npz, caseXXXX.npy.h5)",
     "synapse",
     copies.find_transunet_cases,
     copies.read_transunet_volume,
 )
-NNUNET = Format(
-    "nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_nnunet_volume, turned=True
-)
+NNUNET = Format("nnU-Net raw (dataset.json, imagesTr, labelsTr)", "custom", find_nnunet_cases, read_pair, turned=True)
 FORMATS = (ACDC, SSL4MIS_VOLUMES, SSL4MIS_SLICES, MTUNET, BTCV, TRANSUNET, NNUNET)
