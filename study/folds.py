@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from dainet.compare.folds import write_folds
 from dainet.protocol import load_split
 
 __all__ = ["PLANS", "acdc_folds", "chaos_folds", "pathology_of"]
@@ -48,13 +48,6 @@ def _fold(patients: Sequence[str], test: Sequence[str], valid: Sequence[str]) ->
     return {each: "test" if each in test else "valid" if each in valid else "train" for each in patients}
 
 
-def _write(folder: Path, folds: Sequence[Mapping[str, str]]) -> None:
-    folder.mkdir(exist_ok=True)
-    for number, fold in enumerate(folds, start=1):
-        with (folder / f"fold{number}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([("patient", "split"), *sorted(fold.items())])
-
-
 if __name__ == "__main__":
-    _write(PLANS / "acdc", acdc_folds())
-    _write(PLANS / "chaos", chaos_folds())
+    write_folds(PLANS / "acdc", acdc_folds())
+    write_folds(PLANS / "chaos", chaos_folds())

@@ -19,10 +19,10 @@ NEAR_PAPER = published_spreads()["near-paper"]  # its 0.2 points between trainin
 _TRAININGS = (0.1, 0.2, 0.3)  # points, around that guess
 
 
-def one_run_error(truth: Truth, patients: int = PATIENTS) -> float:
+def one_run_error(truth: Truth) -> float:
     """Compute the standard error of the difference of one training of each network, in points of DSC."""
-    luck = 2 * (truth.luck**2 / patients + truth.trainings**2)
-    return float(np.sqrt(truth.patients**2 / patients + luck))
+    luck = 2 * (truth.luck**2 / PATIENTS + truth.trainings**2)
+    return float(np.sqrt(truth.patients**2 / PATIENTS + luck))
 
 
 def chance_of_gap(gap: float, truth: Truth) -> float:

@@ -75,7 +75,7 @@ def rows_of(scored: Scored) -> list[Row]:
 
 def planned_rows(plan: Plan) -> list[Row]:
     """Return the comparisons of a plan before its last wave is whole: their patients and trainings to come."""
-    patients = sum(part == "test" for fold in range(1, len(plan.folds) + 1) for part in plan.split(fold).values())
+    patients = sum(part == "test" for fold in plan.splits() for part in fold.values())
     models = [training.model for training in plan.trainings()]
     rows = []
     for line in plan.comparisons:

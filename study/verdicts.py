@@ -26,6 +26,7 @@ __all__ = [
 BADLY_TRAINED = (
     "dual-1111-constant",
 )  # batch norm has nothing to normalize: validation DSC below 0.6 until late epochs
+_COMPARED = ("dual-1111", "unet")  # at every number of training patients
 
 
 def load_claims() -> dict[str, list[dict[str, Any]]]:
@@ -76,8 +77,8 @@ def cost_verdict(costs: pd.DataFrame, network: str, hybrid: str) -> str:
     return "supported" if fewer.all() else "inconclusive" if fewer.any() else "contradicted"
 
 
-def regimes(scores: pd.DataFrame, first: str = "dual-1111", second: str = "unet") -> pd.DataFrame:
-    """Compare two networks at every number of training patients for which both have run.
+def regimes(scores: pd.DataFrame) -> pd.DataFrame:
+    """Compare dual-1111 (first) with unet (second) at every number of training patients for which both have run.
 
     Returns:
         train_patients, seeds (of the network with fewer), first_mean, first_std, second_mean, second_std (DSC in %),
@@ -86,8 +87,8 @@ def regimes(scores: pd.DataFrame, first: str = "dual-1111", second: str = "unet"
     """
     lines = []
     for patients, part in scores.groupby("train_patients"):
-        if {first, second} <= set(part["model"]):
-            values = [patient_means(part, name) for name in (first, second)]
+        if {*_COMPARED} <= set(part["model"]):
+            values = [patient_means(part, name) for name in _COMPARED]
             arrays = [value.to_numpy() for value in values]
             low, high = seeded_interval(*arrays)
             means = [value.mean(axis=1) for value in values]

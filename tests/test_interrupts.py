@@ -26,9 +26,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "command", [["-m", "dainet"], ["-m", "study"], *([script] for script in SCRIPTS)], ids=" ".join
-)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_an_interrupted_import_is_one_line(tmp_path: Path, command: list[str]) -> None:
     (tmp_path / "typer.py").write_text(INTERRUPT)  # every command line imports it
     done = run(tmp_path, *command)

@@ -35,13 +35,12 @@ _PER_ROW = 5  # folds next to each other
 
 
 @in_style
-def comparisons_figure(found: Sequence[Answer], margin: float, note: str = "") -> Figure:
+def comparisons_figure(found: Sequence[Answer], margin: float) -> Figure:
     """Draw a forest plot of comparisons colored by verdict; thin: 95 % interval, thick: 90 %, gray band: the margin.
 
     Args:
         found: see `dainet.compare.questions.answers`.
         margin: of equivalence, in points.
-        note: printed above, such as that scores are simulated.
     """
     told = (f"{each.title} {each.result.estimate:+.2f}, {each.verdict}" for each in found)
     rows = [IntervalRow(_named(each), each.result, _color(each), each.comparison.paper) for each in found]
@@ -49,14 +48,12 @@ def comparisons_figure(found: Sequence[Answer], margin: float, note: str = "") -
     figure = new_figure(_WIDTH, 0.21 * lines + 1.5, f"Forest plot of differences in points of DSC: {'; '.join(told)}")
     panel = figure.subplots()
     draw_intervals(panel, rows, margin)
-    seen = {_word(each).split(",")[0]: _color(each) for each in found}
+    seen = {each.word.split(",")[0]: _color(each) for each in found}
     handles = [Line2D([], [], marker="o", color=color, label=word) for word, color in seen.items()]
     handles.append(Line2D([], [], color="#dddddd", linewidth=8, label=f"margin: -{margin:g} to +{margin:g}"))
     if any(row.paper is not None for row in rows):
         handles.append(Line2D([], [], marker="D", linestyle="", markerfacecolor="white", color="black", label="paper"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), fontsize=8, frameon=False)
-    if note:
-        figure.suptitle(note, fontsize=11, color="#d55e00")
     return figure
 
 
@@ -162,12 +159,8 @@ def _mark(names: Sequence[str], name: str) -> dict[str, Any]:
 
 def _named(answer: Answer) -> str:
     first, second = fold_label(answer.comparison.first), fold_label(f"- {answer.comparison.second}")
-    return f"{first}{' ' if len(first + second) < _LABEL else chr(10)}{second}\n({_word(answer)})"
-
-
-def _word(answer: Answer) -> str:
-    return answer.verdict.split(";")[0]
+    return f"{first}{' ' if len(first + second) < _LABEL else chr(10)}{second}\n({answer.word})"
 
 
 def _color(answer: Answer) -> str:
-    return _COLORS.get(_word(answer).split(",")[0], _UNJUDGED)
+    return _COLORS.get(answer.word.split(",")[0], _UNJUDGED)

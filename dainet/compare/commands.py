@@ -79,11 +79,11 @@ def report(
     ] = False,
 ) -> None:
     """Write a page with the verdict of a plan: interval, checks, failures, methods; figures and tables for a paper."""
-    from dainet.cache.folders import figures_folder
     from dainet.compare.plan import read_plan
     from dainet.compare.report import write_report
+    from dainet.compare.run import results_folder
 
     read = read_plan(plan)
-    folder = figures_folder() / read.name
+    folder = results_folder(read)
     page = write_report(read, folder, output.absolute() if output else folder / "report", waves_so_far)
     typer.echo(f"page: {page}")

@@ -53,8 +53,8 @@ def plan_networks(scored: Scored, records: Mapping[str, Mapping[str, Any]]) -> p
 def fold_table(scored: Scored) -> pd.DataFrame:
     """Count the patients of every fold: in training, in validation, and those tested."""
     lines = []
-    for number in range(1, len(scored.plan.folds) + 1):
-        split = Counter(scored.plan.split(number).values())
+    for number, fold in enumerate(scored.plan.splits(), start=1):
+        split = Counter(fold.values())
         tested = scored.scores.loc[scored.scores["fold"] == number, "patient"].nunique()
         row = {"Fold": str(number), "Training": str(split["train"]), "Validation": str(split["valid"])}
         lines.append(row | {"Tested": str(tested)})

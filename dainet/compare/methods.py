@@ -31,8 +31,7 @@ def _training(scored: Scored) -> list[str]:
     settings = load_settings(plan.profile, plan.settings)  # without those that are a network's own
     own, chosen = settings.segmentation, settings.data.train_patients
     number = counts(scored)
-    split = [plan.split(fold) for fold in range(1, len(plan.folds) + 1)]
-    sizes = {part: [list(each.values()).count(part) for each in split] for part in ("train", "valid")}
+    sizes = {part: [list(each.values()).count(part) for each in plan.splits()] for part in ("train", "valid")}
     lent = _range(sizes["train"]) if chosen is None else str(chosen if isinstance(chosen, int) else len(chosen))
     tuned = "" if tuned_networks(plan) else "; none was tuned by itself"
     tested = (

@@ -55,7 +55,7 @@ def spreads_of(name: str) -> dict[str, Truth]:
 
 def design_of(plan: Plan) -> Design:
     """Return the test patients of every fold, and the seeds; several scans of one person count once."""
-    person, folds = person_names(plan.split(1)), [plan.split(number) for number in range(1, len(plan.folds) + 1)]
+    person, folds = person_names(plan.split(1)), plan.splits()
     counts = [len({person.get(name, name) for name, part in fold.items() if part == "test"}) for fold in folds]
     line = plan.comparisons[0]
     seeds = [sum(name in wave.networks for wave in plan.waves) for name in (line.first, line.second)]
@@ -89,7 +89,7 @@ def described(name: str, truth: Truth) -> str:
 def size_text(plan: Plan) -> str:
     """Describe the patients, folds and trainings of a plan."""
     tested = sorted({*design_of(plan).folds})
-    persons = persons_of({name for number in range(1, len(plan.folds) + 1) for name in plan.split(number)})
+    persons = persons_of({name for fold in plan.splits() for name in fold})
     folds = f"{len(plan.folds)} folds, each of which tests" if len(plan.folds) > 1 else "one fold, which tests"
     seeds = f"{len(plan.waves)} seed{'' if len(plan.waves) == 1 else 's'}"
     counts = f"{seeds} of {len(plan.networks)} networks: {len(plan.trainings())} trainings"

@@ -20,7 +20,7 @@ from dainet.compare.plan import Plan, plan_hash
 from dainet.compare.questions import Answer
 from dainet.compare.scores import Scored
 from dainet.compare.sentences import headline, points, verdict_sentence
-from dainet.reporting.artifacts import PAGE, appearing, output_folder, record_files
+from dainet.reporting.artifacts import output_folder, save_page
 from dainet.reporting.pages import render_page
 from dainet.reporting.run_identity import public_settings
 from dainet.settings import Settings
@@ -80,8 +80,7 @@ class Findings:
     scored: Scored
     answers: tuple[Answer, ...]
     folder: Path
-    early: Sequence[int] = ()
-    note: str = ""
+    early: Sequence[int]
 
 
 def write_page(
@@ -128,11 +127,7 @@ def write_page(
         details={"Settings of the first training": public_settings(settings)},
         shown_rows=_ROWS,
     )
-    with appearing(settings) as hidden:
-        page = hidden / f"{PAGE}.html"
-        page.write_text(text, encoding="utf-8")
-        record_files(page.with_suffix(".json"), [page], settings, {})
-    return folder / page.name
+    return save_page(text, settings)
 
 
 def _sentences(found: Findings, first: str) -> list[str]:
@@ -150,8 +145,6 @@ def _plan_line(plan: Plan) -> str:
 
 def _warnings(found: Findings) -> list[dict[str, str]]:
     scored, warnings = found.scored, []
-    if found.note:
-        warnings.append({"lead": found.note, "text": ""})
     for waves in found.early:
         text = f"Test scores were read after {waves} of {len(scored.plan.waves)} waves, before the others ran."
         warnings.append({"lead": "Read before.", "text": text})

@@ -106,6 +106,10 @@ class Plan(_Part):
         """Return "train", "valid" or "test" for every patient of a fold, which are numbered from 1."""
         return load_split(self.dataset, self._split_name(fold))
 
+    def splits(self) -> list[dict[str, str]]:
+        """Return the `split` of every fold."""
+        return [self.split(fold) for fold in range(1, len(self.folds) + 1)]
+
     def _split_name(self, fold: int) -> str:
         name = self.folds[fold - 1]
         known = self.dataset in DEFAULT_SPLIT and name in split_names(self.dataset)
@@ -186,7 +190,7 @@ def plan_hash(plan: Plan) -> str:
         InputError: a file with code, or a fold, is not there.
     """
     values = plan.model_dump(mode="json", exclude=_NOT_HASHED, exclude_defaults=True)
-    values["folds"] = [plan.split(number) for number in range(1, len(plan.folds) + 1)]
+    values["folds"] = plan.splits()
     values["settings"] = {name: identity(plan.folder, name, value) for name, value in plan.settings.items()}
     for row in values["networks"].values():
         own = row.get("settings", {})

@@ -46,6 +46,11 @@ class Answer:
         """What is compared, as tables call it."""
         return self.comparison.title
 
+    @property
+    def word(self) -> str:
+        """The verdict without what follows it, such as "carried by few patients"."""
+        return self.verdict.split(";")[0]
+
 
 def answers(scored: Scored) -> list[Answer]:
     """Judge the comparisons of a plan in their order.

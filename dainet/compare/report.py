@@ -38,7 +38,7 @@ _COUNTED = {
 _EARLY = "early_reads.json"  # in the folder of results: after how many waves test scores were read
 
 
-def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, note: str = "") -> Path:
+def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False) -> Path:
     """Write the page of a plan with its tables and figures; return the path of the page.
 
     Args:
@@ -46,7 +46,6 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
         folder: holds scores/, histories/ and records/ of its trainings.
         output: folder for the page, which is complete in itself, and for each table and figure as files for a paper.
         so_far: see `read_whole`.
-        note: goes into every table and above the page, such as that scores are simulated.
 
     Raises:
         InputError: see `read_whole`.
@@ -55,7 +54,7 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
     early = early_reads(scored, folder)
     results = analyze(scored)
     settings = scored.trainings[0].settings({"output": str(output)})
-    notes = [*([note] if note else []), *plan_notes(results)]
+    notes = plan_notes(results)
     tables = {"table_comparisons": comparisons_table(scored, results.answers), **plan_tables(results)}
     if len(failures := failed_cases(scored)):
         tables["table_failures"] = failures
@@ -63,10 +62,10 @@ def write_report(plan: Plan, folder: Path, output: Path, so_far: bool = False, n
         save_table(table, name, settings, {}, notes)
     save_csv(_patients(scored), "patient_differences", settings, {})  # not "patients": a figure has that record
     alts = dict[str, str]()
-    for name, figure in _figures(results, note):
+    for name, figure in _figures(results):
         save_figure(figure, name, settings, {})
         alts[name] = str(figure.get_label())
-    return write_page(Findings(scored, results.answers, folder, early, note), tables, alts, settings)
+    return write_page(Findings(scored, results.answers, folder, early), tables, alts, settings)
 
 
 def read_whole(plan: Plan, folder: Path, so_far: bool = False) -> Scored:
@@ -157,9 +156,9 @@ def learning_figure(scored: Scored) -> Figure:
     return learning_curves(parts, monitored(scored).removesuffix(" patients"))
 
 
-def _figures(results: Results, note: str) -> Iterator[tuple[str, Figure]]:
+def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
     scored, margin = results.scored, results.scored.plan.margin
-    yield "comparisons", comparisons_figure(results.answers, margin, note)
+    yield "comparisons", comparisons_figure(results.answers, margin)
     yield "patients", patients_figure(scored)
     if any(part.result is not None for part in results.parts):
         yield "parts", parts_figure(results.parts, margin)

@@ -38,9 +38,9 @@ def headline(found: Sequence[Answer], margin: float) -> tuple[str, str]:
     if not primary:
         return "Not judged", "All comparisons of this plan are exploratory: they have intervals and no verdict."
     if len(primary) == 1:
-        return _LEADS[_word(primary[0])], verdict_sentence(primary[0], margin)
+        return _LEADS[primary[0].word], verdict_sentence(primary[0], margin)
     word = joint_word([each.verdict for each in primary]) or "not judged"
-    told = "; ".join(f"{each.title}: {_word(each)}" for each in primary)
+    told = "; ".join(f"{each.title}: {each.word}" for each in primary)
     return _LEADS[word], f"The claim needs all of {len(primary)} comparisons. {told}."
 
 
@@ -72,10 +72,6 @@ def verdict_sentence(answer: Answer, margin: float) -> str:
 def points(size: float) -> str:
     """Write a number of points: "1 point", "0.3 points"."""
     return f"{size:g} point{'' if size == 1 else 's'}"
-
-
-def _word(answer: Answer) -> str:
-    return answer.verdict.split(";")[0]
 
 
 def _sentence(text: str) -> str:

@@ -1,16 +1,13 @@
-"""Simulated scores of two networks in a design of folds, seeds and patients: coverage and power of the analysis."""
+"""Simulated scores of two networks in a design of folds, seeds and patients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from dainet.compare.analysis import Difference, difference, spread_of
-
-__all__ = ["Design", "Truth", "error_rates", "simulate"]
+__all__ = ["Design", "Truth", "simulate"]
 
 _LEVEL, _LEVELS_DIFFER = 90.0, 3.0  # points of DSC; patients of both networks alike, so no difference depends on them
 
@@ -53,39 +50,3 @@ def simulate(design: Design, truth: Truth, rounds: int, seed: int = 0) -> tuple[
             shift = truth.trainings * random.standard_normal((rounds, seeds, 1))
             network.append(mean + shift + truth.luck * draw((rounds, seeds, patients)))
     return networks
-
-
-def error_rates(
-    design: Design,
-    truth: Truth,
-    margin: float,
-    rounds: int = 4000,
-    analyze: Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], Difference] | None = None,
-) -> dict[str, float]:
-    """Simulate and analyze; return shares of the rounds and the mean standard error.
-
-    A network with one seed borrows the spread of a simulated pair with three seeds, as the study does.
-
-    Args:
-        design, truth: what is simulated.
-        margin: of equivalence, in points.
-        rounds: simulated studies.
-        analyze: another analysis to judge; the default is `dainet.compare.analysis.difference`.
-
-    Returns:
-        coverage (95 % interval holds the true effect), excludes_zero (power, or error where there is no effect),
-        equivalent, error (mean standard error, points).
-    """
-    first, second = simulate(design, truth, rounds)
-    borrowed = None
-    if min(design.seeds) == 1:
-        borrowed = spread_of(*simulate(Design(design.folds, (3, 3)), truth, rounds, seed=1))
-    result: Any = analyze(first, second) if analyze else difference(first, second, borrowed)
-    low, high = result.interval(0.95)
-    inner_low, inner_high = result.interval(0.90)
-    return {
-        "coverage": float(np.mean((low <= truth.effect) & (truth.effect <= high))),
-        "excludes_zero": float(np.mean((low > 0) | (high < 0))),
-        "equivalent": float(np.mean((-margin <= inner_low) & (inner_high <= margin))),
-        "error": float(np.mean(result.error)),
-    }

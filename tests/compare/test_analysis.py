@@ -8,8 +8,9 @@ from scipy import stats
 
 from dainet.compare.analysis import Difference, difference, fold_difference, spread_of, verdict
 from dainet.compare.mixed_model import mixed_model_error
-from dainet.compare.simulation import Design, Truth, error_rates, simulate
+from dainet.compare.simulation import Design, Truth, simulate
 from dainet.errors import InputError
+from tests.helpers.studies import error_rates
 
 FIVE = (20, 20, 20, 20, 19)
 

@@ -20,9 +20,10 @@ from dainet.compare.power import (
     seeds_needed,
     smallest_gain,
 )
-from dainet.compare.simulation import Design, Truth, error_rates, simulate
+from dainet.compare.simulation import Design, Truth, simulate
 from dainet.errors import InputError
 from dainet.places import repository_root
+from tests.helpers.studies import error_rates
 
 FIVE = (20, 20, 20, 20, 19)
 ROUNDS = 4000

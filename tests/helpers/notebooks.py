@@ -63,6 +63,16 @@ def solutions(notebook: NotebookNode) -> dict[int, str]:
     return found
 
 
+def check_solutions(notebook: NotebookNode, made: dict[str, Any]) -> None:
+    """Assert that the solutions of a lesson are right, each on its own, with what its cells have made."""
+    chapter = int(notebook.cells[0].source.lstrip("# ").partition(".")[0])
+    for place, (number, code) in enumerate(solutions(notebook).items(), 1):
+        names = dict(made)
+        exec(code, names)
+        answer = notebook.cells[number].source.split(" = ")[0]
+        assert EXERCISES[f"{chapter}.{place}"].fault(names[answer], names) is None
+
+
 def solved(notebook: NotebookNode) -> NotebookNode:
     """The notebook with every answer filled in, and with the output that its checking cells then have."""
     for number, code in solutions(notebook).items():

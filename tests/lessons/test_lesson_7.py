@@ -15,7 +15,7 @@ from dainet.lessons.evidence import read_scores
 from dainet.segmentation.catalog import build
 from dainet.segmentation.networks import parameter_count
 from tests.helpers import REPOSITORY
-from tests.helpers.notebooks import lesson, shown, solutions
+from tests.helpers.notebooks import check_solutions, lesson, shown
 
 NOTEBOOK = lesson("07")
 PROSE = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
@@ -79,11 +79,7 @@ def test_other_wrong_answers_are_wrong(number: str, answer: object, made: dict[s
 
 
 def test_the_solutions_are_right(made: dict[str, Any]) -> None:
-    for place, (number, code) in enumerate(solutions(NOTEBOOK).items(), 1):
-        names = dict(made)
-        exec(code, names)
-        answer = NOTEBOOK.cells[number].source.split(" = ")[0]
-        assert judged(f"7.{place}", names[answer], names) is None
+    check_solutions(NOTEBOOK, made)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dainet.compare.simulation import Design
 from dainet.lessons.answers import EXERCISES
 from dainet.lessons.gain import read_gain
 from dainet.lessons.gain.students import students
-from tests.helpers.notebooks import lesson, shown, solutions
+from tests.helpers.notebooks import check_solutions, lesson, shown
 
 NOTEBOOK = lesson("09")
 DESIGN = "30 patients in 5 folds, 3 seeds (our plan)"
@@ -74,11 +74,7 @@ def test_mistakes_that_the_scores_decide_are_named(made: dict[str, Any]) -> None
 
 
 def test_the_solutions_are_right(made: dict[str, Any]) -> None:
-    for place, (number, code) in enumerate(solutions(NOTEBOOK).items(), 1):
-        names = dict(made)
-        exec(code, names)
-        answer = NOTEBOOK.cells[number].source.split(" = ")[0]
-        assert judged(f"9.{place}", names[answer], names) is None
+    check_solutions(NOTEBOOK, made)
 
 
 @pytest.mark.parametrize(

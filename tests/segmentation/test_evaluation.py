@@ -13,7 +13,7 @@ from dainet.device import choose_device
 from dainet.segmentation.evaluation import class_dsc, native_dsc, predict_native, read_scores, run_scores, volume_dsc
 from dainet.segmentation.metrics import score_volume
 from dainet.segmentation.slices import SliceData
-from dainet.settings import AttentionSettings, DataSettings, Settings
+from dainet.settings import AttentionSettings, DataSettings
 from tests.helpers.formats import nnunet
 from tests.helpers.samples import discs
 
@@ -27,11 +27,6 @@ class Thresholds(torch.nn.Module):
         edges = torch.tensor([0.15, 0.4, 0.65])
         label = (image[:, 0, ..., None].float() > edges).sum(-1)
         return torch.nn.functional.one_hot(label, 4).movedim(-1, 1).float()
-
-
-@pytest.fixture
-def prepared(tiny: Settings) -> Prepared:
-    return run_prepared(tiny.data, tiny.segmentation.image_size)
 
 
 @pytest.fixture
