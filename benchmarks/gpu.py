@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks.plain_recipe import plain_training
 from benchmarks.results_files import growing, write_table
-from dainet.attention.stage import extractor
+from dainet.attention.stage import AttentionGrid, extractor, write_grid
 from dainet.cache.store import StageResult
 from dainet.data.prepared import Prepared
 from dainet.device import Device, choose_device, hardware
@@ -55,7 +55,7 @@ app = new_app(__doc__)
 
 @app.command()
 def main() -> None:
-    """Measure this machine's card; the tables so far are written after every row."""
+    """Measure this machine's card; the table of steps is written after every row."""
     measure(choose_device("cuda"))
 
 
@@ -67,7 +67,7 @@ class Limits(NamedTuple):
 
 
 def measure(device: Device) -> None:
-    """Write the card's own tables, again after every row: steps of the kit, and the networks beside their peers."""
+    """Write the card's own tables: steps of the kit, after every row, and networks beside peers, once all are timed."""
     from benchmarks.networks import cost_table  # with peers of the extra "bench", which the steps do not need
 
     name = "gpu-" + "-".join(str(hardware()["accelerator"]).lower().split())
@@ -201,7 +201,7 @@ def _random_slices(size: int, device: Device) -> SliceData:
     images = random.random((_SLICES, size, size)).astype(np.float16)
     labels = random.integers(0, 4, images.shape).astype(np.uint8)
     np.save(folder / "attention.npy", random.random((_SLICES, _HEADS, 16, 16)).astype(np.float16))
-    (folder / "attention.json").write_text(f'{{"heads": {_HEADS}, "grid": [16, 16], "patch": 16, "vit_size_px": 256}}')
+    write_grid(folder, AttentionGrid(_HEADS, (16, 16), 16, 256))
     classes = Classes(("RV", "Myo", "LV"), ("#f00", "#0f0", "#00f"))
     prepared = Prepared(StageResult("prepared", "", folder), images, labels, pd.DataFrame(), classes, {})
     return SliceData(prepared, StageResult("attention", "", folder), AttentionSettings(), device)

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 
 # How libraries below torch tell want of GPU memory, which torch passes on as a plain RuntimeError.
-_NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_NO_GPU_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")
 
 __all__ = [
     "DainetError",

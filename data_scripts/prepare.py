@@ -33,7 +33,7 @@ def check(
     set_: Set = None,
     output: Annotated[Path | None, typer.Option(help="folder for cases.csv and sheet.png; default runs/check")] = None,
 ) -> None:
-    """Read every case once and report what is there, missing or wrong; exits with 1 if the latter would spoil a run."""
+    """Read every case once and report what is there, missing or wrong; exits with 1 if a fault would spoil a run."""
     settings = _settings(dataset, source, set_)
     folder = output or runs_folder() / "check"
     folder.mkdir(parents=True, exist_ok=True)  # before the minutes that reading takes

@@ -17,7 +17,7 @@ from dainet.attention.head_scores import head_scores
 from dainet.attention.maps import network_maps, resize_maps
 from dainet.attention.stage import open_attention
 from dainet.cache.folders import figures_folder
-from dainet.cache.records import hash_file, read_record
+from dainet.cache.records import hash_file, provenance, read_record
 from dainet.compare.analysis import Difference, patient_difference, verdict
 from dainet.compare.plan import read_plan
 from dainet.csv_files import read_csv
@@ -139,12 +139,12 @@ def _scores_after(epoch: int, settings: Settings, prepared: Prepared) -> pd.Data
 
 
 def _is_there(path: Path, settings: Settings, stages: Mapping[str, str]) -> bool:
-    """Whether a table is there, whole, and of the same settings and stages; the key of maps holds a hash of weights."""
+    """Whether a table is there, whole, of the same settings, stages (that of maps knows the weights) and commit."""
     try:
         record, files = read_record(path.with_suffix(".json")), {path.name: hash_file(path)}
     except (InputError, FileNotFoundError):
         return False
-    expected = {"settings": public_settings(settings), "stages": stages, "files": files}
+    expected = {"settings": public_settings(settings), "stages": stages, "files": files, "git": provenance()["git"]}
     return all(record.get(name) == value for name, value in expected.items())
 
 

@@ -33,6 +33,8 @@ def write_sides(scored: Scored, where: Mapping[str, Any], folder: Path) -> None:
         InputError: no two classes are the sides of one organ.
         StageMissingError: a training is not in the cache, for example because it ran on another machine.
     """
+    if not sided_pairs(list(scored.scores["class"].unique())):
+        raise InputError(f"plan {scored.plan.name}: no two of its classes are the right and the left of one organ")
     records, keys, lines = read_records(folder, scored.trainings), dict[str, str](), list[dict[str, Any]]()
     with finished_only():
         for training in scored.trainings:
@@ -44,8 +46,6 @@ def write_sides(scored: Scored, where: Mapping[str, Any], folder: Path) -> None:
                 known = {"model": training.model, "fold": training.fold, "seed": training.seed, "case_id": case}
                 found = compare_sides(predicted, prepared.labels[rows], prepared.classes.names)
                 lines += [known | line for line in found]
-    if not lines:
-        raise InputError(f"plan {scored.plan.name}: no two of its classes are the right and the left of one organ")
     settings = scored.trainings[0].settings({**where, "output": str(folder)})
     save_csv(pd.DataFrame(lines).round(4), "sides", settings, keys)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-import torch
 
 from dainet import pipeline
 from dainet.cache.atomic import write_complete
@@ -22,7 +21,7 @@ from dainet.cache.records import write_record
 from dainet.cache.references import remember_figures
 from dainet.compare.looks import note_look, now
 from dainet.csv_files import read_csv
-from dainet.errors import NonFiniteError
+from dainet.errors import NonFiniteError, lacks_gpu_memory
 from dainet.pipeline import Trained
 from dainet.reporting.run_identity import public_settings
 from dainet.segmentation.evaluation import native_dsc
@@ -94,7 +93,9 @@ def run_training(
             return Outcome(ran=False)
         _run(training, where, folder, plan)
         return Outcome(ran=True)
-    except (NonFiniteError, MemoryError, torch.OutOfMemoryError) as error:
+    except (NonFiniteError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not lacks_gpu_memory(error):
+            raise
         return Outcome(ran=False, failure=f"{training.name}: {str(error) or 'no memory is left'}")
     finally:
         lock.release()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dainet.attention.given import map_channels
-from dainet.device import Device, choose_device
+from dainet.device import Device, choose_device, enough_memory
 from dainet.errors import InputError, some
 from dainet.protocol import CLASSES
 from dainet.segmentation.catalog import build, takes
@@ -227,10 +227,12 @@ def _check_gradients(name: str, model: nn.Module, inputs: tuple[Tensor, ...], si
 def _check_as_trained(name: str, model: nn.Module, inputs: tuple[Tensor, ...], sizes: _Sizes) -> None:
     """Run the network on its device and in its precision, in which what fits on the CPU in float32 may not fit."""
     there = sizes.device.torch_device
-    for training, mode in ((True, "training"), (False, "evaluation")):
-        run = _runner(name, model.to(there).train(training), sizes, f"{mode} on {there} in {sizes.device.precision}")
-        with torch.no_grad(), sizes.device.autocast():
-            run(tuple(x.to(there) for x in inputs))
+    with enough_memory(f"{outside_label(name)}: trying it with two slices", "lower segmentation.image_size or width"):
+        for training, mode in ((True, "training"), (False, "evaluation")):
+            how = f"{mode} on {there} in {sizes.device.precision}"
+            run = _runner(name, model.to(there).train(training), sizes, how)
+            with torch.no_grad(), sizes.device.autocast():
+                run(tuple(x.to(there) for x in inputs))
 
 
 def _runner(name: str, model: nn.Module, sizes: _Sizes, mode: str, whole: bool = False) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dainet.device import enough_memory
 from dainet.errors import InputError
 from dainet.parallel.collectives import weighted_mean
 from dainet.segmentation.losses import segmentation_loss
@@ -101,7 +102,8 @@ def _try(name: str, digest: str, classes: int, device: torch.device | None) -> N
             raise InputError(f"{label}: its gradient is 0 in all logits; expected one that a training can follow")
         _gradient(name, own, torch.zeros_like(some[:1]), classes, "one slice without any organ")
         if device not in (None, some.device):
-            _gradient(name, _moved(own, device), some.to(device), classes, f"two slices on {device}")
+            with enough_memory(f"{label}: trying it with two slices", "end what else uses the GPU"):
+                _gradient(name, _moved(own, device), some.to(device), classes, f"two slices on {device}")
 
 
 def _gradient(name: str, own: Callable[..., Tensor], label: Tensor, classes: int, what: str) -> Tensor:

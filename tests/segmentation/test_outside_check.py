@@ -14,7 +14,7 @@ from torch import nn
 
 from dainet import pipeline
 from dainet.cache.runs import lineage
-from dainet.errors import InputError
+from dainet.errors import InputError, MemoryLackError
 from dainet.jobs.one_stage import run_named_stage
 from dainet.reporting.tables import protocol_notes
 from dainet.reporting.work import work_of
@@ -289,6 +289,20 @@ def test_a_network_is_tried_where_and_as_it_will_be_trained(
     check_outside(small, name)
     monkeypatch.setattr(outside_check, "choose_device", lambda _: replace(plain, **fields))
     with pytest.raises(InputError, match=words):
+        check_outside(small, name)
+
+
+def test_want_of_gpu_memory_is_one_line(small: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device "meta" stands for a GPU that others have filled."""
+    from dainet.segmentation import outside_check
+
+    full = replace(outside_check.choose_device("cpu"), torch_device=torch.device("meta"), autocast_dtype=None)
+    code = "if image.is_meta: raise RuntimeError('CUDA error: out of memory')\n        return self.conv(image)"
+    name = written(tmp_path, network(code))
+    monkeypatch.setattr(outside_check, "choose_device", lambda _: full)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**30, 2**33))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Small 1")
+    with pytest.raises(MemoryLackError, match="Small 1"):
         check_outside(small, name)
 
 

@@ -154,12 +154,12 @@ def test_what_is_said_of_kidneys_holds_for_the_committed_scores(words: str, chao
     assert f"differ by {' and '.join(gaps['dsc_as_one'])} points instead of 5.2" in words
     others = chaos.scores[chaos.scores["class"].isin(["liver", "spleen"])].groupby("model")["dsc"].mean()
     same = [f"{100 * (others[name] - others['dual-1111']):.2f}" for name in rivals.index]
-    assert f"Liver and spleen together differ by {' and '.join(same)}" in words
+    assert f"Liver and spleen nearly cancel (together {' and '.join(same)})" in words
 
 
 def test_what_is_said_of_the_spread_on_other_organs_stands_in_its_table(words: str) -> None:
     table = pd.read_csv(CHAOS / "table_spread.csv", dtype=str).set_index("Network").iloc[:, 0]
-    [found] = re.findall(r"not seen there \((\S+) and (\S+) points; F = (\S+), p = (\S+)\)", words)
+    [found] = re.findall(r"does not show it \((\S+) and (\S+) points; F = (\S+), p = (\S+)\)", words)
     assert found[:2] == (table["unet"], table["dual-1111"])
     assert table["F test, unet / dual-1111"] == f"F {found[2]}, p {found[3]}"
 
