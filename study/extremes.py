@@ -21,7 +21,7 @@ from dainet.reporting.artifacts import save_figure
 from dainet.reporting.figures import qualitative_figure
 from dainet.settings import Settings
 
-__all__ = ["draw_extremes", "extremes", "stages_of"]
+__all__ = ["Stages", "draw_extremes", "extremes", "stages_of"]
 
 
 class Stages(NamedTuple):

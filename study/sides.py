@@ -11,12 +11,13 @@ import pandas as pd
 
 from dainet.cache.store import finished_only
 from dainet.compare.facts import read_records
+from dainet.compare.plan import Training
 from dainet.compare.scores import Scored
 from dainet.data.arrangement import sided_pairs
 from dainet.errors import InputError
 from dainet.pipeline import network_data
 from dainet.reporting.artifacts import save_csv
-from study.extremes import stages_of
+from study.extremes import Stages, stages_of
 
 __all__ = ["compare_sides", "write_sides"]
 
@@ -40,12 +41,7 @@ def write_sides(scored: Scored, where: Mapping[str, Any], folder: Path) -> None:
         for training in scored.trainings:
             stages = stages_of(training, records, where)
             keys[training.name] = stages.trained.segmentation.key
-            data, prepared = network_data(stages.settings, training.network), stages.prepared
-            for case, rows in prepared.volumes("test").items():
-                predicted = data.predict(stages.trained.model, np.asarray(rows)).cpu().numpy()
-                known = {"model": training.model, "fold": training.fold, "seed": training.seed, "case_id": case}
-                found = compare_sides(predicted, prepared.labels[rows], prepared.classes.names)
-                lines += [known | line for line in found]
+            lines += _lines(training, stages)
     settings = scored.trainings[0].settings({**where, "output": str(folder)})
     save_csv(pd.DataFrame(lines).round(4), "sides", settings, keys)
 
@@ -71,6 +67,14 @@ def compare_sides(predicted: np.ndarray, label: np.ndarray, names: Sequence[str]
             "dsc_as_one": _dice(*one),
             "exchanged": other.sum() / one[1].sum() if one[1].any() else np.nan,
         }
+
+
+def _lines(training: Training, stages: Stages) -> Iterator[dict[str, Any]]:
+    data, prepared = network_data(stages.settings, training.network), stages.prepared
+    for case, rows in prepared.volumes("test").items():
+        predicted = data.predict(stages.trained.model, np.asarray(rows)).cpu().numpy()
+        for found in compare_sides(predicted, prepared.labels[rows], prepared.classes.names):
+            yield {**training.labels, "seed": training.seed, "case_id": case, **found}
 
 
 def _dice(predicted: np.ndarray, label: np.ndarray) -> float:
