@@ -54,6 +54,7 @@ def log_handlers() -> Iterator[None]:
         ("1", None, "not answered"),
         ("1", 0.87, "right"),
         ("1", 86.8, "percent"),
+        ("1", -0.868, "sign"),
         ("1", "0.87", "quotes"),
         ("1", [0.87], "number"),
         ("1", (0, 87), "0.5, found (0, 87)"),

@@ -52,7 +52,8 @@ class Number(Exercise):
             return "right in percent, but the question asks for a share between 0 and 1"
         mistaken = {words: _called(wrong, made) for words, wrong in self.mistakes.items()}
         said = [words for words, number in mistaken.items() if self._near(value, number)]
-        return min(said, key=lambda words: abs(value - mistaken[words]), default="")
+        unknown = "right but for its sign" if self._near(-value, truth) else ""
+        return min(said, key=lambda words: abs(value - mistaken[words]), default=unknown)
 
     def _near(self, value: float, other: float) -> bool:
         return abs(value - other) <= self.within

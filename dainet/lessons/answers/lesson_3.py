@@ -24,6 +24,7 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Number(
         truth=lambda: 0.5,
+        share=True,
         nudge="what happens when both pixels have the same value?",
         hint="every comparison is a tie, which is neither won nor lost",
         mistakes={
