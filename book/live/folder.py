@@ -76,7 +76,7 @@ def _tries() -> Iterator[str]:
         if choice.source == _ALL_ON.source:
             yield (
                 f"<li {_attributes(choice)}>{escape(item.question)}<br>"
-                '<label>Your guess in points <input inputmode="decimal"></label> <a href="#">Show it</a>'
+                '<label>Your guess in points <input></label> <a href="#">Show it</a>'
                 f'<span class="answer" hidden><output></output> {escape(item.afterwards)}</span></li>'
             )
 

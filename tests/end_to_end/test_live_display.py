@@ -28,9 +28,14 @@ TEXTS = [
 def test_networks_that_are_still_loaded_leave_no_pictures_of_another_organ(browser: Browser, live_folder: Path) -> None:
     page, said = open_page(browser, live_folder)
     shown(page, "heart")
+    go(page, "organ=heart&case=1&heads=011111&skips=1111&mode=cut")  # a thing to try, so there is an answer
+    expect(page.locator("#tries .answer:visible")).to_have_count(1)
     page.evaluate(NEVER)
     page.get_by_label("Abdomen").click()
     page.wait_for_selector("#said:has-text('Abdomen')")
+    expect(page.locator("#tries .answer:visible")).to_have_count(0)
+    links = page.locator("#tries a").evaluate_all("all => all.map(link => link.hash)")
+    assert all("organ=abdomen" in link for link in links)
     assert all(
         canvas.evaluate(BLANK) for canvas in page.locator(".predictions canvas, .errors canvas, .map canvas").all()
     )
@@ -114,6 +119,22 @@ def test_a_phone_shows_one_column_with_large_buttons(live: Page, organ: str) -> 
     for button in live.locator("button:visible, label.button, fieldset label").all():
         assert (box := button.bounding_box())
         assert min(box["width"], box["height"]) > 43.5, button.inner_text()
+
+
+def test_predictions_stay_in_sight_only_where_there_is_room_for_more(live: Page) -> None:
+    position = "node => getComputedStyle(node).position"
+    live.set_viewport_size(PHONE)
+    assert live.locator(".predictions").evaluate(position) == "sticky"
+    live.set_viewport_size({"width": PHONE["height"], "height": PHONE["width"]})
+    assert live.locator(".predictions").evaluate(position) != "sticky"
+
+
+def test_the_drawing_says_in_words_what_is_on(live: Page) -> None:
+    go(live, "organ=heart&case=1&heads=111110&skips=0110&mode=cut")
+    words = live.locator("#drawing svg").get_attribute("aria-label")
+    assert words is not None
+    assert "5 of 6 maps" in words
+    assert re.findall(r"\((\d)\)", words) == ["2", "3"]
 
 
 def test_every_control_has_a_name_and_every_picture_a_description(live: Page) -> None:

@@ -83,6 +83,14 @@ def test_maps_equal_those_of_pytorch(live: Page, organ: str) -> None:
         assert np.abs(np.array(found) - live_maps(organ, item["vit_image"])[1].flatten().numpy()).max() < NEAR
 
 
+def test_a_class_that_appears_says_so_because_it_enters_the_mean(live: Page) -> None:
+    go(live, "organ=abdomen&case=2&heads=111111&skips=0000&mode=cut")
+    values = live.evaluate(
+        "() => [...document.querySelectorAll('#dsc tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    assert [name for name, dual in ((row[0], row[3]) for row in values) if "was –" in dual] == ["Gallbladder"]
+
+
 def test_buttons_and_keys_switch_heads_skips_and_slices(live: Page) -> None:
     live.get_by_role("button", name="attention map of head 6").click()
     live.get_by_role("switch", name="skip (1) of").click()

@@ -8,7 +8,7 @@ import numpy as np
 from playwright.sync_api import Page, expect
 
 from dainet.data.preprocessing import normalize, resize_slices
-from tests.helpers.browser import NEEDS_CHROMIUM, PATIENCE, PHONE
+from tests.helpers.browser import NEEDS_CHROMIUM, PATIENCE, PHONE, SIZE
 from tests.helpers.live_page import DROP, PASTE, png, shown
 
 pytestmark = NEEDS_CHROMIUM
@@ -105,8 +105,13 @@ def test_a_picture_can_be_pasted_or_chosen_and_is_left_by_the_arrows(live: Page)
 
 
 def test_a_file_that_is_no_picture_is_refused_and_the_page_goes_on(live: Page) -> None:
-    live.locator("#file").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"})
-    expect(live.get_by_role("alert")).to_contain_text("notes.txt")
+    name, told = f"{'1.2.840.' * 12}notes.txt", live.locator("#said").inner_text()
+    live.set_viewport_size(PHONE)
+    live.locator("#file").set_input_files({"name": name, "mimeType": "text/plain", "buffer": b"no picture"})
+    expect(live.get_by_role("alert")).to_contain_text(name)
+    assert live.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    expect(live.locator("#said")).to_have_text(told)  # of what is still shown
+    live.set_viewport_size(SIZE)
     live.locator("#file").set_input_files(
         {"name": "gray.png", "mimeType": "image/png", "buffer": b64decode(png(np.full((8, 8), 7, np.uint8)))}
     )

@@ -151,6 +151,9 @@ Live.controls = (() => {
     const count = [...state.heads].filter((digit) => digit === "1").length;
     const words = [...document.querySelectorAll("#drawing text")].find((text) => text.textContent.endsWith(" maps"));
     words.textContent = `${count} of ${HEADS} maps`;
+    const on = [...state.skips].flatMap((digit, number) => (digit === "1" ? [`(${number + 1})`] : [])).join(", ") || "none";
+    const told = `Dual encoder; ${words.textContent}; skips of the attention encoder on: ${on}`;
+    document.querySelector("#drawing svg").setAttribute("aria-label", told);
     light(document.querySelector(`#drawing line[x1="${words.getAttribute("x")}"]`), count > 0); // the first leads from them
   }
 

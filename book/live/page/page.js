@@ -23,7 +23,7 @@ Live.page = (() => {
         await show(Live.state.now, asked);
       }
     } catch (error) {
-      say(`${error.message ?? error}.`);
+      fail(error);
     }
     busy = false;
   }
@@ -36,7 +36,10 @@ Live.page = (() => {
     Live.controls.show(state);
     showSlice(state, organ, slice);
     const missing = PANES.filter((pane) => !Live.networks.areOpen(state.organ, networksOf(state, pane)));
-    if (missing.length) showLoading(organ, missing);
+    if (missing.length) {
+      showLoading(organ, missing);
+      Live.tries.show(state, null); // its links lead to this slice, and no answer is that of another
+    }
     const shown = { state, organ, slice, panes: {} };
     for (const pane of PANES) {
       const newer = new Promise((resolve) => (stopWaiting = resolve));
@@ -231,7 +234,12 @@ Live.page = (() => {
   function say(words) {
     element("problem").textContent = words;
     element("problem").hidden = !words;
-    if (words) element("said").textContent = "";
+  }
+
+  /** Say that the page itself does not work: what it told before is no longer true. */
+  function fail(error) {
+    say(`${error.message ?? error}.`);
+    element("said").textContent = "";
   }
 
   /** Explain the colors of errors and changes. */
@@ -242,5 +250,5 @@ Live.page = (() => {
     fill("changeLegend", ["now right", "now wrong", "other"].map((name, i) => [CHANGE_COLORS[i], name]));
   }
 
-  return { chipped, legends, refresh, say };
+  return { chipped, fail, legends, refresh, say };
 })();

@@ -44,5 +44,5 @@
     Live.state.follow();
   }
 
-  start().catch((error) => Live.page.say(`${error.message ?? error}.`));
+  start().catch(Live.page.fail);
 })();

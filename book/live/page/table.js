@@ -37,9 +37,15 @@ Live.table = (() => {
   function cell(score, i) {
     if (!score) return filled("td", ["none ", filled("span", [])]);
     const difference = score.now[i] - score.usual[i];
-    const change = filled("span", [Number.isNaN(difference) ? "" : arrow(difference)]);
+    const change = filled("span", [Number.isNaN(difference) ? appeared(score.now[i], score.usual[i]) : arrow(difference)]);
     change.className = difference > 0.0005 ? "up" : difference < -0.0005 ? "down" : "same";
     return filled("td", [percent(score.now[i]), " ", change]);
+  }
+
+  /** Say of a class that only one of two states holds what the other had: it enters or leaves the mean. */
+  function appeared(now, usual) {
+    if (Number.isNaN(now) && Number.isNaN(usual)) return "";
+    return `was ${percent(usual)}`;
   }
 
   /** The kit's own score of the same networks: over whole test volumes on their native grid. */

@@ -16,7 +16,7 @@ Live.tries = (() => {
 
   function found(guess, mean) {
     const result = `Found: ${Live.table.points(mean.now - mean.usual)} points on this slice.`;
-    const number = Number(guess.replace(",", ".").replace("−", "-"));
+    const number = Number(guess.replace(",", ".").replace(/[−–]/, "-"));
     return guess.trim() && Number.isFinite(number) ? `You predicted ${Live.table.points(number / 100)}. ${result}` : result;
   }
 
