@@ -15,7 +15,7 @@ import typer
 
 from dainet.cache.folders import figures_folder
 from dainet.compare.plan import read_plan
-from dainet.compare.scores import read_scored
+from dainet.compare.scores import Scored, read_scored
 from dainet.errors import needs_extra
 from dainet.options import Device, Set, Source, Weights, new_app, overrides, run_app
 from dainet.places import output_path, repository_root
@@ -34,12 +34,19 @@ from study.report import read_scores, write_report
 from study.sides import write_sides
 
 app = new_app(__doc__)
+PlanName = Annotated[str, typer.Argument(help="a plan in study/plans, such as chaos")]
 _FIRST = "acdc-study"  # the first study, whose comparisons stand in claims.yaml
 
 
 def _first_folder() -> Path:
     """Return the folder of the first study, which is finished and committed: DAINET_FIGURES does not move it."""
     return repository_root() / "figures" / _FIRST
+
+
+def _ready(name: str) -> tuple[Scored, Path]:
+    """Return what a plan has left, and the folder of its results."""
+    folder = figures_folder() / name
+    return read_ready(read_plan(PLANS / f"{name}.yaml"), folder), folder
 
 
 @app.command()
@@ -52,29 +59,17 @@ def pictures(source: Source = None, weights: Weights = None, device: Device = No
 
 
 @app.command()
-def extremes(
-    name: Annotated[str, typer.Argument(help="a plan in study/plans, such as chaos")],
-    source: Source = None,
-    weights: Weights = None,
-    device: Device = None,
-) -> None:
+def extremes(name: PlanName, source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Draw the best and the worst case of both networks of a plan's first comparison, from stages finished here."""
-    folder = figures_folder() / name
-    scored = read_ready(read_plan(PLANS / f"{name}.yaml"), folder)
+    scored, folder = _ready(name)
     draw_extremes(scored, overrides(None, source, weights, device), folder)
     typer.echo(f"picture: {folder / 'extremes.png'}")
 
 
 @app.command()
-def sides(
-    name: Annotated[str, typer.Argument(help="a plan in study/plans, such as chaos")],
-    source: Source = None,
-    weights: Weights = None,
-    device: Device = None,
-) -> None:
+def sides(name: PlanName, source: Source = None, weights: Weights = None, device: Device = None) -> None:
     """Score organs that have a left and a right one also as one class, in all trainings, from stages finished here."""
-    folder = figures_folder() / name
-    scored = read_ready(read_plan(PLANS / f"{name}.yaml"), folder)
+    scored, folder = _ready(name)
     write_sides(scored, overrides(None, source, weights, device), folder)
     typer.echo(f"scores: {folder / 'sides.csv'}")
 

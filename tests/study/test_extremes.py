@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +10,10 @@ from matplotlib.figure import Figure
 
 from dainet import pipeline
 from dainet.cache.store import StageMissingError
-from dainet.compare.plan import read_plan
-from dainet.compare.run import results_folder, run_plan
-from dainet.compare.scores import read_scored
+from dainet.compare.run import results_folder
+from dainet.compare.scores import Scored
 from dainet.settings import Settings
 from study.extremes import draw_extremes, extremes
-from tests.compare.test_plan import PLAN, write_plan
-from tests.helpers.samples import tiny_overrides
 
 
 def scores(**dsc: list[float]) -> pd.DataFrame:
@@ -37,22 +33,16 @@ def test_a_case_that_is_extreme_for_two_networks_is_drawn_once() -> None:
 
 
 def test_the_picture_shows_each_case_as_its_folds_trainings_predict_it(
-    tmp_path: Path, h5_source: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Scored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    where = tiny_overrides(h5_source)
-    plan = read_plan(write_plan(tmp_path, f"{PLAN}where: {json.dumps(where)}\n"))
-    plan = plan.model_copy(update={"waves": (plan.waves[0].model_copy(update={"networks": ("unet", "random")}),)})
-    run_plan(plan, {})
-    folder, drawn = results_folder(plan), list[Figure]()
-    scored = read_scored(plan, folder)
+    folder, drawn = results_folder(trained.plan), list[Figure]()
     monkeypatch.setattr("study.extremes.save_figure", lambda figure, *_: drawn.append(figure))
-    draw_extremes(scored, {}, folder)
-    strict = scored.scores.groupby(["model", "case_id"])["dsc"].mean()
+    draw_extremes(trained, {}, folder)
+    strict = trained.scores.groupby(["model", "case_id"])["dsc"].mean()
     axes = drawn[0].axes
     panels = [axes[start : start + 4] for start in range(0, len(axes), 4)]  # image, ground truth, unet, random
     cases = [row[0].get_ylabel().splitlines()[-1] for row in panels]
-    assert set(cases) == set(extremes(scored.scores, ["unet", "random"]))
+    assert set(cases) == set(extremes(trained.scores, ["unet", "random"]))
     for case, row in zip(cases, panels, strict=True):
         for model, panel in zip(("unet", "random"), row[2:], strict=True):
             assert panel.get_xlabel() == f"DSC {strict[model, case]:.3f}"
@@ -66,9 +56,9 @@ def test_the_picture_shows_each_case_as_its_folds_trainings_predict_it(
     monkeypatch.setattr(
         "study.extremes.read_records", lambda *_: {"unet_fold1_seed1": {"repeated": {"with_seed": 101}}}
     )
-    draw_extremes(scored, {}, folder)
+    draw_extremes(trained, {}, folder)
     assert 101 in asked, "a training whose loss was not finite was repeated with another seed"
     monkeypatch.setattr(pipeline, "train", train)
     monkeypatch.setenv("DAINET_RUNS", str(tmp_path / "elsewhere"))
     with pytest.raises(StageMissingError):
-        draw_extremes(scored, {}, folder)
+        draw_extremes(trained, {}, folder)

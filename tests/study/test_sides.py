@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from dainet.compare.plan import read_plan
-from dainet.compare.run import results_folder, run_plan
-from dainet.compare.scores import read_scored
+from dainet.compare.run import results_folder
+from dainet.compare.scores import Scored
 from dainet.errors import InputError
 from study.sides import compare_sides, write_sides
-from tests.compare.test_plan import PLAN, write_plan
-from tests.helpers.samples import tiny_overrides
 
 NAMES = ("liver", "right kidney", "left kidney", "spleen")
 
@@ -53,23 +47,16 @@ def test_without_a_labeled_kidney_nothing_is_known() -> None:
     assert list(compare_sides(kidneys(), kidneys(), ("RV", "Myo", "LV"))) == []
 
 
-def test_every_training_of_a_plan_gets_a_row_per_test_case(
-    tmp_path: Path, h5_source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    plan = read_plan(write_plan(tmp_path, f"{PLAN}where: {json.dumps(tiny_overrides(h5_source))}\n"))
-    plan = plan.model_copy(update={"waves": (plan.waves[0].model_copy(update={"networks": ("unet", "random")}),)})
-    run_plan(plan, {})
-    folder = results_folder(plan)
-    scored = read_scored(plan, folder)
+def test_every_training_of_a_plan_gets_a_row_per_test_case(trained: Scored, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = results_folder(trained.plan)
     with pytest.raises(InputError, match="no two of its classes"):
-        write_sides(scored, {}, folder)
+        write_sides(trained, {}, folder)
     monkeypatch.setattr("study.sides.sided_pairs", lambda _: [("RV", "LV")])
-    write_sides(scored, {}, folder)
+    write_sides(trained, {}, folder)
     table, where = pd.read_csv(folder / "sides.csv"), ["model", "fold", "seed", "case_id"]
     assert not table.duplicated(where).any()
     pd.testing.assert_frame_equal(
         table[where].sort_values(where, ignore_index=True),
-        scored.scores[where].drop_duplicates().sort_values(where, ignore_index=True),
+        trained.scores[where].drop_duplicates().sort_values(where, ignore_index=True),
     )
     assert (table["exchanged"] <= 1 - table["dsc"] + 1e-3).all()
