@@ -39,7 +39,7 @@ def figure_folders() -> list[Path]:
     home = repository_root() / "figures"
     homes = [home.resolve()] if os.path.lexists(home) else []  # a link to a disk that is not mounted counts
     elsewhere = [folder for folder in _remembered() if not any(map(folder.is_relative_to, homes))]
-    folders = (figures_folder().resolve(), *homes, *elsewhere)
+    folders = list(dict.fromkeys((figures_folder().resolve(), *homes, *elsewhere)))  # mostly one and the same
     for folder in folders:
         if not folder.is_dir():
             forget = f"delete its line in {_memory()}"

@@ -93,8 +93,8 @@ def run_training(
             return Outcome(ran=False)
         _run(training, where, folder, plan)
         return Outcome(ran=True)
-    except (NonFiniteError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not lacks_gpu_memory(error):
+    except Exception as error:
+        if not (isinstance(error, (NonFiniteError, MemoryError)) or lacks_gpu_memory(error)):
             raise
         return Outcome(ran=False, failure=f"{training.name}: {str(error) or 'no memory is left'}")
     finally:
